@@ -1,0 +1,1 @@
+//! The real daemons against SoftHSM and real nodes.

@@ -1,0 +1,3 @@
+//! strongroom: the operator's command line.
+
+fn main() {}

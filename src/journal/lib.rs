@@ -1,0 +1,1 @@
+//! The journal: one durable, append-only history of every decision.

@@ -1,0 +1,1 @@
+//! Keys: devices, sessions, and signatures made only from committed decisions.

@@ -1,0 +1,1 @@
+//! signerd: the signing daemon.

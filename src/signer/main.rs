@@ -1,0 +1,3 @@
+//! signerd: the signing daemon.
+
+fn main() {}

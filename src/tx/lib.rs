@@ -1,0 +1,1 @@
+//! Transactions: decoding to effects, conflict keys, digests and assembly, per chain.
