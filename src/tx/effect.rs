@@ -1,0 +1,98 @@
+//! Effects: what a transaction does, one thing each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountClass, Address, Amount, Asset, Name};
+
+/// One thing a transaction does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effect {
+    /// What is done.
+    pub kind: EffectKind,
+    /// The account that pays for it.
+    pub account: Name,
+    /// What is moved.
+    pub asset: Asset,
+    /// How much at most, in base units.
+    pub amount: Amount,
+    /// Where to; a fee has none.
+    pub to: Option<Destination>,
+    /// The destination tag or memo, on chains that have one.
+    pub tag: Option<String>,
+}
+
+/// The kinds of effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EffectKind {
+    /// Value leaves to a destination that is not our own.
+    Payment,
+    /// Value moves to another of our own accounts.
+    OwnTransfer,
+    /// Value comes back to the account it came from.
+    Change,
+    /// What the transaction may cost at most, in the chain's native asset.
+    Fee,
+    /// An own account consumes its own sequence and does nothing else.
+    Cancellation,
+    /// A call of a contract that is not one of the known transfers.
+    Call,
+    /// A spender is given a right over a token.
+    Approval,
+    /// Who may act for an account changes.
+    Authority,
+    /// Bytes are published.
+    Data,
+    /// A deposit for storage is locked.
+    Rent,
+    /// An intent is attempted again outside the conflict set of its earlier attempts.
+    Reissue,
+}
+
+/// Where an effect goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    /// The address.
+    pub address: Address,
+    /// Whose it is, when it is one of ours.
+    pub own: Option<Own>,
+}
+
+/// The own account behind an address, from the registry and never from a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Own {
+    /// The account.
+    pub account: Name,
+    /// Its class.
+    pub class: AccountClass,
+}
+
+impl EffectKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Payment,
+        Self::OwnTransfer,
+        Self::Change,
+        Self::Fee,
+        Self::Cancellation,
+        Self::Call,
+        Self::Approval,
+        Self::Authority,
+        Self::Data,
+        Self::Rent,
+        Self::Reissue,
+    ];
+
+    /// Whether value or a right may leave to someone else by it, so that an unattended allow needs
+    /// a window limit.
+    pub fn is_outward(self) -> bool {
+        matches!(
+            self,
+            Self::Payment | Self::Call | Self::Approval | Self::Authority | Self::Rent
+        )
+    }
+}
