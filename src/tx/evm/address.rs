@@ -1,11 +1,138 @@
-//! EVM addresses.
+//! EVM addresses: the last 20 bytes of a key's Keccak-256, written with an EIP-55 checksum.
+
+use sha3::{Digest, Keccak256};
+
 use crate::{AddressError, Chain, PublicKey};
-pub(crate) fn parse(_chain: Chain, _text: &str) -> Result<[u8; 20], AddressError> {
-    todo!()
+
+/// Reads `0x` and 40 hexadecimal digits.
+///
+/// Only an address all in lower case goes without a checksum. EIP-55 would also take one all in
+/// upper case; that is refused unless it happens to satisfy the checksum, because no tool writes it
+/// and it hides a typing error.
+///
+/// # Errors
+/// [`AddressError::Form`] for any other shape, [`AddressError::Checksum`] where EIP-55 fails.
+pub(crate) fn parse(chain: Chain, text: &str) -> Result<[u8; 20], AddressError> {
+    let form = || AddressError::Form {
+        chain,
+        text: text.into(),
+    };
+    let digits = text.strip_prefix("0x").ok_or_else(form)?;
+    // The decoder would also take a second `0x`; the length is checked first, so that it cannot.
+    if digits.len() != 40 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(form());
+    }
+    let mut bytes = [0; 20];
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| form())?;
+    let lower = !digits.bytes().any(|b| b.is_ascii_uppercase());
+    if lower || checksummed(&bytes) == text {
+        Ok(bytes)
+    } else {
+        Err(AddressError::Checksum { text: text.into() })
+    }
 }
-pub(crate) fn text(_bytes: &[u8]) -> Option<String> {
-    todo!()
+
+/// The EIP-55 spelling; `None` when these are not 20 bytes.
+pub(crate) fn text(bytes: &[u8]) -> Option<String> {
+    <[u8; 20]>::try_from(bytes)
+        .ok()
+        .map(|bytes| checksummed(&bytes))
 }
-pub(crate) fn of_key(_key: &PublicKey) -> Option<[u8; 20]> {
-    todo!()
+
+/// The address of a key: the last 20 bytes of the Keccak-256 of `x ‖ y`.
+pub(crate) fn of_key(key: &PublicKey) -> Option<[u8; 20]> {
+    let point = bitcoin::secp256k1::PublicKey::from_slice(key.as_bytes()).ok()?;
+    let uncompressed = point.serialize_uncompressed();
+    let (_tag, xy) = uncompressed.split_first()?;
+    keccak256(xy).last_chunk().copied()
+}
+
+/// Keccak-256 as Ethereum uses it, with the padding from before SHA-3 was standardised.
+pub(super) fn keccak256(bytes: &[u8]) -> [u8; 32] {
+    Keccak256::digest(bytes).into()
+}
+
+/// A letter is upper case exactly when its digit in the hash of the lower-case text is 8 or more.
+fn checksummed(bytes: &[u8; 20]) -> String {
+    let lower = hex::encode(bytes);
+    let hash = keccak256(lower.as_bytes());
+    let nibbles = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let digits = lower.chars().zip(nibbles).map(|(digit, nibble)| {
+        if nibble >= 8 {
+            digit.to_ascii_uppercase()
+        } else {
+            digit
+        }
+    });
+    "0x".chars().chain(digits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAIN: Chain = Chain::Evm(1);
+
+    #[test]
+    fn eip_55_vectors() {
+        for text in [
+            "0x52908400098527886E0F7030069857D2E4169EE7",
+            "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
+            "0xde709f2102306220921060314715629080e2fb77",
+            "0x27b1fdb04752bbc536007a920d24acb045561c26",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+            "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
+            "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
+        ] {
+            let bytes = parse(CHAIN, text).unwrap();
+            assert_eq!(super::text(&bytes).as_deref(), Some(text));
+            assert_eq!(parse(CHAIN, &text.to_ascii_lowercase()), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn one_wrong_case_is_a_wrong_checksum() {
+        for text in [
+            "0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "0x5AAEB6053F3E94C9B9A09F33669435E7EF1BEAED",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",
+        ] {
+            let checksum = AddressError::Checksum { text: text.into() };
+            assert_eq!(parse(CHAIN, text), Err(checksum));
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        for text in [
+            "",
+            "0x",
+            "5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+            "0X5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+            "0x0x5aaeb6053f3e94c9b9a09f33669435e7ef1bea",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beae",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed0",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaeg",
+            " 0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed ",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaé",
+        ] {
+            assert!(
+                matches!(parse(CHAIN, text), Err(AddressError::Form { .. })),
+                "{text:?}"
+            );
+        }
+        assert_eq!(super::text(&[0; 19]), None);
+    }
+
+    #[test]
+    fn address_of_the_generator_point() {
+        let generator = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        let address = generator.parse::<PublicKey>().unwrap().address(CHAIN);
+        assert_eq!(
+            address.unwrap().to_string(),
+            "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"
+        );
+    }
 }
