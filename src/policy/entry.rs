@@ -1,0 +1,415 @@
+//! The journal's entries, version 1: what was decided, in a form that stands for ever.
+//!
+//! A body is the JSON of a [`Record`]. Fields are only ever added in a new version; a reader
+//! refuses what it does not know.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
+
+use serde::{Deserialize, Serialize};
+use tx::{
+    AccountClass, Address, Amount, Chain, ConflictKey, Effect, FeeTerms, IntentId, Interval, Name,
+    ValidUntil,
+};
+
+use crate::{Proof, Reason, RequestHash, RequestId, SignedIntent};
+
+/// Serde, `Display` and `FromStr` of a 32-byte newtype by 64 hexadecimal digits.
+macro_rules! hex_newtype {
+    ($type:ident) => {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = hex::FromHexError;
+
+            fn from_str(text: &str) -> Result<Self, hex::FromHexError> {
+                let mut bytes = [0; 32];
+                hex::decode_to_slice(text, &mut bytes)?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&hex::encode(self.0))
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use hex_newtype;
+
+/// One journal body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The version of the form: 1.
+    pub v: u8,
+    /// When it was decided.
+    pub time: Interval,
+    /// What was decided.
+    pub entry: Entry,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Entry {
+    /// The log begins, for this fleet.
+    Genesis {
+        /// The fleet.
+        fleet: Name,
+    },
+    /// The daemon started.
+    Started {
+        /// Its version.
+        version: String,
+        /// Bytes of a torn last group that were cut, 0 when there was none.
+        cut_bytes: u64,
+        /// The kernel's boot id, for which boot-clock readings can be compared.
+        boot_id: String,
+    },
+    /// The daemon stopped of itself.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// A bundle governs from here on.
+    PolicyActivated {
+        /// The bundle.
+        hash: BundleHash,
+        /// Its sequence.
+        sequence: u64,
+        /// The people whose signatures were counted.
+        signed_by: BTreeSet<Name>,
+    },
+    /// A bundle was offered and not taken.
+    PolicyRefused {
+        /// Why.
+        reason: String,
+    },
+    /// A key of the device is ours from here on, under this name, for ever.
+    KeyRegistered(KeyRegistration),
+    /// A transaction was authorised and charged.
+    Attempt(Box<Attempt>),
+    /// Further calls of the device will be made for an attempt.
+    Call {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The calls.
+        calls: Vec<NumberedDigest>,
+    },
+    /// All signatures of an attempt were made and verified.
+    Signed(Box<Signed>),
+    /// An attempt's calls ended without a signature, or without an answer.
+    Failed {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What happened, without secrets.
+        reason: String,
+    },
+    /// A request was refused, or waits for people.
+    Refused(Box<Refused>),
+    /// Requests that were refused beyond the rate at which each is recorded.
+    RefusedMany(RefusedMany),
+    /// Nothing in the scope is signed or released from here on.
+    Frozen {
+        /// What is frozen.
+        scope: FreezeScope,
+        /// Who or what froze it, and why.
+        reason: String,
+    },
+    /// The wall clock moved as the boot clock does not explain.
+    ClockJump {
+        /// Milliseconds by which the wall clock moved more than the boot clock.
+        millis: i64,
+    },
+    /// A key was tested with a digest of its own purpose.
+    SelfTest {
+        /// The calls.
+        calls: Vec<NumberedDigest>,
+    },
+}
+
+/// An attempt's name: the index of its journal entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub u64);
+
+/// SHA-256 of a bundle's manifest, which names the hash of every file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BundleHash(pub [u8; 32]);
+
+hex_newtype!(BundleHash);
+
+/// Bytes in an entry: in place up to [`Blob::INLINE_MAX`], else by hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blob {
+    /// The text itself.
+    Inline(String),
+    /// SHA-256 of the text, in hexadecimal; the journal keeps it beside the entry.
+    Sha256(String),
+}
+
+impl Blob {
+    /// The longest text kept in place, in bytes.
+    pub const INLINE_MAX: usize = 32 * 1024;
+}
+
+/// A key of the device, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRegistration {
+    /// Its name in the device.
+    pub name: Name,
+    /// What it may be used for, fixed when it was generated.
+    pub purpose: KeyPurpose,
+    /// Its algorithm.
+    pub algorithm: KeyAlgorithm,
+    /// Its public key in hexadecimal: 33 bytes, SEC 1 compressed, for secp256k1; 32 for Ed25519.
+    pub public: String,
+    /// The device's serial number.
+    pub device: String,
+    /// The assurance level: `hsm-logged`, `hsm`, `wrapped` or `software`.
+    pub assurance: String,
+}
+
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyPurpose {
+    /// Transactions.
+    Spend,
+    /// The journal's checkpoints.
+    Checkpoint,
+    /// Self-tests.
+    Test,
+}
+
+/// A signature algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum KeyAlgorithm {
+    /// ECDSA over secp256k1.
+    Secp256k1,
+    /// EdDSA over edwards25519 (RFC 8032).
+    Ed25519,
+}
+
+/// A transaction that was authorised and charged: the facts from which every limit is computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// The client.
+    pub client: Name,
+    /// The client's id of the request.
+    pub request: RequestId,
+    /// The fingerprint of the request.
+    pub request_hash: RequestHash,
+    /// The lane: the sending address, or the account where the chain has no sending address.
+    pub lane: String,
+    /// The epoch of the lane's owner.
+    pub lane_epoch: u64,
+    /// The request's transaction, as the JSON of [`tx::Transaction`].
+    pub transaction: Blob,
+    /// The chain.
+    pub chain: Chain,
+    /// The account that is debited.
+    pub account: Name,
+    /// What the transaction consumes.
+    pub keys: BTreeSet<ConflictKey>,
+    /// The conflict set it is charged in: that of this attempt, or itself when absent.
+    pub set: Option<AttemptId>,
+    /// The unsigned attempt of the same request that this one takes up again.
+    pub resumes: Option<AttemptId>,
+    /// The intents that it pays.
+    pub intents: Vec<SignedIntent>,
+    /// The conflicting attempts that the client declared.
+    pub replaces: Vec<AttemptId>,
+    /// The statements that the request brought.
+    pub proofs: Vec<Proof>,
+    /// What is charged.
+    pub facts: Vec<Fact>,
+    /// What it offers for inclusion.
+    pub fee_terms: FeeTerms,
+    /// Until when it can be included.
+    pub valid_until: ValidUntil,
+    /// The statements that allowed it, by name.
+    pub allowed_by: BTreeSet<Name>,
+    /// The needs that were met, by [`crate::Need::fingerprint`], and by whom.
+    pub met: BTreeMap<Digest, BTreeSet<Name>>,
+    /// Those of them that carried it over a limit: it does not count in limits with such an `over`.
+    /// A fingerprint and no name, so that renaming a limit forgets nothing.
+    pub carried: BTreeSet<Digest>,
+    /// The bundle that allowed it.
+    pub policy: BundleHash,
+    /// The calls of the device that it authorises.
+    pub calls: Vec<NumberedDigest>,
+}
+
+/// One effect, with all that was true of it when it was charged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// The effect.
+    pub effect: Effect,
+    /// The client that asked.
+    pub client: Name,
+    /// The source of the intent it belongs to, when there is exactly one.
+    pub source: Option<Name>,
+    /// The intent that it pays.
+    pub intent: Option<IntentId>,
+    /// The classes it belonged to.
+    pub classes: Classes,
+    /// Its value in the reference currency, in its smallest unit, where a price was attested.
+    pub reference: Option<Amount>,
+}
+
+/// What the bundle of the time said of an effect's parties.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classes {
+    /// The class of the debited account.
+    pub account: AccountClass,
+    /// The books that held the destination.
+    pub books: BTreeSet<Name>,
+    /// Whether the destination was paid for the first time.
+    pub young: bool,
+}
+
+/// A digest, the key that signs it, and the number of the call that may be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberedDigest {
+    /// The call's number: never used twice in a journal.
+    pub call: u64,
+    /// The key.
+    pub key: Name,
+    /// The algorithm.
+    pub algorithm: KeyAlgorithm,
+    /// The digest.
+    pub digest: Digest,
+}
+
+/// A digest of exactly 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+hex_newtype!(Digest);
+
+/// An attempt whose signatures were all made and verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The signatures, in the order of the attempt's calls.
+    pub signatures: Vec<SignatureRecord>,
+    /// The transaction's id as explorers show it.
+    pub txid: String,
+    /// The bytes to broadcast, in hexadecimal.
+    pub raw: Blob,
+}
+
+/// A verified signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignatureRecord {
+    /// The call that made it.
+    pub call: u64,
+    /// `r`.
+    pub r: Digest,
+    /// `s`, low.
+    pub s: Digest,
+    /// The parity of `R.y`.
+    pub recovery_id: u8,
+}
+
+/// A request that was not signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// The client.
+    pub client: Name,
+    /// The client's id of the request.
+    pub request: RequestId,
+    /// The fingerprint of the request.
+    pub request_hash: RequestHash,
+    /// The request's transaction, as the JSON of [`tx::Transaction`].
+    pub transaction: Blob,
+    /// The bundle that refused it.
+    pub policy: BundleHash,
+    /// All that spoke against it.
+    pub reasons: Vec<Reason>,
+    /// The requirements it waits for; it is refused when there are none.
+    pub needs: BTreeSet<Name>,
+}
+
+/// Requests refused beyond the recording rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedMany {
+    /// The client.
+    pub client: Name,
+    /// How many.
+    pub count: u64,
+    /// RFC 6962 root over the request fingerprints, in order.
+    pub root: Digest,
+    /// The first reason of the first of them.
+    pub first: String,
+}
+
+/// What a freeze holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FreezeScope {
+    /// Everything.
+    All,
+    /// One account.
+    Account(Name),
+    /// One chain.
+    Chain(Chain),
+    /// One key.
+    Key(Name),
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for AttemptId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl Attempt {
+    /// The sequences that the attempt consumes: (account, number).
+    pub fn sequences(&self) -> impl Iterator<Item = (&Address, u64)> {
+        self.keys.iter().filter_map(|key| match key {
+            ConflictKey::Nonce { account, nonce } => Some((account, *nonce)),
+            _ => None,
+        })
+    }
+}

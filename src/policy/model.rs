@@ -1,0 +1,324 @@
+//! The policy as it governs: what a verified bundle says, with every name resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name};
+
+use crate::{BundleHash, Digest};
+
+/// A whole policy. Every collection is a set: no order in it means anything.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// SHA-256 of the bundle's manifest.
+    pub hash: BundleHash,
+    /// The fleet it is for.
+    pub fleet: Name,
+    /// Its sequence: higher replaces lower.
+    pub sequence: u64,
+    /// Who may change it.
+    pub governance: Governance,
+    /// The people.
+    pub people: BTreeMap<Name, Person>,
+    /// Certificates of the authorities that certify clients, PEM.
+    pub client_roots: Vec<String>,
+    /// The clients.
+    pub clients: BTreeMap<Name, Client>,
+    /// Who issues intents.
+    pub sources: BTreeMap<Name, Source>,
+    /// The own accounts.
+    pub accounts: BTreeMap<Name, Account>,
+    /// The classes between which own value may move, from and to.
+    pub edges: BTreeSet<(AccountClass, AccountClass)>,
+    /// The assets, by the names that amounts use.
+    pub assets: BTreeMap<Name, AssetUnit>,
+    /// What is set for each chain.
+    pub chains: BTreeMap<Chain, ChainSettings>,
+    /// Where sequences start.
+    pub sequences: BTreeMap<Address, SequenceStart>,
+    /// The books.
+    pub books: BTreeMap<Name, Book>,
+    /// What may happen.
+    pub allows: Vec<Statement<Allow>>,
+    /// What is refused.
+    pub denies: Vec<Statement<Deny>>,
+    /// What needs people or an attestation.
+    pub requires: Vec<Statement<Require>>,
+    /// What is bounded.
+    pub limits: Vec<Statement<Limit>>,
+    /// What may happen under a freeze.
+    pub evacuates: Vec<Statement<Evacuate>>,
+}
+
+/// Who may change the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Governance {
+    /// How many signatures of different people a bundle needs.
+    pub threshold: u32,
+    /// The people whose signatures count.
+    pub officers: BTreeSet<Name>,
+}
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Public keys in OpenSSH's one-line form, without a comment.
+    pub keys: BTreeSet<String>,
+}
+
+/// A client of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// How it is recognised.
+    pub identity: ClientIdentity,
+    /// What it may ask.
+    pub verbs: BTreeSet<Verb>,
+    /// The accounts it may ask about.
+    pub accounts: BTreeSet<Name>,
+}
+
+/// How a client is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClientIdentity {
+    /// The URI in its certificate's subject alternative name.
+    Uri(String),
+    /// SHA-256 of its certificate's SubjectPublicKeyInfo.
+    Spki([u8; 32]),
+}
+
+/// What a client may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Verb {
+    /// To sign.
+    Sign,
+    /// What the verdict would be.
+    Evaluate,
+    /// Public keys and room left.
+    Keys,
+    /// What became of requests.
+    Requests,
+}
+
+/// Who issues intents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The clients that may bring its intents.
+    pub clients: BTreeSet<Name>,
+    /// Public keys one of which must have signed each intent; none: unsigned intents.
+    pub signers: BTreeSet<String>,
+}
+
+/// An own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// What it is for.
+    pub class: AccountClass,
+    /// The chains it is used on.
+    pub chains: BTreeSet<Chain>,
+    /// The names of its keys in the device.
+    pub keys: BTreeSet<Name>,
+    /// Own addresses that are signed for elsewhere.
+    pub addresses: BTreeSet<Address>,
+}
+
+/// An asset and how people write its amounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetUnit {
+    /// The asset.
+    pub asset: Asset,
+    /// How many decimal places one unit has.
+    pub decimals: u8,
+}
+
+/// What is set for a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainSettings {
+    /// The highest block height allowed as a lock time.
+    pub locktime_height_max: u32,
+    /// How many sequences may be signed beyond the final one.
+    pub max_ahead: u64,
+}
+
+/// Where the sequence of an own account starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceStart {
+    /// The first number that may be signed.
+    pub next: u64,
+    /// The number below which everything is known to be final.
+    pub finalized: u64,
+}
+
+/// A list of destinations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    /// The addresses.
+    pub addresses: BTreeSet<Address>,
+}
+
+/// One statement: nothing hangs on another, and their order means nothing.
+#[derive(Clone, Debug)]
+pub struct Statement<K> {
+    /// Its name, unique among its kind.
+    pub name: Name,
+    /// Where it stands.
+    pub at: Location,
+    /// The effects it speaks about.
+    pub selector: Selector,
+    /// What it says of them.
+    pub says: K,
+}
+
+/// A place in a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Location {
+    /// The file, relative to the bundle.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// Which effects a statement speaks about: those that meet every condition that is present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// The clients.
+    pub clients: Option<BTreeSet<Name>>,
+    /// The sources.
+    pub sources: Option<BTreeSet<SourceSelector>>,
+    /// The debited accounts.
+    pub accounts: Option<BTreeSet<Name>>,
+    /// The classes of the debited account.
+    pub classes: Option<BTreeSet<AccountClass>>,
+    /// The chains.
+    pub chains: Option<BTreeSet<Chain>>,
+    /// The assets.
+    pub assets: Option<BTreeSet<Asset>>,
+    /// The kinds of effect.
+    pub effects: Option<BTreeSet<EffectKind>>,
+    /// The destinations.
+    pub to: Option<BTreeSet<To>>,
+    /// Destinations that are not meant, even where `to` names them.
+    pub to_except: Option<BTreeSet<To>>,
+    /// Amounts up to and including this, in base units.
+    pub amount_max: Option<Amount>,
+    /// Amounts above this, in base units.
+    pub amount_over: Option<Amount>,
+    /// Fee rates up to and including this, in base units a gas or vbyte. Binds fees alone.
+    pub fee_rate_max: Option<Amount>,
+    /// Fee rates above this. Binds fees alone.
+    pub fee_rate_over: Option<Amount>,
+    /// The destination tags.
+    pub tags: Option<BTreeSet<String>>,
+}
+
+/// A source, or that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceSelector {
+    /// No source, or several in one transaction.
+    None,
+    /// This source.
+    Named(Name),
+}
+
+/// A destination.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum To {
+    /// This address.
+    Address(Address),
+    /// Every address in this book.
+    Book(Name),
+    /// Own accounts of this class.
+    OwnClass(AccountClass),
+    /// This own account.
+    OwnAccount(Name),
+}
+
+/// An effect may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allow;
+
+/// An effect is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deny;
+
+/// An effect needs something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Require {
+    /// What.
+    pub need: Need,
+}
+
+/// What people do before an effect may happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// How many of them.
+    pub threshold: u32,
+    /// Who may.
+    pub people: BTreeSet<Name>,
+}
+
+/// A measure is bounded over a rolling window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What is measured.
+    pub measure: Measure,
+    /// The window's length in milliseconds.
+    pub window_millis: u64,
+    /// The most that the window holds, in base units or effects.
+    pub cap: Amount,
+    /// What is counted apart.
+    pub group: BTreeSet<Group>,
+    /// What lets an attempt go over; without it the limit is hard.
+    pub over: Option<Need>,
+}
+
+/// What a limit measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Measure {
+    /// Base units of the one asset it selects.
+    Amount,
+    /// Effects.
+    Count,
+}
+
+/// What a limit counts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Group {
+    /// Each destination address.
+    Destination,
+    /// Each client.
+    Client,
+    /// Each source.
+    Source,
+    /// Each debited account.
+    Account,
+}
+
+/// An effect may happen under a freeze, once its need is met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evacuate {
+    /// What.
+    pub need: Need,
+}
+
+impl Need {
+    /// SHA-256 over threshold and people: two needs of one fingerprint are met by the same people.
+    pub fn fingerprint(&self) -> Digest {
+        let mut hash = Sha256::new();
+        hash.update(b"strongroom-need-v1\n");
+        hash.update(self.threshold.to_be_bytes());
+        for person in &self.people {
+            // A name has no line feed, so that no two sets have one encoding.
+            hash.update(person.as_str());
+            hash.update(b"\n");
+        }
+        Digest(hash.finalize().into())
+    }
+}
