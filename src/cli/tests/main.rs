@@ -1,0 +1,13 @@
+//! The real binary, run as an operator runs it.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod command_line;
+mod pki;
+mod pki_handshakes;
+mod program;
