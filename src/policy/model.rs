@@ -35,8 +35,9 @@ pub struct Policy {
     pub assets: BTreeMap<Name, AssetUnit>,
     /// What is set for each chain.
     pub chains: BTreeMap<Chain, ChainSettings>,
-    /// Where sequences start.
-    pub sequences: BTreeMap<Address, SequenceStart>,
+    /// Where sequences start, by key and chain: a bundle is written before its keys exist, so it
+    /// cannot name their addresses.
+    pub sequences: BTreeMap<(Name, Chain), SequenceStart>,
     /// The books.
     pub books: BTreeMap<Name, Book>,
     /// What may happen.
