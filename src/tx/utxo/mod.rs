@@ -1,6 +1,7 @@
 //! Bitcoin-like chains.
 
 pub mod address;
+mod script;
 
 use crate::{Chain, Decoded, EcdsaSignature, Registry, SignedTransaction};
 

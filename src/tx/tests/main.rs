@@ -1,0 +1,3 @@
+//! The crate through its public doors, chain by chain.
+
+mod utxo;

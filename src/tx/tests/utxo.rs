@@ -1,0 +1,3 @@
+//! Bitcoin and Litecoin through the public doors.
+
+mod address;
