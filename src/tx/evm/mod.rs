@@ -1,35 +1,80 @@
-//! EVM chains.
+//! EVM chains: EIP-1559, EIP-2930 and EIP-155 transfers of the native coin and of ERC-20 tokens.
 
-pub mod address;
+pub(crate) mod address;
 
-use crate::{Chain, Decoded, EcdsaSignature, Registry, SignedTransaction};
+mod calldata;
+mod effects;
+mod payload;
+mod refusal;
+mod rlp;
+mod unsigned;
 
-/// An unsigned transaction, kept for assembly.
-#[derive(Debug)]
-pub(crate) struct Unsigned {}
+pub use calldata::KnownCall;
+pub use refusal::Refusal;
+pub use rlp::RlpFault;
+pub use unsigned::{Action, Fees, Terms, Unsigned};
 
-/// Why an EVM transaction is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-#[error("refused")]
-pub enum Refusal {}
+use std::collections::BTreeSet;
 
-impl Refusal {
-    /// The stable name of the reason.
-    pub fn code(&self) -> &'static str {
-        match *self {}
-    }
-}
+use crate::{
+    Address, Chain, ConflictKey, Decoded, EcdsaSignature, OwnKey, Registry, SignedTransaction,
+    Signing, ValidUntil, decoded::Body,
+};
 
+/// Understands `payload`, sent by `from`, as a transaction of `chain`.
 pub(crate) fn decode(
-    _: Chain,
-    _from: &str,
-    _payload: &str,
-    _: &Registry,
+    chain: Chain,
+    from: &str,
+    payload: &str,
+    registry: &Registry,
 ) -> Result<Decoded, Refusal> {
-    todo!()
+    let unsigned = Unsigned::parse(chain, payload)?;
+    let from = Address::parse(chain, from).map_err(Refusal::FromForm)?;
+    let key = signing_key(&from, registry)?;
+    let nonce = unsigned.terms().nonce;
+    Ok(Decoded {
+        chain,
+        account: key.account.clone(),
+        effects: effects::effects(&unsigned, &from, key, registry)?,
+        conflict_keys: BTreeSet::from([ConflictKey::Nonce {
+            account: from,
+            nonce,
+        }]),
+        valid_until: ValidUntil::Unbounded,
+        fee_terms: unsigned.fee_terms(),
+        signings: vec![Signing {
+            key: key.name.clone(),
+            digest: address::keccak256(&unsigned.encode()),
+        }],
+        body: Body::Evm(unsigned),
+    })
 }
 
-pub(crate) fn assemble(_: Unsigned, _: &[EcdsaSignature]) -> Result<SignedTransaction, Refusal> {
-    todo!()
+/// Puts the one signature into the transaction.
+pub(crate) fn assemble(
+    unsigned: Unsigned,
+    signatures: &[EcdsaSignature],
+) -> Result<SignedTransaction, Refusal> {
+    let [signature] = signatures else {
+        let found = signatures.len();
+        return Err(Refusal::SignatureCount { found });
+    };
+    if signature.recovery_id > 1 {
+        let found = signature.recovery_id;
+        return Err(Refusal::RecoveryId { found });
+    }
+    let raw = unsigned.encode_signed(signature);
+    Ok(SignedTransaction {
+        txid: hex::encode_prefixed(address::keccak256(&raw)),
+        raw: hex::encode(raw),
+    })
+}
+
+fn signing_key<'a>(from: &Address, registry: &'a Registry) -> Result<&'a OwnKey, Refusal> {
+    let address = from.clone();
+    match (registry.key(from), registry.own(from)) {
+        (Some(key), _) => Ok(key),
+        (None, Some(_)) => Err(Refusal::FromWithoutKey { address }),
+        (None, None) => Err(Refusal::FromUnknown { address }),
+    }
 }

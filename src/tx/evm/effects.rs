@@ -1,0 +1,100 @@
+//! What a transfer does to our own accounts.
+
+use super::{Action, Refusal, Unsigned};
+use crate::{Address, Amount, Asset, Destination, Effect, EffectKind, OwnKey, Registry};
+
+/// The effects of a transaction sent from `from`, whose key is `key`: what it moves, then the fee.
+pub(super) fn effects(
+    unsigned: &Unsigned,
+    from: &Address,
+    key: &OwnKey,
+    registry: &Registry,
+) -> Result<Vec<Effect>, Refusal> {
+    let native = Asset::native(unsigned.chain());
+    let moved = match unsigned.action() {
+        Action::Native { to, value } => Movement {
+            kind: native_kind(from, to, *value, registry)?,
+            asset: native.clone(),
+            amount: *value,
+            to,
+        },
+        Action::Erc20 { token, to, amount } => Movement {
+            kind: token_kind(from, token, to, registry)?,
+            asset: Asset::erc20(token.clone()),
+            amount: *amount,
+            to,
+        },
+    };
+    let fee = Effect {
+        kind: EffectKind::Fee,
+        account: key.account.clone(),
+        asset: native,
+        amount: unsigned.fee_max(),
+        to: None,
+        tag: None,
+    };
+    Ok(vec![moved.effect(key, registry), fee])
+}
+
+struct Movement<'a> {
+    kind: EffectKind,
+    asset: Asset,
+    amount: Amount,
+    to: &'a Address,
+}
+
+impl Movement<'_> {
+    fn effect(self, key: &OwnKey, registry: &Registry) -> Effect {
+        Effect {
+            kind: self.kind,
+            account: key.account.clone(),
+            asset: self.asset,
+            amount: self.amount,
+            to: Some(Destination {
+                address: self.to.clone(),
+                own: registry.own(self.to).cloned(),
+            }),
+            tag: None,
+        }
+    }
+}
+
+fn native_kind(
+    from: &Address,
+    to: &Address,
+    value: Amount,
+    registry: &Registry,
+) -> Result<EffectKind, Refusal> {
+    match (to == from, value.is_zero()) {
+        (true, true) => Ok(EffectKind::Cancellation),
+        (true, false) => Err(Refusal::DestinationSelf),
+        // Nobody asks for it; it spends a nonce and a fee, and poisons address histories.
+        (false, true) => Err(Refusal::ValueZero),
+        (false, false) => Ok(kind_by_owner(to, registry)),
+    }
+}
+
+fn token_kind(
+    from: &Address,
+    token: &Address,
+    to: &Address,
+    registry: &Registry,
+) -> Result<EffectKind, Refusal> {
+    if registry.own(token).is_some() {
+        let address = token.clone();
+        return Err(Refusal::CallOfOwn { address });
+    }
+    if to == from {
+        return Err(Refusal::DestinationSelf);
+    }
+    Ok(kind_by_owner(to, registry))
+}
+
+/// An EVM account has no change: what goes to another address of ours is a transfer, also within
+/// one account.
+fn kind_by_owner(to: &Address, registry: &Registry) -> EffectKind {
+    match registry.own(to) {
+        Some(_) => EffectKind::OwnTransfer,
+        None => EffectKind::Payment,
+    }
+}
