@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod bundle;
+pub mod statement;
 
 mod entry;
 mod model;
@@ -22,4 +23,5 @@ pub use model::{
     SequenceStart, Source, SourceSelector, Statement, To, Verb,
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
+pub use statement::intent_signed;
 pub use verdict::{AllowedBy, Permit, Reason, ReasonCode, Refusal, Room, UnmetNeed, Verdict};

@@ -1,0 +1,63 @@
+//! Intents whose source signs them outside the coordinator.
+
+use std::fmt::Write as _;
+
+use tx::{Intent, Name};
+
+use super::{Answers, Header, Kind, Signatures};
+use crate::{Policy, SignedIntent};
+
+/// The text that a source's signer signs: the header, which holds the hash of the whole content,
+/// and the content in lines for people.
+pub fn intent_text(fleet: &Name, intent: &Intent) -> String {
+    let mut text = intent_header(fleet, intent).to_string();
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name} {value}");
+    };
+    line("source", &intent.id.source);
+    line("id", &intent.id.id);
+    line("asset", &intent.asset);
+    line("amount", &intent.amount);
+    line("destination", &intent.destination);
+    match &intent.tag {
+        Some(tag) => line("tag", tag),
+        None => line("no", &"tag"),
+    }
+    line("max-fee", &intent.max_fee);
+    line("expires", &intent.expires);
+    text
+}
+
+/// Whether one of the signatures over `intent`, for `fleet`, is by one of the keys.
+pub fn verify_intent<'a>(
+    fleet: &Name,
+    signed: &SignedIntent,
+    mut keys: impl Iterator<Item = &'a String>,
+) -> bool {
+    let Ok(signatures) = Signatures::parse_all(&signed.signatures) else {
+        return false;
+    };
+    let text = intent_text(fleet, &signed.intent);
+    let namespace = intent_header(fleet, &signed.intent).namespace();
+    keys.any(|key| signatures.has(&text, &namespace, key))
+}
+
+/// Whether the intent's source has no signers, or one of them has signed it. False for a source
+/// that the policy does not name.
+pub fn intent_signed(policy: &Policy, signed: &SignedIntent) -> bool {
+    match policy.sources.get(&signed.intent.id.source) {
+        None => false,
+        Some(source) if source.signers.is_empty() => true,
+        Some(source) => verify_intent(&policy.fleet, signed, source.signers.iter()),
+    }
+}
+
+fn intent_header(fleet: &Name, intent: &Intent) -> Header {
+    Header {
+        kind: Kind::Intent,
+        version: 1,
+        fleet: fleet.clone(),
+        answers: Answers::Intent(intent.payload()),
+    }
+}

@@ -1,0 +1,12 @@
+//! Signed statements: texts that people and attesters sign with their own SSH keys.
+//!
+//! Every text begins with the same three lines, [`Header`], so that a signature over one kind, one
+//! fleet or one question never counts for another.
+
+mod header;
+mod intent;
+mod sshsig;
+
+pub use header::{Answers, Header, HeaderError, Kind};
+pub use intent::{intent_signed, intent_text, verify_intent};
+pub use sshsig::{KeyError, PublicKeyLine, SignError, Signatures, SignaturesError, sign, verify};
