@@ -1,36 +1,47 @@
-//! Bitcoin-like chains.
+//! Bitcoin-like chains: PSBT version 0 (BIP-174) with P2WPKH inputs of one own account.
+//!
+//! ```text
+//! base64 ─► psbt, field, wire ─► view ─► decode ─► Decoded ─► assemble ─► network bytes
+//!            the codec            facts   whose?     signatures
+//! ```
+//! The codec is our own, strict and small; tests hold it against the `bitcoin` crate, Bitcoin's
+//! script engine and litecoind. A [`View`] is what a PSBT says without knowing whose it is; with
+//! the registry it becomes [`crate::Decoded`]. [`Draft`] is the way back, from payments to a PSBT.
 
 pub mod address;
+
+mod amounts;
+mod assemble;
+mod bytes;
+mod decode;
+mod draft;
+mod field;
+mod outpoint;
+mod psbt;
+mod refusal;
 mod script;
+mod sighash;
+mod view;
+mod wire;
 
-use crate::{Chain, Decoded, EcdsaSignature, Registry, SignedTransaction};
+pub use draft::{Draft, DraftInput, DraftOutput};
+pub use outpoint::{Outpoint, OutpointError};
+pub use refusal::{Part, Place, Refusal};
+pub use view::{View, ViewInput, ViewOutput, view};
 
-/// An unsigned transaction, kept for assembly.
-#[derive(Debug)]
-pub(crate) struct Unsigned {}
+pub(crate) use assemble::{Unsigned, assemble};
+pub(crate) use decode::decode;
 
-/// Why an PSBT is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-#[error("refused")]
-pub enum Refusal {}
+/// The most bytes of a PSBT.
+pub const PSBT_BYTES_MAX: usize = 1 << 20;
+/// The most inputs of a transaction.
+pub const INPUTS_MAX: usize = 500;
+/// The most outputs of a transaction.
+pub const OUTPUTS_MAX: usize = 500;
+/// The most change outputs of a transaction.
+pub const CHANGE_OUTPUTS_MAX: usize = 4;
 
-impl Refusal {
-    /// The stable name of the reason.
-    pub fn code(&self) -> &'static str {
-        match *self {}
-    }
-}
-
-pub(crate) fn decode(
-    _: Chain,
-    _psbt: &str,
-    _: &Registry,
-    _: crate::ChainRules,
-) -> Result<Decoded, Refusal> {
-    todo!()
-}
-
-pub(crate) fn assemble(_: Unsigned, _: &[EcdsaSignature]) -> Result<SignedTransaction, Refusal> {
-    todo!()
-}
+/// The most entries of one map of a PSBT.
+pub const MAP_ENTRIES_MAX: usize = 64;
+/// The base64 of [`PSBT_BYTES_MAX`] bytes.
+const BASE64_LENGTH_MAX: usize = PSBT_BYTES_MAX.div_ceil(3) * 4;

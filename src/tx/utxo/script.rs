@@ -32,9 +32,14 @@ impl Template {
         }
     }
 
+    /// The P2PKH template of a key.
+    pub(crate) fn p2pkh(key: &PublicKey) -> Self {
+        Self::P2pkh(hash(key))
+    }
+
     /// The P2WPKH template of a key.
     pub(crate) fn p2wpkh(key: &PublicKey) -> Self {
-        Self::P2wpkh(hash160::Hash::hash(key.as_bytes()).to_byte_array())
+        Self::P2wpkh(hash(key))
     }
 
     /// The script.
@@ -47,4 +52,8 @@ impl Template {
             Self::P2tr(key) => [&[0x51, 0x20], key.as_slice()].concat(),
         }
     }
+}
+
+fn hash(key: &PublicKey) -> [u8; 20] {
+    hash160::Hash::hash(key.as_bytes()).to_byte_array()
 }
