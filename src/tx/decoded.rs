@@ -26,6 +26,9 @@ pub struct Decoded {
 pub(crate) enum Body {
     Evm(evm::Unsigned),
     Utxo(utxo::Unsigned),
+    /// Made by no codec, see [`crate::testing`].
+    #[cfg(feature = "testing")]
+    Synthetic,
 }
 
 /// Until when the chain can include the transaction, if nothing conflicts.

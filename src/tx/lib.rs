@@ -6,6 +6,8 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod evm;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod utxo;
 
 mod address;

@@ -80,5 +80,7 @@ pub fn assemble(
     match decoded.body {
         Body::Evm(unsigned) => evm::assemble(unsigned, signatures).map_err(Refusal::Evm),
         Body::Utxo(unsigned) => utxo::assemble(unsigned, signatures).map_err(Refusal::Utxo),
+        #[cfg(feature = "testing")]
+        Body::Synthetic => Ok(crate::testing::assemble(signatures)),
     }
 }
