@@ -146,6 +146,8 @@ mod tests {
                 "{}",
                 call.signature
             );
+            let refusal = Transfer::parse(&call.selector).unwrap_err();
+            assert_eq!(refusal, Refusal::CallKnown(call));
         }
     }
 

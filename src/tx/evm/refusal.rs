@@ -43,7 +43,7 @@ pub enum Refusal {
     #[error("the payload is not 0x and an even number of hexadecimal digits")]
     PayloadForm,
     /// The payload has no bytes.
-    #[error("the payload is empty")]
+    #[error("the payload is empty; it is 0x and the bytes of an unsigned transaction")]
     PayloadEmpty,
     /// The payload is longer than nodes relay.
     #[error("the payload has {length} bytes; at most {max} are read")]

@@ -1,3 +1,4 @@
 //! The crate through its public doors, chain by chain.
 
+mod evm;
 mod utxo;
