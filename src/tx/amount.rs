@@ -38,6 +38,8 @@ pub enum AmountError {
 impl Amount {
     /// Zero.
     pub const ZERO: Self = Self(U256::ZERO);
+    /// One base unit.
+    pub const ONE: Self = Self(U256::ONE);
     /// 2^256 − 1.
     pub const MAX: Self = Self(U256::MAX);
 
