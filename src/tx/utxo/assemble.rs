@@ -66,3 +66,45 @@ fn der_integer(number: &[u8; 32]) -> Vec<u8> {
 fn der_length(content: &[u8]) -> [u8; 1] {
     [u8::try_from(content.len()).unwrap_or(u8::MAX)]
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::secp256k1;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(text: &str) -> [u8; 32] {
+        hex::decode(text).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn bip_143_native_p2wpkh() {
+        let signature = EcdsaSignature {
+            r: number("3609e17b84f6a7d30c80bfa610b5b4542f32a8a0d5447a12fb1366d7f01cc44a"),
+            s: number("573a954c4518331561406f90300e8f3358f51928d43c212a8caed02de67eebee"),
+            recovery_id: 0,
+        };
+        assert_eq!(
+            hex::encode(der(&signature)),
+            "304402203609e17b84f6a7d30c80bfa610b5b4542f32a8a0d5447a12fb1366d7f01cc44a0220573a954c\
+             4518331561406f90300e8f3358f51928d43c212a8caed02de67eebee01"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn der_is_that_of_libsecp256k1(mut r: [u8; 32], mut s: [u8; 32], zeros in 0usize..33) {
+            // Short numbers are too rare to wait for.
+            r[..zeros.min(31)].fill(0);
+            s[..zeros.saturating_sub(1)].fill(0);
+            let compact = [r, s].concat();
+            let Ok(oracle) = secp256k1::ecdsa::Signature::from_compact(&compact) else {
+                return Ok(());
+            };
+            let mut expected = oracle.serialize_der().to_vec();
+            expected.push(SIGHASH_ALL);
+            prop_assert_eq!(der(&EcdsaSignature { r, s, recovery_id: 0 }), expected);
+        }
+    }
+}
