@@ -5,11 +5,11 @@ use alloy_consensus::{SignableTransaction, Transaction as _, TxEip1559, TxEnvelo
 use alloy_eips::Decodable2718;
 use alloy_primitives::{U256, address, hex};
 use strongroom_tx::assemble;
-use strongroom_tx::evm::{Action, Fees, Refusal};
+use strongroom_tx::evm::{Action, Fees};
 
 use super::fixture::{
-    TOKEN, address as own_chain, decode_from_hot, eip155, eip1559, eip2930, erc20, hot, native,
-    payload, secret, sign,
+    STRANGER, TOKEN, address as account_of, decode_from_hot, eip155, eip1559, eip2930, erc20, hot,
+    native, payload, secret, sign,
 };
 
 /// The example in EIP-155, signature included: RFC 6979 makes it reproducible.
@@ -76,7 +76,7 @@ fn alloy_reads(fees: Fees, action: Action) -> Recovered<TxEnvelope> {
 
 #[test]
 fn alloy_recovers_the_sender_of_every_type() {
-    let stranger = own_chain(super::fixture::STRANGER);
+    let stranger = account_of(STRANGER);
     for fees in [eip155(), eip2930(), eip1559()] {
         for value in [1, 0x7f, 0x80, u64::MAX] {
             let read = alloy_reads(fees, native(stranger.clone(), value));
@@ -84,9 +84,9 @@ fn alloy_recovers_the_sender_of_every_type() {
             assert_eq!(read.value(), U256::from(value));
             assert_eq!(read.to().unwrap().as_slice(), stranger.as_bytes());
         }
-        let read = alloy_reads(fees, erc20(own_chain(TOKEN), stranger.clone(), 5));
+        let read = alloy_reads(fees, erc20(account_of(TOKEN), stranger.clone(), 5));
         assert_eq!(read.signer().as_slice(), hot().as_bytes());
-        assert_eq!(read.to().unwrap().as_slice(), own_chain(TOKEN).as_bytes());
+        assert_eq!(read.to().unwrap().as_slice(), account_of(TOKEN).as_bytes());
     }
 }
 
@@ -95,10 +95,7 @@ fn alloy_recovers_the_sender_of_every_type() {
 fn alloy_reads_signatures_with_leading_zeros() {
     let mut short = 0;
     for value in 1..=600 {
-        let read = alloy_reads(
-            eip1559(),
-            native(own_chain(super::fixture::STRANGER), value),
-        );
+        let read = alloy_reads(eip1559(), native(account_of(STRANGER), value));
         assert_eq!(read.signer().as_slice(), hot().as_bytes());
         let signature = *read.inner().signature();
         short += usize::from(signature.r().byte_len() < 32 || signature.s().byte_len() < 32);
@@ -108,11 +105,7 @@ fn alloy_reads_signatures_with_leading_zeros() {
 
 #[test]
 fn a_signature_of_another_digest_is_another_sender() {
-    let decoded = decode_from_hot(&payload(
-        eip1559(),
-        native(own_chain(super::fixture::STRANGER), 1),
-    ))
-    .unwrap();
+    let decoded = decode_from_hot(&payload(eip1559(), native(account_of(STRANGER), 1))).unwrap();
     let signed = assemble(decoded, &[sign(&secret(0x46), &[1; 32])]).unwrap();
     let raw = hex::decode(&signed.raw).unwrap();
     let envelope = TxEnvelope::decode_2718(&mut raw.as_slice()).unwrap();
@@ -120,19 +113,4 @@ fn a_signature_of_another_digest_is_another_sender() {
         envelope.recover_signer().unwrap().as_slice(),
         hot().as_bytes()
     );
-}
-
-#[test]
-fn a_transaction_takes_exactly_one_signature_with_a_parity() {
-    let decode = || decode_from_hot(&payload(eip1559(), native(own_chain(TOKEN), 1))).unwrap();
-    let good = sign(&secret(0x46), &decode().signings()[0].digest);
-    let mut odd = good;
-    odd.recovery_id = 2;
-    let refusal = |signatures: &[_]| match assemble(decode(), signatures).unwrap_err() {
-        strongroom_tx::Refusal::Evm(refusal) => refusal,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(refusal(&[]), Refusal::SignatureCount { found: 0 });
-    assert_eq!(refusal(&[good; 2]), Refusal::SignatureCount { found: 2 });
-    assert_eq!(refusal(&[odd]), Refusal::RecoveryId { found: 2 });
 }
