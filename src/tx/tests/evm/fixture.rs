@@ -56,7 +56,12 @@ pub(crate) fn deposit() -> Address {
     ADDRESS.clone()
 }
 
-pub(crate) fn registry() -> Registry {
+pub(crate) fn registry() -> &'static Registry {
+    static REGISTRY: LazyLock<Registry> = LazyLock::new(new_registry);
+    &REGISTRY
+}
+
+fn new_registry() -> Registry {
     let key = |name: &str, byte, account: &str, class| OwnKey {
         name: name.parse().unwrap(),
         public: public(byte),
@@ -92,7 +97,7 @@ pub(crate) fn decode_from_hot(payload: &str) -> Result<Decoded, Refusal> {
 }
 
 pub(crate) fn decode_request(request: &Transaction) -> Result<Decoded, Refusal> {
-    decode(request, &registry(), RULES).map_err(|refusal| match refusal {
+    decode(request, registry(), RULES).map_err(|refusal| match refusal {
         strongroom_tx::Refusal::Evm(refusal) => refusal,
         other => panic!("{other:?}"),
     })
