@@ -1,1 +1,34 @@
 //! Keys: devices, sessions, and signatures made only from committed decisions.
+//!
+//! A device is reached through a process of its own ([`child`]), over one socket and one small
+//! [`protocol`]. The server's side is the [`KeyPool`]: it signs an [`Authorized`], consumed by
+//! value, and checks every signature ([`verify`]) before it hands it out. There is no function here
+//! that signs bytes.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+pub mod admin;
+pub mod child;
+pub mod pool;
+pub mod profile;
+pub mod protocol;
+pub mod verify;
+
+mod authorized;
+mod device;
+mod key;
+mod name;
+#[cfg(test)]
+#[path = "tests/main.rs"]
+mod tests;
+mod token;
+
+pub use authorized::Authorized;
+pub use device::{
+    Algorithms, EdwardsParams, Essentials, FirmwareVersion, FirmwareVersionError, IdentityFault,
+    Quirks, TokenIdentity, TokenSelector, Wrapping,
+};
+pub use key::{Algorithm, KeyId, KeyPurpose, PublicKey, PublicKeyError};
+pub use name::{Name, NameError};
+pub use pool::{KeyPool, PoolConfig, PoolEvent};
+pub use profile::Profile;
+pub use verify::{Signature, SignatureError};

@@ -1,0 +1,209 @@
+//! The key child: the only process that loads a vendor's module, and the only one that has the PIN.
+//!
+//! It has no configuration and no journal: everything comes over one socket. The calling thread
+//! reads requests; each session has a thread of its own, since a PKCS#11 session is for one thread
+//! at a time and a call may take long. One more session, the anchor, only stays open: closing the
+//! last session of a process logs it out.
+
+mod queue;
+mod shared;
+mod worker;
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    protocol::{Answer, Failure, Frame, Hello, Inbox, Request},
+    token::{self, Access, Login, Token},
+};
+use shared::Shared;
+
+/// How long the session threads may take to come back from the module at the end.
+const JOIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The most sessions that a child opens, the anchor not counted.
+const SESSIONS_MAX: u16 = 64;
+
+/// What made a key child end, as its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum End {
+    /// The server closed the socket.
+    Closed = 0,
+    /// The server spoke out of turn, or the socket failed.
+    Protocol = 64,
+    /// The device could not be used, or is gone.
+    Device = 69,
+    /// The PIN was rejected, whatever came after.
+    Pin = 77,
+}
+
+/// Runs a key child until `socket` is closed or the device is gone.
+///
+/// Blocking; starts threads. The exit code is 0 when the server closed the socket, 64 when it broke
+/// the protocol, 69 when the device cannot be used (a new child may help) and 77 when it rejected
+/// the PIN (a new child must not try before a person acted). When a call into the module never
+/// comes back, the process kills itself: to exit normally while a thread is inside the module
+/// crashes it.
+pub fn run(socket: UnixStream) -> ExitCode {
+    ExitCode::from(serve(socket) as u8)
+}
+
+fn serve(mut socket: UnixStream) -> End {
+    let mut inbox = Inbox::default();
+    let first = match receive(&mut socket, &mut inbox) {
+        Received::Frame(frame) => frame,
+        Received::Closed => return End::Closed,
+        Received::Broken => return End::Protocol,
+    };
+    inbox.wipe_read();
+    let correlation = first.correlation;
+    let Request::Hello(hello) = first.message else {
+        say(&socket, correlation, Failure::OutOfOrder);
+        return End::Protocol;
+    };
+    match start(hello, &socket) {
+        Ok(running) => {
+            let (identity, sessions) = (running.shared.identity().clone(), running.sessions());
+            running.shared.answer(Frame {
+                correlation,
+                message: Answer::Ready { identity, sessions },
+            });
+            running.read(socket, inbox)
+        }
+        Err(failure) if failure.is_of_pin() => {
+            say(&socket, correlation, failure.clone());
+            refuse_all(socket, inbox, &failure)
+        }
+        Err(failure) => {
+            say(&socket, correlation, failure);
+            End::Device
+        }
+    }
+}
+
+/// Answers every request with the PIN's failure, without touching the device again.
+fn refuse_all(mut socket: UnixStream, mut inbox: Inbox, failure: &Failure) -> End {
+    while let Received::Frame(frame) = receive(&mut socket, &mut inbox) {
+        say(&socket, frame.correlation, failure.clone());
+    }
+    End::Pin
+}
+
+enum Received {
+    Frame(Frame<Request>),
+    Closed,
+    Broken,
+}
+
+fn receive(socket: &mut UnixStream, inbox: &mut Inbox) -> Received {
+    loop {
+        match inbox.next() {
+            Ok(Some(frame)) => return Received::Frame(frame),
+            Ok(None) => {}
+            Err(_) => return Received::Broken,
+        }
+        match socket.read(inbox.spare()) {
+            Ok(0) if inbox.is_empty() => return Received::Closed,
+            Ok(0) => return Received::Broken,
+            Ok(length) => inbox.received(length),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return Received::Broken,
+        }
+    }
+}
+
+/// Answers when there are no session threads yet.
+fn say(mut socket: &UnixStream, correlation: u64, failure: Failure) {
+    let mut out = Vec::new();
+    Frame {
+        correlation,
+        message: Answer::Failed(failure),
+    }
+    .append_to(&mut out);
+    // A server that is gone needs no answer; the next read ends the process.
+    let _ = socket.write_all(&out);
+}
+
+/// A child that is logged in.
+struct Running {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
+    let module = token::load(Path::new(hello.module.as_str()))?;
+    let sessions = hello.sessions.clamp(1, SESSIONS_MAX);
+    if sessions >= hello.profile.sessions_max {
+        return Err(Failure::Unsupported);
+    }
+    let token = Token::select(module, &hello.token, hello.profile)?;
+    let anchor = token.open(Access::ReadOnly)?;
+    let login = Login::new(&hello.pin);
+    drop(hello.pin);
+    login.ensure(&anchor)?;
+    let output = socket.try_clone().map_err(|_| Failure::OutOfOrder)?;
+    let shared = Arc::new(Shared::new(token, login, anchor, output));
+    let workers = (0..sessions)
+        .filter_map(|_| worker::start(&shared).ok())
+        .collect();
+    Ok(Running { shared, workers })
+}
+
+impl Running {
+    fn sessions(&self) -> u16 {
+        u16::try_from(self.workers.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Reads requests until the socket ends, which a worker also brings about when the device is
+    /// gone.
+    fn read(self, mut socket: UnixStream, mut inbox: Inbox) -> End {
+        let end = loop {
+            match receive(&mut socket, &mut inbox) {
+                Received::Frame(frame) if matches!(frame.message, Request::Hello(_)) => {
+                    break End::Protocol;
+                }
+                Received::Frame(frame) => self.shared.queue.push(frame),
+                Received::Closed => break End::Closed,
+                Received::Broken => break End::Protocol,
+            }
+        };
+        let end = self.shared.end_of(end);
+        self.finish();
+        end
+    }
+
+    /// Waits until no thread is inside the module, then finalises it.
+    fn finish(self) {
+        self.shared.queue.close();
+        if !self.shared.wait_until_idle(JOIN_LIMIT) {
+            kill_self();
+        }
+        for worker in self.workers {
+            // A panicked worker has left the module as well.
+            let _ = worker.join();
+        }
+        if let Some(shared) = Arc::into_inner(self.shared) {
+            // The process ends next; there is nobody to tell.
+            let _ = shared.into_token().finalize();
+        }
+    }
+}
+
+/// Ends the process at once, running nothing: the module's destructors would free what the thread
+/// inside it uses.
+fn kill_self() {
+    let own = rustix::process::getpid();
+    let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+    // SIGKILL cannot be blocked; this line is only reached if the call itself was refused.
+    loop {
+        thread::park();
+    }
+}

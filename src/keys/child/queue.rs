@@ -1,0 +1,77 @@
+//! Requests that wait for a session.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::protocol::{Frame, Request};
+
+/// The most requests that wait. The server bounds what it sends far lower; a server that does not
+/// is not read from until there is room.
+const WAITING_MAX: usize = 4096;
+
+/// A queue from the one reader to the session threads.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Frame<Request>>,
+    closed: bool,
+}
+
+impl Queue {
+    /// Adds a request, waiting for room.
+    pub(super) fn push(&self, frame: Frame<Request>) {
+        let mut state = self.lock();
+        while state.waiting.len() >= WAITING_MAX && !state.closed {
+            state = wait(&self.emptied, state);
+        }
+        state.waiting.push_back(frame);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// The next request; waits for one. `None` after [`Self::close`]: what waited is dropped, since
+    /// nobody is there to take the answers.
+    pub(super) fn pop(&self) -> Option<Frame<Request>> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() && !state.closed {
+            state = wait(&self.filled, state);
+        }
+        if state.closed {
+            return None;
+        }
+        if state.waiting.len() >= WAITING_MAX {
+            self.emptied.notify_one();
+        }
+        state.waiting.pop_front()
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Lets every thread go.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wait<'a>(condition: &Condvar, guard: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condition
+        .wait(guard)
+        .unwrap_or_else(PoisonError::into_inner)
+}

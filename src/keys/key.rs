@@ -1,0 +1,206 @@
+//! What a key is called, what it is for, and its public half.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::name::Name;
+
+/// The first part of the label of every key that Strongroom made.
+const LABEL_PREFIX: &str = "strongroom";
+
+/// What a key may be used for. Fixed at generation, in the key's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyPurpose {
+    /// Signs transactions that a policy permitted.
+    Spend,
+    /// Signs the journal's checkpoints.
+    Checkpoint,
+    /// Signs known-answer tests.
+    Test,
+}
+
+/// A signature algorithm together with its curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// ECDSA over secp256k1 (SEC 2), of a digest of 32 bytes made elsewhere.
+    EcdsaSecp256k1,
+    /// Pure Ed25519 (RFC 8032), of a message.
+    Ed25519,
+}
+
+/// Names one key on a device. Its text is the key's `CKA_LABEL`: `strongroom:<purpose>:<name>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId {
+    /// What the key is for.
+    pub purpose: KeyPurpose,
+    /// The key's name, unique for its purpose.
+    pub name: Name,
+}
+
+/// A public key, a valid point on its curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PublicKey {
+    /// A compressed point (SEC 1, 33 bytes).
+    Secp256k1([u8; 33]),
+    /// An encoded point (RFC 8032, 32 bytes).
+    Ed25519([u8; 32]),
+}
+
+/// The bytes are no point on the algorithm's curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the bytes are no public key for {algorithm}")]
+pub struct PublicKeyError {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+}
+
+impl KeyPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Spend, Self::Checkpoint, Self::Test];
+
+    /// The purpose as it stands in a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spend => "spend",
+            Self::Checkpoint => "checkpoint",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for KeyPurpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EcdsaSecp256k1 => "ecdsa-secp256k1",
+            Self::Ed25519 => "ed25519",
+        })
+    }
+}
+
+impl KeyId {
+    /// The label of the key's two objects.
+    pub fn label(&self) -> String {
+        self.to_string()
+    }
+
+    /// Reads a label; `None` when Strongroom did not write it.
+    pub fn from_label(label: &str) -> Option<Self> {
+        let mut parts = label.splitn(3, ':');
+        if parts.next()? != LABEL_PREFIX {
+            return None;
+        }
+        let purpose = parts.next()?;
+        let purpose = KeyPurpose::ALL
+            .into_iter()
+            .find(|known| known.as_str() == purpose)?;
+        let name = parts.next()?.parse().ok()?;
+        Some(Self { purpose, name })
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{LABEL_PREFIX}:{}:{}", self.purpose, self.name)
+    }
+}
+
+impl PublicKey {
+    /// Checks that `bytes` is a point on the curve of `algorithm`.
+    ///
+    /// # Errors
+    /// [`PublicKeyError`] when it is not, or not in the compressed encoding.
+    pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, PublicKeyError> {
+        let key = match algorithm {
+            Algorithm::EcdsaSecp256k1 => secp256k1_point(bytes).map(Self::Secp256k1),
+            Algorithm::Ed25519 => ed25519_point(bytes).map(Self::Ed25519),
+        };
+        key.ok_or(PublicKeyError { algorithm })
+    }
+
+    /// The algorithm that the key verifies.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Secp256k1(_) => Algorithm::EcdsaSecp256k1,
+            Self::Ed25519(_) => Algorithm::Ed25519,
+        }
+    }
+
+    /// The encoded point: 33 bytes on secp256k1, 32 on Ed25519.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Secp256k1(bytes) => bytes,
+            Self::Ed25519(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.as_bytes()))
+    }
+}
+
+fn secp256k1_point(bytes: &[u8]) -> Option<[u8; 33]> {
+    let bytes: [u8; 33] = bytes.try_into().ok()?;
+    bitcoin::secp256k1::PublicKey::from_slice(&bytes).ok()?;
+    Some(bytes)
+}
+
+fn ed25519_point(bytes: &[u8]) -> Option<[u8; 32]> {
+    let bytes: [u8; 32] = bytes.try_into().ok()?;
+    let point = ed25519_dalek::VerifyingKey::from_bytes(&bytes).ok()?;
+    // A point of small order verifies signatures that nobody made.
+    (!point.is_weak()).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_reads_back_and_foreign_ones_do_not() {
+        for purpose in KeyPurpose::ALL {
+            let id = KeyId {
+                purpose,
+                name: "eth-hot.1".parse().unwrap(),
+            };
+            assert_eq!(KeyId::from_label(&id.label()), Some(id));
+        }
+        for label in [
+            "",
+            "strongroom",
+            "strongroom:spend",
+            "strongroom:spend:",
+            "strongroom:spend:A",
+            "strongroom:spend:a:b",
+            "strongroom:Spend:a",
+            "other:spend:a",
+            " strongroom:spend:a",
+        ] {
+            assert_eq!(KeyId::from_label(label), None, "{label:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_point() {
+        assert!(PublicKey::new(Algorithm::EcdsaSecp256k1, &[2; 32]).is_err());
+        assert!(PublicKey::new(Algorithm::EcdsaSecp256k1, &[5; 33]).is_err());
+        assert!(PublicKey::new(Algorithm::EcdsaSecp256k1, &[4; 65]).is_err());
+        let identity = {
+            let mut bytes = [0; 32];
+            bytes[0] = 1;
+            bytes
+        };
+        assert!(PublicKey::new(Algorithm::Ed25519, &identity).is_err());
+    }
+}

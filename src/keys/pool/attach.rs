@@ -1,0 +1,152 @@
+//! Taking a new child into service.
+
+use std::{os::unix::net, sync::Arc};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    time::timeout,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    AttachError, CallError, KeyPool, PoolEvent,
+    link::{Closing, Link},
+};
+use crate::{
+    device::TokenIdentity,
+    key::{KeyId, PublicKey},
+    protocol::{Answer, FRAME_MAX, Frame, Hello, Inbox, Request},
+};
+
+impl KeyPool {
+    /// Takes a new child, at the other end of `socket`, into service in place of the old one: logs
+    /// in, holds the token against the profile in `hello`, and finds every registered key on it.
+    /// Must be called in a Tokio runtime. Ends with [`PoolEvent::Ready`], or with
+    /// [`PoolEvent::PinRejected`] when the device rejects the PIN.
+    ///
+    /// # Errors
+    /// [`AttachError`]; the pool is then without a child, and the caller ends the new one.
+    pub async fn attach(
+        &self,
+        socket: net::UnixStream,
+        hello: Hello,
+    ) -> Result<TokenIdentity, AttachError> {
+        self.detach();
+        let outcome = self.greet(socket, hello).await;
+        match outcome {
+            Ok((identity, link)) => {
+                self.install(link);
+                self.0.report.tell(PoolEvent::Ready(identity.clone()));
+                Ok(identity)
+            }
+            Err(error) => {
+                if let AttachError::Failed(failure) = &error
+                    && failure.is_of_pin()
+                {
+                    self.0.report.tell(PoolEvent::PinRejected(failure.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn greet(
+        &self,
+        socket: net::UnixStream,
+        hello: Hello,
+    ) -> Result<(TokenIdentity, Arc<Link>), AttachError> {
+        let config = &self.0.config;
+        socket.set_nonblocking(true).map_err(AttachError::Socket)?;
+        let mut socket = UnixStream::from_std(socket).map_err(AttachError::Socket)?;
+        let mut inbox = Inbox::default();
+        let (selector, profile) = (hello.token.clone(), hello.profile.clone());
+        let greeting = self.exchange(&mut socket, &mut inbox, hello);
+        let (identity, sessions) = timeout(config.slow_deadline, greeting)
+            .await
+            .map_err(|_| AttachError::Deadline)??;
+        if !selector.selects(&identity) {
+            return Err(AttachError::Token);
+        }
+        profile.admits(&identity).map_err(AttachError::Identity)?;
+        let report = Arc::clone(&self.0.report);
+        let link = Link::start(socket, inbox, sessions, config, report);
+        if let Err(error) = self.check_keys(&link).await {
+            link.close(Closing::Detached);
+            return Err(error);
+        }
+        Ok((identity, link))
+    }
+
+    async fn exchange(
+        &self,
+        socket: &mut UnixStream,
+        inbox: &mut Inbox,
+        hello: Hello,
+    ) -> Result<(TokenIdentity, u16), AttachError> {
+        let correlation = self.0.report.correlation();
+        // Never reallocated, so that no copy of the PIN is left behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(FRAME_MAX));
+        Frame {
+            correlation,
+            message: Request::Hello(hello),
+        }
+        .append_to(&mut bytes);
+        socket
+            .write_all(&bytes)
+            .await
+            .map_err(AttachError::Socket)?;
+        let answer = loop {
+            if let Some(frame) = inbox.next::<Answer>().map_err(AttachError::Decode)? {
+                break frame;
+            }
+            match socket.read(inbox.spare()).await {
+                Ok(0) => return Err(AttachError::Ended),
+                Ok(length) => inbox.received(length),
+                Err(error) => return Err(AttachError::Socket(error)),
+            }
+        };
+        match answer.message {
+            _ if answer.correlation != correlation => Err(AttachError::Misanswered),
+            Answer::Ready { identity, sessions } => Ok((identity, sessions)),
+            Answer::Failed(failure) => Err(AttachError::Failed(failure)),
+            _ => Err(AttachError::Misanswered),
+        }
+    }
+
+    /// Finds every registered key: warm handles, and no charge for a key that is not there.
+    async fn check_keys(&self, link: &Link) -> Result<(), AttachError> {
+        for (key, public) in self.all_registered() {
+            let request = Request::Find { key: key.clone() };
+            let found = match self.call_on(link, request).await {
+                Ok(Answer::Key(found)) if found.key == key => found,
+                Ok(_) => {
+                    let error = CallError::Misanswered;
+                    return Err(AttachError::Key { key, error });
+                }
+                Err(error) => return Err(AttachError::Key { key, error }),
+            };
+            if found.public != public {
+                return Err(AttachError::KeyChanged { key });
+            }
+        }
+        Ok(())
+    }
+
+    fn all_registered(&self) -> Vec<(KeyId, PublicKey)> {
+        let keys = super::read(&self.0.keys);
+        keys.iter().map(|(key, p)| (key.clone(), *p)).collect()
+    }
+
+    fn install(&self, link: Arc<Link>) {
+        let old = super::write(&self.0.link).replace(Arc::clone(&link));
+        if let Some(old) = old {
+            old.close(Closing::Detached);
+        }
+        self.0.report.healthy();
+        // It may have been lost before it was installed.
+        if !link.is_open() {
+            self.0.report.unhealthy();
+        }
+    }
+}

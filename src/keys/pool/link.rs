@@ -1,0 +1,344 @@
+//! One child, from its attachment to its loss.
+
+use std::{
+    collections::HashMap,
+    io, mem,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::net::Shutdown;
+use tokio::{
+    net::UnixStream,
+    sync::{Notify, Semaphore, oneshot},
+    task::AbortHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{PoolConfig, error::Lost, event::PoolEvent, report::Report};
+use crate::protocol::{Answer, Failure, Frame, Inbox, Outgoing, Request};
+
+/// One child. Its pending calls belong to it, so that no answer of an old child can meet a call to
+/// a new one.
+#[derive(Debug)]
+pub(super) struct Link {
+    report: Arc<Report>,
+    times: Times,
+    socket: UnixStream,
+    outgoing: Outgoing,
+    /// What the socket did not take at once, and what wakes the task that writes it.
+    left_over: Mutex<Vec<u8>>,
+    blocked: Notify,
+    state: Mutex<State>,
+    /// How many more calls the child may be given.
+    window: Semaphore,
+    tasks: OnceLock<[AbortHandle; 2]>,
+    told_bad_signature: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    deadline: Duration,
+    slow_deadline: Duration,
+    keepalive: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    open: bool,
+    pending: HashMap<u64, Pending>,
+    heard: Instant,
+}
+
+/// A call that the child has.
+#[derive(Debug)]
+struct Pending {
+    deadline: Instant,
+    /// `None` is the pool's own question whether the child is well.
+    caller: Option<oneshot::Sender<Result<Answer, Lost>>>,
+}
+
+/// Why a link ends.
+#[derive(Debug)]
+pub(super) enum Closing {
+    Hung,
+    Gone,
+    PinRejected(Failure),
+    Detached,
+}
+
+/// The link was closed before the call was sent.
+#[derive(Debug)]
+pub(super) struct NotSent;
+
+impl Link {
+    /// Starts the two tasks of a link whose child is ready to sign.
+    pub(super) fn start(
+        socket: UnixStream,
+        inbox: Inbox,
+        sessions: u16,
+        config: &PoolConfig,
+        report: Arc<Report>,
+    ) -> Arc<Self> {
+        let window = usize::from(sessions.max(1))
+            .saturating_mul(usize::from(config.in_flight_per_session.max(1)));
+        let link = Arc::new(Self {
+            report,
+            times: Times {
+                deadline: config.deadline,
+                slow_deadline: config.slow_deadline,
+                keepalive: config.keepalive,
+            },
+            socket,
+            outgoing: Outgoing::default(),
+            left_over: Mutex::default(),
+            blocked: Notify::new(),
+            state: Mutex::new(State {
+                open: true,
+                pending: HashMap::new(),
+                heard: Instant::now(),
+            }),
+            window: Semaphore::new(window),
+            tasks: OnceLock::new(),
+            told_bad_signature: AtomicBool::new(false),
+        });
+        let reader = tokio::spawn(Arc::clone(&link).read(inbox)).abort_handle();
+        let writer = tokio::spawn(Arc::clone(&link).write_left_over()).abort_handle();
+        let _ = link.tasks.set([reader, writer]);
+        if !link.is_open() {
+            link.abort_tasks();
+        }
+        link
+    }
+
+    /// Sends a request when the child may have one more. The answer arrives in the receiver, or the
+    /// reason why none will.
+    pub(super) async fn call(
+        &self,
+        correlation: u64,
+        request: Request,
+    ) -> Result<oneshot::Receiver<Result<Answer, Lost>>, NotSent> {
+        // Given back when the answer is there.
+        self.window.acquire().await.map_err(|_| NotSent)?.forget();
+        let (caller, answer) = oneshot::channel();
+        self.send(correlation, request, Some(caller))?;
+        Ok(answer)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().open
+    }
+
+    /// Ends the link, once. Every call in flight ends with an unknown outcome.
+    pub(super) fn close(&self, closing: Closing) {
+        let pending = {
+            let mut state = self.lock();
+            if !mem::replace(&mut state.open, false) {
+                return;
+            }
+            mem::take(&mut state.pending)
+        };
+        self.report.unhealthy();
+        self.window.close();
+        let lost = closing.lost();
+        for caller in pending.into_values().filter_map(|call| call.caller) {
+            // A caller that went away needs no answer.
+            let _ = caller.send(Err(lost));
+        }
+        self.abort_tasks();
+        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        if let Some(event) = closing.event() {
+            self.report.tell(event);
+        }
+    }
+
+    /// Tells the owner of a bad signature, once for each child.
+    pub(super) fn tell_bad_signature(&self, event: PoolEvent) {
+        if !self.told_bad_signature.swap(true, Ordering::Relaxed) {
+            self.report.tell(event);
+        }
+    }
+
+    fn send(
+        &self,
+        correlation: u64,
+        message: Request,
+        caller: Option<oneshot::Sender<Result<Answer, Lost>>>,
+    ) -> Result<(), NotSent> {
+        let allowed = match message {
+            Request::Generate { .. } => self.times.slow_deadline,
+            _ => self.times.deadline,
+        };
+        let now = Instant::now();
+        let deadline = now.checked_add(allowed).unwrap_or(now);
+        {
+            let mut state = self.lock();
+            if !state.open {
+                return Err(NotSent);
+            }
+            state
+                .pending
+                .insert(correlation, Pending { deadline, caller });
+        }
+        self.write(&Frame {
+            correlation,
+            message,
+        });
+        Ok(())
+    }
+
+    /// Writes at once, from the caller's own task, with what others added meanwhile: a task of its
+    /// own would cost a wake-up for each call.
+    fn write(&self, frame: &Frame<Request>) {
+        let mut batch = self.outgoing.add(frame);
+        while let Some(mut bytes) = batch {
+            let written = match self.socket.try_write(&bytes) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_) => return self.close(Closing::Gone),
+            };
+            if written < bytes.len() {
+                bytes.drain(..written);
+                *lock(&self.left_over) = bytes;
+                return self.blocked.notify_one();
+            }
+            batch = self.outgoing.more(bytes);
+        }
+    }
+
+    /// Writes what the socket did not take at once.
+    async fn write_left_over(self: Arc<Self>) {
+        loop {
+            self.blocked.notified().await;
+            let mut batch = Some(mem::take(&mut *lock(&self.left_over)));
+            while let Some(bytes) = batch {
+                if self.write_all(&bytes).await.is_err() {
+                    return self.close(Closing::Gone);
+                }
+                batch = self.outgoing.more(bytes);
+            }
+        }
+    }
+
+    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.socket.writable().await?;
+            match self.socket.try_write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes answers, and looks four times in a deadline whether one is overdue: so a hung child is
+    /// found at most a quarter late, and no call needs a timer.
+    async fn read(self: Arc<Self>, mut inbox: Inbox) {
+        let mut check = interval((self.times.deadline / 4).max(Duration::from_millis(1)));
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let outcome = tokio::select! {
+                ready = self.socket.readable() => match ready {
+                    Ok(()) => self.receive(&mut inbox),
+                    Err(_) => Err(Closing::Gone),
+                },
+                now = check.tick() => self.check(now),
+            };
+            if let Err(closing) = outcome {
+                return self.close(closing);
+            }
+        }
+    }
+
+    fn receive(&self, inbox: &mut Inbox) -> Result<(), Closing> {
+        match self.socket.try_read(inbox.spare()) {
+            Ok(0) => return Err(Closing::Gone),
+            Ok(length) => inbox.received(length),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(_) => return Err(Closing::Gone),
+        }
+        // A frame that cannot be read is as good as no child.
+        while let Some(frame) = inbox.next::<Answer>().map_err(|_| Closing::Gone)? {
+            self.deliver(frame)?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, frame: Frame<Answer>) -> Result<(), Closing> {
+        let call = {
+            let mut state = self.lock();
+            state.heard = Instant::now();
+            state.pending.remove(&frame.correlation)
+        };
+        let Some(call) = call else {
+            self.report.counters.unknown();
+            return Ok(());
+        };
+        let rejected = match &frame.message {
+            Answer::Failed(failure) if failure.is_of_pin() => Some(failure.clone()),
+            _ => None,
+        };
+        if let Some(caller) = call.caller {
+            self.window.add_permits(1);
+            if caller.send(Ok(frame.message)).is_err() {
+                self.report.counters.late();
+            }
+        }
+        rejected.map_or(Ok(()), |failure| Err(Closing::PinRejected(failure)))
+    }
+
+    /// Whether the child is overdue; if it was idle for long, asks whether it is well.
+    fn check(&self, now: Instant) -> Result<(), Closing> {
+        let idle = {
+            let state = self.lock();
+            if state.pending.values().any(|call| call.deadline <= now) {
+                return Err(Closing::Hung);
+            }
+            state.pending.is_empty()
+                && now.saturating_duration_since(state.heard) >= self.times.keepalive
+        };
+        if idle {
+            // Only a closed link refuses, and then there is nobody to ask.
+            let _ = self.send(self.report.correlation(), Request::Health, None);
+        }
+        Ok(())
+    }
+
+    fn abort_tasks(&self) {
+        for task in self.tasks.get().into_iter().flatten() {
+            task.abort();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Closing {
+    fn lost(&self) -> Lost {
+        match self {
+            Self::Hung => Lost::Hung,
+            Self::Gone => Lost::Gone,
+            Self::PinRejected(_) => Lost::PinRejected,
+            Self::Detached => Lost::Detached,
+        }
+    }
+
+    fn event(self) -> Option<PoolEvent> {
+        match self {
+            Self::Hung => Some(PoolEvent::Hung),
+            Self::Gone => Some(PoolEvent::Gone),
+            Self::PinRejected(failure) => Some(PoolEvent::PinRejected(failure)),
+            Self::Detached => None,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

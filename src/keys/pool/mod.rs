@@ -1,0 +1,259 @@
+//! The server's side of a key child: calls, deadlines, and what becomes of them.
+
+mod attach;
+mod error;
+mod event;
+mod link;
+mod report;
+mod sign;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+
+pub use error::{AttachError, CallError, Lost, RegisterError, SignError};
+pub use event::{PoolCounters, PoolEvent};
+
+use crate::{
+    key::{Algorithm, KeyId, PublicKey},
+    protocol::{Answer, KeyDescription, Request, Residence},
+    verify::{RRepeated, RSeen},
+};
+use link::{Closing, Link, NotSent};
+use report::Report;
+
+/// How many events wait for the pool's owner. A child causes at most three.
+const EVENTS: usize = 64;
+
+/// How a pool treats its child.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoolConfig {
+    /// How long the child may take for one call, from when it was sent. A child that takes longer
+    /// counts as hung.
+    pub deadline: Duration,
+    /// How long the child may take to log in and for a key generation.
+    pub slow_deadline: Duration,
+    /// How long the child may be idle before it is asked whether it is well.
+    pub keepalive: Duration,
+    /// How many calls are sent to the child before the first is answered, for each session.
+    pub in_flight_per_session: u16,
+    /// How many calls wait in the pool before further ones are refused.
+    pub queue: u16,
+    /// Of how many signatures the `r` is remembered, at least.
+    pub r_memory: usize,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(2),
+            slow_deadline: Duration::from_secs(30),
+            keepalive: Duration::from_secs(5),
+            in_flight_per_session: 32,
+            queue: 4096,
+            r_memory: 1 << 18,
+        }
+    }
+}
+
+/// Signs by way of a key child. Cheap to clone; all clones are one pool.
+#[derive(Clone, Debug)]
+pub struct KeyPool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: PoolConfig,
+    report: Arc<Report>,
+    link: RwLock<Option<Arc<Link>>>,
+    queue: Semaphore,
+    keys: RwLock<HashMap<KeyId, PublicKey>>,
+    r_seen: Mutex<RSeen>,
+}
+
+impl KeyPool {
+    /// A pool without a child, and where its events arrive.
+    pub fn new(config: PoolConfig) -> (Self, mpsc::Receiver<PoolEvent>) {
+        let (events, arriving) = mpsc::channel(EVENTS);
+        let inner = Inner {
+            report: Arc::new(Report::new(events)),
+            link: RwLock::new(None),
+            queue: Semaphore::new(usize::from(config.queue)),
+            keys: RwLock::default(),
+            r_seen: Mutex::new(RSeen::new(config.r_memory)),
+            config,
+        };
+        (Self(Arc::new(inner)), arriving)
+    }
+
+    /// Whether a child is attached, logged in and answering. Costs one load: for use before each
+    /// commit.
+    pub fn healthy(&self) -> bool {
+        self.0.report.is_healthy()
+    }
+
+    /// Gives the child up, as its owner does before killing it. Calls in flight end with an unknown
+    /// outcome.
+    pub fn detach(&self) {
+        if let Some(link) = write(&self.0.link).take() {
+            link.close(Closing::Detached);
+        }
+    }
+
+    /// Pins a key to its public half, from the journal's registry or the policy. Every signature is
+    /// held against it, whatever the device says of the key.
+    ///
+    /// # Errors
+    /// [`RegisterError`] when the key is pinned to another one.
+    pub fn register(&self, key: KeyId, public: PublicKey) -> Result<(), RegisterError> {
+        let mut keys = write(&self.0.keys);
+        match keys.get(&key) {
+            Some(pinned) if *pinned != public => Err(RegisterError { key }),
+            Some(_) => Ok(()),
+            None => {
+                keys.insert(key, public);
+                Ok(())
+            }
+        }
+    }
+
+    /// The public half that a key is pinned to.
+    pub fn registered(&self, key: &KeyId) -> Option<PublicKey> {
+        read(&self.0.keys).get(key).copied()
+    }
+
+    /// Takes note of an `r` that was used before this process started, from the journal.
+    ///
+    /// # Errors
+    /// [`RRepeated`] when it was used for something else as well.
+    pub fn remember_r(
+        &self,
+        r: [u8; 32],
+        key: &KeyId,
+        digest: &[u8; 32],
+    ) -> Result<(), Box<RRepeated>> {
+        let mut seen = self.0.r_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(r, key, digest)
+    }
+
+    /// What was counted since the pool was made.
+    pub fn counters(&self) -> PoolCounters {
+        self.0.report.counters.read()
+    }
+
+    /// Finds a key on the device and checks its attributes. It is not registered by that.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn find(&self, key: &KeyId) -> Result<KeyDescription, CallError> {
+        self.describe(Request::Find { key: key.clone() }, key).await
+    }
+
+    /// Reads a key's public half from the device.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn public(&self, key: &KeyId) -> Result<PublicKey, CallError> {
+        let request = Request::Public { key: key.clone() };
+        self.describe(request, key).await.map(|found| found.public)
+    }
+
+    /// Generates a key on the device. It is not registered by that: first it must be in the
+    /// journal.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn generate(
+        &self,
+        key: &KeyId,
+        algorithm: Algorithm,
+    ) -> Result<KeyDescription, CallError> {
+        let request = Request::Generate {
+            key: key.clone(),
+            algorithm,
+            residence: Residence::Token,
+        };
+        let made = self.describe(request, key).await?;
+        if made.public.algorithm() != algorithm {
+            return Err(CallError::Misanswered);
+        }
+        Ok(made)
+    }
+
+    /// Asks the device whether a session works.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn health(&self) -> Result<(), CallError> {
+        match self.call(Request::Health).await? {
+            Answer::Healthy { .. } => Ok(()),
+            _ => Err(self.misanswered()),
+        }
+    }
+
+    async fn describe(&self, request: Request, key: &KeyId) -> Result<KeyDescription, CallError> {
+        match self.call(request).await? {
+            Answer::Key(found) if found.key == *key => Ok(found),
+            _ => Err(self.misanswered()),
+        }
+    }
+
+    /// One call that is not a signature.
+    async fn call(&self, request: Request) -> Result<Answer, CallError> {
+        let link = self.link().ok_or(CallError::NoDevice)?;
+        let _place = self.place(1).ok_or(CallError::Busy)?;
+        self.call_on(&link, request).await
+    }
+
+    async fn call_on(&self, link: &Link, request: Request) -> Result<Answer, CallError> {
+        let answer = link
+            .call(self.0.report.correlation(), request)
+            .await
+            .map_err(|NotSent| CallError::NoDevice)?;
+        match answer.await.unwrap_or(Err(Lost::Gone)) {
+            Ok(Answer::Failed(failure)) => Err(CallError::Failed(failure)),
+            Ok(answer) => Ok(answer),
+            Err(lost) => Err(CallError::Lost(lost)),
+        }
+    }
+
+    /// The child, while it is one: a lost one stays here until the next is attached.
+    fn link(&self) -> Option<Arc<Link>> {
+        if !self.healthy() {
+            return None;
+        }
+        read(&self.0.link).clone()
+    }
+
+    /// Places in the queue, given back when dropped.
+    fn place(&self, calls: usize) -> Option<SemaphorePermit<'_>> {
+        let calls = u32::try_from(calls).ok()?;
+        self.0.queue.try_acquire_many(calls).ok()
+    }
+
+    fn misanswered(&self) -> CallError {
+        self.0.report.counters.misanswered();
+        CallError::Misanswered
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The link's tasks keep it alive otherwise.
+        if let Some(link) = write(&self.link).take() {
+            link.close(Closing::Detached);
+        }
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,50 @@
+//! What a pool and its links share: how the pool is, and who is told.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use super::event::{Counters, PoolEvent};
+
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) counters: Counters,
+    healthy: AtomicBool,
+    /// Correlation numbers run through the pool's life: those of an old child never come again.
+    correlation: AtomicU64,
+    events: mpsc::Sender<PoolEvent>,
+}
+
+impl Report {
+    pub(super) fn new(events: mpsc::Sender<PoolEvent>) -> Self {
+        Self {
+            counters: Counters::default(),
+            healthy: AtomicBool::new(false),
+            correlation: AtomicU64::new(1),
+            events,
+        }
+    }
+
+    pub(super) fn correlation(&self) -> u64 {
+        self.correlation.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    pub(super) fn healthy(&self) {
+        self.healthy.store(true, Ordering::Release);
+    }
+
+    pub(super) fn unhealthy(&self) {
+        self.healthy.store(false, Ordering::Release);
+    }
+
+    /// Tells the owner. It lags by a whole channel only when it does nothing at all.
+    pub(super) fn tell(&self, event: PoolEvent) {
+        if self.events.try_send(event).is_err() {
+            self.counters.event_lost();
+        }
+    }
+}

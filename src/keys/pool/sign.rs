@@ -1,0 +1,148 @@
+//! Signing what was authorised.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{
+    KeyPool, PoolEvent, SignError,
+    error::Lost,
+    link::{Link, NotSent},
+};
+use crate::{
+    authorized::{Authorized, Signing},
+    key::PublicKey,
+    protocol::{Answer, Request, Sign, SignInput},
+    verify::{self, Signature, SignatureError, SignatureValue},
+};
+
+/// A call with what its answer is held against.
+struct Call {
+    signing: Signing,
+    public: PublicKey,
+}
+
+/// A call that the child has.
+struct InFlight {
+    call: Call,
+    answer: oneshot::Receiver<Result<Answer, Lost>>,
+}
+
+impl KeyPool {
+    /// Makes every signature that was authorised, or none. Each is verified under the registered
+    /// public half of its key, has a low `s`, and an `r` that was not seen before.
+    ///
+    /// # Errors
+    /// [`SignError`]; its documentation says whether the device was asked. When several signatures
+    /// were to be made and one failed, the others are dropped.
+    pub async fn sign(&self, authorized: Authorized) -> Result<Vec<Signature>, SignError> {
+        let calls = self.plan(authorized)?;
+        let link = self.link().ok_or(SignError::NoDevice)?;
+        let _places = self.place(calls.len()).ok_or(SignError::Busy)?;
+        let mut in_flight = Vec::with_capacity(calls.len());
+        for call in calls {
+            in_flight.push(self.ask(&link, call).await?);
+        }
+        let mut signatures = Vec::with_capacity(in_flight.len());
+        for InFlight { call, answer } in in_flight {
+            let answer = answer.await.unwrap_or(Err(Lost::Gone));
+            signatures.push(self.release(&link, &call, answer)?);
+        }
+        Ok(signatures)
+    }
+
+    /// Everything that can be refused before the device is asked for anything.
+    fn plan(&self, authorized: Authorized) -> Result<Vec<Call>, SignError> {
+        let signings = authorized.into_signings();
+        if signings.is_empty() {
+            return Err(SignError::Nothing);
+        }
+        signings
+            .into_iter()
+            .map(|signing| {
+                let Some(public) = self.registered(&signing.key) else {
+                    return Err(SignError::KeyUnregistered { key: signing.key });
+                };
+                let algorithm = signing.input.algorithm();
+                if public.algorithm() != algorithm {
+                    let key = signing.key;
+                    return Err(SignError::AlgorithmMismatch { key, algorithm });
+                }
+                Ok(Call { signing, public })
+            })
+            .collect()
+    }
+
+    async fn ask(&self, link: &Link, call: Call) -> Result<InFlight, SignError> {
+        let Signing {
+            call: number,
+            key,
+            input,
+        } = &call.signing;
+        let request = Request::Sign(Sign {
+            call: *number,
+            key: key.clone(),
+            input: input.clone(),
+        });
+        let answer = link
+            .call(self.0.report.correlation(), request)
+            .await
+            .map_err(|NotSent| SignError::NoDevice)?;
+        Ok(InFlight { call, answer })
+    }
+
+    /// Holds an answer against its call.
+    fn release(
+        &self,
+        link: &Arc<Link>,
+        call: &Call,
+        answer: Result<Answer, Lost>,
+    ) -> Result<Signature, SignError> {
+        let number = call.signing.call;
+        let raw = match answer {
+            Ok(Answer::Signed { call, signature }) if call == number => signature,
+            Ok(Answer::Failed(failure)) => {
+                return Err(SignError::Failed {
+                    call: number,
+                    failure,
+                });
+            }
+            Ok(_) => {
+                self.0.report.counters.misanswered();
+                return Err(SignError::Misanswered { call: number });
+            }
+            Err(lost) => return Err(SignError::OutcomeUnknown { call: number, lost }),
+        };
+        let value = self.check(call, raw.as_bytes()).map_err(|error| {
+            self.0.report.counters.bad_signature();
+            let key = call.signing.key.clone();
+            link.tell_bad_signature(PoolEvent::BadSignature {
+                call: number,
+                key: key.clone(),
+                error: error.clone(),
+            });
+            SignError::BadSignature {
+                call: number,
+                key,
+                error,
+            }
+        })?;
+        self.0.report.counters.released();
+        Ok(Signature {
+            call: number,
+            key: call.signing.key.clone(),
+            value,
+        })
+    }
+
+    fn check(&self, call: &Call, raw: &[u8]) -> Result<SignatureValue, SignatureError> {
+        let Signing { key, input, .. } = &call.signing;
+        let value = verify::check(&call.public, input, raw)?;
+        // Ed25519's R follows from the key and the message, and has no such failure.
+        if let (SignatureValue::Ecdsa(signature), SignInput::Digest(digest)) = (&value, input) {
+            self.remember_r(signature.r, key, digest)
+                .map_err(SignatureError::RRepeated)?;
+        }
+        Ok(value)
+    }
+}

@@ -1,0 +1,93 @@
+//! Generating keys.
+
+use cryptoki::{
+    mechanism::Mechanism,
+    object::{Attribute, ObjectClass},
+    session::Session,
+};
+use sha2::{Digest, Sha256};
+
+use super::{TokenKey, attributes, failure, find, sign, sync};
+use crate::{
+    device::Essentials,
+    key::{Algorithm, KeyId},
+    protocol::{Bytes, Failure, SignInput},
+    verify,
+};
+
+/// Generates a key on the token, through a session that may write. When this answers, the key was
+/// read back, has signed, and is on the disk; when it fails, no object with its label is left.
+pub(crate) fn generate(
+    session: &Session,
+    key: &KeyId,
+    algorithm: Algorithm,
+    profile: &Essentials,
+) -> Result<TokenKey, Failure> {
+    if !profile.algorithms.contains(algorithm) {
+        return Err(Failure::Unsupported);
+    }
+    for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+        if !find::objects(session, class, key)?.is_empty() {
+            return Err(Failure::KeyExists);
+        }
+    }
+    let made = make(session, key, algorithm, profile)
+        .and_then(|()| find::find(session, key, profile))
+        .and_then(|made| self_test(session, &made).map(|()| made))
+        .and_then(|made| sync::after_change(profile).map(|()| made));
+    if made.is_err() {
+        // The first failure is what matters; a half-made key that stays is refused when found.
+        let _ = find::destroy(session, key, profile);
+    }
+    made
+}
+
+fn make(
+    session: &Session,
+    key: &KeyId,
+    algorithm: Algorithm,
+    profile: &Essentials,
+) -> Result<(), Failure> {
+    let mechanism = match algorithm {
+        Algorithm::EcdsaSecp256k1 => Mechanism::EccKeyPairGen,
+        Algorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+    };
+    // Other tools pair the two objects by CKA_ID.
+    let id = Attribute::Id(Sha256::digest(key.label()).to_vec());
+    let mut public = find::labelled(ObjectClass::PUBLIC_KEY, key);
+    public.push(id.clone());
+    public.extend(attributes::public_template(algorithm, profile));
+    let mut private = find::labelled(ObjectClass::PRIVATE_KEY, key);
+    private.push(id);
+    private.extend(attributes::private_template(algorithm, profile));
+    match session.generate_key_pair(&mechanism, &public, &private) {
+        Ok(_) => Ok(()),
+        // SoftHSM says CKR_GENERAL_ERROR when its disk is full.
+        Err(_) if sync::is_full(profile) => Err(Failure::TokenFull),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+/// Signs a test message with the new key and checks it in software: a torn or mixed-up key pair
+/// (seen after `kill -9` during generation) must not be recorded.
+fn self_test(session: &Session, key: &TokenKey) -> Result<(), Failure> {
+    let message: [u8; 32] = Sha256::new()
+        .chain_update(b"strongroom-self-test-v1")
+        .chain_update(key.description.public.as_bytes())
+        .finalize()
+        .into();
+    let public = &key.description.public;
+    let input = match public.algorithm() {
+        Algorithm::EcdsaSecp256k1 => SignInput::Digest(message),
+        Algorithm::Ed25519 => {
+            SignInput::Message(Bytes::new(&message).map_err(|_| Failure::SelfTestFailed)?)
+        }
+    };
+    let signature = sign::sign(session, key, &input).map_err(|fault| match fault {
+        sign::SignFault::Stale => Failure::SessionLost,
+        sign::SignFault::Failed(failure) => failure,
+    })?;
+    verify::check(public, &input, signature.as_bytes())
+        .map(|_| ())
+        .map_err(|_| Failure::SelfTestFailed)
+}

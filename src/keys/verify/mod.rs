@@ -1,0 +1,211 @@
+//! A device's signature is only a claim: it is checked before it leaves.
+
+mod r_seen;
+
+use std::sync::LazyLock;
+
+use bitcoin::secp256k1::{
+    Message, Secp256k1, VerifyOnly, ecdsa,
+    ecdsa::{RecoverableSignature, RecoveryId},
+};
+use thiserror::Error;
+
+pub use r_seen::{RRepeated, RSeen};
+
+use crate::{
+    key::{Algorithm, KeyId, PublicKey},
+    protocol::SignInput,
+};
+
+/// One context for the process: its tables are shared, and verification needs no blinding.
+static SECP: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
+
+/// An ECDSA signature over secp256k1, verified and with low `s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EcdsaSignature {
+    /// `r`, 32 bytes big-endian.
+    pub r: [u8; 32],
+    /// `s`, 32 bytes big-endian, at most half the order of the group.
+    pub s: [u8; 32],
+    /// The parity of `R.y`, for the low `s`: 0 or 1.
+    pub recovery_id: u8,
+}
+
+/// A verified signature's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignatureValue {
+    /// ECDSA over secp256k1.
+    Ecdsa(EcdsaSignature),
+    /// Ed25519: R‖S, 64 bytes (RFC 8032).
+    Ed25519([u8; 64]),
+}
+
+/// A signature that was verified under the key's public half and answers one numbered call. Made
+/// only by [`crate::KeyPool::sign`].
+#[derive(Debug)]
+#[must_use]
+pub struct Signature {
+    pub(crate) call: u64,
+    pub(crate) key: KeyId,
+    pub(crate) value: SignatureValue,
+}
+
+/// Why what a device answered is not the signature that was asked for. Each is the device's or its
+/// module's fault, never the caller's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// Not 64 bytes.
+    #[error("a signature of {length} bytes instead of 64")]
+    Length {
+        /// Its length.
+        length: usize,
+    },
+    /// `r` or `s` is 0 or not below the order of the group.
+    #[error("r or s is outside 1..n")]
+    OutOfRange,
+    /// The signature does not verify under the key that was named, whichever the reason: forged,
+    /// of another digest, or by another key.
+    #[error("the signature is not by this key over this input")]
+    NotByThisKey,
+    /// The input is for another algorithm than the public key's.
+    #[error("the input is not for a key of {algorithm}")]
+    Algorithm {
+        /// The key's algorithm.
+        algorithm: Algorithm,
+    },
+    /// `r` came up a second time: the private key can be computed from the two signatures.
+    #[error("an r was used twice")]
+    RRepeated(#[source] Box<RRepeated>),
+}
+
+impl Signature {
+    /// The journal's number of the call that it answers.
+    pub fn call(&self) -> u64 {
+        self.call
+    }
+
+    /// The key that signed.
+    pub fn key(&self) -> &KeyId {
+        &self.key
+    }
+
+    /// The value.
+    pub fn value(&self) -> &SignatureValue {
+        &self.value
+    }
+
+    /// The value, where it is ECDSA.
+    pub fn ecdsa(&self) -> Option<EcdsaSignature> {
+        match self.value {
+            SignatureValue::Ecdsa(value) => Some(value),
+            SignatureValue::Ed25519(_) => None,
+        }
+    }
+}
+
+/// Checks what a device answered (`raw`: r‖s or R‖S, 64 bytes) against the public key.
+///
+/// # Errors
+/// [`SignatureError`], except [`SignatureError::RRepeated`], which needs a memory: [`RSeen`].
+pub fn check(
+    key: &PublicKey,
+    input: &SignInput,
+    raw: &[u8],
+) -> Result<SignatureValue, SignatureError> {
+    match (key, input) {
+        (PublicKey::Secp256k1(key), SignInput::Digest(digest)) => {
+            check_ecdsa(key, digest, raw).map(SignatureValue::Ecdsa)
+        }
+        (PublicKey::Ed25519(key), SignInput::Message(message)) => {
+            check_ed25519(key, message.as_bytes(), raw).map(SignatureValue::Ed25519)
+        }
+        _ => Err(SignatureError::Algorithm {
+            algorithm: key.algorithm(),
+        }),
+    }
+}
+
+/// Checks an ECDSA signature over secp256k1, makes `s` low (BIP 62, EIP-2: half of what devices
+/// make is high), and finds the recovery id.
+///
+/// Recovering the key *is* the verification: the recovered key equals `key` exactly when the
+/// signature verifies under it and the guess at the parity of `R.y` was right. That is cheaper than
+/// to verify first and to recover after. The ids 2 and 3, for an `R.x` above the order, have a
+/// probability of 2^-128, and Ethereum does not take them: such a signature is refused.
+///
+/// `key` is compressed, `raw` is r‖s.
+///
+/// # Errors
+/// [`SignatureError`] says what is wrong with it.
+pub fn check_ecdsa(
+    key: &[u8; 33],
+    digest: &[u8; 32],
+    raw: &[u8],
+) -> Result<EcdsaSignature, SignatureError> {
+    let length = raw.len();
+    let raw: &[u8; 64] = raw
+        .try_into()
+        .map_err(|_| SignatureError::Length { length })?;
+    let low = low_s(raw)?;
+    let message = Message::from_digest(*digest);
+    for recovery_id in [0, 1] {
+        if recover(&low, recovery_id, &message) == Some(*key) {
+            let (r, s) = halves(&low);
+            return Ok(EcdsaSignature { r, s, recovery_id });
+        }
+    }
+    Err(SignatureError::NotByThisKey)
+}
+
+/// Checks an Ed25519 signature strictly: no second encoding of it verifies.
+///
+/// # Errors
+/// [`SignatureError`] says what is wrong with it.
+pub fn check_ed25519(
+    key: &[u8; 32],
+    message: &[u8],
+    raw: &[u8],
+) -> Result<[u8; 64], SignatureError> {
+    let length = raw.len();
+    let raw: [u8; 64] = raw
+        .try_into()
+        .map_err(|_| SignatureError::Length { length })?;
+    let signature = ed25519_dalek::Signature::from_bytes(&raw);
+    ed25519_dalek::VerifyingKey::from_bytes(key)
+        .and_then(|key| key.verify_strict(message, &signature))
+        .map_err(|_| SignatureError::NotByThisKey)?;
+    Ok(raw)
+}
+
+/// r‖s with `s` at most half the order; both in 1..n.
+fn low_s(raw: &[u8; 64]) -> Result<[u8; 64], SignatureError> {
+    let (r, s) = halves(raw);
+    if r == [0; 32] || s == [0; 32] {
+        return Err(SignatureError::OutOfRange);
+    }
+    let mut signature =
+        ecdsa::Signature::from_compact(raw).map_err(|_| SignatureError::OutOfRange)?;
+    signature.normalize_s();
+    Ok(signature.serialize_compact())
+}
+
+fn recover(compact: &[u8; 64], recovery_id: u8, message: &Message) -> Option<[u8; 33]> {
+    let recovery_id = RecoveryId::from_i32(i32::from(recovery_id)).ok()?;
+    let signature = RecoverableSignature::from_compact(compact, recovery_id).ok()?;
+    let key = SECP.recover_ecdsa(message, &signature).ok()?;
+    Some(key.serialize())
+}
+
+fn halves(compact: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
+    let mut r = [0; 32];
+    let mut s = [0; 32];
+    let (left, right) = compact.split_at(32);
+    r.copy_from_slice(left);
+    s.copy_from_slice(right);
+    (r, s)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! libsecp256k1 against k256, and everything a bad device could answer.
+
+use k256::ecdsa::{
+    RecoveryId as K256RecoveryId, Signature as K256Signature, SigningKey, VerifyingKey,
+    signature::hazmat::{PrehashSigner, PrehashVerifier},
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::key::KeyPurpose;
+
+/// The order of secp256k1 (SEC 2), big-endian.
+const ORDER: &str = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
+
+fn order() -> [u8; 32] {
+    let mut order = [0; 32];
+    hex::decode_to_slice(ORDER, &mut order).unwrap();
+    order
+}
+
+fn key(seed: u8) -> (SigningKey, [u8; 33]) {
+    let secret = SigningKey::from_slice(&[seed; 32]).unwrap();
+    let public = secret.verifying_key().to_encoded_point(true);
+    let public = public.as_bytes().try_into().unwrap();
+    (secret, public)
+}
+
+/// n − s, by schoolbook subtraction.
+fn negate(s: &[u8; 32]) -> [u8; 32] {
+    let mut negated = [0; 32];
+    let mut borrow = 0i16;
+    for i in (0..32).rev() {
+        let digit = i16::from(order()[i]) - i16::from(s[i]) - borrow;
+        borrow = i16::from(digit < 0);
+        negated[i] = u8::try_from(digit.rem_euclid(256)).unwrap();
+    }
+    negated
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What k256 signs, with low and with high s, comes out as k256 has it, recovery id included.
+    #[test]
+    fn agrees_with_k256(seed in 1..=255u8, digest: [u8; 32]) {
+        let (secret, public) = key(seed % 127 + 1);
+        let (signature, id): (K256Signature, K256RecoveryId) =
+            secret.sign_prehash_recoverable(&digest).unwrap();
+        let raw: [u8; 64] = signature.to_bytes().into();
+        let (r, s) = halves(&raw);
+        let high = [r, negate(&s)].concat();
+        for raw in [&raw[..], &high] {
+            let checked = check_ecdsa(&public, &digest, raw).unwrap();
+            prop_assert_eq!((checked.r, checked.s), (r, s));
+            prop_assert_eq!(checked.recovery_id, id.to_byte());
+            let recovered = VerifyingKey::recover_from_prehash(
+                &digest,
+                &K256Signature::from_scalars(checked.r, checked.s).unwrap(),
+                K256RecoveryId::from_byte(checked.recovery_id).unwrap(),
+            );
+            prop_assert_eq!(&recovered.unwrap(), secret.verifying_key());
+        }
+    }
+
+    /// No other 64 bytes pass: k256 and this module agree on every mutation.
+    #[test]
+    fn refuses_every_mutation(digest: [u8; 32], place in 0..64usize, flip in 1..=255u8) {
+        let (secret, public) = key(9);
+        let signature: K256Signature = secret.sign_prehash(&digest).unwrap();
+        let mut raw: [u8; 64] = signature.to_bytes().into();
+        raw[place] ^= flip;
+        let second = K256Signature::from_slice(&raw)
+            .is_ok_and(|s| secret.verifying_key().verify_prehash(&digest, &s).is_ok());
+        prop_assert!(!second);
+        prop_assert!(check_ecdsa(&public, &digest, &raw).is_err());
+    }
+}
+
+#[test]
+fn refuses_another_key_and_another_digest() {
+    let (secret, public) = key(1);
+    let (_, other) = key(2);
+    let signature: K256Signature = secret.sign_prehash(&[7; 32]).unwrap();
+    let raw: [u8; 64] = signature.to_bytes().into();
+    assert!(check_ecdsa(&public, &[7; 32], &raw).is_ok());
+    for (key, digest) in [(other, [7; 32]), (public, [8; 32])] {
+        let error = check_ecdsa(&key, &digest, &raw).unwrap_err();
+        assert_eq!(error, SignatureError::NotByThisKey);
+    }
+}
+
+#[test]
+fn refuses_wrong_lengths_and_ranges() {
+    let (secret, public) = key(1);
+    let signature: K256Signature = secret.sign_prehash(&[7; 32]).unwrap();
+    let raw: [u8; 64] = signature.to_bytes().into();
+    let (r, s) = halves(&raw);
+    for length in [0, 63, 65, 70, 72] {
+        let error = check_ecdsa(&public, &[7; 32], &vec![1; length]).unwrap_err();
+        assert_eq!(error, SignatureError::Length { length });
+    }
+    let zero = [0; 32];
+    let above = [0xff; 32];
+    for (r, s) in [
+        (zero, s),
+        (r, zero),
+        (zero, zero),
+        (order(), s),
+        (r, order()),
+        (above, s),
+        (r, above),
+    ] {
+        let error = check_ecdsa(&public, &[7; 32], &[r, s].concat()).unwrap_err();
+        assert_eq!(error, SignatureError::OutOfRange);
+    }
+}
+
+/// RFC 6979's well-known vector for secp256k1: key 1, SHA-256 of "Satoshi Nakamoto".
+#[test]
+fn satoshi_nakamoto_vector() {
+    use sha2::{Digest, Sha256};
+    let mut secret = [0; 32];
+    secret[31] = 1;
+    let secret = SigningKey::from_slice(&secret).unwrap();
+    let public = secret.verifying_key().to_encoded_point(true);
+    let public = public.as_bytes().try_into().unwrap();
+    let digest = Sha256::digest(b"Satoshi Nakamoto").into();
+    let raw = hex::decode(concat!(
+        "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d8",
+        "2442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5",
+    ))
+    .unwrap();
+    let checked = check_ecdsa(&public, &digest, &raw).unwrap();
+    assert_eq!([checked.r, checked.s].concat(), raw);
+}
+
+/// RFC 8032 §7.1, test 2.
+#[test]
+fn rfc8032_test_2_vector() {
+    let mut key = [0; 32];
+    hex::decode_to_slice(
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        &mut key,
+    )
+    .unwrap();
+    let mut raw = hex::decode(concat!(
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da",
+        "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+    ))
+    .unwrap();
+    assert!(check_ed25519(&key, &[0x72], &raw).is_ok());
+    assert!(check_ed25519(&key, &[0x73], &raw).is_err());
+    raw[0] ^= 1;
+    assert!(check_ed25519(&key, &[0x72], &raw).is_err());
+    assert!(check_ed25519(&key, &[0x72], &raw[..63]).is_err());
+}
+
+#[test]
+fn an_input_of_another_algorithm_is_refused() {
+    let (_, public) = key(1);
+    let message = SignInput::Message(crate::protocol::Bytes::new(&[1]).unwrap());
+    assert_eq!(
+        check(&PublicKey::Secp256k1(public), &message, &[1; 64]),
+        Err(SignatureError::Algorithm {
+            algorithm: Algorithm::EcdsaSecp256k1
+        })
+    );
+}
+
+#[test]
+fn a_signature_names_its_call_and_key() {
+    let key = KeyId {
+        purpose: KeyPurpose::Spend,
+        name: "a".parse().unwrap(),
+    };
+    let value = SignatureValue::Ed25519([0; 64]);
+    let signature = Signature {
+        call: 3,
+        key: key.clone(),
+        value,
+    };
+    assert_eq!((signature.call(), signature.key()), (3, &key));
+    assert_eq!(signature.ecdsa(), None);
+}
