@@ -7,6 +7,7 @@ mod header;
 mod intent;
 mod sshsig;
 
+pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
 pub use intent::{intent_signed, intent_text, verify_intent};
 pub use sshsig::{KeyError, PublicKeyLine, SignError, Signatures, SignaturesError, sign, verify};

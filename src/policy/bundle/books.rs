@@ -1,0 +1,130 @@
+//! Books and the authorities of clients: what stands in files of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tx::{Address, Chain, Name};
+
+use super::{
+    diagnostic::{Diagnostic, Place, Report},
+    draft::Draft,
+    table::{Table, Value},
+};
+use crate::Book;
+
+/// A book with a million wrong lines needs no million messages.
+const ERRORS_MAX: usize = 20;
+
+/// Reads `[[book]]` and the files it names.
+pub(super) fn books(
+    tables: Vec<Table<'_>>,
+    files: &BTreeMap<String, Vec<u8>>,
+    draft: &mut Draft,
+    report: &Report,
+) {
+    let (mut taken, mut used) = (BTreeMap::new(), BTreeSet::new());
+    for mut table in tables {
+        let name = table.new_name(&mut taken);
+        let chain = table.required("chain").and_then(|chain| chain.parsed());
+        let addresses = match (table.optional("file"), table.optional("addresses")) {
+            (Some(file), None) => from_file(&file, chain, files, &mut used, report),
+            (None, Some(list)) => {
+                chain.map(|chain| list.each(|one| one.map(|text| Address::parse(chain, text))))
+            }
+            _ => {
+                table.error("needs either file or addresses");
+                None
+            }
+        };
+        if let (Some(name), Some(addresses)) = (name, addresses) {
+            insert(name, addresses, &table, draft);
+        }
+        table.finish();
+    }
+    let all = files.keys().filter(|path| path.starts_with("books/"));
+    for path in all.filter(|path| !used.contains(*path)) {
+        report.add(Diagnostic::error(
+            Place::file(path),
+            "no [[book]] names this file",
+        ));
+    }
+}
+
+fn insert(name: Name, addresses: BTreeSet<Address>, table: &Table<'_>, draft: &mut Draft) {
+    if addresses.is_empty() {
+        table.warn("the book is empty: nothing is paid to it");
+    }
+    draft.policy.books.insert(name, Book { addresses });
+}
+
+fn from_file(
+    value: &Value<'_>,
+    chain: Option<Chain>,
+    files: &BTreeMap<String, Vec<u8>>,
+    used: &mut BTreeSet<String>,
+    report: &Report,
+) -> Option<BTreeSet<Address>> {
+    let path = value.text()?;
+    let Some(bytes) = files.get(path).filter(|_| path.starts_with("books/")) else {
+        value.error_hint(
+            format!("the bundle has no file {path:?}"),
+            "books are files such as books/customers.txt",
+        );
+        return None;
+    };
+    used.insert(path.into());
+    let text = super::utf8(path, bytes, report)?;
+    Some(addresses(path, text, chain?, report))
+}
+
+/// One address a line; what follows `#` is for people.
+fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> BTreeSet<Address> {
+    let mut found = BTreeSet::new();
+    let mut errors = 0usize;
+    for (line, text) in (1..).zip(text.lines()) {
+        let text = text.split('#').next().unwrap_or_default().trim();
+        if text.is_empty() {
+            continue;
+        }
+        match Address::parse(chain, text) {
+            Ok(address) => {
+                found.insert(address);
+            }
+            Err(error) => {
+                errors = errors.saturating_add(1);
+                if errors <= ERRORS_MAX {
+                    let (file, column) = (path.into(), 1);
+                    let place = Place { file, line, column };
+                    report.add(Diagnostic::error(place, error.to_string()));
+                }
+            }
+        }
+    }
+    if let Some(more) = errors.checked_sub(ERRORS_MAX).filter(|more| *more > 0) {
+        let message = format!("{more} more lines are no addresses");
+        report.add(Diagnostic::error(Place::file(path), message));
+    }
+    found
+}
+
+/// Reads `roots/*.pem`.
+pub(super) fn roots(files: &BTreeMap<String, Vec<u8>>, draft: &mut Draft, report: &Report) {
+    for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with("roots/")) {
+        let Some(text) = super::utf8(path, bytes, report) else {
+            continue;
+        };
+        if text.contains("PRIVATE KEY") {
+            let message = "holds a private key, which must not be in a bundle";
+            report.add(Diagnostic::error(Place::file(path), message));
+        } else if !text.contains("-----BEGIN CERTIFICATE-----") {
+            let message = "holds no certificate in PEM";
+            report.add(Diagnostic::error(Place::file(path), message));
+        } else {
+            draft.policy.client_roots.push(text.into());
+        }
+    }
+    if draft.policy.client_roots.is_empty() && !draft.policy.clients.is_empty() {
+        let message = "the bundle has no authority that certifies its clients";
+        let hint = "put the authority's certificate into roots/, such as roots/clients.pem";
+        report.add(Diagnostic::error(Place::file("roots"), message).hint(hint));
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether one selector speaks about all that another does. Errs to no.
+
+use std::collections::BTreeSet;
+
+use tx::{AccountClass, Amount, Chain};
+
+use super::chains;
+use crate::{Policy, Selector};
+
+/// Whether every effect that `inner` matches is matched by `outer`, as far as the two texts show.
+/// Condition by condition, so that a bound accepted here is one that a reader sees, too.
+pub(super) fn covers(outer: &Selector, inner: &Selector, policy: &Policy) -> bool {
+    // Every field by name: a new one has to be thought about here.
+    let Selector {
+        clients,
+        sources,
+        accounts,
+        classes,
+        chains,
+        assets,
+        effects,
+        to,
+        to_except,
+        amount_max,
+        amount_over,
+        fee_rate_max,
+        fee_rate_over,
+        tags,
+    } = outer;
+    within(inner.clients.as_ref(), clients.as_ref())
+        && within(inner.sources.as_ref(), sources.as_ref())
+        && within(inner.accounts.as_ref(), accounts.as_ref())
+        && within(inner_classes(inner, policy).as_ref(), classes.as_ref())
+        && within(inner_chains(inner).as_ref(), chains.as_ref())
+        && within(inner.assets.as_ref(), assets.as_ref())
+        && within(inner.effects.as_ref(), effects.as_ref())
+        && within(inner.to.as_ref(), to.as_ref())
+        && excepts(inner, to_except.as_ref())
+        && at_most(inner.amount_max, *amount_max)
+        && at_least(inner.amount_over, *amount_over)
+        && at_most(inner.fee_rate_max, *fee_rate_max)
+        && at_least(inner.fee_rate_over, *fee_rate_over)
+        && within(inner.tags.as_ref(), tags.as_ref())
+}
+
+fn within<T: Ord>(inner: Option<&BTreeSet<T>>, outer: Option<&BTreeSet<T>>) -> bool {
+    match (inner, outer) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(inner), Some(outer)) => inner.is_subset(outer),
+    }
+}
+
+/// What the outer one leaves out, the inner one leaves out as well.
+fn excepts(inner: &Selector, outer: Option<&BTreeSet<crate::To>>) -> bool {
+    match (&inner.to_except, outer) {
+        (_, None) => true,
+        (None, Some(outer)) => outer.is_empty(),
+        (Some(inner), Some(outer)) => outer.is_subset(inner),
+    }
+}
+
+fn at_most(inner: Option<Amount>, outer: Option<Amount>) -> bool {
+    match (inner, outer) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(inner), Some(outer)) => inner <= outer,
+    }
+}
+
+fn at_least(inner: Option<Amount>, outer: Option<Amount>) -> bool {
+    match (inner, outer) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(inner), Some(outer)) => inner >= outer,
+    }
+}
+
+/// An asset is on one chain.
+fn inner_chains(inner: &Selector) -> Option<BTreeSet<Chain>> {
+    let named = inner.chains.is_some() || inner.assets.is_some();
+    named.then(|| chains(inner))
+}
+
+/// An account is of one class.
+fn inner_classes(inner: &Selector, policy: &Policy) -> Option<BTreeSet<AccountClass>> {
+    if inner.classes.is_some() {
+        return inner.classes.clone();
+    }
+    let class = |name| policy.accounts.get(name).map(|account| account.class);
+    inner.accounts.as_ref()?.iter().map(class).collect()
+}

@@ -1,0 +1,156 @@
+//! People, governance, clients and sources: who may say and ask what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tx::Name;
+
+use super::{
+    draft::Draft,
+    table::{Table, Value},
+};
+use crate::{
+    Client, ClientIdentity, Governance, Need, Person, Policy, Source, statement::PublicKeyLine,
+};
+
+/// Reads `[[person]]`.
+pub(super) fn people(tables: Vec<Table<'_>>, draft: &mut Draft) {
+    let (mut taken, mut owners) = (BTreeMap::new(), BTreeMap::new());
+    for mut table in tables {
+        let name = table.new_name(&mut taken);
+        let keys = table.required("keys").map(|keys| keys.each(public_key));
+        if let (Some(name), Some(keys)) = (name, keys) {
+            for key in &keys {
+                // One key for two people would let one of them be counted as two.
+                if let Some(owner) = owners.insert(key.clone(), name.clone()) {
+                    table.error(format!("has a key of {:?}", owner.as_str()));
+                }
+            }
+            draft.policy.people.insert(name, Person { keys });
+        }
+        table.finish();
+    }
+}
+
+fn public_key(value: &Value<'_>) -> Option<String> {
+    value
+        .map(PublicKeyLine::parse)
+        .map(PublicKeyLine::into_string)
+}
+
+/// Reads `[governance]`.
+pub(super) fn governance(mut table: Table<'_>, draft: &mut Draft) {
+    if let Some((threshold, officers)) = quorum(&mut table, "officers", &draft.policy) {
+        draft.policy.governance = Governance {
+            threshold,
+            officers,
+        };
+    }
+    table.finish();
+}
+
+/// Reads `{ threshold = 2, people = ["ann", "bob"] }`.
+pub(super) fn need(value: &Value<'_>, policy: &Policy) -> Option<Need> {
+    let mut table = value.table()?;
+    let quorum = quorum(&mut table, "people", policy);
+    table.finish();
+    let (threshold, people) = quorum?;
+    Some(Need { threshold, people })
+}
+
+fn quorum(
+    table: &mut Table<'_>,
+    key: &'static str,
+    policy: &Policy,
+) -> Option<(u32, BTreeSet<Name>)> {
+    let threshold = table.required("threshold");
+    let people = table.required(key)?;
+    let people = people.each(|one| one.known("person", policy.people.keys()));
+    let value = threshold?;
+    let threshold: u32 = value.number()?;
+    let there_are = people.len();
+    if threshold == 0 {
+        value.error("must be at least 1: 0 people agree to everything");
+    } else if usize::try_from(threshold).is_ok_and(|wanted| wanted > there_are) && there_are > 0 {
+        value.error(format!("is above the number of {key}, {there_are}"));
+    }
+    Some((threshold, people))
+}
+
+/// Reads `[[client]]`.
+pub(super) fn clients(tables: Vec<Table<'_>>, draft: &mut Draft) {
+    let (mut taken, mut identities) = (BTreeMap::new(), BTreeMap::new());
+    for mut table in tables {
+        let name = table.new_name(&mut taken);
+        let identity = identity(&mut table);
+        let verbs = table.required("verbs").map(|verbs| verbs.each(Value::word));
+        let accounts = table.required("accounts");
+        let policy = &mut draft.policy;
+        let accounts = accounts
+            .map(|accounts| accounts.each(|one| one.known("account", policy.accounts.keys())));
+        if let (Some(name), Some(identity), Some(verbs), Some(accounts)) =
+            (name, identity, verbs, accounts)
+        {
+            if let Some(other) = identities.insert(identity.clone(), name.clone()) {
+                table.error(format!("is recognised as {:?} is", other.as_str()));
+            }
+            let client = Client {
+                identity,
+                verbs,
+                accounts,
+            };
+            policy.clients.insert(name, client);
+        }
+        table.finish();
+    }
+}
+
+fn identity(table: &mut Table<'_>) -> Option<ClientIdentity> {
+    match (table.optional("uri"), table.optional("spki")) {
+        (Some(uri), None) => uri.map(|text| {
+            let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+            match text.split_once(':') {
+                Some((scheme, rest)) if printable && !scheme.is_empty() && !rest.is_empty() => {
+                    Ok(ClientIdentity::Uri(text.into()))
+                }
+                _ => Err("is no URI, such as \"urn:strongroom:client:walletd\""),
+            }
+        }),
+        (None, Some(spki)) => spki.map(|text| {
+            let mut bytes = [0; 32];
+            let digits = text.strip_prefix("sha256:").unwrap_or_default();
+            match hex::decode_to_slice(digits, &mut bytes) {
+                Ok(()) if hex::encode(bytes) == digits => Ok(ClientIdentity::Spki(bytes)),
+                _ => Err("is not \"sha256:\" and 64 lower-case hexadecimal digits"),
+            }
+        }),
+        _ => {
+            table.error("needs either uri or spki, by which it is recognised");
+            None
+        }
+    }
+}
+
+/// Reads `[[source]]`.
+pub(super) fn sources(tables: Vec<Table<'_>>, draft: &mut Draft) {
+    let mut taken = BTreeMap::new();
+    for mut table in tables {
+        let name = table.new_name(&mut taken);
+        let policy = &mut draft.policy;
+        let clients = table.required("clients");
+        let clients =
+            clients.map(|clients| clients.each(|one| one.known("client", policy.clients.keys())));
+        let signers = table.optional("signers");
+        let signers = signers.map(|signers| signers.each(public_key));
+        if name.as_ref().is_some_and(|name| name.as_str() == "none") {
+            table.error("\"none\" stands for no source and cannot be a source's name");
+        }
+        if let (Some(name), Some(clients)) = (name, clients) {
+            let source = Source {
+                clients,
+                signers: signers.unwrap_or_default(),
+            };
+            policy.sources.insert(name, source);
+        }
+        table.finish();
+    }
+}

@@ -1,0 +1,109 @@
+//! All tables of all files, by kind: which file a table stands in means nothing.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    diagnostic::{Diagnostic, Place, Report},
+    document::Document,
+    table::{Table, suggestion},
+};
+
+/// What a file can hold.
+const KINDS: [&str; 15] = [
+    "account",
+    "allow",
+    "asset",
+    "book",
+    "chain",
+    "client",
+    "deny",
+    "edge",
+    "evacuate",
+    "governance",
+    "limit",
+    "person",
+    "require",
+    "sequence",
+    "source",
+];
+
+/// The one kind of which a bundle has exactly one.
+const GOVERNANCE: &str = "governance";
+
+/// All tables of a bundle.
+#[derive(Debug, Default)]
+pub(super) struct Sections<'d>(BTreeMap<&'static str, Vec<Table<'d>>>);
+
+impl<'d> Sections<'d> {
+    /// Sorts a file's tables in.
+    pub fn add(
+        &mut self,
+        document: &'d Document<'d>,
+        report: &'d Report,
+        root: &'d Spanned<DeTable<'d>>,
+    ) {
+        for (key, value) in root.get_ref() {
+            let place = document.place(key.span().start);
+            let name = key.get_ref().as_ref();
+            match KINDS.into_iter().find(|kind| *kind == name) {
+                None => {
+                    let message = format!("a bundle has no table {name:?}");
+                    let hint = suggestion(name, KINDS.into_iter());
+                    report.add(Diagnostic::error(place, message).key(name).hint(hint));
+                }
+                Some(kind) => match tables(kind, value) {
+                    Err(message) => report.add(Diagnostic::error(place, message).key(kind)),
+                    Ok(found) => self.0.entry(kind).or_default().extend(
+                        found
+                            .into_iter()
+                            .map(|table| Table::new(document, report, kind, table)),
+                    ),
+                },
+            }
+        }
+    }
+
+    /// The tables of a kind.
+    pub fn take(&mut self, kind: &'static str) -> Vec<Table<'d>> {
+        debug_assert!(KINDS.contains(&kind), "{kind}");
+        self.0.remove(kind).unwrap_or_default()
+    }
+
+    /// The one table that says who may change the bundle.
+    pub fn take_governance(&mut self, report: &Report) -> Option<Table<'d>> {
+        let mut found = self.take(GOVERNANCE).into_iter();
+        let Some(first) = found.next() else {
+            let message = "no file of the bundle has a [governance] table";
+            let hint = "say who may change the bundle: [governance] with officers and threshold";
+            report.add(Diagnostic::error(Place::file("manifest"), message).hint(hint));
+            return None;
+        };
+        for other in found {
+            other.error(format!("governance stands already at {}", first.place()));
+        }
+        Some(first)
+    }
+}
+
+/// A table's place and content, or those of all in a list of tables.
+fn tables<'d>(
+    kind: &str,
+    value: &'d Spanned<DeValue<'d>>,
+) -> Result<Vec<(Range<usize>, &'d DeTable<'d>)>, String> {
+    let table = |value: &'d Spanned<DeValue<'d>>| Some((value.span(), value.get_ref().as_table()?));
+    let (one, form) = (kind == GOVERNANCE, value.get_ref());
+    match form {
+        DeValue::Table(_) if one => Ok(table(value).into_iter().collect()),
+        DeValue::Array(list) if !one => {
+            let found: Option<Vec<_>> = list.iter().map(table).collect();
+            found.ok_or_else(|| format!("write [[{kind}]] above each {kind}"))
+        }
+        _ if one => Err(format!("write [{kind}] once")),
+        _ => Err(format!("write [[{kind}]], in two pairs of brackets")),
+    }
+}
