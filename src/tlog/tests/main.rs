@@ -1,5 +1,14 @@
 //! The public API of `tlog` against foreign vectors and a direct reading of RFC 6962.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic in a test is a failed test"
+)]
+
 mod properties;
 mod reference;
 mod rfc6962_vectors;

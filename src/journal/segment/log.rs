@@ -1,0 +1,236 @@
+//! The log itself: what it knows while it is open.
+
+use tlog::{CompactTree, TreeHead};
+
+use super::anchor::Anchor;
+use super::error::{AppendError, CreateError, DiskError, Stop};
+use super::files::{Folder, NamedFile};
+use super::format::{ANCHOR_NAME, LogId, SEGMENT_SUFFIX, segment_name};
+use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::index::Index;
+use super::leaf::Salt;
+use super::reserve;
+use crate::disk::Disk;
+
+/// One entry to append.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// 32 random bytes of its own, see [`Salt::random`].
+    pub salt: Salt,
+    /// The body, at most [`super::MAX_BODY_BYTES`]; opaque here.
+    pub body: &'a [u8],
+}
+
+/// Where a group went. Its entries are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The index of the group's first entry; the others follow it.
+    pub first: u64,
+    /// Size and root of the log with the group.
+    pub head: TreeHead,
+}
+
+/// How a log is created and opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// The log that must be there; any, if nothing.
+    pub log: Option<LogId>,
+    /// Heads known from elsewhere, that the log must contain: signed checkpoints, witnesses' answers.
+    pub heads: Vec<TreeHead>,
+    /// A segment takes no further group beyond this many bytes; at least one each.
+    pub segment_bytes: u32,
+    /// How much space to hold back for the final entry, in bytes.
+    pub reserve_bytes: usize,
+}
+
+impl Default for OpenOptions {
+    /// Any log, no known heads, segments of 64 MiB, a reserve of 1 MiB.
+    fn default() -> Self {
+        Self {
+            log: None,
+            heads: Vec::new(),
+            segment_bytes: 64 * 1024 * 1024,
+            reserve_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The log's name.
+    pub log: LogId,
+    /// Size and root.
+    pub head: TreeHead,
+    /// How many bytes of a torn last group were cut off; 0 after a clean stop and mostly after a crash too.
+    pub cut_bytes: u64,
+    /// Whether space is held back for a final entry.
+    pub reserve: ReserveState,
+}
+
+/// Whether space is held back for a final entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReserveState {
+    /// It is.
+    Held,
+    /// It was used or could not be made; the next opening tries again.
+    Missing,
+}
+
+/// The append-only log of entries: one writer, durable when [`SegmentLog::append`] returns.
+///
+/// It keeps 16 bytes of RAM an entry, and about 64 a blob.
+pub struct SegmentLog {
+    pub(super) folder: Folder,
+    pub(super) id: LogId,
+    pub(super) segment_bytes: u64,
+    pub(super) reserve: ReserveState,
+    pub(super) tree: CompactTree,
+    pub(super) index: Index,
+    pub(super) active: Active,
+    pub(super) stop: Option<Stop>,
+    /// The last group, kept for its memory.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// The segment that takes the next group.
+pub(super) struct Active {
+    pub(super) number: u32,
+    pub(super) file: NamedFile,
+    /// Where the next group goes: after the last durable one.
+    pub(super) end: u64,
+}
+
+impl SegmentLog {
+    /// Creates an empty log in a folder that has none.
+    ///
+    /// After a crash in here there is either no log, and creating it again works, or one that opens.
+    ///
+    /// # Errors
+    /// [`CreateError::AlreadyThere`] when there is a segment or an anchor; [`CreateError::Disk`].
+    pub fn create(
+        disk: Box<dyn Disk>,
+        id: LogId,
+        options: &OpenOptions,
+    ) -> Result<Self, CreateError> {
+        let folder = Folder::new(disk);
+        let failed = |source| CreateError::Disk { source };
+        let names = folder.list().map_err(failed)?;
+        let in_the_way = |name: &&String| name.ends_with(SEGMENT_SUFFIX) || *name == ANCHOR_NAME;
+        if let Some(name) = names.iter().find(in_the_way) {
+            let name = name.clone();
+            return Err(CreateError::AlreadyThere { name });
+        }
+        let tree = CompactTree::new();
+        let active = Active::create(&folder, id, 0, &tree).map_err(failed)?;
+        let reserve = reserve::hold(&folder, &names, options.reserve_bytes).map_err(failed)?;
+        let log = Self {
+            folder,
+            id,
+            segment_bytes: u64::from(options.segment_bytes),
+            reserve,
+            tree,
+            index: Index::default(),
+            active,
+            stop: None,
+            buffer: Vec::new(),
+        };
+        // Last: an anchor without a segment would be a log that is gone.
+        log.put_anchor().map_err(failed)?;
+        Ok(log)
+    }
+
+    /// The log's name.
+    pub const fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// How many entries are durable.
+    pub const fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// Size and root of what is durable.
+    pub fn head(&self) -> TreeHead {
+        self.tree.head()
+    }
+
+    /// The tree over what is durable.
+    pub const fn tree(&self) -> &CompactTree {
+        &self.tree
+    }
+
+    /// What stopped the log, if anything did.
+    pub const fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    /// Remembers in the anchor how long the log is, so that a shorter one is found at opening. For now and
+    /// then, and for a clean stop; every new segment does it too.
+    ///
+    /// The anchor only ever names what is durable already.
+    ///
+    /// # Errors
+    /// [`AppendError::DiskFull`] and [`AppendError::Failed`], as when appending: they stop the log.
+    /// [`AppendError::Stopped`] after the disk failed.
+    pub fn write_anchor(&mut self) -> Result<(), AppendError> {
+        if let Some(by @ Stop::Failed(_)) = self.stop {
+            return Err(AppendError::Stopped { by });
+        }
+        self.put_anchor().map_err(|error| self.stopped_by(error))
+    }
+
+    pub(super) fn put_anchor(&self) -> Result<(), DiskError> {
+        let anchor = Anchor {
+            log: self.id,
+            head: self.tree.head(),
+        };
+        self.folder.put(ANCHOR_NAME, &anchor.encode()).map(drop)
+    }
+
+    /// Stops the log for a disk error, and says so.
+    pub(super) fn stopped_by(&mut self, source: DiskError) -> AppendError {
+        // The final entry was the last there can be, and space does not come back by itself.
+        if source.is_disk_full() {
+            self.stop.get_or_insert(Stop::DiskFull);
+            return AppendError::DiskFull { source };
+        }
+        self.stop = Some(Stop::Failed(source.action));
+        AppendError::Failed { source }
+    }
+}
+
+impl std::fmt::Debug for SegmentLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentLog")
+            .field("id", &self.id)
+            .field("size", &self.size())
+            .field("segment", &self.active.number)
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Active {
+    /// Makes a durable empty segment for what comes after `tree`.
+    pub(super) fn create(
+        folder: &Folder,
+        log: LogId,
+        number: u32,
+        tree: &CompactTree,
+    ) -> Result<Self, DiskError> {
+        let header = SegmentHeader {
+            log,
+            number,
+            before: tree.clone(),
+        };
+        let page = header.encode();
+        let file = folder.put(&segment_name(number), &page)?;
+        Ok(Self {
+            number,
+            file,
+            end: SEGMENT_HEADER_BYTES as u64,
+        })
+    }
+}

@@ -1,0 +1,391 @@
+//! Opening: every byte is verified, every entry handed on, and only then is anything changed.
+
+use tlog::{CompactTree, TreeHead};
+
+use super::anchor::{ANCHOR_BYTES, Anchor};
+use super::error::{DiskError, OpenError, Place, Sealed};
+use super::files::{Folder, NamedFile};
+use super::format::{
+    ANCHOR_NAME, LogId, SEGMENT_SUFFIX, TEMPORARY_SUFFIX, blob_hash, segment_name, segment_number,
+};
+use super::group::{self, GroupHeader};
+use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::index::{GroupSpots, Index};
+use super::leaf::Leaf;
+use super::log::{Active, OpenOptions, Opened, ReserveState, SegmentLog};
+use super::reserve;
+use super::scan::{Fault, Found, Tail};
+use crate::disk::Disk;
+
+impl SegmentLog {
+    /// Opens a log, verifies all of it, and hands every entry to `each` by index and body, in order.
+    ///
+    /// Entries are handed on when their whole group was verified. The end of the log, the anchor and
+    /// [`OpenOptions::heads`] are checked last: what `each` was given counts for nothing until this
+    /// returns. The folder is changed only then: the torn group of a crash is cut off, the last
+    /// group made durable, left-over files removed.
+    ///
+    /// # Errors
+    /// [`OpenError::Sealed`] says what is wrong with the log, [`OpenError::Fold`] is the caller's own
+    /// refusal; [`OpenError::Disk`].
+    pub fn open<E: std::error::Error + 'static>(
+        disk: Box<dyn Disk>,
+        options: &OpenOptions,
+        each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(Self, Opened), OpenError<E>> {
+        let folder = Folder::new(disk);
+        let names = folder.list().map_err(Fault::Disk)?;
+        let anchor = read_anchor(&folder, &names)?;
+        let segments = count_segments(&names, anchor).map_err(Fault::Sealed)?;
+        let first = Segment::open(&folder, 0)?;
+        let id = check_identity(first.header.log, options, anchor)?;
+
+        let mut fold = Fold::new(id, options, anchor, each);
+        let mut last = fold.segment(first)?;
+        for number in 1..segments {
+            last.check_not_torn()?;
+            last = fold.segment(Segment::open(&folder, number)?)?;
+        }
+        fold.check_end(anchor)?;
+        let (tree, index) = (fold.tree, fold.index);
+        let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
+
+        let log = Self {
+            folder,
+            id,
+            segment_bytes: u64::from(options.segment_bytes),
+            reserve,
+            tree,
+            index,
+            active: Active {
+                number: last.number,
+                file: last.file,
+                end: last.end,
+            },
+            stop: None,
+            buffer: Vec::new(),
+        };
+        // Only a creation that was cut off leaves an empty log without an anchor.
+        if anchor.is_none() {
+            log.put_anchor().map_err(Fault::Disk)?;
+        }
+        let opened = Opened {
+            log: id,
+            head: log.head(),
+            cut_bytes: last.size_bytes.saturating_sub(last.end),
+            reserve,
+        };
+        Ok((log, opened))
+    }
+}
+
+fn read_anchor(folder: &Folder, names: &[String]) -> Result<Option<Anchor>, Fault> {
+    if !names.iter().any(|name| name == ANCHOR_NAME) {
+        return Ok(None);
+    }
+    let file = folder.open(ANCHOR_NAME)?;
+    if file.size_bytes()? != ANCHOR_BYTES as u64 {
+        return Err(Sealed::AnchorDamaged.into());
+    }
+    let mut bytes = Vec::new();
+    file.read(&mut bytes, ANCHOR_BYTES, 0)?;
+    Ok(Some(Anchor::decode(&bytes)?))
+}
+
+/// How many segments there are; at least one, numbered from 0.
+fn count_segments(names: &[String], anchor: Option<Anchor>) -> Result<u32, Sealed> {
+    let mut numbers = Vec::new();
+    for name in names.iter().filter(|name| name.ends_with(SEGMENT_SUFFIX)) {
+        let number = segment_number(name);
+        numbers.push(number.ok_or_else(|| Sealed::SegmentName { name: name.clone() })?);
+    }
+    numbers.sort_unstable();
+    let mut count: u32 = 0;
+    for number in numbers {
+        if number != count {
+            return Err(Sealed::SegmentMissing { segment: count });
+        }
+        count = count.saturating_add(1);
+    }
+    match anchor {
+        _ if count > 0 => Ok(count),
+        Some(anchor) => Err(Sealed::LogMissing {
+            anchored: anchor.head.size,
+        }),
+        None => Err(Sealed::Absent),
+    }
+}
+
+/// Whether the log is the one that is asked for, and the anchor its own.
+fn check_identity(
+    found: LogId,
+    options: &OpenOptions,
+    anchor: Option<Anchor>,
+) -> Result<LogId, Fault> {
+    if let Some(expected) = options.log.filter(|expected| *expected != found) {
+        return Err(Sealed::ForeignLog { expected, found }.into());
+    }
+    if let Some(anchor) = anchor.filter(|anchor| anchor.log != found) {
+        return Err(Sealed::ForeignAnchor { found: anchor.log }.into());
+    }
+    Ok(found)
+}
+
+/// A segment whose header was read.
+struct Segment {
+    file: NamedFile,
+    size_bytes: u64,
+    header: SegmentHeader,
+}
+
+impl Segment {
+    fn open(folder: &Folder, number: u32) -> Result<Self, Fault> {
+        let file = folder.open(&segment_name(number))?;
+        let size_bytes = file.size_bytes()?;
+        if size_bytes < SEGMENT_HEADER_BYTES as u64 {
+            return Err(Sealed::SegmentHeaderDamaged { segment: number }.into());
+        }
+        let mut page = Vec::new();
+        file.read(&mut page, SEGMENT_HEADER_BYTES, 0)?;
+        let header = SegmentHeader::decode(&page, number)?;
+        Ok(Self {
+            file,
+            size_bytes,
+            header,
+        })
+    }
+}
+
+/// A segment whose groups were folded.
+struct Folded {
+    number: u32,
+    file: NamedFile,
+    size_bytes: u64,
+    /// Where its last whole group begins; the same as `end` when it has none.
+    last_group: u64,
+    /// Where its last whole group ends. What follows is torn.
+    end: u64,
+}
+
+impl Folded {
+    fn check_not_torn(&self) -> Result<(), Fault> {
+        if self.end == self.size_bytes {
+            return Ok(());
+        }
+        let place = Place {
+            segment: self.number,
+            offset: self.end,
+        };
+        Err(Sealed::SegmentCutShort { place }.into())
+    }
+}
+
+/// The log as far as it was read.
+struct Fold<F> {
+    id: LogId,
+    tree: CompactTree,
+    index: Index,
+    pins: Pins,
+    each: F,
+}
+
+impl<F> Fold<F> {
+    fn new(id: LogId, options: &OpenOptions, anchor: Option<Anchor>, each: F) -> Self {
+        Self {
+            id,
+            tree: CompactTree::new(),
+            index: Index::default(),
+            pins: Pins::new(options, anchor),
+            each,
+        }
+    }
+
+    /// Checks that the log goes on to its anchor and to every known head.
+    fn check_end(&mut self, anchor: Option<Anchor>) -> Result<(), Fault> {
+        let entries = self.tree.size();
+        self.pins.check(&self.tree)?;
+        if let Some(pin) = self.pins.0.pop() {
+            return Err(pin.beyond(entries).into());
+        }
+        if anchor.is_none() && entries > 0 {
+            return Err(Sealed::AnchorMissing { entries }.into());
+        }
+        Ok(())
+    }
+
+    fn segment<E>(&mut self, segment: Segment) -> Result<Folded, OpenError<E>>
+    where
+        E: std::error::Error + 'static,
+        F: FnMut(u64, &[u8]) -> Result<(), E>,
+    {
+        let Segment {
+            file,
+            size_bytes,
+            header,
+        } = segment;
+        self.check_continues(&header)?;
+        let mut folded = Folded {
+            number: header.number,
+            file,
+            size_bytes,
+            last_group: SEGMENT_HEADER_BYTES as u64,
+            end: SEGMENT_HEADER_BYTES as u64,
+        };
+        let mut buffer = Vec::new();
+        while folded.end < size_bytes {
+            let place = Place {
+                segment: folded.number,
+                offset: folded.end,
+            };
+            let tail = Tail {
+                file: &folded.file,
+                log: &self.id,
+                place,
+                bytes: size_bytes.saturating_sub(folded.end),
+            };
+            let Found::Whole(header) = tail.group(self.tree.size(), &mut buffer)? else {
+                break;
+            };
+            self.group(&header, &buffer, place)?;
+            folded.last_group = folded.end;
+            folded.end = folded.end.saturating_add(u64::from(header.bytes));
+        }
+        Ok(folded)
+    }
+
+    fn check_continues(&self, header: &SegmentHeader) -> Result<(), Fault> {
+        let segment = header.number;
+        if header.log != self.id {
+            let found = header.log;
+            return Err(Sealed::ForeignSegment { segment, found }.into());
+        }
+        if header.before != self.tree {
+            let (says, found) = (header.before.size(), self.tree.size());
+            return Err(Sealed::SegmentDiscontinuous {
+                segment,
+                says,
+                found,
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Verifies the entries and blobs of a group whose checksum holds, and hands the entries on.
+    fn group<E>(
+        &mut self,
+        header: &GroupHeader,
+        bytes: &[u8],
+        place: Place,
+    ) -> Result<(), OpenError<E>>
+    where
+        E: std::error::Error + 'static,
+        F: FnMut(u64, &[u8]) -> Result<(), E>,
+    {
+        let malformed = || Fault::Sealed(Sealed::Malformed { place });
+        let items = group::items(bytes, header).ok_or_else(malformed)?;
+        let mut leaves = Vec::with_capacity(items.records.len());
+        for item in &items.records {
+            self.pins.check(&self.tree)?;
+            let leaf = Leaf::commit(&item.salt(), item.bytes).hash();
+            self.tree.append(leaf).map_err(|_full| malformed())?;
+            leaves.push(leaf);
+        }
+        if self.tree.root() != header.root {
+            return Err(Fault::Sealed(Sealed::GroupRoot { place }).into());
+        }
+        let is_named = |item: &group::Item<'_>| blob_hash(item.bytes).as_bytes() == &item.label;
+        if !items.blobs.iter().all(is_named) {
+            return Err(Fault::Sealed(Sealed::BlobHash { place }).into());
+        }
+        let spots = GroupSpots::of(place, &items, &leaves).ok_or_else(malformed)?;
+        self.index.add(spots);
+        for (index, item) in (header.first..).zip(&items.records) {
+            (self.each)(index, item.bytes).map_err(|source| OpenError::Fold { index, source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Heads that the log must contain and that it has not come to yet, the next one last.
+struct Pins(Vec<Pin>);
+
+/// A head, and who knows of it.
+#[derive(Clone, Copy)]
+enum Pin {
+    Anchor(TreeHead),
+    Caller(TreeHead),
+}
+
+impl Pins {
+    fn new(options: &OpenOptions, anchor: Option<Anchor>) -> Self {
+        let known = options.heads.iter().copied().map(Pin::Caller);
+        let anchor = anchor.map(|anchor| Pin::Anchor(anchor.head));
+        let mut pins: Vec<Pin> = known.chain(anchor).collect();
+        pins.sort_by_key(|pin| std::cmp::Reverse(pin.head().size));
+        Self(pins)
+    }
+
+    /// Compares the tree with the pins of its size. To be called at every size.
+    fn check(&mut self, tree: &CompactTree) -> Result<(), Fault> {
+        while let Some(pin) = self.0.pop_if(|pin| pin.head().size <= tree.size()) {
+            if *pin.head() != tree.head() {
+                return Err(pin.forked().into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pin {
+    const fn head(&self) -> &TreeHead {
+        let (Self::Anchor(head) | Self::Caller(head)) = self;
+        head
+    }
+
+    fn forked(self) -> Sealed {
+        match self {
+            Self::Anchor(head) => Sealed::ForkedFromAnchor {
+                anchored: head.size,
+            },
+            Self::Caller(known) => Sealed::ForkedFromHead { known },
+        }
+    }
+
+    fn beyond(self, found: u64) -> Sealed {
+        match self {
+            Self::Anchor(head) => Sealed::ShorterThanAnchor {
+                anchored: head.size,
+                found,
+            },
+            Self::Caller(known) => Sealed::ShorterThanHead { known, found },
+        }
+    }
+}
+
+/// Brings a verified folder into the state that appending needs, and makes durable what was read.
+fn mend(
+    folder: &Folder,
+    names: &[String],
+    last: &Folded,
+    options: &OpenOptions,
+) -> Result<ReserveState, DiskError> {
+    if last.end < last.size_bytes {
+        last.file.truncate(last.end)?;
+    }
+    // The same bytes once more: only a written page is written out again after a failed fsync.
+    let bytes = last.end.saturating_sub(last.last_group);
+    let mut buffer = Vec::new();
+    last.file.read(
+        &mut buffer,
+        usize::try_from(bytes).unwrap_or(0),
+        last.last_group,
+    )?;
+    last.file.write(&buffer, last.last_group)?;
+    last.file.sync()?;
+    for name in names.iter().filter(|name| name.ends_with(TEMPORARY_SUFFIX)) {
+        folder.remove(name)?;
+    }
+    folder.sync()?;
+    reserve::hold(folder, names, options.reserve_bytes)
+}

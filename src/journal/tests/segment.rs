@@ -1,0 +1,74 @@
+//! The segment log against a disk in RAM that fails, fills up and loses power, and against a real one.
+
+mod crash;
+mod damage;
+mod disk_full;
+mod log;
+mod memory_disk;
+
+use std::convert::Infallible;
+
+use strongroom_journal::segment::{
+    LogId, OpenError, OpenOptions, Opened, Record, Salt, Sealed, SegmentLog,
+};
+
+use memory_disk::MemoryDisk;
+
+const LOG: LogId = LogId::new([0x4c; 32]);
+
+/// Small files, so that a few entries make several segments.
+fn options() -> OpenOptions {
+    OpenOptions {
+        segment_bytes: 8 * 1024,
+        reserve_bytes: 4 * 1024,
+        ..OpenOptions::default()
+    }
+}
+
+fn create(disk: &MemoryDisk) -> SegmentLog {
+    SegmentLog::create(Box::new(disk.clone()), LOG, &options()).unwrap()
+}
+
+/// Opens a log and gives the bodies it was folded from.
+fn open(disk: &MemoryDisk) -> Result<(SegmentLog, Opened, Vec<Vec<u8>>), Sealed> {
+    open_with(disk, &options())
+}
+
+fn open_with(
+    disk: &MemoryDisk,
+    options: &OpenOptions,
+) -> Result<(SegmentLog, Opened, Vec<Vec<u8>>), Sealed> {
+    let mut bodies = Vec::new();
+    let outcome = SegmentLog::open(Box::new(disk.clone()), options, |index, body| {
+        assert_eq!(index, bodies.len() as u64);
+        bodies.push(body.to_vec());
+        Ok::<(), Infallible>(())
+    });
+    match outcome {
+        Ok((log, opened)) => Ok((log, opened, bodies)),
+        Err(OpenError::Sealed { source }) => Err(source),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn record(body: &[u8]) -> Record<'_> {
+    let mut salt = [0x5a; 32];
+    salt[0] = body.len() as u8;
+    Record {
+        salt: Salt::new(salt),
+        body,
+    }
+}
+
+/// Appends each body as a group of its own.
+fn append_each(log: &mut SegmentLog, bodies: &[&[u8]]) {
+    for body in bodies {
+        let appended = log.append(&[record(body)], &[]).unwrap();
+        assert_eq!(appended.head, log.head());
+    }
+}
+
+/// A body like the real ones: text, none of it zero.
+fn body(seed: u8, bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| b'a' + (at as u8 ^ seed) % 26).collect()
+}

@@ -1,0 +1,329 @@
+//! A disk in RAM that fails when told to, fills up, and can lose power.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use strongroom_journal::disk::{Disk, DiskFile};
+
+const SECTOR_BYTES: usize = 512;
+
+/// All files of a disk, by name.
+pub type Image = BTreeMap<String, Vec<u8>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    List,
+    Create,
+    Open,
+    Rename,
+    Remove,
+    SyncDir,
+    Read,
+    Write,
+    Truncate,
+    SyncData,
+}
+
+/// What to do at a call instead of what was asked.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub call: Call,
+    /// How many such calls still succeed.
+    pub after: usize,
+    pub kind: io::ErrorKind,
+    /// How many bytes a failing write still writes.
+    pub written_bytes: usize,
+}
+
+#[derive(Clone, Default)]
+pub struct MemoryDisk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    files: Vec<Contents>,
+    calls: Vec<Call>,
+    fault: Option<Fault>,
+    /// Every call from this many on fails: the power is gone.
+    power_calls: Option<usize>,
+    capacity_bytes: Option<usize>,
+}
+
+#[derive(Default, Clone)]
+struct Contents {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    /// What is not durable and a sync leaves alone, as it was not written since a sync failed.
+    forgotten: Option<Range<usize>>,
+}
+
+impl MemoryDisk {
+    pub fn from_image(image: &Image) -> Self {
+        let mut state = State::default();
+        for (name, bytes) in image {
+            state.names.insert(name.clone(), state.files.len());
+            state.files.push(Contents {
+                now: bytes.clone(),
+                durable: bytes.clone(),
+                forgotten: None,
+            });
+        }
+        state.durable_names = state.names.clone();
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// What a process that reads the disk now sees.
+    pub fn image(&self) -> Image {
+        let state = self.state();
+        let contents = |(name, file): (&String, &usize)| {
+            let bytes = state.files[*file].now.clone();
+            (name.clone(), bytes)
+        };
+        state.names.iter().map(contents).collect()
+    }
+
+    /// What the disk may hold after the power went: of what was not synced, whatever `chance` keeps.
+    pub fn after_power_loss(&self, mut chance: impl FnMut() -> u64) -> Image {
+        let state = self.state();
+        let names = match chance() % 2 {
+            0 => &state.names,
+            _ => &state.durable_names,
+        };
+        let mut image = Image::new();
+        for (name, file) in names {
+            image.insert(name.clone(), state.files[*file].torn(&mut chance));
+        }
+        image
+    }
+
+    /// Changes the contents of open files behind their backs.
+    pub fn overwrite(&self, image: &Image) {
+        let mut state = self.state();
+        for (name, bytes) in image {
+            let file = state.names[name];
+            state.files[file].now.clone_from(bytes);
+        }
+    }
+
+    /// Unwrites what is durable of a file from a byte on, and leaves what reading it shows.
+    pub fn forget(&self, name: &str, from: usize) {
+        let mut state = self.state();
+        let file = state.names[name];
+        let file = &mut state.files[file];
+        file.durable.truncate(from);
+        file.forgotten = Some(from..file.now.len());
+    }
+
+    pub fn fail(&self, fault: Fault) {
+        self.state().fault = Some(fault);
+    }
+
+    pub fn lose_power_after(&self, calls: usize) {
+        let mut state = self.state();
+        state.power_calls = Some(state.calls.len() + calls);
+    }
+
+    pub fn set_capacity(&self, bytes: Option<usize>) {
+        self.state().capacity_bytes = bytes;
+    }
+
+    pub fn used_bytes(&self) -> usize {
+        self.state().used_bytes()
+    }
+
+    /// The calls since the last time.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn file(&self, file: usize) -> Box<dyn DiskFile> {
+        let disk = self.clone();
+        Box::new(MemoryFile { disk, file })
+    }
+}
+
+impl State {
+    fn used_bytes(&self) -> usize {
+        let files = self.names.values();
+        files.map(|file| self.files[*file].now.len()).sum()
+    }
+
+    fn call(&mut self, call: Call) -> io::Result<()> {
+        let made = self.calls.len();
+        self.calls.push(call);
+        if self.power_calls.is_some_and(|calls| made >= calls) {
+            return Err(io::Error::other("no power"));
+        }
+        match &mut self.fault {
+            Some(fault) if fault.call == call && fault.after == 0 => {
+                let kind = fault.kind;
+                if call != Call::Write {
+                    self.fault = None;
+                }
+                Err(kind.into())
+            }
+            Some(fault) if fault.call == call => {
+                fault.after -= 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn lookup(&self, name: &str) -> io::Result<usize> {
+        let file = self.names.get(name).copied();
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Contents {
+    /// Any sectors written since the last sync may be missing, as may the end.
+    fn torn(&self, chance: &mut impl FnMut() -> u64) -> Vec<u8> {
+        if self.now == self.durable {
+            return self.now.clone();
+        }
+        let (short, long) = (self.durable.len().min(self.now.len()), self.now.len());
+        let bytes = match chance() % 4 {
+            0 => long,
+            1 => short,
+            _ => short + (chance() % (long - short + 1) as u64) as usize,
+        };
+        let mut torn = self.now[..bytes].to_vec();
+        let lossy = chance().is_multiple_of(2);
+        for (sector, kept) in torn.chunks_mut(SECTOR_BYTES).enumerate() {
+            if lossy && chance().is_multiple_of(3) {
+                for (at, byte) in kept.iter_mut().enumerate() {
+                    let at = sector * SECTOR_BYTES + at;
+                    *byte = self.durable.get(at).copied().unwrap_or(0);
+                }
+            }
+        }
+        torn
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut state = self.state();
+        state.call(Call::List)?;
+        Ok(state.names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        state.call(Call::Create)?;
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = state.files.len();
+        state.files.push(Contents::default());
+        state.names.insert(name.to_owned(), file);
+        drop(state);
+        Ok(self.file(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        state.call(Call::Open)?;
+        let file = state.lookup(name)?;
+        drop(state);
+        Ok(self.file(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.call(Call::Rename)?;
+        let file = state.lookup(from)?;
+        state.names.remove(from);
+        state.names.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.call(Call::Remove)?;
+        state.lookup(name)?;
+        state.names.remove(name);
+        Ok(())
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.call(Call::SyncDir)?;
+        state.durable_names = state.names.clone();
+        Ok(())
+    }
+}
+
+struct MemoryFile {
+    disk: MemoryDisk,
+    file: usize,
+}
+
+impl DiskFile for MemoryFile {
+    fn size_bytes(&self) -> io::Result<u64> {
+        Ok(self.disk.state().files[self.file].now.len() as u64)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.call(Call::Read)?;
+        let from = offset as usize;
+        let bytes = state.files[self.file].now.get(from..from + buffer.len());
+        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let outcome = state.call(Call::Write);
+        let mut fits = bytes.len();
+        if outcome.is_err() {
+            fits = state.fault.take().map_or(0, |fault| fault.written_bytes);
+        }
+        let file = state.files[self.file].now.len();
+        let others = state.used_bytes().saturating_sub(file);
+        let end = offset as usize + bytes.len();
+        let room = state.capacity_bytes.map(|all| all.saturating_sub(others));
+        let over = room.map_or(0, |room| end.max(file).saturating_sub(room.max(file)));
+        fits = fits.min(bytes.len() - over.min(bytes.len()));
+        let end = offset as usize + fits;
+        let file = &mut state.files[self.file];
+        let rewritten = offset as usize..end;
+        let covers = |lost: &mut Range<usize>| rewritten.start <= lost.start && lost.end <= end;
+        file.forgotten.take_if(covers);
+        let now = &mut file.now;
+        now.resize(end.max(now.len()), 0);
+        now[offset as usize..end].copy_from_slice(&bytes[..fits]);
+        outcome?;
+        match over {
+            0 => Ok(()),
+            _ => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    fn truncate(&self, size_bytes: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.call(Call::Truncate)?;
+        state.files[self.file].now.resize(size_bytes as usize, 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.call(Call::SyncData)?;
+        let file = &mut state.files[self.file];
+        file.durable = file.now.clone();
+        if let Some(lost) = &file.forgotten {
+            file.durable.truncate(lost.start);
+        }
+        Ok(())
+    }
+}
