@@ -7,6 +7,8 @@ mod failure;
 mod files;
 mod output;
 mod pki;
+mod rpc;
+mod transaction;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ struct Cli {
 enum Command {
     /// A small private certificate authority in a folder.
     Pki(pki::Args),
+    /// Build, show and broadcast transactions.
+    Tx(transaction::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,5 +52,6 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Answer, Failure> {
     match command {
         Command::Pki(args) => pki::run(args),
+        Command::Tx(args) => transaction::run(args),
     }
 }

@@ -7,7 +7,11 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod broadcast;
+mod build;
 mod command_line;
+mod node;
 mod pki;
 mod pki_handshakes;
 mod program;
+mod show;

@@ -1,0 +1,161 @@
+//! Reading a transaction in whichever form it comes.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+use tx::evm::Unsigned;
+use tx::{Chain, Refusal, Transaction, utxo};
+
+use super::error::TransactionError;
+use super::signed::{EvmFields, Signed, SignedEvm, SignedUtxo};
+use crate::files::{self, FileError};
+
+/// A PSBT has at most 1 MiB; in base64 and JSON that is below this.
+const INPUT_MAX_BYTES: u64 = 4 << 20;
+
+/// How a PSBT in base64 begins: `psbt` and 0xff.
+const PSBT_PREFIX: &str = "cHNidP";
+
+/// A transaction that was read.
+#[derive(Debug)]
+pub enum Parcel {
+    /// An unsigned one of an EVM chain.
+    Evm {
+        /// Who is to sign it: its bytes do not say.
+        from: Option<String>,
+        /// The transaction.
+        unsigned: Unsigned,
+    },
+    /// An unsigned one of a Bitcoin-like chain.
+    Utxo(utxo::View),
+    /// A signed one.
+    Signed(Signed),
+}
+
+impl Parcel {
+    /// Reads a file, or stdin for `-`.
+    ///
+    /// # Errors
+    /// [`TransactionError::File`], [`TransactionError::Unreadable`], [`TransactionError::ChainUnnamed`],
+    /// and [`TransactionError::NotUnderstood`] for what the signer does not sign.
+    pub fn read(path: &Path, chain: Option<Chain>) -> Result<Self, TransactionError> {
+        let bytes = read_bytes(path).map_err(TransactionError::File)?;
+        let reason = "it is not text";
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| TransactionError::Unreadable { reason })?;
+        Self::of_text(text.trim(), chain)
+    }
+
+    /// Understands an unsigned transaction.
+    ///
+    /// # Errors
+    /// [`TransactionError::NotUnderstood`].
+    pub fn unsigned(transaction: &Transaction) -> Result<Self, TransactionError> {
+        match transaction {
+            Transaction::Eip2718 {
+                chain,
+                from,
+                payload,
+            } => {
+                let unsigned = Unsigned::parse(*chain, payload).map_err(evm_refusal)?;
+                Ok(Self::Evm {
+                    from: Some(from.clone()),
+                    unsigned,
+                })
+            }
+            Transaction::Psbt { chain, psbt } => utxo::view(*chain, psbt)
+                .map(Self::Utxo)
+                .map_err(utxo_refusal),
+            _ => Err(TransactionError::Unreadable {
+                reason: "its format is not known",
+            }),
+        }
+    }
+
+    fn of_text(text: &str, chain: Option<Chain>) -> Result<Self, TransactionError> {
+        if text.starts_with('{') {
+            return Self::of_json(text, chain);
+        }
+        if text.starts_with(PSBT_PREFIX) {
+            let chain = chain.ok_or(TransactionError::ChainUnnamed)?;
+            return utxo::view(chain, text)
+                .map(Self::Utxo)
+                .map_err(utxo_refusal);
+        }
+        let reason = "it is neither JSON, nor a PSBT in base64, nor hexadecimal";
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(TransactionError::Unreadable { reason });
+        }
+        let bytes = hex::decode(digits).map_err(|_| TransactionError::Unreadable { reason })?;
+        Self::of_bytes(bytes, chain)
+    }
+
+    /// What `tx build`, `sign` and their `--json` forms write.
+    fn of_json(text: &str, chain: Option<Chain>) -> Result<Self, TransactionError> {
+        let unreadable = |reason| TransactionError::Unreadable { reason };
+        let mut json: Value =
+            serde_json::from_str(text).map_err(|_| unreadable("it is not JSON"))?;
+        if let Some(inner) = json.get_mut("transaction") {
+            json = inner.take();
+        }
+        if let Some(raw) = json.get("raw").and_then(Value::as_str) {
+            let raw = hex::decode(raw).map_err(|_| unreadable("its `raw` is not hexadecimal"))?;
+            return Self::of_bytes(raw, chain);
+        }
+        let reason = "its JSON is neither an unsigned transaction nor a signed one";
+        let transaction = serde_json::from_value(json).map_err(|_| unreadable(reason))?;
+        Self::unsigned(&transaction)
+    }
+
+    fn of_bytes(bytes: Vec<u8>, chain: Option<Chain>) -> Result<Self, TransactionError> {
+        // A Bitcoin-like transaction begins with its version, 1 or 2, in four bytes: that is no RLP.
+        let Some(fields) = EvmFields::split(&bytes) else {
+            return SignedUtxo::read(bytes, chain).map(|signed| Self::Signed(Signed::Utxo(signed)));
+        };
+        if fields.signature().is_some() {
+            return SignedEvm::read(&bytes).map(|signed| Self::Signed(Signed::Evm(signed)));
+        }
+        let chain = chain
+            .or_else(|| fields.chain())
+            .ok_or(TransactionError::ChainUnnamed)?;
+        let unsigned =
+            Unsigned::parse(chain, &hex::encode_prefixed(&bytes)).map_err(evm_refusal)?;
+        Ok(Self::Evm {
+            from: None,
+            unsigned,
+        })
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
+    if path != Path::new("-") {
+        return files::read(path, INPUT_MAX_BYTES);
+    }
+    let mut bytes = Vec::new();
+    let reading = std::io::stdin()
+        .lock()
+        .take(INPUT_MAX_BYTES + 1)
+        .read_to_end(&mut bytes);
+    reading.map_err(|source| FileError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    if bytes.len() as u64 > INPUT_MAX_BYTES {
+        return Err(FileError::TooLarge {
+            path: path.to_owned(),
+            limit: INPUT_MAX_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
+fn evm_refusal(refusal: tx::evm::Refusal) -> TransactionError {
+    TransactionError::refused(Refusal::Evm(refusal))
+}
+
+fn utxo_refusal(refusal: utxo::Refusal) -> TransactionError {
+    TransactionError::refused(Refusal::Utxo(refusal))
+}
