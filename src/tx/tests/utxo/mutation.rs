@@ -1,6 +1,7 @@
-//! 100,000 mutated PSBTs: whatever is understood is what the `bitcoin` crate understands too.
+//! 100,000 mutated PSBTs, half of them on each chain: whatever is understood is what the `bitcoin` crate understands too.
 
-use base64ct::{Base64, Encoding};
+use std::collections::BTreeMap;
+
 use bitcoin::{
     Psbt, Sequence, Witness,
     absolute::LockTime,
@@ -8,14 +9,14 @@ use bitcoin::{
     hashes::Hash,
     sighash::{EcdsaSighashType, SighashCache},
 };
-use strongroom_tx::{ConflictKey, Decoded, EffectKind, utxo};
+use strongroom_tx::{Chain, ConflictKey, Decoded, EffectKind, utxo};
 
 use super::support::{
     BITCOIN, FOREIGN, GLOBAL, HOT, LITECOIN, Maps, OTHER, RULES, Random, UNSIGNED, previous,
     public, registry, sample, script, spend,
 };
 
-const RUNS: usize = 100_000;
+const RUNS: usize = 50_000;
 
 /// Good PSBTs of every shape that is accepted.
 fn seeds() -> Vec<Maps> {
@@ -102,35 +103,35 @@ fn rearrange(random: &mut Random, maps: &mut Maps) {
 
 /// Changes a field of the unsigned transaction that may have another value.
 fn amend(random: &mut Random, maps: &mut Maps) {
-    for (key, value) in maps.0.iter_mut().flatten() {
-        if key == UNSIGNED && value.len() > 60 {
-            // Lock time, the last output's script and amount; the first input's sequence.
-            let ends = [1, 2, 10, 20, 30, 31, 32, 33];
-            let at = match random.below(9) {
-                8 => 42,
-                end => value.len() - 3 - ends[end],
-            };
-            value[at] ^= 1 << random.below(8);
-            return;
-        }
+    let entries = maps.0.iter_mut().flatten();
+    let mut unsigned = entries.filter(|(key, value)| key == UNSIGNED && value.len() > 60);
+    if let Some((_, bytes)) = unsigned.next() {
+        // Counted from the end: the lock time, and the last output's script and amount.
+        let from_end = [4, 5, 13, 23, 33, 34, 35];
+        let at = match random.below(8) {
+            // The first input's sequence.
+            7 => 42,
+            end => bytes.len() - from_end[end],
+        };
+        bytes[at] ^= 1 << random.below(8);
     }
 }
 
+/// A good PSBT, changed: its maps, or its bytes.
 fn mutant(random: &mut Random, seeds: &[Maps]) -> Vec<u8> {
-    let mut maps = seeds[random.below(seeds.len())].clone();
-    let by_map = random.below(3) > 0;
-    for _ in 0..=random.below(2) {
-        if by_map {
-            rearrange(random, &mut maps);
-        }
+    let seed = &seeds[random.below(seeds.len())];
+    let mut maps = seed.clone();
+    let changes = 1 + random.below(2);
+    if random.below(3) == 0 {
+        let mut bytes = maps.bytes();
+        (0..changes).for_each(|_| spoil(random, &mut bytes));
+        return bytes;
     }
-    let mut bytes = maps.bytes();
-    if !by_map {
-        for _ in 0..=random.below(2) {
-            spoil(random, &mut bytes);
-        }
+    (0..changes).for_each(|_| rearrange(random, &mut maps));
+    if maps.0 == seed.0 {
+        amend(random, &mut maps);
     }
-    bytes
+    maps.bytes()
 }
 
 /// Holds what was understood against the `bitcoin` crate.
@@ -183,30 +184,57 @@ fn check_effects(oracle: &Psbt, view: &utxo::View, decoded: &Decoded) {
 
 #[test]
 fn mutants_are_refused_or_understood_as_by_the_bitcoin_crate() {
-    let mut random = Random(0x5eed);
+    run(BITCOIN, 0x5eed);
+}
+
+#[test]
+fn mutants_on_litecoin_too() {
+    run(LITECOIN, 0xfeed);
+}
+
+fn run(chain: Chain, seed: u64) {
+    let mut random = Random(seed);
     let seeds = seeds();
-    let registries = [(BITCOIN, registry(BITCOIN)), (LITECOIN, registry(LITECOIN))];
-    let (mut accepted, mut refused) = (0, std::collections::BTreeMap::<_, usize>::new());
-    for run in 0..RUNS {
-        let (chain, registry) = &registries[run % 2];
+    let registry = registry(chain);
+    let (mut accepted, mut refused) = (0, BTreeMap::<_, usize>::new());
+    for _ in 0..RUNS {
         let bytes = mutant(&mut random, &seeds);
-        let psbt = Base64::encode_string(&bytes);
+        let psbt = base64(&bytes);
         let transaction = strongroom_tx::Transaction::Psbt {
-            chain: *chain,
+            chain,
             psbt: psbt.clone(),
         };
-        match strongroom_tx::decode(&transaction, registry, RULES) {
+        match strongroom_tx::decode(&transaction, &registry, RULES) {
             Ok(decoded) => {
                 accepted += 1;
-                check(&bytes, &utxo::view(*chain, &psbt).unwrap(), &decoded);
+                check(&bytes, &utxo::view(chain, &psbt).unwrap(), &decoded);
             }
             Err(refusal) => *refused.entry(refusal.code()).or_default() += 1,
         }
     }
     let refusals: usize = refused.values().sum();
-    println!("{accepted} accepted, {refusals} refused: {refused:?}");
+    println!("{chain}: {accepted} accepted, {refusals} refused: {refused:?}");
     assert_eq!(accepted + refusals, RUNS);
     // A mutator that only breaks, or breaks nothing, tests nothing.
-    assert!(accepted > RUNS / 20 && refusals > RUNS / 2, "{accepted}");
+    assert!(accepted > RUNS / 10 && refusals > RUNS / 2, "{accepted}");
     assert!(refused.len() > 25, "{refused:?}");
+}
+
+/// Base64 in the plainest way, which unoptimised is four times as fast as `base64ct`.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = Vec::with_capacity(bytes.len() * 4 / 3 + 4);
+    for chunk in bytes.chunks(3) {
+        let mut three = [0; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let [a, b, c] = three;
+        text.push(ALPHABET[usize::from(a >> 2)]);
+        text.push(ALPHABET[usize::from((a & 3) << 4 | b >> 4)]);
+        text.push(ALPHABET[usize::from((b & 15) << 2 | c >> 6)]);
+        text.push(ALPHABET[usize::from(c & 63)]);
+    }
+    let padding = (3 - bytes.len() % 3) % 3;
+    let end = text.len() - padding;
+    text[end..].fill(b'=');
+    String::from_utf8(text).unwrap()
 }

@@ -116,6 +116,12 @@ fn field_cases() -> Vec<Case> {
             with(INPUT, PREVIOUS, &maps().value(INPUT, PREVIOUS)),
         ),
         ("utxo-field-twice", twice_derived().text()),
+    ]
+}
+
+fn unwanted_field_cases() -> Vec<Case> {
+    let with = |map, key: &[u8], value: &[u8]| maps().with(map, key, value).text();
+    vec![
         ("utxo-field-unknown", with(GLOBAL, &[0x07], &[])),
         // BIP-322's message, proof of reserves, taproot's key signature and internal key.
         ("utxo-field-unknown", with(GLOBAL, &[0x09], b"message")),
@@ -239,7 +245,6 @@ fn many_inputs() -> String {
 fn input_cases() -> Vec<Case> {
     let outpoint = |outpoint| edited(|psbt| psbt.unsigned_tx.input[0].previous_output = outpoint);
     let txid = sample().unsigned_tx.input[0].previous_output.txid;
-    let p2pkh = bitcoin::PubkeyHash::from_byte_array([1; 20]);
     vec![
         (
             "utxo-input-twice",
@@ -284,6 +289,11 @@ fn input_cases() -> Vec<Case> {
             "utxo-previous-output",
             outpoint(OutPoint::new(txid, u32::MAX)),
         ),
+    ]
+}
+
+fn previous_cases() -> Vec<Case> {
+    vec![
         (
             "utxo-previous-malformed",
             previous_bytes(|bytes| drop(bytes.splice(4..4, [0, 2]))),
@@ -311,6 +321,12 @@ fn input_cases() -> Vec<Case> {
             "utxo-compact-size",
             previous_bytes(|bytes| drop(bytes.splice(4..5, [0xfd, 1, 0]))),
         ),
+    ]
+}
+
+fn spent_output_cases() -> Vec<Case> {
+    let p2pkh = bitcoin::PubkeyHash::from_byte_array([1; 20]);
+    vec![
         (
             "utxo-witness-utxo",
             witness_utxo(|output| output.value = Amount::from_sat(999_999)),
@@ -410,8 +426,11 @@ fn all_cases() -> Vec<Case> {
     [
         container_cases(),
         field_cases(),
+        unwanted_field_cases(),
         transaction_cases(),
         input_cases(),
+        previous_cases(),
+        spent_output_cases(),
         output_cases(),
     ]
     .concat()
