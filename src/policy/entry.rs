@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tx::{
     AccountClass, Address, Amount, Chain, ConflictKey, Effect, FeeTerms, IntentId, Interval, Name,
     ValidUntil,
@@ -151,7 +152,7 @@ pub enum Entry {
 pub struct AttemptId(pub u64);
 
 /// SHA-256 of a bundle's manifest, which names the hash of every file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BundleHash(pub [u8; 32]);
 
 hex_newtype!(BundleHash);
@@ -169,6 +170,15 @@ pub enum Blob {
 impl Blob {
     /// The longest text kept in place, in bytes.
     pub const INLINE_MAX: usize = 32 * 1024;
+
+    /// `text` in place, or its hash when it is too long for that.
+    pub fn of(text: &str) -> Self {
+        if text.len() <= Self::INLINE_MAX {
+            Self::Inline(text.into())
+        } else {
+            Self::Sha256(hex::encode(Sha256::digest(text)))
+        }
+    }
 }
 
 /// A key of the device, and whose it is.
@@ -393,6 +403,17 @@ pub enum FreezeScope {
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for FreezeScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("everything"),
+            Self::Account(account) => write!(f, "account {account}"),
+            Self::Chain(chain) => write!(f, "chain {chain}"),
+            Self::Key(key) => write!(f, "key {key}"),
+        }
     }
 }
 

@@ -1,27 +1,37 @@
 //! The policy: bundle, state and evaluation.
 //!
 //! Pure: no I/O, no clock, no randomness. [`State`] is a fold over journal entries, [`evaluate`]
-//! a function of it; `semantics.md`'s rules are implemented here and nowhere else.
+//! a function of it; the rules of `docs/semantics.md` are implemented here and nowhere else.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod bundle;
 pub mod statement;
 
 mod entry;
+mod evaluate;
 mod model;
 mod request;
+mod select;
+mod state;
+mod time;
 mod verdict;
+mod window;
 
 pub use entry::{
     Attempt, AttemptId, Blob, BundleHash, Classes, Digest, Entry, Fact, FreezeScope, KeyAlgorithm,
     KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused, RefusedMany, SignatureRecord,
     Signed,
 };
+pub use evaluate::evaluate;
 pub use model::{
     Account, Allow, AssetUnit, Book, ChainSettings, Client, ClientIdentity, Deny, Evacuate,
     Governance, Group, Limit, Location, Measure, Need, Person, Policy, Require, Selector,
     SequenceStart, Source, SourceSelector, Statement, To, Verb,
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
+pub use state::{
+    AttemptState, IntentState, RequestState, RequestStatus, State, StateError,
+};
 pub use statement::intent_signed;
+pub use time::TimeKeeper;
 pub use verdict::{AllowedBy, Permit, Reason, ReasonCode, Refusal, Room, UnmetNeed, Verdict};

@@ -1,6 +1,9 @@
 //! The policy as it governs: what a verified bundle says, with every name resolved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -307,6 +310,17 @@ pub enum Group {
 pub struct Evacuate {
     /// What.
     pub need: Need,
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Destination => "destination",
+            Self::Client => "client",
+            Self::Source => "source",
+            Self::Account => "account",
+        })
+    }
 }
 
 impl Need {

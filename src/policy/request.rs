@@ -4,9 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
-use tx::{Intent, Name, Transaction};
+use tx::{Intent, Name};
 
-use crate::AttemptId;
+use crate::{AttemptId, Blob};
 
 /// A request to sign, as [`crate::evaluate`] sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub struct Request {
     pub intents: Vec<SignedIntent>,
     /// The attempts that this one conflicts with.
     pub replaces: Vec<AttemptId>,
-    /// The transaction.
-    pub transaction: Transaction,
+    /// The transaction, as the JSON of [`tx::Transaction`]: what is journalled. Evaluation looks at
+    /// the decoded form alone.
+    pub transaction: Blob,
     /// Statements of people and attesters that the request brings.
     pub proofs: Vec<Proof>,
 }

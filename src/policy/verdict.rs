@@ -53,6 +53,8 @@ pub struct Reason {
 pub enum ReasonCode {
     /// The transaction was not understood; the detail begins with the codec's own code.
     Transaction,
+    /// The request's id was used before: for another request, or for one that is signed.
+    RequestReused,
     /// The client may not use the account.
     AccountNotGranted,
     /// Outward payments and intents do not match one to one.

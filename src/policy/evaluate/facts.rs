@@ -1,0 +1,160 @@
+//! What would be charged: each effect with all that is true of it now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tx::{
+    AccountClass, Address, Amount, Asset, Destination, Effect, EffectKind, Intent, IntentId, Name,
+};
+
+use super::Case;
+use crate::{Classes, Fact};
+
+/// What a payment and its intent have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Paid<'a> {
+    pub(super) asset: &'a Asset,
+    pub(super) amount: Amount,
+    pub(super) to: Option<&'a Address>,
+    pub(super) tag: Option<&'a str>,
+}
+
+impl<'a> Paid<'a> {
+    pub(super) fn by_effect(effect: &'a Effect) -> Self {
+        Self {
+            asset: &effect.asset,
+            amount: effect.amount,
+            to: effect.to.as_ref().map(|to| &to.address),
+            tag: effect.tag.as_deref(),
+        }
+    }
+
+    pub(super) fn by_intent(intent: &'a Intent) -> Self {
+        Self {
+            asset: &intent.asset,
+            amount: intent.amount,
+            to: Some(&intent.destination),
+            tag: intent.tag.as_deref(),
+        }
+    }
+}
+
+/// The facts of the request, sorted.
+pub(super) fn facts(case: &Case<'_>) -> Vec<Fact> {
+    let intents = || case.request.intents.iter().map(|signed| &signed.intent);
+    let sources: BTreeSet<&Name> = intents().map(|intent| &intent.id.source).collect();
+    let common = match (sources.first(), sources.len()) {
+        (Some(source), 1) => Some((*source).clone()),
+        _ => None,
+    };
+    // Equal payments are interchangeable, so that giving the smallest id to the next of them
+    // makes the same facts in whatever order payments and intents come.
+    let mut unassigned: BTreeMap<Paid<'_>, BTreeSet<&IntentId>> = BTreeMap::new();
+    for intent in intents() {
+        unassigned
+            .entry(Paid::by_intent(intent))
+            .or_default()
+            .insert(&intent.id);
+    }
+    let mut facts: Vec<Fact> = Vec::new();
+    for effect in case.decoded.effects() {
+        let is_payment = effect.kind == EffectKind::Payment;
+        let ids = unassigned
+            .get_mut(&Paid::by_effect(effect))
+            .filter(|_| is_payment);
+        let intent = ids.and_then(BTreeSet::pop_first).cloned();
+        let source = if is_payment {
+            intent.as_ref().map(|intent| intent.source.clone())
+        } else {
+            common.clone()
+        };
+        facts.push(fact(case, effect.clone(), source, intent));
+    }
+    for intent in intents().filter(|intent| is_reissue(case, intent)) {
+        let id = intent.id.clone();
+        let source = Some(id.source.clone());
+        facts.push(fact(case, reissue(case, intent), source, Some(id)));
+    }
+    facts.sort();
+    facts
+}
+
+/// Whether the intent is attempted outside of what its attempts share. An attempt that is taken up
+/// again is the same transaction, so that it is none.
+fn is_reissue(case: &Case<'_>, intent: &Intent) -> bool {
+    let attempted = case.state.intent(&intent.id);
+    case.resumes().is_none()
+        && attempted.is_some_and(|known| known.anchors().is_disjoint(case.keys()))
+}
+
+fn reissue(case: &Case<'_>, intent: &Intent) -> Effect {
+    Effect {
+        kind: EffectKind::Reissue,
+        account: case.decoded.account().clone(),
+        asset: intent.asset.clone(),
+        amount: intent.amount,
+        to: Some(Destination {
+            address: intent.destination.clone(),
+            own: None,
+        }),
+        tag: intent.tag.clone(),
+    }
+}
+
+fn fact(case: &Case<'_>, effect: Effect, source: Option<Name>, intent: Option<IntentId>) -> Fact {
+    let to = effect.to.as_ref().map(|to| &to.address);
+    let class = case
+        .policy
+        .accounts
+        .get(&effect.account)
+        .map(|account| account.class);
+    let young = effect.kind == EffectKind::Payment
+        && to.is_some_and(|address| !case.state.was_paid(address));
+    Fact {
+        client: case.request.client.clone(),
+        source,
+        intent,
+        classes: Classes {
+            // An account that the policy does not know is refused; no fact of it is charged.
+            account: class.unwrap_or(AccountClass::Retired),
+            books: case.present.books(to).clone(),
+            young,
+        },
+        reference: None,
+        effect,
+    }
+}
+
+/// The fact in words, without what may differ between two equal ones.
+pub(super) fn described(effect: &Effect) -> String {
+    let kind = kind(effect.kind);
+    let (amount, asset, account) = (effect.amount, &effect.asset, &effect.account);
+    let mut text = format!("{kind} of {amount} {asset} from {account}");
+    if let Some(to) = &effect.to {
+        text.push_str(" to ");
+        text.push_str(&to.address.to_string());
+        if let Some(own) = &to.own {
+            text.push_str(&format!(" (own account {})", own.account));
+        }
+    }
+    if let Some(tag) = &effect.tag {
+        text.push_str(&format!(" with tag {tag}"));
+    }
+    text
+}
+
+fn kind(kind: EffectKind) -> &'static str {
+    match kind {
+        EffectKind::Payment => "payment",
+        EffectKind::OwnTransfer => "own transfer",
+        EffectKind::Change => "change",
+        EffectKind::Fee => "fee",
+        EffectKind::Cancellation => "cancellation",
+        EffectKind::Call => "call",
+        EffectKind::Approval => "approval",
+        EffectKind::Authority => "change of authority",
+        EffectKind::Data => "data",
+        EffectKind::Rent => "rent",
+        EffectKind::Reissue => "re-issue",
+        _ => "effect",
+    }
+}

@@ -1,0 +1,62 @@
+//! Freezes, and what may leave under one.
+
+use tx::FeeTerms;
+
+use super::{Case, Findings};
+use crate::{Evacuate, Fact, FreezeScope, ReasonCode, Statement, select::Subject};
+
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
+    let frozen: Vec<&FreezeScope> = case
+        .state
+        .freezes()
+        .filter(|scope| holds(case, scope))
+        .collect();
+    if frozen.is_empty() {
+        return;
+    }
+    let terms = case.decoded.fee_terms();
+    // Not lazily: every need is to be listed, whichever effect comes first.
+    let evacuated: Vec<bool> = case
+        .facts
+        .iter()
+        .map(|fact| is_evacuated(case, fact, &terms, findings))
+        .collect();
+    if evacuated.iter().all(|evacuated| *evacuated) {
+        return;
+    }
+    for scope in frozen {
+        findings.refuse_built_in(
+            ReasonCode::Frozen,
+            format!("{scope} is frozen"),
+            "wait until it is unfrozen; under a freeze only what an evacuate names is signed",
+        );
+    }
+}
+
+fn holds(case: &Case<'_>, scope: &FreezeScope) -> bool {
+    let keys = case.decoded.signings().iter().map(|signing| &signing.key);
+    scope.holds(case.decoded.account(), case.decoded.chain(), keys)
+}
+
+/// Whether an evacuate matches the effect and its need is met. Unmet needs are listed only where
+/// some evacuate would let the effect out.
+fn is_evacuated(
+    case: &Case<'_>,
+    fact: &Fact,
+    terms: &FeeTerms,
+    findings: &mut Findings<'_>,
+) -> bool {
+    let subject = Subject::of_fact(fact, terms);
+    let matches = |evacuate: &&Statement<Evacuate>| evacuate.selector.matches(&subject);
+    let matching: Vec<_> = case.policy.evacuates.iter().filter(matches).collect();
+    if matching
+        .iter()
+        .any(|evacuate| findings.is_met(&evacuate.says.need))
+    {
+        return true;
+    }
+    for evacuate in matching {
+        findings.need(evacuate, &evacuate.says.need);
+    }
+    false
+}

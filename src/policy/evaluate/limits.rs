@@ -1,0 +1,140 @@
+//! Limits: what the window holds once this request is in it.
+
+use std::collections::BTreeMap;
+
+use tx::{Amount, Asset};
+
+use super::{Case, Findings, Spoken};
+use crate::{
+    Limit, Measure, ReasonCode, Room, Statement,
+    select::Subject,
+    window::{Fading, GroupKey, Window},
+};
+
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
+    for (limit, window) in case.state.limits() {
+        for (group, asked) in asked(case, limit) {
+            let fading = window.fading(&group, case.set, case.lo);
+            let part = Part {
+                limit,
+                window,
+                group,
+                fading,
+            };
+            part.check(case, asked, findings);
+        }
+    }
+}
+
+/// One limit in one group.
+struct Part<'a> {
+    limit: &'a Statement<Limit>,
+    window: &'a Window,
+    group: GroupKey,
+    fading: Fading<'a>,
+}
+
+/// What the request measures in each group; `None` at 2^256.
+fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> BTreeMap<GroupKey, Option<Amount>> {
+    let terms = case.decoded.fee_terms();
+    let mut asked = BTreeMap::new();
+    for fact in &case.facts {
+        let subject = Subject::of_fact(fact, &terms);
+        if !limit.selector.matches(&subject) {
+            continue;
+        }
+        let group = GroupKey::of(&limit.says.group, &subject);
+        let sum: &mut Option<Amount> = asked.entry(group).or_insert(Some(Amount::ZERO));
+        *sum = sum.and_then(|sum| sum.checked_add(limit.says.measured(fact.effect.amount)));
+    }
+    asked
+}
+
+impl Part<'_> {
+    fn check(&self, case: &Case<'_>, asked: Option<Amount>, findings: &mut Findings<'_>) {
+        let with = asked.and_then(|asked| self.fading.with(asked).to_amount());
+        let (Some(asked), Some(with)) = (asked, with) else {
+            return findings.refuse(self.overflow());
+        };
+        findings.room.insert(Room {
+            limit: self.limit.name.clone(),
+            group: self.group.shown(),
+            cap: self.limit.says.cap,
+            used: with,
+            window_millis: self.limit.says.window_millis,
+        });
+        if with <= self.limit.says.cap {
+            return;
+        }
+        match &self.limit.says.over {
+            Some(need) => {
+                if findings.need(self.limit, need) {
+                    findings.carried.insert(need.fingerprint());
+                }
+            }
+            None => findings.refuse(self.full(case, asked)),
+        }
+    }
+
+    fn overflow(&self) -> crate::Reason {
+        Spoken::of(
+            self.limit,
+            ReasonCode::Overflow,
+            format!("what {} counts is 2^256 or more", self.named()),
+            "ask for less",
+        )
+    }
+
+    fn full(&self, case: &Case<'_>, asked: Amount) -> crate::Reason {
+        let cap = self.limit.says.cap;
+        let unit = self.unit();
+        let used = self.fading.used().to_amount().unwrap_or(Amount::MAX);
+        let detail = format!(
+            "{} has a cap of {cap}{unit}, {used}{unit} used, {asked}{unit} asked",
+            self.named()
+        );
+        Spoken::of(
+            self.limit,
+            ReasonCode::Limit,
+            detail,
+            self.remedy(case, asked),
+        )
+    }
+
+    fn remedy(&self, case: &Case<'_>, asked: Amount) -> String {
+        let cap = self.limit.says.cap;
+        if asked > cap {
+            return format!("ask for at most {cap}{}", self.unit());
+        }
+        let returns = self.window.room_returns(&self.group, case.set, asked, cap);
+        match returns {
+            Some(time) => format!("there is room for it from {time}, if nothing else is signed"),
+            None => "wait until enough has left the window, or ask for less".to_owned(),
+        }
+    }
+
+    /// The limit and the group, such as `limit daily (account hot)`.
+    fn named(&self) -> String {
+        let which = self.group.shown().into_iter();
+        let which: Vec<String> = which
+            .map(|(group, which)| format!("{group} {which}"))
+            .collect();
+        let name = &self.limit.name;
+        if which.is_empty() {
+            format!("limit {name}")
+        } else {
+            format!("limit {name} ({})", which.join(", "))
+        }
+    }
+
+    /// What is counted, after a space.
+    fn unit(&self) -> String {
+        let assets = self.limit.selector.assets.iter().flatten();
+        let assets: Vec<String> = assets.map(Asset::to_string).collect();
+        match self.limit.says.measure {
+            Measure::Count => " effects".to_owned(),
+            Measure::Amount if assets.is_empty() => String::new(),
+            Measure::Amount => format!(" {}", assets.join("+")),
+        }
+    }
+}

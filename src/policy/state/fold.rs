@@ -1,0 +1,265 @@
+//! Applying entries and policies.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tx::{EffectKind, Name, Time};
+
+use super::{AttemptState, IntentState, Present, RequestStatus, State, StateError};
+use crate::{
+    Attempt, AttemptId, Entry, KeyRegistration, NumberedDigest, Policy, Record, SignedIntent,
+    window::{Charge, Window},
+};
+
+impl State {
+    /// Applies the entry at `index`: the next one.
+    ///
+    /// # Errors
+    /// [`StateError`] when the entry does not follow from those before it; the state is then as it
+    /// was.
+    pub fn apply(&mut self, index: u64, record: &Record) -> Result<(), StateError> {
+        self.validate(index, record)?;
+        if let Entry::KeyRegistered(key) = &record.entry {
+            self.register(key)?;
+        }
+        self.advance(record.time.lo);
+        self.entries = self.entries.saturating_add(1);
+        match &record.entry {
+            Entry::PolicyActivated { hash, sequence, .. } => self.active = Some((*hash, *sequence)),
+            Entry::Attempt(attempt) => self.charge(AttemptId(index), record.time.lo, attempt),
+            Entry::Call { attempt, calls } => {
+                self.count_calls(calls);
+                self.set_status(*attempt, RequestStatus::Committed);
+            }
+            Entry::Signed(signed) => {
+                self.set_status(signed.attempt, RequestStatus::Signed { index });
+            }
+            Entry::Failed { attempt, .. } => self.set_status(*attempt, RequestStatus::Failed),
+            Entry::SelfTest { calls } => self.count_calls(calls),
+            Entry::Frozen { scope, .. } => {
+                self.freezes.insert(scope.clone(), index);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Lets a policy govern: the one of the last [`Entry::PolicyActivated`] that was applied.
+    /// Every window is counted again from the recorded facts, by the classes of the time and by
+    /// the present ones.
+    ///
+    /// # Errors
+    /// [`StateError`] for another policy, for one whose own keys and addresses contradict each
+    /// other, and for a window longer than charges are kept; the state is then as it was.
+    pub fn activate(&mut self, policy: Arc<Policy>) -> Result<(), StateError> {
+        if self.active() != Some(policy.hash) {
+            return Err(StateError::Policy { hash: policy.hash });
+        }
+        self.check_policy(&policy)?;
+        let present = self.present_of(policy)?;
+        self.govern(present);
+        Ok(())
+    }
+
+    /// Whether [`State::activate`] would take the policy, once its entry is applied: to be asked
+    /// before the entry is written.
+    ///
+    /// # Errors
+    /// As [`State::activate`].
+    pub fn check_activation(&self, policy: &Arc<Policy>) -> Result<(), StateError> {
+        self.check_policy(policy)?;
+        self.present_of(Arc::clone(policy)).map(|_| ())
+    }
+
+    fn check_policy(&self, policy: &Policy) -> Result<(), StateError> {
+        let kept = crate::Limit::WINDOW_MILLIS_MAX;
+        match policy
+            .limits
+            .iter()
+            .find(|limit| limit.says.window_millis > kept)
+        {
+            Some(limit) => Err(StateError::Window {
+                limit: limit.name.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn present_of(&self, policy: Arc<Policy>) -> Result<Present, StateError> {
+        Present::new(policy, &self.registrations).map_err(StateError::Registry)
+    }
+
+    fn govern(&mut self, present: Present) {
+        let limits = &present.policy.limits;
+        self.windows = limits
+            .iter()
+            .map(|limit| Window::new(&limit.says))
+            .collect();
+        self.charges.tidy();
+        for charge in self.charges.iter() {
+            count(&present, &mut self.windows, charge);
+        }
+        let lo = self.lo;
+        for window in &mut self.windows {
+            window.advance(lo);
+        }
+        self.present = Some(present);
+    }
+
+    /// A key that an account of the policy names is ours at once, with all that was paid to it.
+    fn register(&mut self, key: &KeyRegistration) -> Result<(), StateError> {
+        let known = self.registrations.insert(key.name.clone(), key.clone());
+        let Some(policy) = self.policy().cloned() else {
+            return Ok(());
+        };
+        let named = policy
+            .accounts
+            .values()
+            .any(|account| account.keys.contains(&key.name));
+        if known.is_some() || !named {
+            return Ok(());
+        }
+        match self.present_of(policy) {
+            Ok(present) => {
+                self.govern(present);
+                Ok(())
+            }
+            Err(error) => {
+                self.registrations.remove(&key.name);
+                Err(error)
+            }
+        }
+    }
+
+    fn count_calls(&mut self, calls: &[NumberedDigest]) {
+        if let Some(last) = calls.last() {
+            self.next_call = last.call.saturating_add(1);
+        }
+    }
+
+    fn set_status(&mut self, attempt: AttemptId, status: RequestStatus) {
+        if let Some(state) = self.attempts.get_mut(&attempt) {
+            state.status = status;
+        }
+    }
+
+    fn charge(&mut self, id: AttemptId, at: Time, attempt: &Attempt) {
+        self.count_calls(&attempt.calls);
+        let set = attempt.set.unwrap_or(id);
+        if attempt.set.is_none()
+            && let Some(smallest) = attempt.keys.first()
+        {
+            self.anchors.insert(smallest.clone(), id);
+        }
+        for key in &attempt.keys {
+            self.consumers.entry(key.clone()).or_default().push(id);
+        }
+        for (account, number) in attempt.sequences() {
+            let next = self.sequences.entry(account.clone()).or_default();
+            *next = (*next).max(number.saturating_add(1));
+        }
+        for signed in &attempt.intents {
+            self.use_intent(id, attempt, signed);
+        }
+        self.lanes.insert(attempt.lane.clone(), attempt.lane_epoch);
+        self.note_paid(attempt);
+        self.remember(id, at, set, attempt);
+        let paid = &self.paid;
+        let kept = |address: &tx::Address| paid.get(address).unwrap_or(address).clone();
+        let charge = self.charges.push(attempt, at, set, kept);
+        if let Some(present) = &self.present {
+            count(present, &mut self.windows, charge);
+        }
+    }
+
+    /// The first use fixes the content. Anchors are the keys that every attempt of the intent
+    /// consumes since it was last issued: while one is left, no two of them can both confirm.
+    fn use_intent(&mut self, id: AttemptId, attempt: &Attempt, signed: &SignedIntent) {
+        let fresh = || IntentState {
+            payload: signed.intent.payload(),
+            anchors: attempt.keys.clone(),
+            attempts: Vec::new(),
+            expires: signed.intent.expires,
+        };
+        let state = self
+            .intents
+            .entry(signed.intent.id.clone())
+            .or_insert_with(fresh);
+        // An attempt that is taken up again is the same transaction: it adds nothing that could
+        // confirm beside the others, and may belong to an earlier issue of the intent.
+        if attempt.resumes.is_none() {
+            let shared: BTreeSet<_> = state.anchors.intersection(&attempt.keys).cloned().collect();
+            state.anchors = if shared.is_empty() {
+                attempt.keys.clone()
+            } else {
+                shared
+            };
+        }
+        state.attempts.push(id);
+    }
+
+    fn note_paid(&mut self, attempt: &Attempt) {
+        let payments = attempt
+            .facts
+            .iter()
+            .filter(|fact| fact.effect.kind == EffectKind::Payment);
+        let destinations = payments.filter_map(|fact| fact.effect.to.as_ref());
+        for destination in destinations {
+            if !self.paid.contains(&destination.address) {
+                self.paid.insert(destination.address.clone());
+            }
+        }
+    }
+
+    fn remember(&mut self, id: AttemptId, at: Time, set: AttemptId, attempt: &Attempt) {
+        let origin = attempt
+            .resumes
+            .and_then(|old| self.attempts.get(&old))
+            .map_or(id, AttemptState::origin);
+        let keys: BTreeSet<&Name> = attempt.calls.iter().map(|call| &call.key).collect();
+        let state = AttemptState {
+            at,
+            request_hash: attempt.request_hash,
+            set,
+            origin,
+            account: self.kept_name(&attempt.account),
+            chain: attempt.chain,
+            keys: keys.into_iter().map(|key| self.kept_key(key)).collect(),
+            fee_terms: attempt.fee_terms,
+            status: RequestStatus::Committed,
+        };
+        self.attempts.insert(id, state);
+        self.requests
+            .entry(attempt.client.clone())
+            .or_default()
+            .insert(attempt.request.clone(), id);
+    }
+
+    /// The policy's copy of an account's name, to keep one instead of one for each attempt.
+    fn kept_name(&self, account: &Name) -> Name {
+        let kept = self
+            .policy()
+            .and_then(|policy| policy.accounts.get_key_value(account))
+            .map(|(name, _)| name);
+        kept.unwrap_or(account).clone()
+    }
+
+    fn kept_key(&self, key: &Name) -> Name {
+        self.registrations
+            .get(key)
+            .map_or(key, |registered| &registered.name)
+            .clone()
+    }
+}
+
+/// Counts a charge in every window.
+fn count(present: &Present, windows: &mut [Window], charge: &Charge) {
+    for (limit, window) in present.policy.limits.iter().zip(windows) {
+        if window.passes_over(&charge.carried) {
+            continue;
+        }
+        let measures = charge.measures(limit, |account, to| present.parties(account, to));
+        for (group, amount) in measures {
+            window.add(charge.at, charge.set, group, amount);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Lanes: whose attempts one worker owns.
+
+use tx::{ConflictKey, Decoded};
+
+/// The lane of a transaction: the sending address where the chain has one, else the account on the
+/// chain. Both begin with the chain, so that no two lanes have one name.
+pub(crate) fn lane_of(decoded: &Decoded) -> String {
+    let sender = decoded.conflict_keys().iter().find_map(|key| match key {
+        ConflictKey::Nonce { account, .. } => Some(account.qualified()),
+        _ => None,
+    });
+    sender.unwrap_or_else(|| format!("{}:{}", decoded.chain(), decoded.account()))
+}

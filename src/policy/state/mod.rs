@@ -1,0 +1,351 @@
+//! The state: what follows from the journal's entries, and from nothing else.
+
+mod attempt;
+mod fold;
+mod lanes;
+mod present;
+mod validate;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use thiserror::Error;
+use tx::{
+    Address, ConflictKey, Decoded, IntentId, IntentPayload, Interval, Name, Registry,
+    RegistryError, Time,
+};
+
+use crate::{
+    AttemptId, BundleHash, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, NumberedDigest,
+    Policy, RequestId, Room,
+    window::{ChargeBook, Window},
+};
+
+pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
+pub(crate) use lanes::lane_of;
+pub(crate) use present::Present;
+
+/// The state of the signer: a fold over journal entries.
+///
+/// It holds no transaction, no signature and no intent, only what later decisions hang on:
+/// fingerprints, conflict keys, charges.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// How many entries were applied.
+    entries: u64,
+    lo: Time,
+    next_call: u64,
+    /// The bundle that governs, and its sequence.
+    active: Option<(BundleHash, u64)>,
+    present: Option<Present>,
+    /// One for each limit of the present policy, in its order.
+    windows: Vec<Window>,
+    charges: ChargeBook,
+    registrations: BTreeMap<Name, KeyRegistration>,
+    attempts: HashMap<AttemptId, AttemptState>,
+    requests: HashMap<Name, HashMap<RequestId, AttemptId>>,
+    intents: HashMap<IntentId, IntentState>,
+    consumers: HashMap<ConflictKey, Vec<AttemptId>>,
+    /// The conflict set that is anchored to a key.
+    anchors: HashMap<ConflictKey, AttemptId>,
+    /// The next new sequence of an account, where one was signed.
+    sequences: HashMap<Address, u64>,
+    lanes: HashMap<String, u64>,
+    /// Destinations that were paid.
+    paid: HashSet<Address>,
+    /// When each freeze was last journalled.
+    freezes: BTreeMap<FreezeScope, u64>,
+}
+
+/// Why an entry does not follow from those before it. It was not applied, and nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The record is of another version than 1.
+    #[error("the record has version {found}, not 1")]
+    Version {
+        /// The version.
+        found: u8,
+    },
+    /// The entry's index is not the next one.
+    #[error("the entry has index {found}, not {expected}")]
+    Index {
+        /// The next index.
+        expected: u64,
+        /// The index.
+        found: u64,
+    },
+    /// The log does not begin with its one genesis.
+    #[error("the log begins with its one genesis")]
+    Genesis,
+    /// `hi` is before `lo`, or `lo` is before that of an earlier entry.
+    #[error("the time goes backwards")]
+    Time,
+    /// The attempt is not known.
+    #[error("attempt {attempt} is not known")]
+    UnknownAttempt {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The attempt was signed before.
+    #[error("attempt {attempt} is signed already")]
+    AlreadySigned {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// A call's number was used before.
+    #[error("call {call} is not a new number")]
+    Call {
+        /// The number.
+        call: u64,
+    },
+    /// The bundle is older than the one that governs, or another of the same sequence.
+    #[error("the bundle of sequence {found} does not replace that of {present}")]
+    PolicySequence {
+        /// The sequence that governs.
+        present: u64,
+        /// The sequence.
+        found: u64,
+    },
+    /// The bundle is not the one that governs.
+    #[error("bundle {hash} does not govern")]
+    Policy {
+        /// The bundle.
+        hash: BundleHash,
+    },
+    /// A limit's window is longer than charges are kept.
+    #[error("the window of limit {limit} is longer than charges are kept")]
+    Window {
+        /// The limit.
+        limit: Name,
+    },
+    /// Keys and addresses cannot all be ours as the policy and the registrations say.
+    #[error("the registry of own keys and addresses cannot be built")]
+    Registry(#[source] RegistryError),
+    /// The name stands for another key, or the key has another name.
+    #[error("key {key} is registered otherwise")]
+    KeyDiffers {
+        /// The name.
+        key: Name,
+    },
+    /// A spending key that is no compressed point on secp256k1.
+    #[error("key {key} is no public key of its algorithm")]
+    KeyForm {
+        /// The name.
+        key: Name,
+    },
+    /// The request's id stands for another request, or the request is not taken up as it must be.
+    #[error("request {request} of {client} is another or was attempted before")]
+    Request {
+        /// The client.
+        client: Name,
+        /// The id.
+        request: RequestId,
+    },
+    /// The conflict set is not the one that the keys give.
+    #[error("the attempt is charged in another conflict set than its own")]
+    Set,
+    /// The intent was used with other content, or is named twice.
+    #[error("intent {intent} differs from its first use or is named twice")]
+    Intent {
+        /// The intent.
+        intent: IntentId,
+    },
+    /// The lane is owned by a later epoch.
+    #[error("lane {lane} has a later epoch")]
+    Lane {
+        /// The lane.
+        lane: String,
+    },
+}
+
+impl State {
+    /// The state before the first entry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The policy that governs, once [`State::activate`] was called.
+    pub fn policy(&self) -> Option<&Arc<Policy>> {
+        self.present.as_ref().map(|present| &present.policy)
+    }
+
+    /// Own keys and addresses: registered spending keys that an account of the policy names, and
+    /// the addresses that it lists. Empty without a policy.
+    pub fn registry(&self) -> &Registry {
+        static EMPTY: std::sync::LazyLock<Registry> = std::sync::LazyLock::new(Registry::default);
+        self.present
+            .as_ref()
+            .map_or(&EMPTY, |present| &present.registry)
+    }
+
+    /// The key of this name, as it was registered.
+    pub fn registration(&self, key: &Name) -> Option<&KeyRegistration> {
+        self.registrations.get(key)
+    }
+
+    /// Every registered key, by name.
+    pub fn registrations(&self) -> impl Iterator<Item = &KeyRegistration> {
+        self.registrations.values()
+    }
+
+    /// How many entries were applied: the index of the next one.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The number of the next call of the device.
+    pub fn next_call(&self) -> u64 {
+        self.next_call
+    }
+
+    /// One call for each digest of a transaction, numbered from [`State::next_call`].
+    pub fn calls_for(&self, decoded: &Decoded) -> Vec<NumberedDigest> {
+        // Numbers that ran out would repeat, and `apply` refuses a number twice.
+        (self.next_call..=u64::MAX)
+            .zip(decoded.signings())
+            .map(|(call, signing)| NumberedDigest {
+                call,
+                key: signing.key.clone(),
+                algorithm: KeyAlgorithm::Secp256k1,
+                digest: Digest(signing.digest),
+            })
+            .collect()
+    }
+
+    /// An attempt.
+    pub fn attempt(&self, id: AttemptId) -> Option<&AttemptState> {
+        self.attempts.get(&id)
+    }
+
+    /// What became of a client's request: of its latest attempt.
+    pub fn request(&self, client: &Name, request: &RequestId) -> Option<RequestState> {
+        let attempt = *self.requests.get(client)?.get(request)?;
+        Some(self.attempts.get(&attempt)?.request_state(attempt))
+    }
+
+    /// What is known of an intent.
+    pub fn intent(&self, intent: &IntentId) -> Option<&IntentState> {
+        self.intents.get(intent)
+    }
+
+    /// The content that an intent's first use fixed.
+    pub fn intent_payload(&self, intent: &IntentId) -> Option<IntentPayload> {
+        self.intents.get(intent).map(IntentState::payload)
+    }
+
+    /// The epoch of a lane's owner; `None` before the first attempt on it.
+    pub fn lane_epoch(&self, lane: &str) -> Option<u64> {
+        self.lanes.get(lane).copied()
+    }
+
+    /// What is frozen.
+    pub fn freezes(&self) -> impl Iterator<Item = &FreezeScope> {
+        self.freezes.keys()
+    }
+
+    /// Whether an attempt may be neither signed nor released: a freeze whose scope holds it was
+    /// journalled after it. True for an attempt that is not known.
+    pub fn is_frozen(&self, attempt: AttemptId) -> bool {
+        self.attempts.get(&attempt).is_none_or(|state| {
+            self.freezes
+                .iter()
+                .any(|(scope, at)| *at > attempt.0 && state.is_in(scope))
+        })
+    }
+
+    /// Lets go of what is in no window any longer at `lo`. Answers do not hang on it, only memory
+    /// and speed do: every question is asked with its own time.
+    pub fn advance(&mut self, lo: Time) {
+        if lo <= self.lo {
+            return;
+        }
+        self.lo = lo;
+        for window in &mut self.windows {
+            window.advance(lo);
+        }
+        self.charges.advance(lo);
+    }
+
+    /// Every limit's use at `now`: each group in use, and limits without groups always.
+    pub fn room(&self, now: Interval) -> Vec<Room> {
+        let mut rooms = Vec::new();
+        for (limit, window) in self.limits() {
+            let mut groups: BTreeSet<_> = window.groups().cloned().collect();
+            if limit.says.group.is_empty() {
+                groups.insert(crate::window::GroupKey::whole());
+            }
+            for group in groups {
+                let used = window.fading(&group, None, self.lo_of(now)).used();
+                rooms.push(Room {
+                    limit: limit.name.clone(),
+                    group: group.shown(),
+                    cap: limit.says.cap,
+                    used: used.to_amount().unwrap_or(tx::Amount::MAX),
+                    window_millis: limit.says.window_millis,
+                });
+            }
+        }
+        rooms.sort();
+        rooms
+    }
+
+    /// `lo`, which never goes backwards.
+    pub(crate) fn lo_of(&self, now: Interval) -> Time {
+        self.lo.max(now.lo)
+    }
+
+    pub(crate) fn present(&self) -> Option<&Present> {
+        self.present.as_ref()
+    }
+
+    /// The limits of the present policy with their windows.
+    pub(crate) fn limits(
+        &self,
+    ) -> impl Iterator<Item = (&crate::Statement<crate::Limit>, &Window)> {
+        let limits = self
+            .present
+            .iter()
+            .flat_map(|present| &present.policy.limits);
+        limits.zip(&self.windows)
+    }
+
+    /// The attempts that consume one of the keys.
+    pub(crate) fn conflicting<'a>(
+        &'a self,
+        keys: impl IntoIterator<Item = &'a ConflictKey>,
+    ) -> BTreeSet<AttemptId> {
+        keys.into_iter()
+            .filter_map(|key| self.consumers.get(key))
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// The oldest conflict set whose anchor is among the keys.
+    pub(crate) fn set_of<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a ConflictKey>,
+    ) -> Option<AttemptId> {
+        keys.into_iter()
+            .filter_map(|key| self.anchors.get(key))
+            .min()
+            .copied()
+    }
+
+    /// The next new sequence of an account, where one was signed.
+    pub(crate) fn next_sequence(&self, account: &Address) -> Option<u64> {
+        self.sequences.get(account).copied()
+    }
+
+    pub(crate) fn was_paid(&self, destination: &Address) -> bool {
+        self.paid.contains(destination)
+    }
+
+    /// The governing bundle's hash, as the journal says.
+    pub fn active(&self) -> Option<BundleHash> {
+        self.active.map(|(hash, _)| hash)
+    }
+}

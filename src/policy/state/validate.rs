@@ -1,0 +1,162 @@
+//! What is impossible: entries that do not follow from those before them.
+
+use std::collections::BTreeSet;
+
+use super::{State, StateError, present::spend_key};
+use crate::{
+    Attempt, AttemptId, BundleHash, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
+    NumberedDigest, Record,
+};
+
+impl State {
+    pub(super) fn validate(&self, index: u64, record: &Record) -> Result<(), StateError> {
+        if record.v != 1 {
+            return Err(StateError::Version { found: record.v });
+        }
+        if index != self.entries {
+            return Err(StateError::Index {
+                expected: self.entries,
+                found: index,
+            });
+        }
+        if record.time.lo < self.lo || record.time.hi < record.time.lo {
+            return Err(StateError::Time);
+        }
+        if matches!(record.entry, Entry::Genesis { .. }) != (index == 0) {
+            return Err(StateError::Genesis);
+        }
+        self.validate_entry(&record.entry)
+    }
+
+    fn validate_entry(&self, entry: &Entry) -> Result<(), StateError> {
+        match entry {
+            Entry::PolicyActivated { hash, sequence, .. } => self.validate_policy(*hash, *sequence),
+            Entry::KeyRegistered(key) => self.validate_key(key),
+            Entry::Attempt(attempt) => self.validate_attempt(attempt),
+            Entry::Call { attempt, calls } => {
+                self.validate_unsigned(*attempt)?;
+                self.validate_calls(calls)
+            }
+            Entry::Signed(signed) => {
+                self.validate_unsigned(signed.attempt)?;
+                let unmade = signed.signatures.iter().find(|s| s.call >= self.next_call);
+                unmade.map_or(Ok(()), |s| Err(StateError::Call { call: s.call }))
+            }
+            Entry::Failed { attempt, .. } => self.validate_unsigned(*attempt),
+            Entry::SelfTest { calls } => self.validate_calls(calls),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_policy(&self, hash: BundleHash, sequence: u64) -> Result<(), StateError> {
+        match self.active {
+            Some((active, present))
+                if sequence < present || (sequence == present && hash != active) =>
+            {
+                Err(StateError::PolicySequence {
+                    present,
+                    found: sequence,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A name stands for one key for ever, and a key has one name.
+    fn validate_key(&self, key: &KeyRegistration) -> Result<(), StateError> {
+        let differs = || StateError::KeyDiffers {
+            key: key.name.clone(),
+        };
+        if let Some(known) = self.registrations.get(&key.name) {
+            let same = known.public == key.public
+                && known.purpose == key.purpose
+                && known.algorithm == key.algorithm;
+            return if same { Ok(()) } else { Err(differs()) };
+        }
+        if self
+            .registrations
+            .values()
+            .any(|known| known.public == key.public)
+        {
+            return Err(differs());
+        }
+        let spends = key.purpose == KeyPurpose::Spend && key.algorithm == KeyAlgorithm::Secp256k1;
+        if spends && spend_key(key).is_none() {
+            return Err(StateError::KeyForm {
+                key: key.name.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn validate_unsigned(&self, attempt: AttemptId) -> Result<(), StateError> {
+        match self.attempts.get(&attempt) {
+            None => Err(StateError::UnknownAttempt { attempt }),
+            Some(state) if state.is_signed() => Err(StateError::AlreadySigned { attempt }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn validate_calls(&self, calls: &[NumberedDigest]) -> Result<(), StateError> {
+        let mut next = self.next_call;
+        for call in calls {
+            let reused = StateError::Call { call: call.call };
+            if call.call < next {
+                return Err(reused);
+            }
+            next = call.call.checked_add(1).ok_or(reused)?;
+        }
+        Ok(())
+    }
+
+    fn validate_attempt(&self, attempt: &Attempt) -> Result<(), StateError> {
+        if self.active() != Some(attempt.policy) {
+            return Err(StateError::Policy {
+                hash: attempt.policy,
+            });
+        }
+        self.validate_calls(&attempt.calls)?;
+        let resumed = self.validate_request(attempt)?;
+        let expected = resumed.or_else(|| self.set_of(&attempt.keys));
+        if attempt.set != expected {
+            return Err(StateError::Set);
+        }
+        if self.lane_epoch(&attempt.lane) > Some(attempt.lane_epoch) {
+            return Err(StateError::Lane {
+                lane: attempt.lane.clone(),
+            });
+        }
+        self.validate_intents(attempt)
+    }
+
+    /// The conflict set of the attempt that this one takes up again.
+    fn validate_request(&self, attempt: &Attempt) -> Result<Option<AttemptId>, StateError> {
+        let refuse = || StateError::Request {
+            client: attempt.client.clone(),
+            request: attempt.request.clone(),
+        };
+        let known = self.request(&attempt.client, &attempt.request);
+        let Some(resumes) = attempt.resumes else {
+            return known.map_or(Ok(None), |_| Err(refuse()));
+        };
+        self.validate_unsigned(resumes)?;
+        if known.is_none_or(|known| known.attempt != resumes || known.hash != attempt.request_hash)
+        {
+            return Err(refuse());
+        }
+        Ok(self.attempt(resumes).map(|old| old.set()))
+    }
+
+    fn validate_intents(&self, attempt: &Attempt) -> Result<(), StateError> {
+        let mut seen = BTreeSet::new();
+        for signed in &attempt.intents {
+            let id = &signed.intent.id;
+            let payload = self.intent_payload(id);
+            let differs = payload.is_some_and(|payload| payload != signed.intent.payload());
+            if differs || !seen.insert(id) {
+                return Err(StateError::Intent { intent: id.clone() });
+            }
+        }
+        Ok(())
+    }
+}
