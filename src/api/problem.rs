@@ -90,6 +90,10 @@ kinds! {
     NoDevice = "urn:strongroom:problem:no-device", 503, "No device answers";
     /// The charge stands and the device's answer is not known; ask again with the same id.
     OutcomeUnknown = "urn:strongroom:problem:outcome-unknown", 503, "The outcome is not known yet";
+    /// More requests than the daemon can take wait already; nothing was charged.
+    Busy = "urn:strongroom:problem:busy", 503, "Too many requests wait";
+    /// A freeze withholds what was signed.
+    Withheld = "urn:strongroom:problem:withheld", 503, "A freeze withholds the signatures";
     /// The journal cannot be written; nothing is signed.
     JournalStopped = "urn:strongroom:problem:journal-stopped", 503, "The journal is stopped";
     /// The daemon's state is not what it should be; nothing is signed.

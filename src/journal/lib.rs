@@ -1,1 +1,31 @@
 //! The journal: one durable, append-only history of every decision.
+//!
+//! A segment log of salted Merkle leaves is the signer's one durable state; [`policy::State`] is a
+//! fold over it. A single writer evaluates requests and commits them in groups; what it hands out
+//! as [`Committed`] is durable.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+pub mod disk;
+pub mod lock;
+pub mod segment;
+
+mod bundles;
+mod clock;
+mod command;
+mod committed;
+mod embedded;
+mod group;
+mod journal;
+mod open;
+mod process;
+mod refusals;
+mod store;
+mod writer;
+
+pub use bundles::{BundleStore, FolderError, read_folder};
+pub use clock::{Clock, Reading, SystemClock};
+pub use command::{Activation, Registered, Release, Reply, SignCommand, SignOutcome, Stopped};
+pub use committed::{Committed, SignOrder};
+pub use journal::{Busy, EntryError, Journal, WriterThread};
+pub use open::{BundleError, Bundles, FoldError, OpenJournalError, Opening, create, open};
+pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry};

@@ -8,7 +8,7 @@ use tlog::Hash;
 use super::leaf::{NoRandomness, random_bytes};
 
 /// The most bytes an entry's body may have. Larger things are blobs.
-pub const MAX_BODY_BYTES: usize = 128 * 1024;
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most bytes a blob may have: a PSBT with all its previous transactions.
 pub const MAX_BLOB_BYTES: usize = 4 * 1024 * 1024;

@@ -1,0 +1,158 @@
+//! What is asked of the writer, and what it answers.
+
+use std::sync::Arc;
+
+use policy::{
+    AttemptId, BundleHash, FreezeScope, KeyRegistration, Policy, Refused, Request, RequestHash,
+    Signed, UnmetNeed,
+};
+use thiserror::Error;
+use tx::{Decoded, Name};
+
+use crate::{Committed, SignOrder, StoredEntry};
+
+/// Where an answer goes. It is sent once the entries that it speaks of are durable.
+pub struct Reply<T>(Box<dyn FnOnce(T) + Send>);
+
+impl<T> Reply<T> {
+    /// An answer goes to `send`, which must not block: it runs on the writer's thread.
+    pub fn new(send: impl FnOnce(T) + Send + 'static) -> Self {
+        Self(Box::new(send))
+    }
+
+    pub(crate) fn send(self, answer: T) {
+        (self.0)(answer);
+    }
+}
+
+/// What is asked of the writer.
+pub(crate) enum Command {
+    Sign(Box<SignCommand>, Reply<Result<SignOutcome, Stopped>>),
+    Refuse(Box<Refused>, Reply<Result<(), Stopped>>),
+    Signed(Box<Signed>, Reply<Result<Release, Stopped>>),
+    Failed {
+        attempt: AttemptId,
+        reason: String,
+        reply: Reply<Result<(), Stopped>>,
+    },
+    Activate(Activation, Reply<Result<Result<(), String>, Stopped>>),
+    PolicyRefused {
+        reason: String,
+        reply: Reply<Result<(), Stopped>>,
+    },
+    Register(KeyRegistration, Reply<Result<Registered, Stopped>>),
+    Freeze {
+        scope: FreezeScope,
+        reason: String,
+        reply: Reply<Result<(), Stopped>>,
+    },
+    Stop {
+        reason: String,
+        reply: Reply<Result<(), Stopped>>,
+    },
+}
+
+/// A request whose transaction was understood.
+#[derive(Debug)]
+pub struct SignCommand {
+    /// The transaction, understood under the registry of `basis`.
+    pub decoded: Decoded,
+    /// The bundle that governed when it was decoded.
+    pub basis: BundleHash,
+    /// The request.
+    pub request: Request,
+    /// The JSON of its transaction, which [`Request::transaction`] may name by hash only.
+    pub transaction: String,
+}
+
+/// A verified bundle that shall govern.
+#[derive(Debug)]
+pub struct Activation {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// The people whose signatures were counted.
+    pub signed_by: std::collections::BTreeSet<Name>,
+}
+
+/// What becomes of a request to sign.
+#[derive(Debug)]
+#[must_use]
+pub enum SignOutcome {
+    /// It is authorised and durable: carry out the order.
+    Order {
+        /// The calls to make.
+        order: Committed<SignOrder>,
+        /// The transaction, for assembly.
+        decoded: Box<Decoded>,
+        /// The decision's entry, when it was made just now; else it is read from the journal.
+        decision: Option<StoredEntry>,
+    },
+    /// It was signed before: the answer is in these entries.
+    Replay {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The index of the entry with its signatures.
+        signed: u64,
+    },
+    /// An earlier call with the same id is being carried out.
+    InProgress,
+    /// The id was used with another content.
+    Reused {
+        /// The fingerprint of the first content.
+        first: RequestHash,
+    },
+    /// The policy refuses.
+    Refused(policy::Refusal),
+    /// People or attesters are needed first.
+    Pending(Vec<UnmetNeed>),
+    /// Another bundle governs by now: decode again.
+    Moved,
+    /// It was signed, and is withheld by a freeze.
+    Withheld,
+}
+
+/// What may be done with signatures that are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Release {
+    /// They may leave.
+    Released,
+    /// A freeze precedes them.
+    Withheld,
+}
+
+/// What became of a key's registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Registered {
+    /// It is registered, now or before, with exactly this content.
+    Known,
+    /// The name is registered with another public key, purpose or algorithm.
+    Differs(Box<KeyRegistration>),
+}
+
+/// The journal takes nothing more, until the daemon is started again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the journal is stopped: {reason}")]
+pub struct Stopped {
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+impl Command {
+    /// Answers that nothing is taken any more.
+    pub(crate) fn refuse(self, stopped: &Stopped) {
+        let stopped = stopped.clone();
+        match self {
+            Self::Sign(_, reply) => reply.send(Err(stopped)),
+            Self::Signed(_, reply) => reply.send(Err(stopped)),
+            Self::Register(_, reply) => reply.send(Err(stopped)),
+            Self::Activate(_, reply) => reply.send(Err(stopped)),
+            Self::Refuse(_, reply)
+            | Self::Failed { reply, .. }
+            | Self::PolicyRefused { reply, .. }
+            | Self::Freeze { reply, .. }
+            | Self::Stop { reply, .. } => reply.send(Err(stopped)),
+        }
+    }
+}

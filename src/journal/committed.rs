@@ -1,0 +1,57 @@
+//! Proof that something is durable.
+
+use policy::{AttemptId, NumberedDigest};
+
+/// A value whose journal entry is durable. Made only by the writer, after the flush.
+#[derive(Debug)]
+#[must_use]
+pub struct Committed<E> {
+    index: u64,
+    value: E,
+}
+
+impl<E> Committed<E> {
+    pub(crate) fn new(index: u64, value: E) -> Self {
+        Self { index, value }
+    }
+
+    /// The index of the entry.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// What is durable.
+    pub fn value(&self) -> &E {
+        &self.value
+    }
+
+    /// What is durable, by value: the proof is used up.
+    pub fn into_value(self) -> E {
+        self.value
+    }
+}
+
+/// The device calls that a durable entry authorises, each by its number. Not `Clone`: an order is
+/// carried out once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct SignOrder {
+    attempt: AttemptId,
+    calls: Vec<NumberedDigest>,
+}
+
+impl SignOrder {
+    pub(crate) fn new(attempt: AttemptId, calls: Vec<NumberedDigest>) -> Self {
+        Self { attempt, calls }
+    }
+
+    /// The attempt that the calls are for.
+    pub fn attempt(&self) -> AttemptId {
+        self.attempt
+    }
+
+    /// The calls, in the order in which the transaction wants the signatures.
+    pub fn calls(&self) -> &[NumberedDigest] {
+        &self.calls
+    }
+}

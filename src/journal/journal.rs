@@ -1,0 +1,220 @@
+//! The journal as the daemon holds it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use policy::{AttemptId, Entry, FreezeScope, KeyRegistration, Record, Refused, Signed, State};
+use thiserror::Error;
+use tx::Interval;
+
+use crate::{
+    Activation, Bodies, ReadError, Registered, Release, Reply, SignCommand, SignOutcome, Stopped,
+    StoredEntry, command::Command, writer::Writer,
+};
+
+/// Most commands that wait for the writer.
+const QUEUE_MAX: usize = 1024;
+
+/// A handle on the journal: asks the writer, reads state and entries.
+pub struct Journal {
+    commands: SyncSender<Command>,
+    state: Arc<RwLock<State>>,
+    bodies: Arc<dyn Bodies>,
+    now: Arc<Mutex<Interval>>,
+}
+
+/// The writer's thread; it ends after [`Journal::stop`] and the last handle.
+#[derive(Debug)]
+pub struct WriterThread(JoinHandle<()>);
+
+/// The writer has more to do than it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("too many requests wait for the journal")]
+pub struct Busy;
+
+/// Why the entries of an attempt could not be read back.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// The store failed.
+    #[error("a journal entry cannot be read")]
+    Read(#[source] ReadError),
+    /// The body is no record.
+    #[error("entry {index} is no record")]
+    Form {
+        /// The entry.
+        index: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The entry is of another kind than expected.
+    #[error("entry {index} is not of the kind that was expected")]
+    Kind {
+        /// The entry.
+        index: u64,
+    },
+}
+
+impl Journal {
+    /// Starts the writer's thread.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(crate) fn start(
+        writer: Writer,
+        bodies: Arc<dyn Bodies>,
+    ) -> std::io::Result<(Self, WriterThread)> {
+        let (commands, receiver) = sync_channel(QUEUE_MAX);
+        let (state, now) = (Arc::clone(&writer.state), Arc::clone(&writer.now));
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&receiver))?;
+        Ok((
+            Self {
+                commands,
+                state,
+                bodies,
+                now,
+            },
+            WriterThread(thread),
+        ))
+    }
+
+    /// The state, the last group included even where it is not durable yet: for reading only.
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time as the writer last read it.
+    pub fn now(&self) -> Interval {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where entries are read.
+    pub fn bodies(&self) -> &dyn Bodies {
+        &*self.bodies
+    }
+
+    /// Evaluates a request and commits it.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn sign(
+        &self,
+        command: SignCommand,
+        reply: Reply<Result<SignOutcome, Stopped>>,
+    ) -> Result<(), Busy> {
+        self.ask(Command::Sign(Box::new(command), reply))
+    }
+
+    /// Records a request that was refused before it could be evaluated.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn refuse(&self, refused: Refused, reply: Reply<Result<(), Stopped>>) -> Result<(), Busy> {
+        self.ask(Command::Refuse(Box::new(refused), reply))
+    }
+
+    /// Records the signatures of an attempt. Never turned away: signatures exist.
+    pub fn signed(&self, signed: Signed, reply: Reply<Result<Release, Stopped>>) {
+        self.insist(Command::Signed(Box::new(signed), reply));
+    }
+
+    /// Records that an attempt's calls ended without a signature. Never turned away.
+    pub fn failed(&self, attempt: AttemptId, reason: String, reply: Reply<Result<(), Stopped>>) {
+        self.insist(Command::Failed {
+            attempt,
+            reason,
+            reply,
+        });
+    }
+
+    /// Lets a verified bundle govern; answers why the state does not take it, if it does not.
+    pub fn activate(
+        &self,
+        activation: Activation,
+        reply: Reply<Result<Result<(), String>, Stopped>>,
+    ) {
+        self.insist(Command::Activate(activation, reply));
+    }
+
+    /// Records that a bundle was not taken.
+    pub fn policy_refused(&self, reason: String, reply: Reply<Result<(), Stopped>>) {
+        self.insist(Command::PolicyRefused { reason, reply });
+    }
+
+    /// Registers a key of the device.
+    pub fn register(&self, key: KeyRegistration, reply: Reply<Result<Registered, Stopped>>) {
+        self.insist(Command::Register(key, reply));
+    }
+
+    /// Freezes.
+    pub fn freeze(&self, scope: FreezeScope, reason: String, reply: Reply<Result<(), Stopped>>) {
+        self.insist(Command::Freeze {
+            scope,
+            reason,
+            reply,
+        });
+    }
+
+    /// Ends the journal cleanly; every later command is answered with [`Stopped`].
+    pub fn stop(&self, reason: String, reply: Reply<Result<(), Stopped>>) {
+        self.insist(Command::Stop { reason, reply });
+    }
+
+    /// The record at `index`, and the entry as it is stored.
+    ///
+    /// # Errors
+    /// [`EntryError`].
+    pub fn record(&self, index: u64) -> Result<(Record, StoredEntry), EntryError> {
+        let stored = self.bodies.entry(index).map_err(EntryError::Read)?;
+        let record = serde_json::from_slice(&stored.body)
+            .map_err(|source| EntryError::Form { index, source })?;
+        Ok((record, stored))
+    }
+
+    /// The signatures recorded at `index`.
+    ///
+    /// # Errors
+    /// [`EntryError`].
+    pub fn signed_at(&self, index: u64) -> Result<Signed, EntryError> {
+        match self.record(index)?.0.entry {
+            Entry::Signed(signed) => Ok(*signed),
+            _ => Err(EntryError::Kind { index }),
+        }
+    }
+
+    fn ask(&self, command: Command) -> Result<(), Busy> {
+        match self.commands.try_send(command) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(Busy),
+            Err(TrySendError::Disconnected(command)) => {
+                command.refuse(&Stopped {
+                    reason: "its writer has ended".into(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn insist(&self, command: Command) {
+        if let Err(unsent) = self.commands.send(command) {
+            unsent.0.refuse(&Stopped {
+                reason: "its writer has ended".into(),
+            });
+        }
+    }
+}
+
+impl WriterThread {
+    /// Waits until the writer has ended; all handles must be gone.
+    pub fn join(self) {
+        // A panic of the thread has aborted the process already.
+        let _ended = self.0.join();
+    }
+}

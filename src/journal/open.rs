@@ -1,0 +1,214 @@
+//! Opening a data folder: the whole state is folded from the log, or the journal stays sealed.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, RwLock},
+};
+
+use policy::{BundleHash, Entry, Policy, Record, State, StateError, TimeKeeper};
+use thiserror::Error;
+use tx::{Interval, Name, Time};
+
+use crate::{
+    Clock, Journal, WriterThread,
+    disk::FsDisk,
+    embedded::Embedded,
+    group::OpenGroup,
+    lock::{LockError, Owner},
+    refusals::Refusals,
+    segment::{CreateError, LogId, NoRandomness, OpenError, OpenOptions, SegmentLog},
+    store::{Bodies as _, Group, Store as _, StoreError},
+    writer::Writer,
+};
+
+/// Where bundles that once governed are found again.
+pub trait Bundles {
+    /// The policy of the bundle with this hash.
+    ///
+    /// # Errors
+    /// [`BundleError`] when it is not there or not what its hash says.
+    fn load(&self, hash: BundleHash) -> Result<Arc<Policy>, BundleError>;
+}
+
+/// A bundle that once governed is not there as it was.
+#[derive(Debug, Error)]
+#[error("bundle {hash} cannot be loaded: {reason}")]
+pub struct BundleError {
+    /// The bundle.
+    pub hash: BundleHash,
+    /// Why.
+    pub reason: String,
+}
+
+/// What opening found.
+pub struct Opening {
+    /// The journal.
+    pub journal: Journal,
+    /// Its writer's thread.
+    pub writer: WriterThread,
+    /// How many entries there were.
+    pub entries: u64,
+    /// Bytes of a torn last group that were cut.
+    pub cut_bytes: u64,
+}
+
+/// Why a data folder is not opened. Everything but [`OpenJournalError::Missing`] and
+/// [`OpenJournalError::InUse`] means sealed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenJournalError {
+    /// Another process owns the folder.
+    #[error("the data folder is in use")]
+    InUse(#[source] LockError),
+    /// There is no log.
+    #[error("there is no journal in {folder}; a first start is made with --bootstrap")]
+    Missing {
+        /// The folder.
+        folder: String,
+    },
+    /// There is a log already.
+    #[error("a journal is not created twice")]
+    Exists(#[source] CreateError),
+    /// The log is not as it was left.
+    #[error("the journal is not as it was left")]
+    Log(#[source] OpenError<FoldError>),
+    /// The first entries could not be written.
+    #[error("the journal cannot be written")]
+    Store(#[source] StoreError),
+    /// No randomness, no thread, or the like.
+    #[error("the system does not allow it: {reason}")]
+    System {
+        /// What.
+        reason: String,
+    },
+}
+
+/// Why an entry does not fold.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FoldError {
+    /// The body is no record of version 1.
+    #[error("the entry is no record of a known version")]
+    Form(#[source] serde_json::Error),
+    /// The state does not take it.
+    #[error("the entry does not follow from those before it")]
+    State(#[source] StateError),
+    /// The bundle it names is not there.
+    #[error("the bundle that governed is not there")]
+    Bundle(#[source] BundleError),
+}
+
+/// Creates a journal in an empty folder and ends it again: the ceremony of the first start.
+///
+/// # Errors
+/// [`OpenJournalError`].
+pub fn create(folder: &Path, fleet: Name, clock: &dyn Clock) -> Result<(), OpenJournalError> {
+    let owner = Owner::acquire(folder).map_err(OpenJournalError::InUse)?;
+    let id = LogId::random().map_err(system::<NoRandomness>)?;
+    let log = SegmentLog::create(Box::new(FsDisk::new(owner)), id, &OpenOptions::default())
+        .map_err(OpenJournalError::Exists)?;
+    let wall = Time::from_millis(clock.read().wall_millis);
+    let now = Interval { lo: wall, hi: wall };
+    let genesis = OpenGroup::record(now, Entry::Genesis { fleet }).map_err(|stopped| {
+        OpenJournalError::System {
+            reason: stopped.reason.to_string(),
+        }
+    })?;
+    let mut store = Embedded::new(log);
+    let group = Group {
+        entries: vec![genesis],
+        blobs: Vec::new(),
+    };
+    store
+        .append(0, group)
+        .and_then(|()| store.close())
+        .map_err(OpenJournalError::Store)
+}
+
+/// Opens a journal and starts its writer. The first entry it writes is that it started.
+///
+/// # Errors
+/// [`OpenJournalError`]; nothing is changed then, except that a torn last group may be cut.
+pub fn open(
+    folder: &Path,
+    bundles: &dyn Bundles,
+    clock: Arc<dyn Clock>,
+    version: &str,
+) -> Result<Opening, OpenJournalError> {
+    let owner = Owner::acquire(folder).map_err(OpenJournalError::InUse)?;
+    if !folder.join("0000000000.seg").exists() && !folder.join("anchor").exists() {
+        return Err(OpenJournalError::Missing {
+            folder: folder.display().to_string(),
+        });
+    }
+    let mut fold = Fold {
+        state: State::default(),
+        bundles,
+        last: None,
+    };
+    let disk = Box::new(FsDisk::new(owner));
+    let (log, opened) = SegmentLog::open(disk, &OpenOptions::default(), |index, body| {
+        fold.take(index, body)
+    })
+    .map_err(OpenJournalError::Log)?;
+    let last = fold.last.unwrap_or(Interval {
+        lo: Time::default(),
+        hi: Time::default(),
+    });
+    let entries = log.size();
+    let embedded = Embedded::new(log);
+    let started = Entry::Started {
+        version: version.into(),
+        cut_bytes: opened.cut_bytes,
+        boot_id: clock.boot_id().into(),
+    };
+    let mut writer = Writer {
+        store: Box::new(embedded.clone()),
+        state: Arc::new(RwLock::new(fold.state)),
+        time: TimeKeeper::restart(last),
+        now: Arc::new(Mutex::new(last)),
+        clock,
+        next_index: entries,
+        refusals: Refusals::default(),
+        active: Default::default(),
+        stopped: None,
+    };
+    writer
+        .note_start(started)
+        .map_err(OpenJournalError::Store)?;
+    let bodies = Arc::new(embedded);
+    debug_assert_eq!(bodies.log_id(), *opened.log.as_bytes());
+    let (journal, writer) = Journal::start(writer, bodies).map_err(system)?;
+    Ok(Opening {
+        journal,
+        writer,
+        entries,
+        cut_bytes: opened.cut_bytes,
+    })
+}
+
+fn system<E: std::fmt::Display>(error: E) -> OpenJournalError {
+    OpenJournalError::System {
+        reason: error.to_string(),
+    }
+}
+
+/// The fold over the log.
+struct Fold<'a> {
+    state: State,
+    bundles: &'a dyn Bundles,
+    last: Option<Interval>,
+}
+
+impl Fold<'_> {
+    fn take(&mut self, index: u64, body: &[u8]) -> Result<(), FoldError> {
+        let record: Record = serde_json::from_slice(body).map_err(FoldError::Form)?;
+        self.state.apply(index, &record).map_err(FoldError::State)?;
+        if let Entry::PolicyActivated { hash, .. } = record.entry {
+            let policy = self.bundles.load(hash).map_err(FoldError::Bundle)?;
+            self.state.activate(policy).map_err(FoldError::State)?;
+        }
+        self.last = Some(record.time);
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The seam between the journal and where it is kept.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// One entry to append.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// The salt of its leaf.
+    pub salt: [u8; 32],
+    /// Its body, the JSON of a [`policy::Record`].
+    pub body: Arc<[u8]>,
+}
+
+/// Entries that become durable together.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The entries, in order.
+    pub entries: Vec<NewEntry>,
+    /// Large texts that the entries name by SHA-256.
+    pub blobs: Vec<Vec<u8>>,
+}
+
+/// An entry as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// The salt of its leaf.
+    pub salt: [u8; 32],
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// Why a store did not take a group. Whether the group is durable is not known, except for
+/// [`StoreError::Moved`]; the writer stops for good.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another writer appended.
+    #[error("the log has {found} entries, not {expected}: it has another writer")]
+    Moved {
+        /// What the writer expected.
+        expected: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Anything else.
+    #[error("the group was not stored")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a stored entry could not be read.
+#[derive(Debug, Error)]
+#[error("{what} cannot be read")]
+pub struct ReadError {
+    /// Which.
+    pub what: String,
+    /// Why.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Where groups are appended.
+pub trait Store: Send {
+    /// Appends a group behind `expected` entries. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn append(&mut self, expected: u64, group: Group) -> Result<(), StoreError>;
+
+    /// Appends one last entry, from space kept for it, when the disk is full.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn append_final(&mut self, entry: NewEntry) -> Result<(), StoreError>;
+
+    /// Remembers how long the log is, at a clean stop.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn close(&mut self) -> Result<(), StoreError>;
+}
+
+/// Where entries are read.
+pub trait Bodies: Send + Sync {
+    /// The log's id, for receipts.
+    fn log_id(&self) -> [u8; 32];
+
+    /// The entry at `index`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there is none or it is damaged.
+    fn entry(&self, index: u64) -> Result<StoredEntry, ReadError>;
+
+    /// The text of this SHA-256.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there is none or it is damaged.
+    fn blob(&self, sha256: [u8; 32]) -> Result<Vec<u8>, ReadError>;
+}
