@@ -29,6 +29,6 @@ pub use device::{
 };
 pub use key::{Algorithm, KeyId, KeyPurpose, PublicKey, PublicKeyError};
 pub use name::{Name, NameError};
-pub use pool::{KeyPool, PoolConfig, PoolEvent};
+pub use pool::{KeyPool, PoolConfig, PoolEvent, SignError};
 pub use profile::Profile;
 pub use verify::{Signature, SignatureError};

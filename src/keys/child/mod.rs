@@ -34,7 +34,7 @@ const SESSIONS_MAX: u16 = 64;
 /// What made a key child end, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum End {
+pub(crate) enum End {
     /// The server closed the socket.
     Closed = 0,
     /// The server spoke out of turn, or the socket failed.
@@ -56,7 +56,8 @@ pub fn run(socket: UnixStream) -> ExitCode {
     ExitCode::from(serve(socket) as u8)
 }
 
-fn serve(mut socket: UnixStream) -> End {
+/// [`run`], with the reason for the end.
+pub(crate) fn serve(mut socket: UnixStream) -> End {
     let mut inbox = Inbox::default();
     let first = match receive(&mut socket, &mut inbox) {
         Received::Frame(frame) => frame,

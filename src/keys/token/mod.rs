@@ -11,6 +11,9 @@ mod point;
 mod sign;
 mod sync;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::path::Path;
 
 use cryptoki::{

@@ -1,0 +1,263 @@
+//! A SoftHSM token of its own for each test, and a key child over it.
+
+use std::{
+    fs,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::{
+    Authorized, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, Profile, PublicKey, SignError,
+    TokenSelector,
+    authorized::NumberedDigest,
+    key::Algorithm,
+    pool::AttachError,
+    protocol::{Hello, Pin, Text},
+    verify::Signature,
+};
+
+pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// OpenSC's module that hands every call on to another and writes it down.
+pub(crate) const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
+pub(crate) const LABEL: &str = "strongroom";
+pub(crate) const SO_PIN: &str = "12345678";
+pub(crate) const PIN: &str = "24681357";
+const CONFIG: &str = "SOFTHSM2_CONF";
+
+/// A folder with SoftHSM's configuration and its tokens.
+pub(crate) struct SoftHsm {
+    folder: TempDir,
+}
+
+/// A key child as a process of its own.
+pub(crate) struct ChildProcess(Child);
+
+pub(crate) fn profile() -> Profile {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Profile::read(&folder.join("../../firmware-profiles/softhsm-2.6.toml")).unwrap()
+}
+
+pub(crate) fn spend(name: &str) -> KeyId {
+    KeyId {
+        purpose: KeyPurpose::Spend,
+        name: name.parse().unwrap(),
+    }
+}
+
+pub(crate) fn selector() -> TokenSelector {
+    TokenSelector {
+        label: Text::new(LABEL).unwrap(),
+        serial: None,
+    }
+}
+
+pub(crate) fn hello(pin: &str, sessions: u16) -> Hello {
+    Hello {
+        module: Text::new(MODULE).unwrap(),
+        token: selector(),
+        pin: Pin::new(pin).unwrap(),
+        sessions,
+        profile: profile().essentials().unwrap(),
+    }
+}
+
+/// A digest for each number.
+pub(crate) fn digest(call: u64) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(call.to_be_bytes()).into()
+}
+
+pub(crate) fn authorized(calls: &[(u64, &KeyId)]) -> Authorized {
+    Authorized::of_digests(calls.iter().map(|(call, key)| NumberedDigest {
+        call: *call,
+        key: key.name.clone(),
+        digest: digest(*call),
+    }))
+}
+
+/// Signs one digest.
+pub(crate) async fn sign(pool: &KeyPool, call: u64, key: &KeyId) -> Result<Signature, SignError> {
+    let mut signatures = pool.sign(authorized(&[(call, key)])).await?;
+    assert_eq!(signatures.len(), 1);
+    Ok(signatures.remove(0))
+}
+
+/// Fails the test if `future` takes longer than anything here may.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, future).await.expect("in time")
+}
+
+impl SoftHsm {
+    /// No token yet.
+    pub(crate) fn empty() -> Self {
+        assert!(Path::new(MODULE).exists(), "SoftHSM is not installed");
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = folder.path().join("tokens");
+        fs::create_dir(&tokens).unwrap();
+        let config = format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nobjectstore.umask = 0077\n\
+             log.level = ERROR\nslots.removable = false\n",
+            tokens.display()
+        );
+        fs::write(folder.path().join("softhsm2.conf"), config).unwrap();
+        Self { folder }
+    }
+
+    /// With one token, made by SoftHSM's own tool.
+    pub(crate) fn with_token() -> Self {
+        let softhsm = Self::empty();
+        let arguments = [
+            "--init-token",
+            "--free",
+            "--label",
+            LABEL,
+            "--so-pin",
+            SO_PIN,
+            "--pin",
+            PIN,
+        ];
+        softhsm.tool("softhsm2-util", &arguments);
+        softhsm
+    }
+
+    pub(crate) fn tokens(&self) -> PathBuf {
+        self.folder.path().join("tokens")
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env(CONFIG, self.folder.path().join("softhsm2.conf"));
+        command
+    }
+
+    /// Runs one of SoftHSM's or OpenSC's tools, which must succeed.
+    pub(crate) fn tool(&self, program: &str, arguments: &[&str]) -> Output {
+        let output = self.command(program).args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {text}");
+        output
+    }
+
+    /// Runs `pkcs11-tool`, logged in as the user.
+    pub(crate) fn pkcs11_tool(&self, arguments: &[&str]) -> Output {
+        let login = ["--module", MODULE, "--token-label", LABEL, "--pin", PIN];
+        self.tool("pkcs11-tool", &[&login, arguments].concat())
+    }
+
+    /// This test binary again, to play one part of [`super::roles`].
+    pub(crate) fn role(&self, role: &str) -> Command {
+        let mut command = self.command(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "--ignored", "--nocapture", "--quiet"])
+            .arg(format!("tests::roles::{role}"));
+        command
+    }
+
+    /// Starts a key child, its socket as its standard input.
+    pub(crate) fn start_child(&self) -> (ChildProcess, UnixStream) {
+        self.start(self.role("key_child"))
+    }
+
+    /// Starts a key child whose hello names [`SPY`], which writes every call into [`Self::spied`].
+    pub(crate) fn start_spied_child(&self) -> (ChildProcess, UnixStream) {
+        let mut command = self.role("key_child");
+        command
+            .env("PKCS11SPY", MODULE)
+            .env("PKCS11SPY_OUTPUT", self.folder.path().join("spy"));
+        self.start(command)
+    }
+
+    /// How often a PKCS#11 function was called.
+    pub(crate) fn spied(&self, function: &str) -> usize {
+        let log = fs::read_to_string(self.folder.path().join("spy")).unwrap();
+        let named = |line: &&str| line.trim_end().ends_with(&format!(": {function}"));
+        log.lines().filter(named).count()
+    }
+
+    fn start(&self, mut command: Command) -> (ChildProcess, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let child = command
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        (ChildProcess(child), ours)
+    }
+
+    /// Starts a key child and attaches it.
+    pub(crate) async fn attach(
+        &self,
+        pool: &KeyPool,
+        sessions: u16,
+    ) -> Result<ChildProcess, AttachError> {
+        let (child, socket) = self.start_child();
+        soon(pool.attach(socket, hello(PIN, sessions))).await?;
+        Ok(child)
+    }
+
+    /// A pool with a child, and with generated and registered keys.
+    pub(crate) async fn pool(
+        &self,
+        config: PoolConfig,
+        sessions: u16,
+        keys: &[&KeyId],
+    ) -> (KeyPool, mpsc::Receiver<PoolEvent>, ChildProcess) {
+        let (pool, mut events) = KeyPool::new(config);
+        let child = self.attach(&pool, sessions).await.unwrap();
+        assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
+        for key in keys {
+            let made = pool.generate(key, Algorithm::EcdsaSecp256k1).await.unwrap();
+            pool.register(made.key, made.public).unwrap();
+        }
+        (pool, events, child)
+    }
+}
+
+impl ChildProcess {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        let patience = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < patience, "the key child does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends the process at once.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for ChildProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The same check by k256: a second opinion.
+pub(crate) fn verify_by_k256(public: &PublicKey, call: u64, signature: &Signature) {
+    use k256::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
+    let value = signature.ecdsa().unwrap();
+    let key = VerifyingKey::from_sec1_bytes(public.as_bytes()).unwrap();
+    let raw = Signature::from_scalars(value.r, value.s).unwrap();
+    // k256 refuses a high s by itself.
+    key.verify_prehash(&digest(call), &raw).unwrap();
+}
