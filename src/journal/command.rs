@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policy::{
     AttemptId, BundleHash, FreezeScope, KeyRegistration, Policy, Refused, Request, RequestHash,
-    Signed, UnmetNeed,
+    Signed, StateError, UnmetNeed,
 };
 use thiserror::Error;
 use tx::{Decoded, Name};
@@ -127,8 +127,8 @@ pub enum Release {
 pub enum Registered {
     /// It is registered, now or before, with exactly this content.
     Known,
-    /// The name is registered with another public key, purpose or algorithm.
-    Differs(Box<KeyRegistration>),
+    /// It contradicts what is registered.
+    Refused(StateError),
 }
 
 /// The journal takes nothing more, until the daemon is started again.

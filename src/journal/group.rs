@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Blob, Entry, Record, State};
+use policy::{Blob, Entry, Record, State, StateError};
 use tx::Interval;
 
 use crate::{
@@ -47,18 +47,30 @@ impl OpenGroup {
     /// When the state does not take it: then code and state disagree, and nothing more is signed.
     pub(crate) fn push(&mut self, state: &mut State, entry: Entry) -> Result<u64, Stopped> {
         let index = self.next_index();
+        self.offer(state, entry)?.map_err(|error| Stopped {
+            reason: format!("entry {index} does not follow from the state: {error}").into(),
+        })
+    }
+
+    /// As [`OpenGroup::push`], for an entry that the state may refuse: nothing is added then.
+    pub(crate) fn offer(
+        &mut self,
+        state: &mut State,
+        entry: Entry,
+    ) -> Result<Result<u64, StateError>, Stopped> {
+        let index = self.next_index();
         let record = Record {
             v: 1,
             time: self.now,
             entry,
         };
-        state.apply(index, &record).map_err(|error| Stopped {
-            reason: format!("entry {index} does not follow from the state: {error}").into(),
-        })?;
+        if let Err(error) = state.apply(index, &record) {
+            return Ok(Err(error));
+        }
         let entry = encode(&record)?;
         self.bytes = self.bytes.saturating_add(entry.body.len());
         self.entries.push(entry);
-        Ok(index)
+        Ok(Ok(index))
     }
 
     /// Keeps the text of a blob that is named by its hash.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard,
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -26,6 +26,7 @@ pub struct Journal {
     state: Arc<RwLock<State>>,
     bodies: Arc<dyn Bodies>,
     now: Arc<Mutex<Interval>>,
+    stopped: Arc<OnceLock<Stopped>>,
 }
 
 /// The writer's thread; it ends after [`Journal::stop`] and the last handle.
@@ -71,6 +72,7 @@ impl Journal {
     ) -> std::io::Result<(Self, WriterThread)> {
         let (commands, receiver) = sync_channel(QUEUE_MAX);
         let (state, now) = (Arc::clone(&writer.state), Arc::clone(&writer.now));
+        let stopped = Arc::clone(&writer.stopped);
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&receiver))?;
@@ -80,6 +82,7 @@ impl Journal {
                 state,
                 bodies,
                 now,
+                stopped,
             },
             WriterThread(thread),
         ))
@@ -93,6 +96,11 @@ impl Journal {
     /// The time as the writer last read it.
     pub fn now(&self) -> Interval {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing is taken any more, if so.
+    pub fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.get()
     }
 
     /// Where entries are read.

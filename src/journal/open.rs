@@ -171,7 +171,7 @@ pub fn open(
         next_index: entries,
         refusals: Refusals::default(),
         active: Default::default(),
-        stopped: None,
+        stopped: Arc::default(),
     };
     writer
         .note_start(started)

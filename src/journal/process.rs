@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use policy::{
-    AttemptId, Entry, Permit, Refusal, Refused, RequestStatus, State, UnmetNeed, Verdict, evaluate,
+    AttemptId, Entry, KeyRegistration, Permit, Refusal, Refused, RequestStatus, State, UnmetNeed,
+    Verdict, evaluate,
 };
 
 use crate::{
@@ -49,15 +50,7 @@ impl Writer {
                 record(state, group, Entry::PolicyRefused { reason }, reply)
             }
             Command::Register(key, reply) => {
-                let known = state.registration(&key.name).cloned();
-                let answer = match known {
-                    Some(known) if known == key => Registered::Known,
-                    Some(known) => Registered::Differs(Box::new(known)),
-                    None => {
-                        group.push(state, Entry::KeyRegistered(key))?;
-                        Registered::Known
-                    }
-                };
+                let answer = register(state, group, key)?;
                 group.reply(move |durable| reply.send(durable.map(|()| answer)));
                 Ok(())
             }
@@ -70,7 +63,7 @@ impl Writer {
                 for entry in self.refusals.drain() {
                     group.push(state, entry)?;
                 }
-                self.stopped = Some(Stopped {
+                let _first = self.stopped.set(Stopped {
                     reason: reason.clone().into(),
                 });
                 record(state, group, Entry::Stopped { reason }, reply)
@@ -263,6 +256,20 @@ fn record(
     group.push(state, entry)?;
     group.reply(|durable| reply.send(durable));
     Ok(())
+}
+
+fn register(
+    state: &mut State,
+    group: &mut OpenGroup,
+    key: KeyRegistration,
+) -> Result<Registered, Stopped> {
+    if state.registration(&key.name) == Some(&key) {
+        return Ok(Registered::Known);
+    }
+    Ok(match group.offer(state, Entry::KeyRegistered(key))? {
+        Ok(_) => Registered::Known,
+        Err(error) => Registered::Refused(error),
+    })
 }
 
 fn activate(

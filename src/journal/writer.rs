@@ -8,7 +8,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::Duration,
@@ -44,7 +44,7 @@ pub(crate) struct Writer {
     pub(crate) refusals: Refusals,
     /// Attempts whose order is out.
     pub(crate) active: HashSet<AttemptId>,
-    pub(crate) stopped: Option<Stopped>,
+    pub(crate) stopped: Arc<OnceLock<Stopped>>,
 }
 
 impl Writer {
@@ -61,7 +61,7 @@ impl Writer {
 
     /// One group: evaluate, flush, answer.
     fn turn(&mut self, commands: impl Iterator<Item = Command>) {
-        if let Some(stopped) = &self.stopped {
+        if let Some(stopped) = self.stopped.get() {
             commands.for_each(|command| command.refuse(stopped));
             return;
         }
@@ -77,7 +77,7 @@ impl Writer {
         let outcome = prepared.and_then(|()| self.flush(Group { entries, blobs }));
         if let Err(stopped) = &outcome {
             self.stop(stopped);
-        } else if self.stopped.is_some() {
+        } else if self.stopped.get().is_some() {
             self.close();
         }
         for reply in replies {
@@ -156,7 +156,8 @@ impl Writer {
     /// Nothing is taken from here on. Where the disk was full, the space kept for it says so.
     fn stop(&mut self, why: &Stopped) {
         tracing::error!(reason = %why.reason, "the journal is stopped");
-        self.stopped = Some(why.clone());
+        // Set before only when the journal was being ended; then nothing is taken either.
+        let _first = self.stopped.set(why.clone());
         let record = OpenGroup::record(
             self.time.interval(),
             Entry::Stopped {

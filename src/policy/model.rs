@@ -337,3 +337,15 @@ impl Need {
         Digest(hash.finalize().into())
     }
 }
+
+impl Policy {
+    /// What is set for the codec of a chain.
+    pub fn chain_rules(&self, chain: Chain) -> tx::ChainRules {
+        tx::ChainRules {
+            locktime_height_max: self
+                .chains
+                .get(&chain)
+                .map_or(0, |set| set.locktime_height_max),
+        }
+    }
+}

@@ -24,6 +24,7 @@ impl State {
         self.advance(record.time.lo);
         self.entries = self.entries.saturating_add(1);
         match &record.entry {
+            Entry::Genesis { fleet } => self.fleet = Some(fleet.clone()),
             Entry::PolicyActivated { hash, sequence, .. } => self.active = Some((*hash, *sequence)),
             Entry::Attempt(attempt) => self.charge(AttemptId(index), record.time.lo, attempt),
             Entry::Call { attempt, calls } => {
@@ -228,6 +229,10 @@ impl State {
             status: RequestStatus::Committed,
         };
         self.attempts.insert(id, state);
+        self.authorised
+            .entry(attempt.client.clone())
+            .or_default()
+            .push(id);
         self.requests
             .entry(attempt.client.clone())
             .or_default()

@@ -5,6 +5,7 @@ mod fold;
 mod lanes;
 mod present;
 mod validate;
+mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -36,6 +37,7 @@ pub struct State {
     /// How many entries were applied.
     entries: u64,
     lo: Time,
+    fleet: Option<Name>,
     next_call: u64,
     /// The bundle that governs, and its sequence.
     active: Option<(BundleHash, u64)>,
@@ -46,6 +48,8 @@ pub struct State {
     registrations: BTreeMap<Name, KeyRegistration>,
     attempts: HashMap<AttemptId, AttemptState>,
     requests: HashMap<Name, HashMap<RequestId, AttemptId>>,
+    /// The attempts of each client, oldest first.
+    authorised: HashMap<Name, Vec<AttemptId>>,
     intents: HashMap<IntentId, IntentState>,
     consumers: HashMap<ConflictKey, Vec<AttemptId>>,
     /// The conflict set that is anchored to a key.
@@ -174,11 +178,11 @@ impl State {
 
     /// Own keys and addresses: registered spending keys that an account of the policy names, and
     /// the addresses that it lists. Empty without a policy.
-    pub fn registry(&self) -> &Registry {
-        static EMPTY: std::sync::LazyLock<Registry> = std::sync::LazyLock::new(Registry::default);
+    pub fn registry(&self) -> Arc<Registry> {
         self.present
             .as_ref()
-            .map_or(&EMPTY, |present| &present.registry)
+            .map(|present| Arc::clone(&present.registry))
+            .unwrap_or_default()
     }
 
     /// The key of this name, as it was registered.
@@ -336,7 +340,7 @@ impl State {
     }
 
     /// The next new sequence of an account, where one was signed.
-    pub(crate) fn next_sequence(&self, account: &Address) -> Option<u64> {
+    pub fn next_sequence(&self, account: &Address) -> Option<u64> {
         self.sequences.get(account).copied()
     }
 

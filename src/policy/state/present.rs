@@ -15,7 +15,7 @@ static NO_BOOKS: BTreeSet<Name> = BTreeSet::new();
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
     books: HashMap<Address, BTreeSet<Name>>,
 }
 
@@ -34,7 +34,7 @@ impl Present {
             }
         }
         Ok(Self {
-            registry: registry(&policy, registrations)?,
+            registry: Arc::new(registry(&policy, registrations)?),
             policy,
             books,
         })

@@ -1,0 +1,39 @@
+//! What is asked of the state by those who show it.
+
+use tx::{Address, Name};
+
+use super::{RequestStatus, State, lanes::lane_of_address};
+use crate::AttemptId;
+
+impl State {
+    /// The fleet that the journal is for.
+    pub fn fleet(&self) -> Option<&Name> {
+        self.fleet.as_ref()
+    }
+
+    /// How many attempts were authorised.
+    pub fn attempt_count(&self) -> u64 {
+        u64::try_from(self.attempts.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The epoch of the owner of an own address's lane; 0 before the first attempt on it.
+    pub fn epoch_of(&self, account: &Name, address: &Address) -> u64 {
+        self.lane_epoch(&lane_of_address(account, address))
+            .unwrap_or(0)
+    }
+
+    /// A client's attempts from this one on, oldest first, and how far each came.
+    pub fn requests_from(
+        &self,
+        client: &Name,
+        from: AttemptId,
+    ) -> impl Iterator<Item = (AttemptId, RequestStatus)> {
+        let attempts = self.authorised.get(client).map_or(&[][..], Vec::as_slice);
+        let start = attempts.partition_point(|attempt| *attempt < from);
+        attempts.iter().skip(start).filter_map(|attempt| {
+            self.attempts
+                .get(attempt)
+                .map(|state| (*attempt, state.status()))
+        })
+    }
+}
