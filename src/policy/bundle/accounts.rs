@@ -125,10 +125,11 @@ pub(super) fn accounts(tables: Vec<Table<'_>>, draft: &mut Draft) {
         if keys.is_none() && addresses.is_none() {
             table.error("needs keys that sign for it, or addresses that are signed for elsewhere");
         }
-        if let (Some(name), Some(class), Some(chains)) = (name, class, chains) {
+        // Also where a part was wrong and reported: what names the account is not wrong for it.
+        if let Some(name) = name {
             let account = Account {
-                class,
-                chains,
+                class: class.unwrap_or(AccountClass::Retired),
+                chains: chains.unwrap_or_default(),
                 keys: keys.unwrap_or_default(),
                 addresses: addresses.unwrap_or_default(),
             };
@@ -147,13 +148,15 @@ fn account_chain(value: &Value<'_>, policy: &Policy) -> Option<Chain> {
 
 fn key_of(value: &Value<'_>, account: Option<&Name>, draft: &mut Draft) -> Option<Name> {
     let (key, account): (Name, _) = (value.parsed()?, account?.clone());
-    match draft.key_accounts.insert(key.clone(), account.clone()) {
-        Some(other) if other != account => {
-            value.error(format!("is a key of account {:?}", other.as_str()));
-            None
-        }
-        _ => Some(key),
+    let owner = draft
+        .key_accounts
+        .entry(key.clone())
+        .or_insert(account.clone());
+    if *owner != account {
+        value.error(format!("is a key of account {:?}", owner.as_str()));
+        return None;
     }
+    Some(key)
 }
 
 fn own_address(
@@ -169,13 +172,12 @@ fn own_address(
             address.chain()
         ));
     }
-    match owners.insert(address.clone(), account.clone()) {
-        Some(other) if other != account => {
-            value.error(format!("is an address of account {:?}", other.as_str()));
-            None
-        }
-        _ => Some(address),
+    let owner = owners.entry(address.clone()).or_insert(account.clone());
+    if *owner != account {
+        value.error(format!("is an address of account {:?}", owner.as_str()));
+        return None;
     }
+    Some(address)
 }
 
 /// Reads `[[sequence]]`, and misses those that are not there.

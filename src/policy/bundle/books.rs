@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tx::{Address, Chain, Name};
+use tx::{Address, Chain};
 
 use super::{
     diagnostic::{Diagnostic, Place, Report},
@@ -35,8 +35,12 @@ pub(super) fn books(
                 None
             }
         };
-        if let (Some(name), Some(addresses)) = (name, addresses) {
-            insert(name, addresses, &table, draft);
+        if addresses.as_ref().is_some_and(BTreeSet::is_empty) {
+            table.warn("the book is empty: nothing is paid to it");
+        }
+        if let Some(name) = name {
+            let addresses = addresses.unwrap_or_default();
+            draft.policy.books.insert(name, Book { addresses });
         }
         table.finish();
     }
@@ -47,13 +51,6 @@ pub(super) fn books(
             "no [[book]] names this file",
         ));
     }
-}
-
-fn insert(name: Name, addresses: BTreeSet<Address>, table: &Table<'_>, draft: &mut Draft) {
-    if addresses.is_empty() {
-        table.warn("the book is empty: nothing is paid to it");
-    }
-    draft.policy.books.insert(name, Book { addresses });
 }
 
 fn from_file(
@@ -73,11 +70,11 @@ fn from_file(
     };
     used.insert(path.into());
     let text = super::utf8(path, bytes, report)?;
-    Some(addresses(path, text, chain?, report))
+    addresses(path, text, chain?, report)
 }
 
-/// One address a line; what follows `#` is for people.
-fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> BTreeSet<Address> {
+/// One address a line; what follows `#` is for people. `None` when a line is wrong.
+fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> Option<BTreeSet<Address>> {
     let mut found = BTreeSet::new();
     let mut errors = 0usize;
     for (line, text) in (1..).zip(text.lines()) {
@@ -103,7 +100,7 @@ fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> BTreeSet<
         let message = format!("{more} more lines are no addresses");
         report.add(Diagnostic::error(Place::file(path), message));
     }
-    found
+    (errors == 0).then_some(found)
 }
 
 /// Reads `roots/*.pem`.

@@ -128,7 +128,8 @@ impl From<&Location> for Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        // A path comes from outside and may hold what a terminal obeys.
+        write!(f, "{}", self.file.escape_debug())?;
         for number in [self.line, self.column] {
             if number > 0 {
                 write!(f, ":{number}")?;

@@ -18,7 +18,9 @@ pub(super) fn people(tables: Vec<Table<'_>>, draft: &mut Draft) {
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let keys = table.required("keys").map(|keys| keys.each(public_key));
-        if let (Some(name), Some(keys)) = (name, keys) {
+        // Also where a part was wrong and reported: what names the person is not wrong for it.
+        if let Some(name) = name {
+            let keys = keys.unwrap_or_default();
             for key in &keys {
                 // One key for two people would let one of them be counted as two.
                 if let Some(owner) = owners.insert(key.clone(), name.clone()) {
@@ -87,16 +89,16 @@ pub(super) fn clients(tables: Vec<Table<'_>>, draft: &mut Draft) {
         let policy = &mut draft.policy;
         let accounts = accounts
             .map(|accounts| accounts.each(|one| one.known("account", policy.accounts.keys())));
-        if let (Some(name), Some(identity), Some(verbs), Some(accounts)) =
-            (name, identity, verbs, accounts)
-        {
-            if let Some(other) = identities.insert(identity.clone(), name.clone()) {
+        if let Some(name) = name {
+            if let Some(identity) = &identity
+                && let Some(other) = identities.insert(identity.clone(), name.clone())
+            {
                 table.error(format!("is recognised as {:?} is", other.as_str()));
             }
             let client = Client {
-                identity,
-                verbs,
-                accounts,
+                identity: identity.unwrap_or_else(|| ClientIdentity::Uri(String::new())),
+                verbs: verbs.unwrap_or_default(),
+                accounts: accounts.unwrap_or_default(),
             };
             policy.clients.insert(name, client);
         }
@@ -144,9 +146,9 @@ pub(super) fn sources(tables: Vec<Table<'_>>, draft: &mut Draft) {
         if name.as_ref().is_some_and(|name| name.as_str() == "none") {
             table.error("\"none\" stands for no source and cannot be a source's name");
         }
-        if let (Some(name), Some(clients)) = (name, clients) {
+        if let Some(name) = name {
             let source = Source {
-                clients,
+                clients: clients.unwrap_or_default(),
                 signers: signers.unwrap_or_default(),
             };
             policy.sources.insert(name, source);

@@ -1,0 +1,9 @@
+//! Bundles: what is read, what is refused and where it says so, who may sign.
+
+mod bounds;
+mod diagnostics;
+mod fixture;
+mod loading;
+mod manifest;
+mod reading;
+mod ssh_keygen;
