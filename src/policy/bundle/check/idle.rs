@@ -33,29 +33,51 @@ fn warning(at: &Location, message: String) -> Diagnostic {
         .hint("mend its conditions, or take the statement out")
 }
 
+/// One way in which conditions shut each other out.
+struct Rule {
+    holds: fn(&Selector, &Policy) -> bool,
+    why: &'static str,
+}
+
+const RULES: [Rule; 8] = [
+    Rule {
+        holds: empty_amounts,
+        why: "the least amount is not below the highest",
+    },
+    Rule {
+        holds: foreign_assets,
+        why: "none of the assets is on the chains",
+    },
+    Rule {
+        holds: foreign_accounts,
+        why: "none of the accounts is used on the chains",
+    },
+    Rule {
+        holds: foreign_classes,
+        why: "none of the accounts is of the classes",
+    },
+    Rule {
+        holds: idle_clients,
+        why: "none of the clients may sign for the accounts",
+    },
+    Rule {
+        holds: idle_sources,
+        why: "none of the clients may bring intents of the sources",
+    },
+    Rule {
+        holds: fee_destination,
+        why: "a fee has no destination",
+    },
+    Rule {
+        holds: no_destination,
+        why: "no destination is left",
+    },
+];
+
 /// Why no effect can match, where that is plain.
 fn never(selector: &Selector, policy: &Policy) -> Option<&'static str> {
-    let rules: [(fn(&Selector, &Policy) -> bool, &'static str); 8] = [
-        (empty_amounts, "the least amount is not below the highest"),
-        (foreign_assets, "none of the assets is on the chains"),
-        (
-            foreign_accounts,
-            "none of the accounts is used on the chains",
-        ),
-        (foreign_classes, "none of the accounts is of the classes"),
-        (
-            idle_clients,
-            "none of the clients may sign for the accounts",
-        ),
-        (
-            idle_sources,
-            "none of the clients may bring intents of the sources",
-        ),
-        (fee_destination, "a fee has no destination"),
-        (no_destination, "no destination is left"),
-    ];
-    let found = rules.iter().find(|(rule, _)| rule(selector, policy));
-    found.map(|(_, why)| *why)
+    let found = RULES.iter().find(|rule| (rule.holds)(selector, policy));
+    found.map(|rule| rule.why)
 }
 
 fn empty_amounts(selector: &Selector, _: &Policy) -> bool {

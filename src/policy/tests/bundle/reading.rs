@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use proptest::prelude::*;
 use strongroom_policy::{
-    Group, Measure, Policy, Selector, SourceSelector, Statement, To,
+    Group, Measure, Policy, ReasonCode, Selector, SourceSelector, Statement, To,
     bundle::{self, Bundle},
 };
 use tx::{Amount, EffectKind};
@@ -177,7 +177,7 @@ fn the_quick_start_is_clean() {
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);
     let policy = policy(bundle);
-    assert_eq!(policy.allows.len(), 6);
+    assert_eq!(policy.allows.len(), 5);
     assert_eq!(policy.limits.len(), 9);
 }
 
@@ -230,4 +230,43 @@ fn a_book_may_stand_in_the_table() {
     files.remove("books/customers.txt");
     let policy = policy(bundle::parse(&files).unwrap());
     assert_eq!(policy.books.values().next().unwrap().addresses.len(), 1);
+}
+
+/// The guide's blocks of this language.
+fn blocks<'g>(guide: &'g str, language: &str) -> Vec<&'g str> {
+    let mut parts = guide.split("```").skip(1).step_by(2).collect::<Vec<_>>();
+    parts.retain(|part| part.starts_with(&format!("{language}\n")));
+    parts
+        .into_iter()
+        .filter_map(|part| part.split_once('\n').map(|(_, text)| text))
+        .collect()
+}
+
+fn guide() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(folder.join("../../policy/README.md")).unwrap()
+}
+
+#[test]
+fn the_guides_examples_are_right() {
+    let (guide, mut files) = (guide(), quickstart());
+    let examples = blocks(&guide, "toml");
+    assert_eq!(examples.len(), 5);
+    files.insert("examples.toml".into(), examples.concat().into());
+    let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
+    assert_eq!(bundle.warnings(), []);
+}
+
+#[test]
+fn the_guide_explains_every_reason() {
+    // Serde lists every code in the error for one that there is not.
+    let unknown = serde_json::from_str::<ReasonCode>("\"?\"").unwrap_err();
+    let text = unknown.to_string();
+    let (_, codes) = text.split_once("expected one of ").unwrap();
+    let guide = guide();
+    let codes: Vec<&str> = codes.split('`').skip(1).step_by(2).collect();
+    assert!(codes.len() >= 19, "{codes:?}");
+    for code in codes {
+        assert!(guide.contains(&format!("\n| `{code}` |")), "{code}");
+    }
 }
