@@ -1,1 +1,21 @@
 //! The real daemons against SoftHSM and real nodes.
+//!
+//! This library is what the tests share: programs that are started and killed, a client that can be
+//! hostile, and what it sends. It panics where a test should fail.
+
+pub mod address;
+pub mod anvil;
+pub mod ask;
+pub mod bundle;
+pub mod coins;
+pub mod evm;
+pub mod http;
+pub mod litecoind;
+pub mod node;
+pub mod pki;
+pub mod program;
+pub mod records;
+pub mod signerd;
+pub mod tls;
+pub mod token;
+pub mod world;

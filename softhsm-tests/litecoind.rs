@@ -1,0 +1,98 @@
+//! litecoind on a regtest of its own.
+
+use std::{path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::{
+    address,
+    node::Node,
+    program::{Running, until},
+};
+
+/// A node with a wallet that has mature coins.
+#[derive(Debug)]
+pub struct Litecoind {
+    node: Node,
+    miner: String,
+    _process: Running,
+}
+
+/// An output that pays one of our addresses.
+#[derive(Clone, Debug)]
+pub struct Coin {
+    /// The whole transaction, in hexadecimal.
+    pub transaction: String,
+    /// Which of its outputs.
+    pub vout: u32,
+}
+
+impl Litecoind {
+    /// Starts one, waits until it answers, and mines until coins can be spent.
+    pub fn start(folder: &Path) -> Self {
+        let data = folder.join("litecoin");
+        std::fs::create_dir(&data).expect("a folder");
+        let address = address::free();
+        let mut command = Command::new("litecoind");
+        command
+            .arg(format!("-datadir={}", data.display()))
+            .arg(format!("-rpcbind={}", address.ip()))
+            .arg(format!("-rpcport={}", address.port()))
+            .args(["-regtest", "-server=1", "-listen=0", "-rpcallowip=127.0.0.0/8"])
+            .args(["-rpcuser=u", "-rpcpassword=p", "-mempoolreplacement=1", "-txindex=1"])
+            .args(["-fallbackfee=0.0002", "-printtoconsole=0", "-dbcache=16"]);
+        let process = Running::start(&mut command, &folder.join("litecoind.log"));
+        let node = Node::with_password(address, "u", "p");
+        until("an answer of litecoind", || node.try_call("getblockcount", json!([])).ok());
+        let _: Value = node.call("createwallet", json!(["miner"]));
+        let miner: String = node.call("getnewaddress", json!([]));
+        let node = Self { node, miner, _process: process };
+        node.mine(101);
+        node
+    }
+
+    /// Its JSON-RPC.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Mines blocks.
+    pub fn mine(&self, blocks: u32) {
+        let _: Value = self.node.call("generatetoaddress", json!([blocks, self.miner]));
+    }
+
+    /// An address of its own wallet.
+    pub fn address(&self) -> String {
+        self.node.call("getnewaddress", json!(["", "bech32"]))
+    }
+
+    /// Pays addresses from its own wallet, in one confirmed transaction; one coin for each address.
+    pub fn pay(&self, payments: &[(&str, f64)]) -> Vec<Coin> {
+        let outputs: serde_json::Map<String, Value> =
+            payments.iter().map(|(to, coins)| ((*to).to_owned(), json!(coins))).collect();
+        let txid: String = self.node.call("sendmany", json!(["", outputs]));
+        self.mine(1);
+        let found: Value = self.node.call("getrawtransaction", json!([txid, true]));
+        let paid = |to: &str| {
+            let outputs = found["vout"].as_array().expect("outputs").iter();
+            let addresses = |output: &Value| output["scriptPubKey"]["addresses"].clone();
+            let mut outputs = outputs.filter(|output| addresses(output) == json!([to]));
+            let output = outputs.next().expect("an output that pays it");
+            Coin {
+                transaction: found["hex"].as_str().expect("bytes").to_owned(),
+                vout: output["n"].as_u64().and_then(|n| n.try_into().ok()).expect("a number"),
+            }
+        };
+        payments.iter().map(|(to, _)| paid(to)).collect()
+    }
+
+    /// Sends a signed transaction, mines it, and returns it as the node shows it.
+    ///
+    /// # Errors
+    /// The node's.
+    pub fn confirm(&self, raw: &str) -> Result<Value, Value> {
+        let txid = self.node.try_call("sendrawtransaction", json!([raw]))?;
+        self.mine(1);
+        self.node.try_call("getrawtransaction", json!([txid, true]))
+    }
+}

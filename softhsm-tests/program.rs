@@ -1,0 +1,137 @@
+//! Other programs: where they are, running them to their end, and holding those that do not end.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything here may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A binary of this workspace, as it was built last.
+///
+/// # Panics
+/// When it has not been built.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    // target/<profile>/deps/<test>
+    let profile = test.parent().and_then(Path::parent).expect("a target folder");
+    let binary = profile.join(name);
+    let build = "build it first: cargo build --workspace --bins";
+    assert!(binary.exists(), "{} is missing; {build}", binary.display());
+    binary
+}
+
+/// A file of this repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// Runs a command that must succeed.
+///
+/// # Panics
+/// When it cannot be run or fails, with what it said.
+pub fn run(command: &mut Command) -> Output {
+    let output = output(command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {said}", output.status);
+    output
+}
+
+/// Runs a command that may fail.
+///
+/// # Panics
+/// When it cannot be run: softhsm-tests/run installs what is needed.
+pub fn output(command: &mut Command) -> Output {
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) => output,
+        Err(error) => panic!("{command:?}: {error}; softhsm-tests/run installs what is missing"),
+    }
+}
+
+/// Looks until there is something.
+///
+/// # Panics
+/// When there is nothing for [`PATIENCE`].
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// A program that runs until it is told to stop; killed when dropped. What it says is in a file.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts a program; its output goes to the end of `log`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let open = || File::options().create(true).append(true).open(log).expect("the log");
+        command.stdin(Stdio::null()).stdout(open()).stderr(open());
+        match command.spawn() {
+            Ok(child) => Self { child, log: log.to_owned() },
+            Err(error) => panic!("{command:?}: {error}; softhsm-tests/run installs what is missing"),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("a running process");
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let pid = self.child.id();
+        until(&format!("the end of process {pid}"), || self.ended())
+    }
+
+    /// Kills it and waits for its end.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.said());
+        }
+    }
+}

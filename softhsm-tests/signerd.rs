@@ -1,0 +1,190 @@
+//! The daemon, as an operator runs it.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Output},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    http,
+    program::{Running, binary, output, until},
+};
+
+/// A daemon: supervisor, server and key child. All three are killed when it is dropped.
+#[derive(Debug)]
+pub struct Signerd {
+    supervisor: Running,
+    health: SocketAddr,
+}
+
+/// One of the daemon's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Journal, policy and API.
+    Server,
+    /// The PKCS#11 module.
+    KeyChild,
+}
+
+impl Role {
+    fn argument(self) -> &'static [u8] {
+        match self {
+            Self::Server => b"server",
+            Self::KeyChild => b"key-child",
+        }
+    }
+}
+
+/// Runs `signerd` with these arguments to its end.
+pub fn signerd(config: &Path, arguments: &[&str]) -> Output {
+    output(Command::new(binary("signerd")).arg("--config").arg(config).args(arguments))
+}
+
+impl Signerd {
+    /// Starts it, and waits for nothing.
+    pub fn start(config: &Path, health: SocketAddr) -> Self {
+        let mut command = Command::new(binary("signerd"));
+        Self::start_as(command.arg("--config").arg(config), health, &log_of(config))
+    }
+
+    /// Starts it by another command, such as one that changes the clock.
+    pub fn start_as(command: &mut Command, health: SocketAddr, log: &Path) -> Self {
+        Self { supervisor: Running::start(command, log), health }
+    }
+
+    /// Waits until it would sign.
+    pub fn ready(mut self) -> Self {
+        let health = self.health;
+        until("a daemon that is ready", || {
+            if let Some(status) = self.supervisor.ended() {
+                panic!("signerd ended with {status}: {}", self.supervisor.said());
+            }
+            matches!(ask_health(health, "/readyz"), Some((200, _))).then_some(())
+        });
+        self
+    }
+
+    /// What `/readyz` says, once it says that and not that the daemon is ready.
+    pub fn not_ready(&mut self, why: &str) -> String {
+        until(&format!("{why:?} on /readyz"), || {
+            let (status, text) = ask_health(self.health, "/readyz")?;
+            (status == 503 && text.contains(why)).then_some(text)
+        })
+    }
+
+    /// Waits until a metric has the value.
+    pub fn metric_is(&self, name: &str, is: impl Fn(u64) -> bool) -> u64 {
+        until(&format!("the metric {name}"), || self.metric(name).filter(|value| is(*value)))
+    }
+
+    /// The value of a metric.
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        let (_, text) = ask_health(self.health, "/metrics")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")))?;
+        line.parse().ok()
+    }
+
+    /// The supervisor's process id.
+    pub fn pid(&self) -> Pid {
+        self.supervisor.pid()
+    }
+
+    /// The process id of one of its children, while there is one.
+    pub fn child(&self, role: Role) -> Option<Pid> {
+        children(self.pid()).into_iter().find(|pid| has_argument(*pid, role.argument()))
+    }
+
+    /// What it has logged since the data folder was made.
+    pub fn said(&self) -> String {
+        self.supervisor.said()
+    }
+
+    /// Waits until it has logged this, and returns the line.
+    pub fn logged(&self, part: &str) -> String {
+        until(&format!("{part:?} in the log"), || {
+            self.said().lines().find(|line| line.contains(part)).map(str::to_owned)
+        })
+    }
+
+    /// Sends the supervisor a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.supervisor.signal(signal);
+    }
+
+    /// How it ended, once it has.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.supervisor.wait()
+    }
+
+    /// Stops it as systemd does.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Kills all its processes at once, as a power failure does.
+    pub fn kill(mut self) {
+        self.kill_all();
+    }
+
+    fn kill_all(&mut self) {
+        if self.supervisor.ended().is_none() {
+            // Stopped, it starts no further child while its children are looked for.
+            let _ = kill_process(self.pid(), Signal::STOP);
+        }
+        let children = children(self.pid());
+        for child in &children {
+            // One may have ended by itself.
+            let _ = kill_process(*child, Signal::KILL);
+        }
+        self.supervisor.kill();
+        for child in children {
+            until("the end of a killed process", || (!is_running(child)).then_some(()));
+        }
+    }
+}
+
+impl Drop for Signerd {
+    fn drop(&mut self) {
+        self.kill_all();
+    }
+}
+
+/// Where a daemon with this configuration logs to.
+pub fn log_of(config: &Path) -> PathBuf {
+    config.with_extension("log")
+}
+
+/// Asks the health listener; `None` when nobody answers.
+pub fn ask_health(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let answer = http::exchange(&mut stream, &http::request("GET", path, None)).ok()?;
+    Some((answer.status, answer.text()))
+}
+
+fn children(pid: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+    let tasks = tasks.into_iter().flatten().flatten();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| {
+            text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn has_argument(pid: Pid, argument: &[u8]) -> bool {
+    let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|one| one == argument)
+}
+
+/// Whether it runs; what has ended and waits for its parent does not.
+fn is_running(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+    !matches!(state, None | Some(None | Some('Z' | 'X')))
+}

@@ -1,0 +1,309 @@
+//! All that a daemon needs, in a folder that goes away: a token with keys, certificates, a bundle,
+//! a configuration.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use api::{
+    problem::Problem,
+    signing::{Key, KeysAnswer, SignAnswer, SignRequest},
+};
+use policy::BundleHash;
+use rustls::ClientConfig;
+use tempfile::TempDir;
+use tx::Chain;
+
+use crate::{
+    address,
+    bundle::Bundle,
+    http::Answer,
+    pki::Pki,
+    signerd::{Signerd, signerd},
+    tls::Connection,
+    token::{self, LABEL, MODULE, Token},
+};
+
+/// The keys that the bundle of the tests names.
+pub const KEYS: [&str; 5] = ["eth-1", "coin-1", "coin-2", "coin-3", "vault-1"];
+
+/// A place for one daemon.
+#[derive(Debug)]
+pub struct World {
+    folder: TempDir,
+    /// The authority of server and clients.
+    pub pki: Pki,
+    /// The token.
+    pub token: Token,
+    /// The first bundle's files.
+    pub bundle: Bundle,
+    genesis: BundleHash,
+    api: SocketAddr,
+    health: SocketAddr,
+}
+
+impl World {
+    /// With the bundle of the tests.
+    pub fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// With the bundle of the tests, changed.
+    pub fn with(edit: impl FnOnce(&mut Bundle)) -> Self {
+        Self::with_keys(&KEYS, |authority| {
+            let mut bundle = Bundle::of_tests(authority);
+            edit(&mut bundle);
+            bundle
+        })
+    }
+
+    /// With these keys and a bundle for clients of an authority.
+    ///
+    /// # Panics
+    /// When any of it cannot be made.
+    pub fn with_keys(keys: &[&str], bundle: impl FnOnce(&Path) -> Bundle) -> Self {
+        let folder = tempfile::Builder::new().prefix("strongroom-").tempdir().expect("a folder");
+        let token = Token::init(folder.path().join("token"));
+        for key in keys {
+            token.generate(key);
+        }
+        let pki = Pki::found(folder.path().join("pki"));
+        let api = address::free();
+        pki.server(api.ip());
+        pki.client("walletd");
+        let bundle = bundle(&pki.authority());
+        let genesis = bundle.write(&folder.path().join("policy"), 1, &["ann", "ben"]);
+        let world = Self { folder, pki, token, bundle, genesis, api, health: address::free() };
+        world.configure("");
+        world
+    }
+
+    /// Writes the configuration, with further text at its end.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure(&self, more: &str) {
+        let (certificate, key) = self.pki.files("signerd");
+        let text = format!(
+            "data = {data:?}\npolicy = {policy:?}\ngenesis = \"sha256:{genesis}\"\n\
+             [api]\nlisten = \"{api}\"\ncertificate = {certificate:?}\nkey = {key:?}\n\
+             crls = [{list:?}]\n[health]\nlisten = \"{health}\"\n\
+             [device]\nmodule = \"{MODULE}\"\ntoken = \"{LABEL}\"\npin_file = {pin:?}\n\
+             profile = {profile:?}\nenvironment = {{ SOFTHSM2_CONF = {softhsm:?} }}\n{more}\n",
+            data = self.data(),
+            policy = self.policy(),
+            genesis = self.genesis,
+            api = self.api,
+            list = self.pki.list(),
+            health = self.health,
+            pin = self.token.pin_file(),
+            profile = token::profile(),
+            softhsm = self.token.config(),
+        );
+        std::fs::write(self.config(), text).expect("the configuration");
+    }
+
+    /// Makes the journal.
+    ///
+    /// # Panics
+    /// When the daemon refuses.
+    pub fn bootstrap(&self) {
+        let output = signerd(&self.config(), &["--bootstrap"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+
+    /// Starts the daemon, for the first time or again, and waits until it is ready.
+    pub fn start(&self) -> Signerd {
+        self.launch().ready()
+    }
+
+    /// Starts the daemon, for the first time or again, and waits for nothing.
+    pub fn launch(&self) -> Signerd {
+        if !self.data().join("anchor").exists() {
+            self.bootstrap();
+        }
+        Signerd::start(&self.config(), self.health)
+    }
+
+    /// The folder of all this.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("signerd.toml")
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The bundle's folder.
+    pub fn policy(&self) -> PathBuf {
+        self.folder.path().join("policy")
+    }
+
+    /// Where the API listens.
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// Where health and metrics are.
+    pub fn health(&self) -> SocketAddr {
+        self.health
+    }
+
+    /// A client that says it is `walletd`, and may.
+    pub fn walletd(&self) -> Client {
+        self.client("walletd")
+    }
+
+    /// A client with the certificate of this name.
+    pub fn client(&self, name: &str) -> Client {
+        Client::new(self.api, self.pki.config(name))
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A client of the signing API on one connection.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub fn new(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        let connection = Connection::open(address, &config).expect("the signing API");
+        Self { connection, address, config }
+    }
+
+    /// Connects again, after a restart of the daemon.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub fn reconnect(&mut self) {
+        self.connection = Connection::open(self.address, &self.config).expect("the signing API");
+    }
+
+    /// The connection itself.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// `POST` of whatever it is.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub fn post(&mut self, path: &str, body: &[u8]) -> Answer {
+        self.connection.post(path, body).expect("an answer")
+    }
+
+    /// `GET`.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.connection.get(path).expect("an answer")
+    }
+
+    /// `POST /v1/sign`.
+    pub fn send(&mut self, request: &SignRequest) -> Answer {
+        self.post("/v1/sign", &json(request))
+    }
+
+    /// `POST /v1/sign` of what must be signed.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn sign(&mut self, request: &SignRequest) -> SignAnswer {
+        let answer = self.send(request);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// `POST /v1/sign` of what must be answered with a problem.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn refused(&mut self, request: &SignRequest) -> Problem {
+        let answer = self.send(request);
+        problem(&answer)
+    }
+
+    /// The keys the client may see.
+    pub fn keys(&mut self) -> KeysAnswer {
+        let answer = self.get("/v1/keys");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// One key.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn key(&mut self, name: &str) -> Key {
+        let keys = self.keys().keys;
+        let named = keys.into_iter().find(|key| key.name.as_str() == name);
+        named.unwrap_or_else(|| panic!("no key {name}"))
+    }
+
+    /// The address of a key on a chain.
+    pub fn address(&mut self, name: &str, chain: Chain) -> String {
+        address_on(&self.key(name), chain)
+    }
+
+    /// What a limit has used, in base units.
+    ///
+    /// # Panics
+    /// When there is no such limit, or its use has no 64 bits.
+    pub fn used(&mut self, limit: &str) -> tx::Amount {
+        let limits = self.keys().limits;
+        let found = limits.iter().find(|room| room.limit == limit);
+        found.unwrap_or_else(|| panic!("no limit {limit}: {limits:?}")).used
+    }
+}
+
+/// The address of a key on a chain.
+///
+/// # Panics
+/// When it has none.
+pub fn address_on(key: &Key, chain: Chain) -> String {
+    let address = key.addresses.iter().find(|address| address.chain == chain);
+    address.unwrap_or_else(|| panic!("no address of {} on {chain}", key.name)).address.clone()
+}
+
+/// The problem in an answer.
+///
+/// # Panics
+/// When the answer is none, or its status is not the problem's.
+pub fn problem(answer: &Answer) -> Problem {
+    assert_eq!(answer.header("content-type"), Some(api::problem::MEDIA_TYPE), "{}", answer.text());
+    let problem: Problem = answer.json();
+    assert_eq!(problem.status, answer.status);
+    assert_eq!(problem.status, problem.kind.status());
+    problem
+}
+
+/// The JSON of a request.
+///
+/// # Panics
+/// Never in practice: every field has a JSON form.
+pub fn json(request: &SignRequest) -> Vec<u8> {
+    serde_json::to_vec(request).expect("JSON")
+}
