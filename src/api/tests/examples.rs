@@ -1,0 +1,344 @@
+//! One whole and one smallest example of each wire type, as JSON.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use strongroom_api::{
+    problem::{Problem, ProblemKind},
+    signing::{
+        CoveredEffect, EvaluateAnswer, Inclusion, Key, KeyAddress, KeysAnswer, LimitRoom, Need,
+        PendingAnswer, Reason, Receipt, RequestAnswer, RequestStatus, RequestsAnswer, SignAnswer,
+        SignRequest, SignedIntent, Statement,
+    },
+};
+use tx::{
+    AccountClass, Amount, Destination, Effect, EffectKind, Intent, Interval, Own,
+    SignedTransaction, Transaction,
+};
+
+/// A wire type with its examples.
+pub struct Example {
+    /// The schema's name in the document.
+    pub schema: &'static str,
+    /// With everything optional.
+    pub whole: Value,
+    /// With nothing optional.
+    pub smallest: Value,
+    /// Whether JSON is a value of the type.
+    pub reads: fn(&Value) -> bool,
+}
+
+fn example<T: Serialize + DeserializeOwned>(
+    schema: &'static str,
+    whole: &T,
+    smallest: &T,
+) -> Example {
+    Example {
+        schema,
+        whole: serde_json::to_value(whole).unwrap(),
+        smallest: serde_json::to_value(smallest).unwrap(),
+        reads: |value| serde_json::from_value::<T>(value.clone()).is_ok(),
+    }
+}
+
+/// All of them.
+pub fn all() -> Vec<Example> {
+    let mut examples = requests();
+    examples.extend(answers());
+    examples.extend(parts());
+    examples
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> T {
+    text.parse()
+        .unwrap_or_else(|_| panic!("{text} does not parse"))
+}
+
+fn requests() -> Vec<Example> {
+    let bare = SignRequest {
+        request_id: "withdrawal-7.1".into(),
+        lane_epoch: 0,
+        intents: vec![],
+        replaces: vec![],
+        transaction: psbt(),
+        proofs: vec![],
+    };
+    let whole = SignRequest {
+        intents: vec![SignedIntent {
+            intent: intent(),
+            signatures: vec!["-----BEGIN".into()],
+        }],
+        replaces: vec![17],
+        proofs: vec![statement()],
+        transaction: eip2718(),
+        ..bare.clone()
+    };
+    let mut untagged = intent();
+    untagged.tag = None;
+    let unsigned = SignedIntent {
+        intent: untagged.clone(),
+        signatures: vec![],
+    };
+    let signed = SignedIntent {
+        intent: intent(),
+        signatures: vec!["-----BEGIN".into()],
+    };
+    vec![
+        example("SignRequest", &whole, &bare),
+        example("SignedIntent", &signed, &unsigned),
+        example("Intent", &intent(), &untagged),
+        example("Statement", &statement(), &statement()),
+    ]
+}
+
+fn answers() -> Vec<Example> {
+    let problem = Problem::new(ProblemKind::Refused, "The hour's limit has no room.");
+    let refused = problem.clone().with(vec![reason()], vec![need()]);
+    let pending = PendingAnswer {
+        request_id: "r".into(),
+        needs: vec![need()],
+    };
+    let evaluated = EvaluateAnswer {
+        effects: vec![covered()],
+        limits: vec![room()],
+    };
+    let keys = KeysAnswer {
+        keys: vec![key()],
+        limits: vec![room()],
+        policy: "ab".repeat(32),
+        time: interval(),
+    };
+    let requests = RequestsAnswer {
+        requests: vec![request_answer()],
+        next: Some(17),
+    };
+    let last = RequestsAnswer {
+        requests: vec![],
+        next: None,
+    };
+    vec![
+        example("SignAnswer", &sign_answer(), &sign_answer()),
+        example("PendingAnswer", &pending, &pending),
+        example("EvaluateAnswer", &evaluated, &evaluated),
+        example("KeysAnswer", &keys, &keys),
+        example("RequestsAnswer", &requests, &last),
+        example("Problem", &refused, &problem),
+    ]
+}
+
+fn parts() -> Vec<Example> {
+    let receipt = sign_answer().receipt;
+    let unproven = Receipt {
+        inclusion: None,
+        ..receipt.clone()
+    };
+    let effect = covered().effect;
+    let fee = Effect {
+        kind: EffectKind::Fee,
+        to: None,
+        tag: None,
+        ..effect.clone()
+    };
+    let destination = effect.to.clone().unwrap();
+    let own = destination.own.clone().unwrap();
+    let foreign = Destination {
+        own: None,
+        ..destination.clone()
+    };
+    let utxo = KeyAddress {
+        next_sequence: None,
+        ..address()
+    };
+    let unsigned = RequestAnswer {
+        transaction: None,
+        ..request_answer()
+    };
+    let ungrouped = LimitRoom {
+        group: vec![],
+        ..room()
+    };
+    let nameless = Reason {
+        statement: None,
+        at: None,
+        ..reason()
+    };
+    vec![
+        example("Receipt", &receipt, &unproven),
+        example("Inclusion", &inclusion(), &inclusion()),
+        example("SignedTransaction", &signed(), &signed()),
+        example("Need", &need(), &need()),
+        example("Reason", &reason(), &nameless),
+        example("CoveredEffect", &covered(), &covered()),
+        example("Effect", &effect, &fee),
+        example("Destination", &destination, &foreign),
+        example("Own", &own, &own),
+        example("LimitRoom", &room(), &ungrouped),
+        example("Key", &key(), &key()),
+        example("KeyAddress", &address(), &utxo),
+        example("RequestAnswer", &request_answer(), &unsigned),
+        example("Interval", &interval(), &interval()),
+    ]
+}
+
+/// Every form of a transaction; the schema has an alternative for each.
+pub fn transactions() -> [Transaction; 2] {
+    [eip2718(), psbt()]
+}
+
+fn eip2718() -> Transaction {
+    Transaction::Eip2718 {
+        chain: parsed("eip155:31337"),
+        from: "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266".into(),
+        payload: "0x02c0".into(),
+    }
+}
+
+fn psbt() -> Transaction {
+    Transaction::Psbt {
+        chain: parsed("litecoin:regtest"),
+        psbt: "cHNidP8=".into(),
+    }
+}
+
+fn intent() -> Intent {
+    serde_json::from_value(json!({
+        "source": "payouts",
+        "id": "w-7",
+        "asset": "eip155:31337/erc20:0x5FbDB2315678afecb367f032d93F642f64180aa3",
+        "amount": "1000000",
+        "destination": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+        "tag": "104",
+        "max_fee": "20000000000000000",
+        "expires": "2027-01-31T12:00:00Z",
+    }))
+    .unwrap()
+}
+
+fn statement() -> Statement {
+    Statement {
+        statement: "strongroom-intent-v1\n".into(),
+        signatures: vec!["-----BEGIN SSH SIGNATURE-----".into()],
+    }
+}
+
+fn sign_answer() -> SignAnswer {
+    SignAnswer {
+        request_id: "withdrawal-7.1".into(),
+        attempt: 17,
+        transaction: signed(),
+        receipt: Receipt {
+            version: 1,
+            log: "01".repeat(32),
+            entry: 17,
+            salt: "02".repeat(32),
+            body: "{}".into(),
+            inclusion: Some(inclusion()),
+        },
+    }
+}
+
+fn inclusion() -> Inclusion {
+    Inclusion {
+        checkpoint: "strongroom/main\n18\n".into(),
+        path: vec!["03".repeat(32)],
+    }
+}
+
+fn signed() -> SignedTransaction {
+    SignedTransaction {
+        raw: "02f8".into(),
+        txid: format!("0x{}", "04".repeat(32)),
+    }
+}
+
+fn need() -> Need {
+    Need {
+        statement: "large-eth".into(),
+        at: "statements.toml:81".into(),
+        threshold: 1,
+        people: vec!["alice".into(), "bob".into()],
+    }
+}
+
+fn reason() -> Reason {
+    Reason {
+        code: "limit".into(),
+        statement: Some("eth-hour".into()),
+        at: Some("limits.toml:42".into()),
+        detail: "The hour's limit has no room.".into(),
+        remedy: "Wait, or let one of two people carry it.".into(),
+    }
+}
+
+fn covered() -> CoveredEffect {
+    CoveredEffect {
+        effect: Effect {
+            kind: EffectKind::OwnTransfer,
+            account: parsed("eth-hot"),
+            asset: parsed("eip155:31337/native"),
+            amount: Amount::MAX,
+            to: Some(Destination {
+                address: tx::Address::parse_qualified(
+                    "eip155:31337:0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+                )
+                .unwrap(),
+                own: Some(Own {
+                    account: parsed("eth-cold"),
+                    class: AccountClass::Cold,
+                }),
+            }),
+            tag: Some("104".into()),
+        },
+        allowed_by: vec!["to-cold (statements.toml:7)".into()],
+    }
+}
+
+fn room() -> LimitRoom {
+    LimitRoom {
+        limit: "eth-destination-day".into(),
+        group: vec!["destination=0x70997970C51812dc3A010C7d01b50e0d17dc79C8".into()],
+        cap: Amount::from(10u64),
+        used: Amount::ONE,
+        left: Amount::from(9u64),
+        window_secs: 86_400,
+    }
+}
+
+fn key() -> Key {
+    Key {
+        name: parsed("eth-hot-1"),
+        account: parsed("eth-hot"),
+        class: AccountClass::Hot,
+        public_key: format!("02{}", "05".repeat(32)),
+        assurance: "hsm".into(),
+        addresses: vec![address()],
+    }
+}
+
+fn address() -> KeyAddress {
+    KeyAddress {
+        chain: parsed("eip155:31337"),
+        address: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8".into(),
+        lane_epoch: 1,
+        next_sequence: Some(7),
+    }
+}
+
+fn request_answer() -> RequestAnswer {
+    RequestAnswer {
+        request_id: "withdrawal-7.1".into(),
+        attempt: 17,
+        status: RequestStatus::Signed,
+        lane_epoch: 1,
+        conflict_keys: vec![parsed(
+            "nonce eip155:31337:0x70997970C51812dc3A010C7d01b50e0d17dc79C8:7",
+        )],
+        transaction: Some(signed()),
+    }
+}
+
+fn interval() -> Interval {
+    Interval {
+        lo: parsed("2026-11-20T12:00:00Z"),
+        hi: parsed("2026-11-20T12:00:00.25Z"),
+    }
+}

@@ -1,0 +1,187 @@
+//! The schemas against what serde writes and takes.
+
+use std::collections::BTreeSet;
+
+use proptest::{prelude::*, string::string_regex, test_runner::TestRunner};
+use serde_json::{Value, json};
+
+use crate::{
+    document::document,
+    examples::{self, Example},
+    schema::Schemas,
+};
+
+/// The keys of a schema's list or map.
+fn keys(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(object) => object.keys().cloned().collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.as_str().unwrap().to_owned())
+            .collect(),
+        other => panic!("{other} has no keys"),
+    }
+}
+
+fn without(value: &Value, key: &str) -> Value {
+    let mut value = value.clone();
+    value.as_object_mut().unwrap().remove(key);
+    value
+}
+
+#[test]
+fn every_object_has_an_example() {
+    let document = document();
+    let schemas = Schemas::of(&document);
+    let objects = schemas
+        .names()
+        .filter(|name| schemas.get(name).get("properties").is_some());
+    let shown = examples::all()
+        .into_iter()
+        .map(|example| example.schema)
+        .collect::<BTreeSet<_>>();
+    assert_eq!(objects.collect::<BTreeSet<_>>(), shown);
+}
+
+#[test]
+fn examples_fit_their_schemas_and_show_every_property() {
+    let document = document();
+    let schemas = Schemas::of(&document);
+    for Example {
+        schema: name,
+        whole,
+        smallest,
+        reads,
+    } in examples::all()
+    {
+        let schema = schemas.get(name);
+        for value in [&whole, &smallest] {
+            schemas.check(schema, value, name).unwrap();
+            assert!(reads(value), "{name} does not take {value}");
+        }
+        assert_eq!(keys(&schema["properties"]), keys(&whole), "{name}");
+        assert_eq!(
+            keys(&schema["required"]),
+            keys(&smallest)
+                .intersection(&keys(&schema["required"]))
+                .cloned()
+                .collect(),
+            "{name}: always written"
+        );
+    }
+}
+
+/// What the document requires of a request is what serde requires, and more is taken by neither.
+#[test]
+fn required_properties_are_those_that_serde_requires() {
+    let document = document();
+    let schemas = Schemas::of(&document);
+    for Example {
+        schema: name,
+        whole,
+        reads,
+        ..
+    } in examples::all()
+    {
+        let schema = schemas.get(name);
+        for key in keys(&whole) {
+            let required = keys(&schema["required"]).contains(&key);
+            // serde takes a missing Option for null; the document says what is always written.
+            let nullable = schemas
+                .check(&schema["properties"][&key], &Value::Null, name)
+                .is_ok();
+            let read = reads(&without(&whole, &key));
+            assert_eq!(read, !required || nullable, "{name} without {key}");
+        }
+        let mut more = whole.clone();
+        more["unheard_of"] = json!(1);
+        assert!(
+            schemas.check(schema, &more, name).is_err(),
+            "{name} is open in the document"
+        );
+        assert!(!reads(&more), "{name} takes unknown fields");
+    }
+}
+
+#[test]
+fn every_form_of_a_transaction_has_its_alternative() {
+    let document = document();
+    let schemas = Schemas::of(&document);
+    let schema = schemas.get("Transaction");
+    let alternatives = schema["oneOf"].as_array().unwrap();
+    let transactions = examples::transactions();
+    assert_eq!(alternatives.len(), transactions.len());
+    for (alternative, transaction) in alternatives.iter().zip(transactions) {
+        let value = serde_json::to_value(transaction).unwrap();
+        schemas.check(schema, &value, "Transaction").unwrap();
+        assert_eq!(keys(&alternative["properties"]), keys(&value));
+        assert_eq!(keys(&alternative["required"]), keys(&value));
+        for key in keys(&value) {
+            let short = without(&value, &key);
+            assert!(
+                serde_json::from_value::<tx::Transaction>(short).is_err(),
+                "without {key}"
+            );
+        }
+    }
+}
+
+#[test]
+fn enumerations_are_those_of_the_code() {
+    let document = document();
+    let schemas = Schemas::of(&document);
+    let written = |values: &[Value]| values.iter().cloned().collect::<Vec<_>>();
+    let kinds = tx::EffectKind::ALL.map(|kind| json!(kind));
+    assert_eq!(
+        *schemas.get("EffectKind")["enum"].as_array().unwrap(),
+        written(&kinds)
+    );
+    use tx::AccountClass::{Cold, Deposit, Hot, Retired};
+    let classes = [Hot, Deposit, Cold, Retired].map(|class| json!(class));
+    assert_eq!(
+        *schemas.get("AccountClass")["enum"].as_array().unwrap(),
+        written(&classes)
+    );
+    use strongroom_api::signing::RequestStatus::{Committed, Failed, Signed};
+    let statuses = [Committed, Signed, Failed].map(|status| json!(status));
+    assert_eq!(
+        *schemas.get("RequestStatus")["enum"].as_array().unwrap(),
+        written(&statuses)
+    );
+}
+
+/// What a pattern describes is taken.
+#[test]
+fn patterns_describe_what_is_taken() {
+    let document = document();
+    let schemas = Schemas::of(&document);
+    let pattern = |schema: &Value| schema["pattern"].as_str().unwrap().to_owned();
+    let property = |schema: &str, name: &str| pattern(&schemas.get(schema)["properties"][name]);
+    let taken: [(String, fn(&str) -> bool); 4] = [
+        (pattern(schemas.get("Name")), |text| {
+            text.parse::<tx::Name>().is_ok()
+        }),
+        (pattern(schemas.get("Chain")), |text| {
+            // The pattern cannot say that a chain id ends at 2^63 - 1.
+            text.parse::<tx::Chain>().is_ok() || text.len() == "eip155:".len() + 19
+        }),
+        (pattern(schemas.get("Amount")), |text| {
+            // Nor that an amount ends at 2^256.
+            text.parse::<tx::Amount>().is_ok() || text.len() == 78
+        }),
+        (property("Intent", "id"), |text| {
+            text.parse::<tx::IntentKey>().is_ok()
+        }),
+    ];
+    for (pattern, is_taken) in taken {
+        TestRunner::deterministic()
+            .run(
+                &string_regex(pattern.trim_matches(['^', '$'])).unwrap(),
+                |text| {
+                    prop_assert!(is_taken(&text), "{pattern} describes {text:?}");
+                    Ok(())
+                },
+            )
+            .unwrap();
+    }
+}
