@@ -1,7 +1,10 @@
-//! Wire types of the signing API.
+//! Wire types of the signing API, and with the feature `client` its client.
 //!
 //! JSON over HTTP, for ever: a field is only ever added as optional, and what is not known is
 //! refused. The types say what is on the wire and nothing about how it is decided.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod problem;
+pub mod receipt;
 pub mod signing;
