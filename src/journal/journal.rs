@@ -29,7 +29,7 @@ pub struct Journal {
     stopped: Arc<OnceLock<Stopped>>,
 }
 
-/// The writer's thread; it ends after [`Journal::stop`] and the last handle.
+/// The writer's thread; it ends with the last handle.
 #[derive(Debug)]
 pub struct WriterThread(JoinHandle<()>);
 

@@ -15,7 +15,7 @@ use cryptoki::{
 pub use crate::token::ListedKey;
 use crate::{
     device::{Essentials, TokenIdentity, TokenSelector},
-    key::{Algorithm, KeyId},
+    key::{KeyAlgorithm, KeyId},
     protocol::{Failure, KeyDescription, Pin, Text},
     token::{self, Access, Login, Token},
 };
@@ -143,7 +143,11 @@ impl Operator {
     /// # Errors
     /// [`Failure::KeyExists`], [`Failure::TokenFull`], or what the module says. Nothing is left of a
     /// key that failed.
-    pub fn generate(&self, key: &KeyId, algorithm: Algorithm) -> Result<KeyDescription, Failure> {
+    pub fn generate(
+        &self,
+        key: &KeyId,
+        algorithm: KeyAlgorithm,
+    ) -> Result<KeyDescription, Failure> {
         token::generate(&self.session, key, algorithm, self.token.profile())
             .map(|made| made.description)
     }

@@ -1,14 +1,14 @@
 //! The one way to a signature: a decision that is durable.
 
+use journal::{Committed, SignOrder};
+
 use crate::{
     key::{KeyId, KeyPurpose},
-    name::Name,
     protocol::SignInput,
 };
 
-/// What a committed decision lets be signed, once. There is no other way to a signature: it has no
-/// public constructor but the one from the journal's proof, and [`crate::KeyPool::sign`] consumes
-/// it.
+/// What a committed decision lets be signed, once. There is no other way to a signature: it is made
+/// of the journal's proof, and [`crate::KeyPool::sign`] consumes it.
 #[derive(Debug)]
 #[must_use = "an authorisation that is dropped leaves its charge consumed and nothing signed"]
 pub struct Authorized {
@@ -23,32 +23,31 @@ pub(crate) struct Signing {
     pub(crate) input: SignInput,
 }
 
-/// A digest with the number that the journal gave to its call.
-#[derive(Clone, Debug)]
-pub(crate) struct NumberedDigest {
-    pub(crate) call: u64,
-    pub(crate) key: Name,
-    pub(crate) digest: [u8; 32],
-}
-
 impl Authorized {
-    /// Of transactions: keys of no other purpose sign them.
-    pub(crate) fn of_digests(digests: impl IntoIterator<Item = NumberedDigest>) -> Self {
-        let signings = digests
-            .into_iter()
-            .map(|numbered| Signing {
-                call: numbered.call,
-                key: KeyId {
-                    purpose: KeyPurpose::Spend,
-                    name: numbered.key,
-                },
-                input: SignInput::Digest(numbered.digest),
-            })
-            .collect();
-        Self { signings }
+    /// What a durable order authorises: digests of transactions, which keys of no other purpose
+    /// sign.
+    pub fn from_order(order: Committed<SignOrder>) -> Self {
+        let order = order.into_value();
+        let signings = order.calls().iter().map(|numbered| Signing {
+            call: numbered.call,
+            key: KeyId {
+                purpose: KeyPurpose::Spend,
+                name: numbered.key.clone(),
+            },
+            input: SignInput::Digest(numbered.digest.0),
+        });
+        Self {
+            signings: signings.collect(),
+        }
     }
 
     pub(crate) fn into_signings(self) -> Vec<Signing> {
         self.signings
+    }
+
+    /// Of digests that no journal knows, for tests of the pool.
+    #[cfg(test)]
+    pub(crate) fn of_signings(signings: Vec<Signing>) -> Self {
+        Self { signings }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{key::Algorithm, protocol::Text};
+use crate::{key::KeyAlgorithm, protocol::Text};
 
 /// A firmware version as PKCS#11 reports it (`CK_VERSION`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -207,19 +207,19 @@ impl Algorithms {
 
     /// The set with one more algorithm.
     #[must_use]
-    pub fn with(self, algorithm: Algorithm) -> Self {
+    pub fn with(self, algorithm: KeyAlgorithm) -> Self {
         Self(self.0 | Self::bit(algorithm))
     }
 
     /// Whether the set has the algorithm.
-    pub fn contains(self, algorithm: Algorithm) -> bool {
+    pub fn contains(self, algorithm: KeyAlgorithm) -> bool {
         self.0 & Self::bit(algorithm) != 0
     }
 
-    fn bit(algorithm: Algorithm) -> u8 {
+    fn bit(algorithm: KeyAlgorithm) -> u8 {
         match algorithm {
-            Algorithm::EcdsaSecp256k1 => 1,
-            Algorithm::Ed25519 => 2,
+            KeyAlgorithm::Secp256k1 => 1,
+            KeyAlgorithm::Ed25519 => 2,
         }
     }
 }
@@ -265,7 +265,7 @@ mod tests {
             firmware_max: FirmwareVersion { major: 2, minor: 9 },
             firmware_safe: FirmwareVersion { major: 2, minor: 4 },
             sessions_max: 16,
-            algorithms: Algorithms::default().with(Algorithm::EcdsaSecp256k1),
+            algorithms: Algorithms::default().with(KeyAlgorithm::Secp256k1),
             edwards_params: EdwardsParams::PrintableString,
             wrapping: Wrapping::NotClaimed,
             quirks: Quirks::default(),

@@ -2,35 +2,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+pub(crate) use policy::{KeyAlgorithm, KeyPurpose};
 use thiserror::Error;
-
-use crate::name::Name;
+use tx::Name;
 
 /// The first part of the label of every key that Strongroom made.
 const LABEL_PREFIX: &str = "strongroom";
-
-/// What a key may be used for. Fixed at generation, in the key's label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyPurpose {
-    /// Signs transactions that a policy permitted.
-    Spend,
-    /// Signs the journal's checkpoints.
-    Checkpoint,
-    /// Signs known-answer tests.
-    Test,
-}
-
-/// A signature algorithm together with its curve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Algorithm {
-    /// ECDSA over secp256k1 (SEC 2), of a digest of 32 bytes made elsewhere.
-    EcdsaSecp256k1,
-    /// Pure Ed25519 (RFC 8032), of a message.
-    Ed25519,
-}
 
 /// Names one key on a device. Its text is the key's `CKA_LABEL`: `strongroom:<purpose>:<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,36 +32,7 @@ pub enum PublicKey {
 #[error("the bytes are no public key for {algorithm}")]
 pub struct PublicKeyError {
     /// The algorithm.
-    pub algorithm: Algorithm,
-}
-
-impl KeyPurpose {
-    /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::Spend, Self::Checkpoint, Self::Test];
-
-    /// The purpose as it stands in a label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Spend => "spend",
-            Self::Checkpoint => "checkpoint",
-            Self::Test => "test",
-        }
-    }
-}
-
-impl fmt::Display for KeyPurpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::EcdsaSecp256k1 => "ecdsa-secp256k1",
-            Self::Ed25519 => "ed25519",
-        })
-    }
+    pub algorithm: KeyAlgorithm,
 }
 
 impl KeyId {
@@ -119,19 +67,19 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`PublicKeyError`] when it is not, or not in the compressed encoding.
-    pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, PublicKeyError> {
+    pub fn new(algorithm: KeyAlgorithm, bytes: &[u8]) -> Result<Self, PublicKeyError> {
         let key = match algorithm {
-            Algorithm::EcdsaSecp256k1 => secp256k1_point(bytes).map(Self::Secp256k1),
-            Algorithm::Ed25519 => ed25519_point(bytes).map(Self::Ed25519),
+            KeyAlgorithm::Secp256k1 => secp256k1_point(bytes).map(Self::Secp256k1),
+            KeyAlgorithm::Ed25519 => ed25519_point(bytes).map(Self::Ed25519),
         };
         key.ok_or(PublicKeyError { algorithm })
     }
 
     /// The algorithm that the key verifies.
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> KeyAlgorithm {
         match self {
-            Self::Secp256k1(_) => Algorithm::EcdsaSecp256k1,
-            Self::Ed25519(_) => Algorithm::Ed25519,
+            Self::Secp256k1(_) => KeyAlgorithm::Secp256k1,
+            Self::Ed25519(_) => KeyAlgorithm::Ed25519,
         }
     }
 
@@ -193,14 +141,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_point() {
-        assert!(PublicKey::new(Algorithm::EcdsaSecp256k1, &[2; 32]).is_err());
-        assert!(PublicKey::new(Algorithm::EcdsaSecp256k1, &[5; 33]).is_err());
-        assert!(PublicKey::new(Algorithm::EcdsaSecp256k1, &[4; 65]).is_err());
+        assert!(PublicKey::new(KeyAlgorithm::Secp256k1, &[2; 32]).is_err());
+        assert!(PublicKey::new(KeyAlgorithm::Secp256k1, &[5; 33]).is_err());
+        assert!(PublicKey::new(KeyAlgorithm::Secp256k1, &[4; 65]).is_err());
         let identity = {
             let mut bytes = [0; 32];
             bytes[0] = 1;
             bytes
         };
-        assert!(PublicKey::new(Algorithm::Ed25519, &identity).is_err());
+        assert!(PublicKey::new(KeyAlgorithm::Ed25519, &identity).is_err());
     }
 }

@@ -16,7 +16,6 @@ pub mod verify;
 mod authorized;
 mod device;
 mod key;
-mod name;
 #[cfg(test)]
 #[path = "tests/main.rs"]
 mod tests;
@@ -27,8 +26,8 @@ pub use device::{
     Algorithms, EdwardsParams, Essentials, FirmwareVersion, FirmwareVersionError, IdentityFault,
     Quirks, TokenIdentity, TokenSelector, Wrapping,
 };
-pub use key::{Algorithm, KeyId, KeyPurpose, PublicKey, PublicKeyError};
-pub use name::{Name, NameError};
-pub use pool::{KeyPool, PoolConfig, PoolEvent, SignError};
+pub use key::{KeyId, PublicKey, PublicKeyError};
+pub use policy::{KeyAlgorithm, KeyPurpose};
+pub use pool::{AttachError, CallError, Expected, KeyPool, PoolConfig, PoolEvent, SignError};
 pub use profile::Profile;
 pub use verify::{Signature, SignatureError};

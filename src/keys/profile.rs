@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     device::{Algorithms, EdwardsParams, Essentials, FirmwareVersion, Quirks, Wrapping},
-    key::Algorithm,
+    key::KeyAlgorithm,
     protocol::Text,
 };
 
@@ -52,10 +52,12 @@ pub struct Profile {
     pub attestation: Fact<Presence>,
     /// Whether the device keeps a log of its own.
     pub log: Fact<Presence>,
+    /// How well the device keeps keys.
+    pub assurance: Fact<Assurance>,
     /// After how many wrong PINs the device locks.
     pub pin_attempts: Fact<Limit>,
     /// What it signs with.
-    pub mechanism: BTreeMap<Algorithm, Mechanism>,
+    pub mechanism: BTreeMap<KeyAlgorithm, Mechanism>,
     /// Where it departs from what is usual.
     #[serde(default)]
     pub quirk: Vec<Fact<Quirk>>,
@@ -195,6 +197,31 @@ pub enum Presence {
     Unknown,
 }
 
+/// How well a device keeps keys, as receipts show it and rules can use it. A wrapped key has a
+/// level of its own, lower than its device's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Assurance {
+    /// In hardware that keeps a log which the journal is reconciled with.
+    HsmLogged,
+    /// In hardware.
+    Hsm,
+    /// In software.
+    Software,
+}
+
+impl Assurance {
+    /// The level in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HsmLogged => "hsm-logged",
+            Self::Hsm => "hsm",
+            Self::Software => "software",
+        }
+    }
+}
+
 /// What the device signs with, for one algorithm.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -262,7 +289,7 @@ pub enum ProfileError {
     #[error("{algorithm} does not sign with this mechanism and curve")]
     Mechanism {
         /// The algorithm.
-        algorithm: Algorithm,
+        algorithm: KeyAlgorithm,
     },
     /// No algorithm at all.
     #[error("the firmware profile names no mechanism")]
@@ -324,7 +351,7 @@ impl Profile {
             algorithms: self.algorithms()?,
             edwards_params: self
                 .mechanism
-                .get(&Algorithm::Ed25519)
+                .get(&KeyAlgorithm::Ed25519)
                 .map_or(EdwardsParams::ObjectIdentifier, |m| m.curve),
             wrapping: self.wrapping.value,
             quirks: self.quirks(),
@@ -335,11 +362,11 @@ impl Profile {
         let mut algorithms = Algorithms::default();
         for (&algorithm, mechanism) in &self.mechanism {
             let fits = match algorithm {
-                Algorithm::EcdsaSecp256k1 => {
+                KeyAlgorithm::Secp256k1 => {
                     mechanism.sign == SignMechanism::Ecdsa
                         && mechanism.curve == EdwardsParams::ObjectIdentifier
                 }
-                Algorithm::Ed25519 => mechanism.sign == SignMechanism::Eddsa,
+                KeyAlgorithm::Ed25519 => mechanism.sign == SignMechanism::Eddsa,
             };
             if !fits {
                 return Err(ProfileError::Mechanism { algorithm });
@@ -384,8 +411,8 @@ mod tests {
     fn softhsm_is_what_its_profile_says() {
         let essentials = Profile::parse(SOFTHSM).unwrap().essentials().unwrap();
         assert_eq!(essentials.manufacturer.as_str(), "SoftHSM project");
-        assert!(essentials.algorithms.contains(Algorithm::EcdsaSecp256k1));
-        assert!(essentials.algorithms.contains(Algorithm::Ed25519));
+        assert!(essentials.algorithms.contains(KeyAlgorithm::Secp256k1));
+        assert!(essentials.algorithms.contains(KeyAlgorithm::Ed25519));
         assert!(essentials.quirks.contains(Quirks::SYNC_SOFTHSM_FILES));
         assert_eq!(essentials.wrapping, Wrapping::NotClaimed);
     }

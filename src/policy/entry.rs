@@ -181,6 +181,35 @@ impl Blob {
     }
 }
 
+impl KeyPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Spend, Self::Checkpoint, Self::Test];
+
+    /// The purpose in one word, as it stands in a key's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spend => "spend",
+            Self::Checkpoint => "checkpoint",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for KeyPurpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for KeyAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secp256k1 => "secp256k1",
+            Self::Ed25519 => "ed25519",
+        })
+    }
+}
+
 /// A key of the device, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -214,7 +243,6 @@ pub enum KeyPurpose {
 /// A signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum KeyAlgorithm {
     /// ECDSA over secp256k1.
     Secp256k1,

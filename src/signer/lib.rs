@@ -1,1 +1,28 @@
-//! signerd: the signing daemon.
+//! `signerd`: the signing daemon.
+//!
+//! Three processes of one executable: a [`supervisor`] that holds no network socket, the
+//! [`server`], and a key child for the device, which `keys::child` is. A request goes through
+//! [`http`], [`identity`], [`verbs`], the journal's writer, the key pool, and back.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+pub mod answer;
+pub mod check;
+pub mod config;
+pub mod control;
+pub mod device;
+pub mod governance;
+pub mod hardening;
+pub mod health;
+pub mod http;
+pub mod identity;
+pub mod log;
+pub mod metrics;
+pub mod notify;
+pub mod rate;
+pub mod registration;
+pub mod server;
+pub mod service;
+pub mod supervisor;
+pub mod tls;
+pub mod verbs;
+pub mod wire;

@@ -1,3 +1,143 @@
-//! signerd: the signing daemon.
+//! `signerd`: the signing daemon.
 
-fn main() {}
+use std::{os::fd::AsFd, os::unix::net::UnixStream, path::PathBuf, process::ExitCode};
+
+use journal::SystemClock;
+use signerd::{check, config::Config, governance, hardening, log, server, supervisor};
+
+const USAGE: &str = "\
+usage: signerd --config FILE              serve
+       signerd --config FILE --check      whether it would start, without starting it
+       signerd --config FILE --bootstrap  make the journal of a new appliance
+       signerd --version";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("signerd: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the process is to do.
+struct Arguments {
+    config: Option<PathBuf>,
+    task: Task,
+}
+
+enum Task {
+    Serve,
+    Check,
+    Bootstrap,
+    Version,
+    /// Started by the supervisor.
+    Server,
+    /// Started by the supervisor.
+    KeyChild,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut parsed = Arguments {
+        config: None,
+        task: Task::Serve,
+    };
+    let mut rest = std::env::args_os().skip(1);
+    while let Some(argument) = rest.next() {
+        match argument.to_str() {
+            Some("--config") => parsed.config = rest.next().map(PathBuf::from),
+            Some("--check") => parsed.task = Task::Check,
+            Some("--bootstrap") => parsed.task = Task::Bootstrap,
+            Some("--version") => parsed.task = Task::Version,
+            Some("--role") => {
+                parsed.task = match rest.next().as_deref().and_then(|role| role.to_str()) {
+                    Some("server") => Task::Server,
+                    Some("key-child") => Task::KeyChild,
+                    _ => return Err(USAGE.into()),
+                }
+            }
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(parsed)
+}
+
+fn run() -> Result<ExitCode, String> {
+    let Arguments { config, task } = arguments()?;
+    if matches!(task, Task::Version) {
+        println!("signerd {}", env!("CARGO_PKG_VERSION"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    hardening::not_dumpable()
+        .map_err(|error| format!("core dumps cannot be ruled out: {error}"))?;
+    hardening::no_new_privileges()
+        .map_err(|error| format!("new privileges cannot be ruled out: {error}"))?;
+    if matches!(task, Task::KeyChild) {
+        return key_child();
+    }
+    let path = config.ok_or(USAGE)?;
+    let config = Config::read(&path).map_err(|error| log::chain(&error))?;
+    match task {
+        Task::Check => match check::check(&config) {
+            Ok(()) => {
+                println!("ok");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => Err(error.explain()),
+        },
+        Task::Bootstrap => bootstrap(&config),
+        Task::Server => serve(config),
+        _ => supervise(&path, &config),
+    }
+}
+
+fn key_child() -> Result<ExitCode, String> {
+    hardening::end_with_parent().map_err(|error| error.to_string())?;
+    let socket = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| error.to_string())?;
+    Ok(keys::child::run(UnixStream::from(socket)))
+}
+
+/// The ceremony of the first start: a journal for the fleet of a bundle whose fingerprint a person
+/// compared.
+fn bootstrap(config: &Config) -> Result<ExitCode, String> {
+    let policy = governance::first(config).map_err(|error| log::chain(&error))?;
+    let clock = SystemClock::new().map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(&config.data)
+        .map_err(|error| format!("{}: {error}", config.data.display()))?;
+    journal::create(&config.data, policy.fleet.clone(), &clock)
+        .map_err(|error| log::chain(&error))?;
+    println!("fleet        {}", policy.fleet);
+    println!("bundle       sha256:{}", policy.hash);
+    println!("journal      {}", config.data.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(config: Config) -> Result<ExitCode, String> {
+    hardening::end_with_parent().map_err(|error| error.to_string())?;
+    log::start(&config.log.level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let outcome = runtime.block_on(server::run(config));
+    outcome.map_err(|error| {
+        let message = log::chain(&error);
+        tracing::error!(error = message, "not started");
+        message
+    })
+}
+
+fn supervise(path: &std::path::Path, config: &Config) -> Result<ExitCode, String> {
+    log::start(&config.log.level)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime
+        .block_on(supervisor::run(path, config))
+        .map_err(|error| error.to_string())
+}

@@ -11,7 +11,7 @@ use cryptoki::session::Session;
 use super::shared::Shared;
 use crate::{
     device::Wrapping,
-    key::{Algorithm, KeyId},
+    key::{KeyAlgorithm, KeyId},
     protocol::{Answer, Bytes, Failure, Frame, Request, Residence, Sign},
     token::{self, Access, LoggedIn, SignFault, TokenKey},
 };
@@ -163,7 +163,7 @@ impl Worker {
         }
     }
 
-    fn generate(&mut self, key: &KeyId, algorithm: Algorithm) -> Result<Answer, Failure> {
+    fn generate(&mut self, key: &KeyId, algorithm: KeyAlgorithm) -> Result<Answer, Failure> {
         let session = self.writing_session()?;
         let made = token::generate(&session, key, algorithm, self.shared.token.profile())?;
         let description = made.description.clone();

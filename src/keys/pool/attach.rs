@@ -2,11 +2,7 @@
 
 use std::{os::unix::net, sync::Arc};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-    time::timeout,
-};
+use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
 use zeroize::Zeroizing;
 
 use super::{
@@ -14,14 +10,27 @@ use super::{
     link::{Closing, Link},
 };
 use crate::{
-    device::TokenIdentity,
+    device::{Essentials, TokenIdentity, TokenSelector},
     key::{KeyId, PublicKey},
     protocol::{Answer, FRAME_MAX, Frame, Hello, Inbox, Request},
 };
 
+/// The correlation number of the greeting; calls have others.
+const GREETING: u64 = 0;
+
+/// What the token must be.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Its label and serial number.
+    pub token: TokenSelector,
+    /// Its model and firmware.
+    pub profile: Essentials,
+}
+
 impl KeyPool {
-    /// Takes a new child, at the other end of `socket`, into service in place of the old one: logs
-    /// in, holds the token against the profile in `hello`, and finds every registered key on it.
+    /// Takes a new child, at the other end of `socket`, into service in place of the old one. It was
+    /// greeted by its owner, by [`greeting`]: the pool waits until it is logged in, holds the token
+    /// against what is expected, and finds every registered key on it.
     /// Must be called in a Tokio runtime. Ends with [`PoolEvent::Ready`], or with
     /// [`PoolEvent::PinRejected`] when the device rejects the PIN.
     ///
@@ -30,10 +39,10 @@ impl KeyPool {
     pub async fn attach(
         &self,
         socket: net::UnixStream,
-        hello: Hello,
+        expected: Expected,
     ) -> Result<TokenIdentity, AttachError> {
         self.detach();
-        let outcome = self.greet(socket, hello).await;
+        let outcome = self.greet(socket, expected).await;
         match outcome {
             Ok((identity, link)) => {
                 self.install(link);
@@ -42,7 +51,7 @@ impl KeyPool {
             }
             Err(error) => {
                 if let AttachError::Failed(failure) = &error
-                    && failure.is_of_pin()
+                    && error.is_of_pin()
                 {
                     self.0.report.tell(PoolEvent::PinRejected(failure.clone()));
                 }
@@ -54,21 +63,23 @@ impl KeyPool {
     async fn greet(
         &self,
         socket: net::UnixStream,
-        hello: Hello,
+        expected: Expected,
     ) -> Result<(TokenIdentity, Arc<Link>), AttachError> {
         let config = &self.0.config;
         socket.set_nonblocking(true).map_err(AttachError::Socket)?;
         let mut socket = UnixStream::from_std(socket).map_err(AttachError::Socket)?;
         let mut inbox = Inbox::default();
-        let (selector, profile) = (hello.token.clone(), hello.profile.clone());
-        let greeting = self.exchange(&mut socket, &mut inbox, hello);
+        let greeting = ready(&mut socket, &mut inbox);
         let (identity, sessions) = timeout(config.slow_deadline, greeting)
             .await
             .map_err(|_| AttachError::Deadline)??;
-        if !selector.selects(&identity) {
+        if !expected.token.selects(&identity) {
             return Err(AttachError::Token);
         }
-        profile.admits(&identity).map_err(AttachError::Identity)?;
+        expected
+            .profile
+            .admits(&identity)
+            .map_err(AttachError::Identity)?;
         let report = Arc::clone(&self.0.report);
         let link = Link::start(socket, inbox, sessions, config, report);
         if let Err(error) = self.check_keys(&link).await {
@@ -76,42 +87,6 @@ impl KeyPool {
             return Err(error);
         }
         Ok((identity, link))
-    }
-
-    async fn exchange(
-        &self,
-        socket: &mut UnixStream,
-        inbox: &mut Inbox,
-        hello: Hello,
-    ) -> Result<(TokenIdentity, u16), AttachError> {
-        let correlation = self.0.report.correlation();
-        // Never reallocated, so that no copy of the PIN is left behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(FRAME_MAX));
-        Frame {
-            correlation,
-            message: Request::Hello(hello),
-        }
-        .append_to(&mut bytes);
-        socket
-            .write_all(&bytes)
-            .await
-            .map_err(AttachError::Socket)?;
-        let answer = loop {
-            if let Some(frame) = inbox.next::<Answer>().map_err(AttachError::Decode)? {
-                break frame;
-            }
-            match socket.read(inbox.spare()).await {
-                Ok(0) => return Err(AttachError::Ended),
-                Ok(length) => inbox.received(length),
-                Err(error) => return Err(AttachError::Socket(error)),
-            }
-        };
-        match answer.message {
-            _ if answer.correlation != correlation => Err(AttachError::Misanswered),
-            Answer::Ready { identity, sessions } => Ok((identity, sessions)),
-            Answer::Failed(failure) => Err(AttachError::Failed(failure)),
-            _ => Err(AttachError::Misanswered),
-        }
     }
 
     /// Finds every registered key: warm handles, and no charge for a key that is not there.
@@ -148,5 +123,41 @@ impl KeyPool {
         if !link.is_open() {
             self.0.report.unhealthy();
         }
+    }
+}
+
+/// The frame with which a child is greeted, PIN and all. Who starts the child sends it; the pool
+/// never sees the PIN.
+pub fn greeting(hello: Hello) -> Zeroizing<Vec<u8>> {
+    // Never reallocated, so that no copy of the PIN is left behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(FRAME_MAX));
+    Frame {
+        correlation: GREETING,
+        message: Request::Hello(hello),
+    }
+    .append_to(&mut bytes);
+    bytes
+}
+
+/// Waits for the child's answer to the greeting.
+async fn ready(
+    socket: &mut UnixStream,
+    inbox: &mut Inbox,
+) -> Result<(TokenIdentity, u16), AttachError> {
+    let answer = loop {
+        if let Some(frame) = inbox.next::<Answer>().map_err(AttachError::Decode)? {
+            break frame;
+        }
+        match socket.read(inbox.spare()).await {
+            Ok(0) => return Err(AttachError::Ended),
+            Ok(length) => inbox.received(length),
+            Err(error) => return Err(AttachError::Socket(error)),
+        }
+    };
+    match answer.message {
+        _ if answer.correlation != GREETING => Err(AttachError::Misanswered),
+        Answer::Ready { identity, sessions } => Ok((identity, sessions)),
+        Answer::Failed(failure) => Err(AttachError::Failed(failure)),
+        _ => Err(AttachError::Misanswered),
     }
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     device::IdentityFault,
-    key::{Algorithm, KeyId},
+    key::{KeyAlgorithm, KeyId},
     protocol::{DecodeError, Failure},
     verify::SignatureError,
 };
@@ -54,6 +54,13 @@ pub enum AttachError {
         /// The key.
         key: KeyId,
     },
+}
+
+impl AttachError {
+    /// Whether the device rejected the PIN: no other child may try it again.
+    pub fn is_of_pin(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_of_pin())
+    }
 }
 
 /// Why a child stopped being the pool's child while a call was with it.
@@ -120,7 +127,7 @@ pub enum SignError {
         /// The key.
         key: KeyId,
         /// The input's algorithm.
-        algorithm: Algorithm,
+        algorithm: KeyAlgorithm,
     },
     /// The child was lost while it had the call: it may have signed, and nothing is released.
     #[error("the outcome of call {call} is not known")]

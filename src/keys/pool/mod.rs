@@ -15,11 +15,12 @@ use std::{
 
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
+pub use attach::{Expected, greeting};
 pub use error::{AttachError, CallError, Lost, RegisterError, SignError};
 pub use event::{PoolCounters, PoolEvent};
 
 use crate::{
-    key::{Algorithm, KeyId, PublicKey},
+    key::{KeyAlgorithm, KeyId, PublicKey},
     protocol::{Answer, KeyDescription, Request, Residence},
     verify::{RRepeated, RSeen},
 };
@@ -96,6 +97,12 @@ impl KeyPool {
         self.0.report.is_healthy()
     }
 
+    /// Waits until a child is in service, for `patience` at most; whether there is one.
+    pub async fn ready_within(&self, patience: Duration) -> bool {
+        let back = self.0.report.until_healthy();
+        tokio::time::timeout(patience, back).await.is_ok()
+    }
+
     /// Gives the child up, as its owner does before killing it. Calls in flight end with an unknown
     /// outcome.
     pub fn detach(&self) {
@@ -170,7 +177,7 @@ impl KeyPool {
     pub async fn generate(
         &self,
         key: &KeyId,
-        algorithm: Algorithm,
+        algorithm: KeyAlgorithm,
     ) -> Result<KeyDescription, CallError> {
         let request = Request::Generate {
             key: key.clone(),

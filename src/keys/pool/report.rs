@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::event::{Counters, PoolEvent};
 
@@ -10,6 +10,8 @@ use super::event::{Counters, PoolEvent};
 pub(super) struct Report {
     pub(super) counters: Counters,
     healthy: AtomicBool,
+    /// Told when a child is taken into service.
+    back: Notify,
     /// Correlation numbers run through the pool's life: those of an old child never come again.
     correlation: AtomicU64,
     events: mpsc::Sender<PoolEvent>,
@@ -20,6 +22,7 @@ impl Report {
         Self {
             counters: Counters::default(),
             healthy: AtomicBool::new(false),
+            back: Notify::new(),
             correlation: AtomicU64::new(1),
             events,
         }
@@ -35,6 +38,19 @@ impl Report {
 
     pub(super) fn healthy(&self) {
         self.healthy.store(true, Ordering::Release);
+        self.back.notify_waiters();
+    }
+
+    /// Waits until a child is in service.
+    pub(super) async fn until_healthy(&self) {
+        loop {
+            let back = self.back.notified();
+            // After the wait is registered, so that a child that comes between is not missed.
+            if self.is_healthy() {
+                return;
+            }
+            back.await;
+        }
     }
 
     pub(super) fn unhealthy(&self) {

@@ -1,13 +1,14 @@
 //! The fields that several messages share. Every number here is for ever.
 
 use super::codec::{DecodeError, Reader, Writer};
+use tx::Name;
+
 use crate::{
     device::{
         Algorithms, EdwardsParams, Essentials, FirmwareVersion, Quirks, TokenIdentity,
         TokenSelector, Wrapping,
     },
-    key::{Algorithm, KeyId, KeyPurpose, PublicKey},
-    name::Name,
+    key::{KeyAlgorithm, KeyId, KeyPurpose, PublicKey},
     protocol::Residence,
 };
 
@@ -43,9 +44,9 @@ byte_field!(KeyPurpose, "purpose", {
     KeyPurpose::Test = 3,
 });
 
-byte_field!(Algorithm, "algorithm", {
-    Algorithm::EcdsaSecp256k1 = 1,
-    Algorithm::Ed25519 = 2,
+byte_field!(KeyAlgorithm, "algorithm", {
+    KeyAlgorithm::Secp256k1 = 1,
+    KeyAlgorithm::Ed25519 = 2,
 });
 
 byte_field!(Residence, "residence", {

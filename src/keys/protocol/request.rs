@@ -6,10 +6,11 @@ use super::{
     codec::{DecodeError, Reader, Writer},
     fields::Field,
 };
+use tx::Name;
+
 use crate::{
     device::{Essentials, TokenSelector},
-    key::{Algorithm, KeyId, PublicKey},
-    name::Name,
+    key::{KeyAlgorithm, KeyId, PublicKey},
 };
 
 /// A request to the key child.
@@ -35,7 +36,7 @@ pub enum Request {
         /// The new key.
         key: KeyId,
         /// Its algorithm.
-        algorithm: Algorithm,
+        algorithm: KeyAlgorithm,
         /// Where it is to live.
         residence: Residence,
     },
@@ -112,10 +113,10 @@ pub enum Residence {
 
 impl SignInput {
     /// The algorithm that signs such an input.
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> KeyAlgorithm {
         match self {
-            Self::Digest(_) => Algorithm::EcdsaSecp256k1,
-            Self::Message(_) => Algorithm::Ed25519,
+            Self::Digest(_) => KeyAlgorithm::Secp256k1,
+            Self::Message(_) => KeyAlgorithm::Ed25519,
         }
     }
 
@@ -135,14 +136,14 @@ impl Field for SignInput {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let algorithm = Algorithm::read(from)?;
+        let algorithm = KeyAlgorithm::read(from)?;
         let wrong = DecodeError::Value { field: "input" };
         match algorithm {
-            Algorithm::EcdsaSecp256k1 => {
+            KeyAlgorithm::Secp256k1 => {
                 let digest = from.sized()?.try_into().map_err(|_| wrong)?;
                 Ok(Self::Digest(digest))
             }
-            Algorithm::Ed25519 => from.bytes("input").map(Self::Message),
+            KeyAlgorithm::Ed25519 => from.bytes("input").map(Self::Message),
         }
     }
 }

@@ -3,13 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use tx::Name;
+
 use crate::{
     device::{
         Algorithms, EdwardsParams, Essentials, FirmwareVersion, IdentityFault, Quirks,
         TokenIdentity, TokenSelector, Wrapping,
     },
-    key::{Algorithm, KeyId, KeyPurpose, PublicKey},
-    name::Name,
+    key::{KeyAlgorithm, KeyId, KeyPurpose, PublicKey},
 };
 
 fn text<const MAX: usize>() -> impl Strategy<Value = Text<MAX>> {
@@ -29,8 +30,8 @@ fn key() -> impl Strategy<Value = KeyId> {
         .prop_map(|(purpose, name)| KeyId { purpose, name })
 }
 
-fn algorithm() -> impl Strategy<Value = Algorithm> {
-    prop_oneof![Just(Algorithm::EcdsaSecp256k1), Just(Algorithm::Ed25519)]
+fn algorithm() -> impl Strategy<Value = KeyAlgorithm> {
+    prop_oneof![Just(KeyAlgorithm::Secp256k1), Just(KeyAlgorithm::Ed25519)]
 }
 
 fn residence() -> impl Strategy<Value = Residence> {
@@ -41,12 +42,12 @@ fn public() -> impl Strategy<Value = PublicKey> {
     ([1..=255u8, 1..=255u8], algorithm()).prop_map(|([a, b], algorithm)| {
         let seed = [a, b].repeat(16);
         match algorithm {
-            Algorithm::EcdsaSecp256k1 => {
+            KeyAlgorithm::Secp256k1 => {
                 let secret = k256::ecdsa::SigningKey::from_slice(&[&[0], &seed[1..]].concat());
                 let point = secret.unwrap().verifying_key().to_encoded_point(true);
                 PublicKey::new(algorithm, point.as_bytes()).unwrap()
             }
-            Algorithm::Ed25519 => {
+            KeyAlgorithm::Ed25519 => {
                 let secret = ed25519_dalek::SigningKey::from_bytes(&seed.try_into().unwrap());
                 PublicKey::new(algorithm, secret.verifying_key().as_bytes()).unwrap()
             }

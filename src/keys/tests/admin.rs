@@ -2,7 +2,7 @@
 
 use super::softhsm::{LABEL, MODULE, PIN, SO_PIN, SoftHsm, profile, selector, spend};
 use crate::{
-    Algorithm, KeyId, KeyPurpose,
+    KeyAlgorithm, KeyId, KeyPurpose,
     admin::{Credentials, NewToken, Operator, init_token},
     protocol::{Failure, Pin, Text},
 };
@@ -45,9 +45,9 @@ pub(crate) fn operator() {
         purpose: KeyPurpose::Checkpoint,
         name: "log".parse().unwrap(),
     };
-    let made = operator.generate(&hot, Algorithm::EcdsaSecp256k1).unwrap();
-    operator.generate(&log, Algorithm::Ed25519).unwrap();
-    let again = operator.generate(&hot, Algorithm::EcdsaSecp256k1);
+    let made = operator.generate(&hot, KeyAlgorithm::Secp256k1).unwrap();
+    operator.generate(&log, KeyAlgorithm::Ed25519).unwrap();
+    let again = operator.generate(&hot, KeyAlgorithm::Secp256k1);
     assert_eq!(again, Err(Failure::KeyExists));
     let listed = operator.list().unwrap();
     let ids: Vec<_> = listed.iter().map(|key| key.key.clone()).collect();

@@ -2,7 +2,7 @@
 
 use super::softhsm::{SoftHsm, spend};
 use crate::{
-    Algorithm, PoolConfig,
+    KeyAlgorithm, PoolConfig,
     pool::CallError,
     protocol::{Failure, KeyAttribute},
 };
@@ -20,7 +20,7 @@ async fn a_generated_key_is_what_opensc_says_it_is() {
     let access = "Access:     sensitive, always sensitive, never extractable, local\n";
     assert!(text.contains(access), "{text}");
     assert!(text.contains("Allowed mechanisms: ECDSA\n"), "{text}");
-    let again = pool.generate(&key, Algorithm::EcdsaSecp256k1).await;
+    let again = pool.generate(&key, KeyAlgorithm::Secp256k1).await;
     assert_eq!(again.unwrap_err(), CallError::Failed(Failure::KeyExists));
     let absent = pool.find(&spend("absent")).await;
     assert_eq!(absent.unwrap_err(), CallError::Failed(Failure::KeyUnknown));

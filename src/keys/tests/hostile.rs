@@ -10,7 +10,7 @@ use k256::ecdsa::{SigningKey, signature::hazmat::PrehashSigner};
 
 use super::softhsm::{self, authorized, digest, sign, soon, spend};
 use crate::{
-    Algorithm, FirmwareVersion, KeyId, KeyPool, PoolConfig, PoolEvent, PublicKey, SignError,
+    FirmwareVersion, KeyAlgorithm, KeyId, KeyPool, PoolConfig, PoolEvent, PublicKey, SignError,
     SignatureError, TokenIdentity,
     pool::{AttachError, Lost},
     protocol::{
@@ -34,7 +34,7 @@ fn secret(seed: u8) -> SigningKey {
 
 fn public(seed: u8) -> PublicKey {
     let point = secret(seed).verifying_key().to_encoded_point(true);
-    PublicKey::new(Algorithm::EcdsaSecp256k1, point.as_bytes()).unwrap()
+    PublicKey::new(KeyAlgorithm::Secp256k1, point.as_bytes()).unwrap()
 }
 
 /// r‖s over the digest of a call number.
@@ -115,7 +115,7 @@ async fn pool_with(
     pool.register(key.clone(), public(1)).unwrap();
     let socket = child(identity(), answer);
     let hello = softhsm::hello(softhsm::PIN, 2);
-    soon(pool.attach(socket, hello)).await.unwrap();
+    soon(softhsm::attach(&pool, socket, hello)).await.unwrap();
     assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
     (pool, events, key)
 }
@@ -261,11 +261,21 @@ async fn garbage_ends_the_child() {
     let (pool, _) = KeyPool::new(PoolConfig::default());
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     theirs.write_all(&[0, 0, 0, 0, 1, 0x81]).unwrap();
-    let refused = soon(pool.attach(ours, softhsm::hello(softhsm::PIN, 2))).await;
+    let refused = soon(softhsm::attach(
+        &pool,
+        ours,
+        softhsm::hello(softhsm::PIN, 2),
+    ))
+    .await;
     assert!(matches!(refused, Err(AttachError::Decode(_))));
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(theirs);
-    let refused = soon(pool.attach(ours, softhsm::hello(softhsm::PIN, 2))).await;
+    let refused = soon(softhsm::attach(
+        &pool,
+        ours,
+        softhsm::hello(softhsm::PIN, 2),
+    ))
+    .await;
     assert!(refused.is_err());
     assert!(
         events.recv().await.is_none(),
@@ -315,9 +325,13 @@ async fn garbage_in_mid_flight_loses_the_child() {
     let (pool, mut events) = KeyPool::new(PoolConfig::default());
     let key = spend("a");
     pool.register(key.clone(), public(1)).unwrap();
-    soon(pool.attach(ours, softhsm::hello(softhsm::PIN, 1)))
-        .await
-        .unwrap();
+    soon(softhsm::attach(
+        &pool,
+        ours,
+        softhsm::hello(softhsm::PIN, 1),
+    ))
+    .await
+    .unwrap();
     assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
     let lost = Lost::Gone;
     assert_eq!(
@@ -337,16 +351,16 @@ async fn another_token_is_refused_whatever_the_child_says() {
     };
     let hello = || softhsm::hello(softhsm::PIN, 2);
     let other = with(|token| token.manufacturer = Text::cut("Other"));
-    let refused = soon(pool.attach(other, hello())).await;
+    let refused = soon(softhsm::attach(&pool, other, hello())).await;
     assert!(matches!(refused, Err(AttachError::Identity(_))));
     let old = with(|token| token.firmware.minor = 5);
-    let refused = soon(pool.attach(old, hello())).await;
+    let refused = soon(softhsm::attach(&pool, old, hello())).await;
     assert!(matches!(refused, Err(AttachError::Identity(_))));
     let label = with(|token| token.label = Text::cut("other"));
-    let refused = soon(pool.attach(label, hello())).await;
+    let refused = soon(softhsm::attach(&pool, label, hello())).await;
     assert!(matches!(refused, Err(AttachError::Token)));
     pool.register(spend("a"), public(2)).unwrap();
-    let refused = soon(pool.attach(with(|_| ()), hello())).await;
+    let refused = soon(softhsm::attach(&pool, with(|_| ()), hello())).await;
     assert!(matches!(refused, Err(AttachError::KeyChanged { .. })));
     assert!(pool.register(spend("a"), public(1)).is_err());
 }

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::softhsm::{SoftHsm, digest, profile, selector, sign, spend};
 use crate::{
-    Algorithm, PoolConfig,
+    KeyAlgorithm, PoolConfig,
     protocol::{Pin, SignInput},
     token::{self, Access, Login, Token},
     verify,
@@ -27,7 +27,7 @@ pub(crate) fn raw() {
     let key = token::generate(
         &anchor,
         &spend("raw"),
-        Algorithm::EcdsaSecp256k1,
+        KeyAlgorithm::Secp256k1,
         token.profile(),
     )
     .unwrap();
@@ -101,7 +101,8 @@ fn measure_all() {
     check();
     for sessions in [1, 2] {
         for _ in 0..2 {
-            let mut raw = SoftHsm::with_token().role("measure_raw");
+            let softhsm = SoftHsm::with_token();
+            let mut raw = softhsm.role("measure_raw");
             raw.env(SESSIONS, sessions.to_string());
             assert!(raw.status().unwrap().success());
             let runtime = tokio::runtime::Runtime::new().unwrap();

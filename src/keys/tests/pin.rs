@@ -25,7 +25,7 @@ async fn a_wrong_pin_is_reported_and_ends_the_child() {
     assert!(!flags(&softhsm).contains("user PIN count low"));
     let (pool, mut events) = KeyPool::new(PoolConfig::default());
     let (child, socket) = softhsm.start_child();
-    let refused = soon(pool.attach(socket, softhsm::hello(WRONG, 2))).await;
+    let refused = soon(softhsm::attach(&pool, socket, softhsm::hello(WRONG, 2))).await;
     assert!(matches!(
         refused,
         Err(AttachError::Failed(Failure::PinRejected))

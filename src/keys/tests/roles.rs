@@ -11,7 +11,7 @@ use cryptoki::{context::Pkcs11, session::Session};
 use tokio::runtime::Runtime;
 
 use super::{admin, measure, softhsm};
-use crate::{Algorithm, KeyPool, PoolConfig, PoolEvent, SignError, child, protocol::Failure};
+use crate::{KeyAlgorithm, KeyPool, PoolConfig, PoolEvent, SignError, child, protocol::Failure};
 
 /// As `signerd --role key-child` does: the socket is the standard input.
 #[test]
@@ -58,10 +58,7 @@ fn lost_login() {
     Runtime::new().unwrap().block_on(async {
         let (pool, _events) = in_this_process().await;
         let key = softhsm::spend("hot");
-        let made = pool
-            .generate(&key, Algorithm::EcdsaSecp256k1)
-            .await
-            .unwrap();
+        let made = pool.generate(&key, KeyAlgorithm::Secp256k1).await.unwrap();
         pool.register(made.key, made.public).unwrap();
         let _ = softhsm::sign(&pool, 1, &key).await.unwrap();
         own_session().logout().unwrap();
@@ -79,10 +76,7 @@ fn lost_login_and_pin() {
     Runtime::new().unwrap().block_on(async {
         let (pool, mut events) = in_this_process().await;
         let key = softhsm::spend("hot");
-        let made = pool
-            .generate(&key, Algorithm::EcdsaSecp256k1)
-            .await
-            .unwrap();
+        let made = pool.generate(&key, KeyAlgorithm::Secp256k1).await.unwrap();
         pool.register(made.key, made.public).unwrap();
         let session = own_session();
         session
@@ -104,7 +98,7 @@ async fn in_this_process() -> (KeyPool, tokio::sync::mpsc::Receiver<PoolEvent>) 
     let (ours, theirs) = UnixStream::pair().unwrap();
     thread::spawn(move || child::serve(theirs));
     let (pool, mut events) = KeyPool::new(PoolConfig::default());
-    pool.attach(ours, softhsm::hello(softhsm::PIN, 2))
+    softhsm::attach(&pool, ours, softhsm::hello(softhsm::PIN, 2))
         .await
         .unwrap();
     assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));

@@ -8,7 +8,7 @@ use std::{
 
 use super::softhsm::{self, SoftHsm, authorized, digest, sign, soon, spend, verify_by_k256};
 use crate::{
-    Algorithm, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, PublicKey, SignError,
+    KeyAlgorithm, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, PublicKey, SignError,
     protocol::{
         Answer, Bytes, Failure, Frame, Inbox, KeyDescription, Request, Residence, Sign, SignInput,
     },
@@ -119,7 +119,7 @@ async fn without_a_child_calls_fail_at_once() {
     let key = spend("a");
     let secret = k256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
     let point = secret.verifying_key().to_encoded_point(true);
-    let public = PublicKey::new(Algorithm::EcdsaSecp256k1, point.as_bytes()).unwrap();
+    let public = PublicKey::new(KeyAlgorithm::Secp256k1, point.as_bytes()).unwrap();
     pool.register(key.clone(), public).unwrap();
     assert!(!pool.healthy());
     assert_eq!(sign(&pool, 1, &key).await.unwrap_err(), SignError::NoDevice);
@@ -175,13 +175,13 @@ fn a_checkpoint_key_signs_messages_with_ed25519() {
     };
     let generate = |residence| Request::Generate {
         key: key.clone(),
-        algorithm: Algorithm::Ed25519,
+        algorithm: KeyAlgorithm::Ed25519,
         residence,
     };
     let Answer::Key(made) = wire.ask(generate(Residence::Token)) else {
         panic!("no key");
     };
-    assert_eq!(made.public.algorithm(), Algorithm::Ed25519);
+    assert_eq!(made.public.algorithm(), KeyAlgorithm::Ed25519);
     let find = Request::Find { key: key.clone() };
     assert_eq!(wire.ask(find), Answer::Key(made.clone()));
     let public = Request::Public { key: key.clone() };

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -14,10 +15,10 @@ use tokio::sync::mpsc;
 use crate::{
     Authorized, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, Profile, PublicKey, SignError,
     TokenSelector,
-    authorized::NumberedDigest,
-    key::Algorithm,
-    pool::AttachError,
-    protocol::{Hello, Pin, Text},
+    authorized::Signing,
+    key::KeyAlgorithm,
+    pool::{AttachError, Expected, greeting},
+    protocol::{Hello, Pin, SignInput, Text},
     verify::Signature,
 };
 
@@ -66,6 +67,20 @@ pub(crate) fn hello(pin: &str, sessions: u16) -> Hello {
     }
 }
 
+/// Greets a child as its owner does, and lets the pool take it into service.
+pub(crate) async fn attach(
+    pool: &KeyPool,
+    mut socket: UnixStream,
+    hello: Hello,
+) -> Result<crate::TokenIdentity, AttachError> {
+    let expected = Expected {
+        token: hello.token.clone(),
+        profile: hello.profile.clone(),
+    };
+    socket.write_all(&greeting(hello)).unwrap();
+    pool.attach(socket, expected).await
+}
+
 /// A digest for each number.
 pub(crate) fn digest(call: u64) -> [u8; 32] {
     use sha2::{Digest, Sha256};
@@ -73,11 +88,12 @@ pub(crate) fn digest(call: u64) -> [u8; 32] {
 }
 
 pub(crate) fn authorized(calls: &[(u64, &KeyId)]) -> Authorized {
-    Authorized::of_digests(calls.iter().map(|(call, key)| NumberedDigest {
+    let signings = calls.iter().map(|(call, key)| Signing {
         call: *call,
-        key: key.name.clone(),
-        digest: digest(*call),
-    }))
+        key: (*key).clone(),
+        input: SignInput::Digest(digest(*call)),
+    });
+    Authorized::of_signings(signings.collect())
 }
 
 /// Signs one digest.
@@ -197,7 +213,7 @@ impl SoftHsm {
         sessions: u16,
     ) -> Result<ChildProcess, AttachError> {
         let (child, socket) = self.start_child();
-        soon(pool.attach(socket, hello(PIN, sessions))).await?;
+        soon(attach(pool, socket, hello(PIN, sessions))).await?;
         Ok(child)
     }
 
@@ -212,7 +228,7 @@ impl SoftHsm {
         let child = self.attach(&pool, sessions).await.unwrap();
         assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
         for key in keys {
-            let made = pool.generate(key, Algorithm::EcdsaSecp256k1).await.unwrap();
+            let made = pool.generate(key, KeyAlgorithm::Secp256k1).await.unwrap();
             pool.register(made.key, made.public).unwrap();
         }
         (pool, events, child)

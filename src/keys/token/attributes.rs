@@ -10,7 +10,7 @@ use cryptoki::{
 use super::{failure, point};
 use crate::{
     device::{Essentials, Quirks},
-    key::Algorithm,
+    key::KeyAlgorithm,
     protocol::{Failure, Found, KeyAttribute},
 };
 
@@ -92,23 +92,23 @@ impl Flag {
 }
 
 /// The PKCS#11 type of a key for this algorithm.
-pub(super) fn key_type(algorithm: Algorithm) -> KeyType {
+pub(super) fn key_type(algorithm: KeyAlgorithm) -> KeyType {
     match algorithm {
-        Algorithm::EcdsaSecp256k1 => KeyType::EC,
-        Algorithm::Ed25519 => KeyType::EC_EDWARDS,
+        KeyAlgorithm::Secp256k1 => KeyType::EC,
+        KeyAlgorithm::Ed25519 => KeyType::EC_EDWARDS,
     }
 }
 
 /// The one mechanism that a key for this algorithm may be used with.
-pub(super) fn mechanism(algorithm: Algorithm) -> MechanismType {
+pub(super) fn mechanism(algorithm: KeyAlgorithm) -> MechanismType {
     match algorithm {
-        Algorithm::EcdsaSecp256k1 => MechanismType::ECDSA,
-        Algorithm::Ed25519 => MechanismType::EDDSA,
+        KeyAlgorithm::Secp256k1 => MechanismType::ECDSA,
+        KeyAlgorithm::Ed25519 => MechanismType::EDDSA,
     }
 }
 
 /// What a private key is generated with, its label apart.
-pub(super) fn private_template(algorithm: Algorithm, profile: &Essentials) -> Vec<Attribute> {
+pub(super) fn private_template(algorithm: KeyAlgorithm, profile: &Essentials) -> Vec<Attribute> {
     let mut template: Vec<_> = PRIVATE
         .iter()
         .filter(|flag| flag.given == Given::InTemplate && flag.is_known(profile))
@@ -121,7 +121,7 @@ pub(super) fn private_template(algorithm: Algorithm, profile: &Essentials) -> Ve
 
 /// What a public object is generated with, its label apart. It is not private, so that it can be
 /// read before a login.
-pub(super) fn public_template(algorithm: Algorithm, profile: &Essentials) -> Vec<Attribute> {
+pub(super) fn public_template(algorithm: KeyAlgorithm, profile: &Essentials) -> Vec<Attribute> {
     let params = point::params(algorithm, profile.edwards_params);
     vec![
         Attribute::KeyType(key_type(algorithm)),
@@ -143,7 +143,7 @@ pub(super) fn check_private(
     session: &Session,
     key: ObjectHandle,
     profile: &Essentials,
-) -> Result<Algorithm, Failure> {
+) -> Result<KeyAlgorithm, Failure> {
     let algorithm = algorithm_of(session, key)?;
     let flags: Vec<_> = PRIVATE.iter().filter(|f| f.is_known(profile)).collect();
     let kinds: Vec<_> = flags.iter().map(|flag| flag.kind()).collect();
@@ -158,11 +158,11 @@ pub(super) fn check_private(
 }
 
 /// The algorithm that a key's type is for.
-pub(super) fn algorithm_of(session: &Session, key: ObjectHandle) -> Result<Algorithm, Failure> {
+pub(super) fn algorithm_of(session: &Session, key: ObjectHandle) -> Result<KeyAlgorithm, Failure> {
     let answered = read(session, key, &[AttributeType::KeyType])?;
     let found = match answered.as_slice() {
-        [Attribute::KeyType(KeyType::EC)] => return Ok(Algorithm::EcdsaSecp256k1),
-        [Attribute::KeyType(KeyType::EC_EDWARDS)] => return Ok(Algorithm::Ed25519),
+        [Attribute::KeyType(KeyType::EC)] => return Ok(KeyAlgorithm::Secp256k1),
+        [Attribute::KeyType(KeyType::EC_EDWARDS)] => return Ok(KeyAlgorithm::Ed25519),
         [] => Found::Absent,
         _ => Found::Other,
     };
@@ -170,7 +170,7 @@ pub(super) fn algorithm_of(session: &Session, key: ObjectHandle) -> Result<Algor
 }
 
 /// Refuses a key on another curve than the algorithm's.
-pub(super) fn check_curve(algorithm: Algorithm, answered: &[Attribute]) -> Result<(), Failure> {
+pub(super) fn check_curve(algorithm: KeyAlgorithm, answered: &[Attribute]) -> Result<(), Failure> {
     let found = match answered {
         [Attribute::EcParams(params)] if point::is_curve(algorithm, params) => return Ok(()),
         [] => Found::Absent,
@@ -207,7 +207,7 @@ fn check_flag(flag: &Flag, answered: &[Attribute]) -> Result<(), Failure> {
 fn check_mechanisms(
     session: &Session,
     key: ObjectHandle,
-    algorithm: Algorithm,
+    algorithm: KeyAlgorithm,
 ) -> Result<(), Failure> {
     let answered = read(session, key, &[AttributeType::AllowedMechanisms])?;
     let found = match answered.as_slice() {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{TokenKey, attributes, failure, find, sign, sync};
 use crate::{
     device::Essentials,
-    key::{Algorithm, KeyId},
+    key::{KeyAlgorithm, KeyId},
     protocol::{Bytes, Failure, SignInput},
     verify,
 };
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) fn generate(
     session: &Session,
     key: &KeyId,
-    algorithm: Algorithm,
+    algorithm: KeyAlgorithm,
     profile: &Essentials,
 ) -> Result<TokenKey, Failure> {
     if !profile.algorithms.contains(algorithm) {
@@ -45,12 +45,12 @@ pub(crate) fn generate(
 fn make(
     session: &Session,
     key: &KeyId,
-    algorithm: Algorithm,
+    algorithm: KeyAlgorithm,
     profile: &Essentials,
 ) -> Result<(), Failure> {
     let mechanism = match algorithm {
-        Algorithm::EcdsaSecp256k1 => Mechanism::EccKeyPairGen,
-        Algorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+        KeyAlgorithm::Secp256k1 => Mechanism::EccKeyPairGen,
+        KeyAlgorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
     };
     // Other tools pair the two objects by CKA_ID.
     let id = Attribute::Id(Sha256::digest(key.label()).to_vec());
@@ -78,8 +78,8 @@ fn self_test(session: &Session, key: &TokenKey) -> Result<(), Failure> {
         .into();
     let public = &key.description.public;
     let input = match public.algorithm() {
-        Algorithm::EcdsaSecp256k1 => SignInput::Digest(message),
-        Algorithm::Ed25519 => {
+        KeyAlgorithm::Secp256k1 => SignInput::Digest(message),
+        KeyAlgorithm::Ed25519 => {
             SignInput::Message(Bytes::new(&message).map_err(|_| Failure::SelfTestFailed)?)
         }
     };

@@ -4,7 +4,7 @@ use bitcoin::secp256k1;
 
 use crate::{
     device::EdwardsParams,
-    key::{Algorithm, PublicKey},
+    key::{KeyAlgorithm, PublicKey},
 };
 
 /// The object identifier of secp256k1, 1.3.132.0.10 (SEC 2), in DER.
@@ -20,32 +20,32 @@ const ED25519_NAME: &[u8] = b"\x13\x0cedwards25519";
 const OCTET_STRING: u8 = 0x04;
 
 /// What to generate a key with.
-pub(super) fn params(algorithm: Algorithm, edwards: EdwardsParams) -> &'static [u8] {
+pub(super) fn params(algorithm: KeyAlgorithm, edwards: EdwardsParams) -> &'static [u8] {
     match (algorithm, edwards) {
-        (Algorithm::EcdsaSecp256k1, _) => SECP256K1,
-        (Algorithm::Ed25519, EdwardsParams::PrintableString) => ED25519_NAME,
-        (Algorithm::Ed25519, EdwardsParams::ObjectIdentifier) => ED25519_OID,
+        (KeyAlgorithm::Secp256k1, _) => SECP256K1,
+        (KeyAlgorithm::Ed25519, EdwardsParams::PrintableString) => ED25519_NAME,
+        (KeyAlgorithm::Ed25519, EdwardsParams::ObjectIdentifier) => ED25519_OID,
     }
 }
 
 /// Whether a key's parameters name the algorithm's curve, in either way that devices have.
-pub(super) fn is_curve(algorithm: Algorithm, params: &[u8]) -> bool {
+pub(super) fn is_curve(algorithm: KeyAlgorithm, params: &[u8]) -> bool {
     match algorithm {
-        Algorithm::EcdsaSecp256k1 => params == SECP256K1,
-        Algorithm::Ed25519 => params == ED25519_OID || params == ED25519_NAME,
+        KeyAlgorithm::Secp256k1 => params == SECP256K1,
+        KeyAlgorithm::Ed25519 => params == ED25519_OID || params == ED25519_NAME,
     }
 }
 
 /// Reads a point. The standard wants a DER octet string (SoftHSM, Luna) and several modules give
 /// the bytes raw; the length tells which, since no raw point has the length of a wrapped one.
-pub(super) fn public_key(algorithm: Algorithm, point: &[u8]) -> Option<PublicKey> {
+pub(super) fn public_key(algorithm: KeyAlgorithm, point: &[u8]) -> Option<PublicKey> {
     let point = unwrap_octets(point).unwrap_or(point);
     match algorithm {
-        Algorithm::EcdsaSecp256k1 => {
+        KeyAlgorithm::Secp256k1 => {
             let point = secp256k1::PublicKey::from_slice(point).ok()?;
             PublicKey::new(algorithm, &point.serialize()).ok()
         }
-        Algorithm::Ed25519 => PublicKey::new(algorithm, point).ok(),
+        KeyAlgorithm::Ed25519 => PublicKey::new(algorithm, point).ok(),
     }
 }
 
@@ -65,23 +65,23 @@ mod tests {
         let secret = k256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
         let whole = secret.verifying_key().to_encoded_point(false);
         let compressed = secret.verifying_key().to_encoded_point(true);
-        let expected = PublicKey::new(Algorithm::EcdsaSecp256k1, compressed.as_bytes()).unwrap();
+        let expected = PublicKey::new(KeyAlgorithm::Secp256k1, compressed.as_bytes()).unwrap();
         for raw in [whole.as_bytes(), compressed.as_bytes()] {
             let length = u8::try_from(raw.len()).unwrap();
             let wrapped = [&[0x04, length], raw].concat();
             for point in [raw, &wrapped] {
-                assert_eq!(public_key(Algorithm::EcdsaSecp256k1, point), Some(expected));
+                assert_eq!(public_key(KeyAlgorithm::Secp256k1, point), Some(expected));
             }
             let longer = [&wrapped[..], &[0]].concat();
-            assert_eq!(public_key(Algorithm::EcdsaSecp256k1, &longer), None);
+            assert_eq!(public_key(KeyAlgorithm::Secp256k1, &longer), None);
         }
         let secret = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
         let raw = secret.verifying_key().to_bytes();
         let wrapped = [&[0x04, 0x20], &raw[..]].concat();
         for point in [&raw[..], &wrapped] {
-            let read = public_key(Algorithm::Ed25519, point);
+            let read = public_key(KeyAlgorithm::Ed25519, point);
             assert_eq!(read, Some(PublicKey::Ed25519(raw)));
         }
-        assert_eq!(public_key(Algorithm::Ed25519, &[]), None);
+        assert_eq!(public_key(KeyAlgorithm::Ed25519, &[]), None);
     }
 }

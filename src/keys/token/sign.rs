@@ -12,7 +12,7 @@ use cryptoki::{
 
 use super::{TokenKey, failure, is_stale};
 use crate::{
-    key::Algorithm,
+    key::KeyAlgorithm,
     protocol::{Bytes, Failure, SignInput, Text},
 };
 
@@ -37,8 +37,8 @@ pub(crate) fn sign(
         return Err(SignFault::Failed(Failure::AlgorithmMismatch));
     }
     let mechanism = match algorithm {
-        Algorithm::EcdsaSecp256k1 => Mechanism::Ecdsa,
-        Algorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
+        KeyAlgorithm::Secp256k1 => Mechanism::Ecdsa,
+        KeyAlgorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
     };
     let signature = session
         .sign(&mechanism, key.handle, input.as_bytes())

@@ -8,7 +8,7 @@ use cryptoki::{
 
 use super::*;
 use crate::{
-    key::{Algorithm, KeyId},
+    key::{KeyAlgorithm, KeyId},
     protocol::{Found, KeyAttribute, Pin},
     tests::softhsm,
 };
@@ -25,7 +25,7 @@ fn open() -> (Token, Session) {
 }
 
 fn templates(token: &Token, key: &KeyId) -> (Vec<Attribute>, Vec<Attribute>) {
-    let algorithm = Algorithm::EcdsaSecp256k1;
+    let algorithm = KeyAlgorithm::Secp256k1;
     let mut public = find::labelled(ObjectClass::PUBLIC_KEY, key);
     public.extend(attributes::public_template(algorithm, token.profile()));
     let mut private = find::labelled(ObjectClass::PRIVATE_KEY, key);
@@ -112,7 +112,7 @@ pub(crate) fn an_imported_key_is_refused() {
     let (token, session) = open();
     let key = softhsm::spend("imported");
     let (_, mut private) = templates(&token, &key);
-    let params = point::params(Algorithm::EcdsaSecp256k1, token.profile().edwards_params);
+    let params = point::params(KeyAlgorithm::Secp256k1, token.profile().edwards_params);
     private.push(Attribute::EcParams(params.to_vec()));
     private.push(Attribute::Value(vec![7; 32]));
     session.create_object(&private).unwrap();
@@ -135,7 +135,7 @@ pub(crate) fn half_of_the_raw_signatures_have_a_high_s() {
     let key = generate(
         &session,
         &softhsm::spend("raw"),
-        Algorithm::EcdsaSecp256k1,
+        KeyAlgorithm::Secp256k1,
         token.profile(),
     )
     .unwrap();

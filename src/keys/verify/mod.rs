@@ -12,24 +12,15 @@ use thiserror::Error;
 
 pub use r_seen::{RRepeated, RSeen};
 
+use tx::EcdsaSignature;
+
 use crate::{
-    key::{Algorithm, KeyId, PublicKey},
+    key::{KeyAlgorithm, KeyId, PublicKey},
     protocol::SignInput,
 };
 
 /// One context for the process: its tables are shared, and verification needs no blinding.
 static SECP: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
-
-/// An ECDSA signature over secp256k1, verified and with low `s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EcdsaSignature {
-    /// `r`, 32 bytes big-endian.
-    pub r: [u8; 32],
-    /// `s`, 32 bytes big-endian, at most half the order of the group.
-    pub s: [u8; 32],
-    /// The parity of `R.y`, for the low `s`: 0 or 1.
-    pub recovery_id: u8,
-}
 
 /// A verified signature's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +62,9 @@ pub enum SignatureError {
     NotByThisKey,
     /// The input is for another algorithm than the public key's.
     #[error("the input is not for a key of {algorithm}")]
-    Algorithm {
+    KeyAlgorithm {
         /// The key's algorithm.
-        algorithm: Algorithm,
+        algorithm: KeyAlgorithm,
     },
     /// `r` came up a second time: the private key can be computed from the two signatures.
     #[error("an r was used twice")]
@@ -121,7 +112,7 @@ pub fn check(
         (PublicKey::Ed25519(key), SignInput::Message(message)) => {
             check_ed25519(key, message.as_bytes(), raw).map(SignatureValue::Ed25519)
         }
-        _ => Err(SignatureError::Algorithm {
+        _ => Err(SignatureError::KeyAlgorithm {
             algorithm: key.algorithm(),
         }),
     }

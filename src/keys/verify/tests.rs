@@ -161,8 +161,8 @@ fn an_input_of_another_algorithm_is_refused() {
     let message = SignInput::Message(crate::protocol::Bytes::new(&[1]).unwrap());
     assert_eq!(
         check(&PublicKey::Secp256k1(public), &message, &[1; 64]),
-        Err(SignatureError::Algorithm {
-            algorithm: Algorithm::EcdsaSecp256k1
+        Err(SignatureError::KeyAlgorithm {
+            algorithm: KeyAlgorithm::Secp256k1
         })
     );
 }

@@ -1,0 +1,57 @@
+//! Answers: JSON, or a problem.
+
+use api::problem::{MEDIA_TYPE, Problem, ProblemKind};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+};
+use serde::Serialize;
+
+/// An answer with its whole body.
+pub struct Answer(Response<Full<Bytes>>);
+
+impl Answer {
+    /// A JSON body.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => Self::new(status, "application/json", bytes),
+            Err(_) => Problem::new(ProblemKind::Internal, "The answer has no JSON form.").into(),
+        }
+    }
+
+    /// Plain text.
+    pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", body)
+    }
+
+    fn new(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut response = Response::new(Full::new(body.into()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Self(response)
+    }
+
+    /// The HTTP response.
+    pub fn into_response(self) -> Response<Full<Bytes>> {
+        self.0
+    }
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        Self::new(status, MEDIA_TYPE, body)
+    }
+}
+
+impl<E: Into<Self>> From<Result<Self, E>> for Answer {
+    fn from(result: Result<Self, E>) -> Self {
+        result.unwrap_or_else(Into::into)
+    }
+}

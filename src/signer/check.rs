@@ -1,0 +1,65 @@
+//! `signerd --check`: whether the daemon would start with this configuration, without starting it.
+
+use journal::read_folder;
+use policy::bundle::{Trust, load};
+use thiserror::Error;
+
+use crate::{
+    config::Config,
+    device::{self, StartError},
+    governance::{self, GovernanceError},
+    log,
+    tls::{Tls, TlsError},
+};
+
+/// Why the daemon would not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The first bundle.
+    #[error("the bundle would not govern a new journal")]
+    Bundle(#[source] GovernanceError),
+    /// Certificates, key or revocation lists.
+    #[error("TLS could not be set up")]
+    Tls(#[source] TlsError),
+    /// PIN file, profile or module.
+    #[error("the device could not be opened")]
+    Device(#[source] StartError),
+    /// The module is not there.
+    #[error("there is no PKCS#11 module {path}")]
+    Module {
+        /// Where it should be.
+        path: String,
+    },
+}
+
+/// Checks everything that can be checked without the journal and without logging in to the device:
+/// a wrong PIN must not be tried by a check.
+///
+/// # Errors
+/// [`CheckError`] by the first that fails.
+pub fn check(config: &Config) -> Result<(), CheckError> {
+    let files = read_folder(&config.policy)
+        .map_err(|error| CheckError::Bundle(GovernanceError::Folder(error)))?;
+    // A bundle after the first is verified by officers that only the journal knows.
+    let policy = match governance::manifest_hash(&files) {
+        Some(hash) if hash != config.genesis.0 => load(&files, Trust::Activated(hash))
+            .map_err(|error| CheckError::Bundle(GovernanceError::Load(error)))?
+            .into_policy(),
+        _ => governance::first(config).map_err(CheckError::Bundle)?,
+    };
+    Tls::load(&config.api, &policy, 0).map_err(CheckError::Tls)?;
+    device::hello(&config.device).map_err(CheckError::Device)?;
+    if !config.device.module.exists() {
+        let path = config.device.module.display().to_string();
+        return Err(CheckError::Module { path });
+    }
+    Ok(())
+}
+
+impl CheckError {
+    /// The error with all its causes.
+    pub fn explain(&self) -> String {
+        log::chain(self)
+    }
+}

@@ -1,0 +1,324 @@
+//! The daemon's configuration: where things are on this machine. What may be signed is not here
+//! but in the policy.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use policy::BundleHash;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The configuration file, TOML. Paths are taken as they are, relative ones from the folder of the
+/// file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The data folder: journal and bundles.
+    pub data: PathBuf,
+    /// The folder of the bundle that shall govern.
+    pub policy: PathBuf,
+    /// The first bundle's fingerprint, `sha256:…`, pinned at the first start.
+    pub genesis: Genesis,
+    /// The API.
+    pub api: Api,
+    /// Health and metrics.
+    pub health: Health,
+    /// The device.
+    pub device: Device,
+    /// Bounds on what clients may do.
+    #[serde(default)]
+    pub bounds: Bounds,
+    /// Logs.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// A bundle's fingerprint as people write it: `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Genesis(pub BundleHash);
+
+/// The API's listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The server's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// Revocation lists of the client authorities, PEM; a client whose authority has none here, or
+    /// an expired one, is not let in.
+    pub crls: Vec<PathBuf>,
+}
+
+/// The listener of health and metrics, plain HTTP for the machine's own monitoring.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// The device that holds the keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// The PKCS#11 module.
+    pub module: PathBuf,
+    /// The token's label.
+    pub token: String,
+    /// The token's serial number, where the label is not enough.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// The file with the PIN; its last line feed is not part of it.
+    pub pin_file: PathBuf,
+    /// The firmware profile.
+    pub profile: PathBuf,
+    /// Sessions, and threads of the key child, that sign.
+    #[serde(default = "default_sessions")]
+    pub sessions: u16,
+    /// How long a call may take before the child is taken to hang.
+    #[serde(default = "default_call_timeout_ms")]
+    pub call_timeout_ms: u64,
+    /// Environment of the key child, such as `SOFTHSM2_CONF`. It has no other.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Bounds on what clients may do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Requests a second and client; twice as many at once.
+    pub requests_per_second: u32,
+    /// Seconds for the TLS handshake, for a request's head, and for its body.
+    pub receive_secs: u64,
+    /// Seconds after which an idle connection is closed.
+    pub idle_secs: u64,
+    /// Seconds after which a connection takes no further request.
+    pub connection_secs: u64,
+    /// Requests at the same time on one HTTP/2 connection.
+    pub streams: u32,
+    /// Requests at the same time over all connections.
+    pub in_flight: usize,
+}
+
+/// Logs: one JSON object a line, to standard error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `error`, `warn`, `info` or `debug`.
+    pub level: String,
+}
+
+fn default_sessions() -> u16 {
+    2
+}
+
+fn default_call_timeout_ms() -> u64 {
+    2000
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            requests_per_second: 200,
+            receive_secs: 10,
+            idle_secs: 60,
+            connection_secs: 600,
+            streams: 128,
+            in_flight: 512,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".into(),
+        }
+    }
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no configuration.
+    #[error("{path} is no configuration: {message}")]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says, with the line.
+        message: String,
+    },
+    /// A value is out of its range.
+    #[error("{path}: {key} is {value}, not from {least} to {most}")]
+    Range {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: u64,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+}
+
+impl TryFrom<String> for Genesis {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.strip_prefix("sha256:")
+            .and_then(|digits| digits.parse().ok())
+            .map(Self)
+            .ok_or_else(|| "genesis is sha256: and 64 hexadecimal digits".into())
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the file and the line or key.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Form {
+            path: path.into(),
+            message: error.to_string(),
+        })?;
+        config.check(path)?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let bounds = &self.bounds;
+        let ranges = [
+            ("device.sessions", u64::from(self.device.sessions), 1, 64),
+            (
+                "device.call_timeout_ms",
+                self.device.call_timeout_ms,
+                50,
+                60_000,
+            ),
+            ("bounds.connections", bounds.connections as u64, 1, 65_536),
+            (
+                "bounds.requests_per_second",
+                u64::from(bounds.requests_per_second),
+                1,
+                1_000_000,
+            ),
+            ("bounds.receive_secs", bounds.receive_secs, 1, 300),
+            ("bounds.idle_secs", bounds.idle_secs, 1, 3600),
+            ("bounds.connection_secs", bounds.connection_secs, 1, 86_400),
+            ("bounds.streams", u64::from(bounds.streams), 1, 1024),
+            ("bounds.in_flight", bounds.in_flight as u64, 1, 900),
+        ];
+        for (key, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError::Range {
+                    path: path.into(),
+                    key,
+                    value,
+                    least,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let paths = [
+            &mut self.data,
+            &mut self.policy,
+            &mut self.api.certificate,
+            &mut self.api.key,
+            &mut self.device.module,
+            &mut self.device.pin_file,
+            &mut self.device.profile,
+        ];
+        for path in paths.into_iter().chain(&mut self.api.crls) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+data = "data"
+policy = "policy"
+genesis = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+[api]
+listen = "127.0.0.1:0"
+certificate = "server.pem"
+key = "server.key"
+crls = ["crl.pem"]
+[health]
+listen = "127.0.0.1:0"
+[device]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+token = "strongroom"
+pin_file = "pin"
+profile = "softhsm.toml"
+"#;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signerd.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path)
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let config = read(GOOD).unwrap();
+        assert!(config.data.is_absolute());
+        assert_eq!(
+            config.device.module,
+            Path::new("/usr/lib/softhsm/libsofthsm2.so")
+        );
+    }
+
+    #[test]
+    fn unknown_and_absurd_values_are_named() {
+        let unknown = read(&format!("{GOOD}\npermissive = true")).unwrap_err();
+        assert!(unknown.to_string().contains("permissive"), "{unknown}");
+        let sessions = read(&format!("{GOOD}\nsessions = 0")).unwrap_err();
+        assert!(
+            sessions.to_string().contains("device.sessions is 0"),
+            "{sessions}"
+        );
+        let genesis = read(&GOOD.replace("sha256:", "sha1:")).unwrap_err();
+        assert!(
+            genesis.to_string().contains("64 hexadecimal digits"),
+            "{genesis}"
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! The key child as the supervisor starts it, and the mark that a PIN was rejected.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+    process::Stdio,
+};
+
+use keys::{
+    Profile, TokenSelector,
+    pool::greeting,
+    profile::ProfileError,
+    protocol::{Hello, Pin, Text},
+};
+use thiserror::Error;
+use tokio::process::{Child, Command};
+use zeroize::Zeroizing;
+
+use crate::{config, log};
+
+/// The file in the data folder that says the device rejected the PIN. It is made here and removed
+/// by a person: a daemon that tries again by itself locks the token.
+pub const PIN_REJECTED: &str = "pin-rejected";
+
+/// A running key child.
+#[derive(Debug)]
+pub struct KeyChild {
+    process: Child,
+    /// It logged in.
+    pub ready: bool,
+    /// The device rejected the PIN.
+    pub rejected: bool,
+}
+
+/// Why no key child is started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The PIN cannot be read.
+    #[error("the PIN file cannot be used: {reason}")]
+    Pin {
+        /// Why, without the PIN.
+        reason: String,
+    },
+    /// The firmware profile cannot be used.
+    #[error("the firmware profile cannot be used: {reason}")]
+    Profile {
+        /// Why.
+        reason: String,
+    },
+    /// A value of the configuration is too long for the child protocol.
+    #[error("{key} is too long")]
+    TooLong {
+        /// Which.
+        key: &'static str,
+    },
+    /// The process or its socket.
+    #[error("the process cannot be started")]
+    Process(#[source] io::Error),
+}
+
+/// Starts a key child and greets it; returns the socket for the server.
+///
+/// # Errors
+/// [`StartError`].
+pub fn start(config: &config::Device) -> Result<(KeyChild, OwnedFd), StartError> {
+    let hello = hello(config)?;
+    let (mut near, far) = UnixStream::pair().map_err(StartError::Process)?;
+    let process = Command::new("/proc/self/exe")
+        .args(["--role", "key-child"])
+        .env_clear()
+        .envs(&config.environment)
+        .stdin(Stdio::from(OwnedFd::from(far)))
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(StartError::Process)?;
+    near.write_all(&greeting(hello))
+        .map_err(StartError::Process)?;
+    Ok((
+        KeyChild {
+            process,
+            ready: false,
+            rejected: false,
+        },
+        near.into(),
+    ))
+}
+
+/// What the child is told of its device.
+///
+/// # Errors
+/// [`StartError`].
+pub fn hello(config: &config::Device) -> Result<Hello, StartError> {
+    let unusable = |error: ProfileError| StartError::Profile {
+        reason: log::chain(&error),
+    };
+    let profile = Profile::read(&config.profile).map_err(unusable)?;
+    let module = config.module.to_str().ok_or(StartError::TooLong {
+        key: "device.module",
+    })?;
+    Ok(Hello {
+        module: Text::new(module).map_err(|_| StartError::TooLong {
+            key: "device.module",
+        })?,
+        token: selector(config)?,
+        pin: pin(&config.pin_file)?,
+        sessions: config.sessions,
+        profile: profile.essentials().map_err(unusable)?,
+    })
+}
+
+/// The token, by label and perhaps serial number.
+///
+/// # Errors
+/// [`StartError::TooLong`].
+pub fn selector(config: &config::Device) -> Result<TokenSelector, StartError> {
+    let serial = config.serial.as_deref().map(Text::new).transpose();
+    Ok(TokenSelector {
+        label: Text::new(&config.token).map_err(|_| StartError::TooLong {
+            key: "device.token",
+        })?,
+        serial: serial.map_err(|_| StartError::TooLong {
+            key: "device.serial",
+        })?,
+    })
+}
+
+fn pin(path: &Path) -> Result<Pin, StartError> {
+    let unusable = |reason: String| StartError::Pin { reason };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let text = Zeroizing::new(text);
+    let pin = text.strip_suffix('\n').unwrap_or(&text);
+    if pin.is_empty() {
+        return Err(unusable("it is empty".into()));
+    }
+    Pin::new(pin).map_err(|_| unusable("it is longer than a PIN can be".into()))
+}
+
+impl KeyChild {
+    /// Kills it; [`ended`] follows.
+    pub fn kill(&mut self) {
+        if let Err(error) = self.process.start_kill() {
+            tracing::warn!(error = %error, "the key child could not be killed");
+        }
+    }
+}
+
+/// Waits for the end of the child; for ever, while there is none.
+pub async fn ended(child: &mut Option<KeyChild>) {
+    match child {
+        Some(child) => {
+            // An error of wait() means that it is no child of ours any more.
+            let _status = child.process.wait().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the device rejected the PIN and no person acted since.
+pub fn is_pin_rejected(data: &Path) -> bool {
+    data.join(PIN_REJECTED).exists()
+}
+
+/// Remembers, across restarts and power loss, that the device rejected the PIN.
+///
+/// # Errors
+/// As the operating system reports them.
+pub fn mark_pin_rejected(data: &Path) -> io::Result<()> {
+    let mut file = File::create(data.join(PIN_REJECTED))?;
+    file.write_all(
+        b"The device rejected the PIN. Correct the PIN file, then remove this file.\n\
+          Every further wrong try brings the token nearer to being locked.\n",
+    )?;
+    file.sync_all()?;
+    File::open(data)?.sync_all()
+}

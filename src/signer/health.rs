@@ -1,0 +1,138 @@
+//! Health and metrics, on a listener of their own: plain HTTP, nothing confidential.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+
+use crate::{answer::Answer, metrics::Gauge, service::Service};
+
+/// Connections at the same time.
+const CONNECTIONS: usize = 16;
+/// For one request and its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the health listener tells.
+#[derive(Clone)]
+pub enum Subject {
+    /// A running daemon.
+    Running(Arc<Service>),
+    /// A daemon that signs nothing, and why.
+    Sealed(Arc<str>),
+}
+
+/// Answers until `stop` changes.
+pub async fn serve(subject: Subject, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => return,
+        };
+        let (Ok((stream, _)), Ok(place)) = (accepted, Arc::clone(&places).acquire_owned().await)
+        else {
+            continue;
+        };
+        let subject = subject.clone();
+        tokio::spawn(async move {
+            let handler = service_fn(move |request| {
+                let subject = subject.clone();
+                async move { Ok::<_, Infallible>(answer(&subject, &request)) }
+            });
+            let mut builder = http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .keep_alive(false);
+            let connection = builder.serve_connection(TokioIo::new(stream), handler);
+            // Who does not read the answer in time does not get it.
+            let _ended = tokio::time::timeout(PATIENCE, connection).await;
+            drop(place);
+        });
+    }
+}
+
+fn answer(subject: &Subject, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+    let answer = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/healthz") => Answer::text(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/readyz") => readiness(subject),
+        (&Method::GET, "/metrics") => metrics(subject),
+        (&Method::GET, _) => Answer::text(StatusCode::NOT_FOUND, "not found\n"),
+        _ => Answer::text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"),
+    };
+    answer.into_response()
+}
+
+/// Whether a request would be signed now, and if not, why.
+fn readiness(subject: &Subject) -> Answer {
+    let not_ready = |why: &str| Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    match subject {
+        Subject::Sealed(why) => not_ready(&format!("sealed: {why}")),
+        Subject::Running(service) if service.is_stopping() => not_ready("stopping"),
+        Subject::Running(service) => match service.journal.stopped() {
+            Some(stopped) => not_ready(&stopped.to_string()),
+            None if service.pool.healthy() => Answer::text(StatusCode::OK, "ready\n"),
+            None => {
+                let trouble = service.device_trouble();
+                let trouble = trouble.as_deref().unwrap_or("it does not answer");
+                not_ready(&format!("no device: {trouble}"))
+            }
+        },
+    }
+}
+
+fn metrics(subject: &Subject) -> Answer {
+    let Subject::Running(service) = subject else {
+        return Answer::text(StatusCode::OK, "signerd_sealed 1\n");
+    };
+    let (entries, attempts) = {
+        let state = service.journal.state();
+        (state.entries(), state.attempt_count())
+    };
+    let counters = service.pool.counters();
+    let now = service.journal.now();
+    let gauge = |name, help, value| Gauge { name, help, value };
+    let gauges = [
+        gauge("signerd_sealed", "1 when nothing is signed", 0),
+        gauge(
+            "signerd_device_healthy",
+            "1 when the device answers",
+            service.pool.healthy().into(),
+        ),
+        gauge("signerd_journal_entries", "Entries of the journal", entries),
+        gauge("signerd_attempts", "Authorised attempts", attempts),
+        gauge(
+            "signerd_signatures",
+            "Signatures verified and released",
+            counters.signatures,
+        ),
+        gauge(
+            "signerd_signatures_bad",
+            "Signatures that did not verify",
+            counters.signatures_bad,
+        ),
+        gauge(
+            "signerd_answers_late",
+            "Answers of the device to closed calls",
+            counters.answers_late,
+        ),
+        gauge(
+            "signerd_time_uncertainty_ms",
+            "Milliseconds between the earliest and the latest that it can be",
+            now.hi.millis_since(now.lo),
+        ),
+        gauge(
+            "signerd_tls_generation",
+            "Reloads of the TLS configuration",
+            service.tls().generation,
+        ),
+    ];
+    Answer::text(StatusCode::OK, service.metrics.render(&gauges))
+}

@@ -1,0 +1,354 @@
+//! The server process: journal, policy, device and listeners, from start to stop.
+
+use std::{
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::ExitCode,
+    sync::{Arc, Mutex, RwLock, atomic::Ordering},
+    time::Duration,
+};
+
+use journal::{BundleStore, Journal, Opening, SystemClock};
+use keys::{KeyPool, PoolConfig, PoolEvent};
+use policy::Policy;
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{Semaphore, mpsc, watch},
+};
+
+use crate::{
+    config::Config,
+    control::{Control, Message},
+    governance,
+    health::{self, Subject},
+    http, log,
+    registration::{self, Registration, RegistrationError},
+    service::{Service, ask},
+    tls::{Tls, TlsError},
+};
+
+/// Why the server does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The machine's clocks or sockets.
+    #[error("{what}")]
+    System {
+        /// What was wanted.
+        what: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No bundle governs.
+    #[error("no policy governs")]
+    Policy(#[source] governance::GovernanceError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] TlsError),
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// [`ServerError`], before anything is served.
+pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
+    let control = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(Control::new)
+        .map_err(system("the supervisor's socket"))?;
+    let (stop, stopped) = watch::channel(false);
+    let health = TcpListener::bind(config.health.listen)
+        .await
+        .map_err(system("the health listener's address"))?;
+    let clock = Arc::new(SystemClock::new().map_err(system("the clocks"))?);
+    let bundles = BundleStore::of(&config.data);
+    let version = env!("CARGO_PKG_VERSION");
+    let opening = match journal::open(&config.data, &bundles, clock, version) {
+        Ok(opening) => opening,
+        Err(error) => return Ok(sealed(&log::chain(&error), health, stopped).await),
+    };
+    if opening.cut_bytes > 0 {
+        tracing::warn!(
+            bytes = opening.cut_bytes,
+            "a torn last group was cut off the journal"
+        );
+    }
+    tracing::info!(entries = opening.entries, "the journal is open");
+    let Opening { journal, .. } = opening;
+    let policy = governing(&journal, &config).await?;
+    let tls = Tls::load(&config.api, &policy, 1).map_err(ServerError::Tls)?;
+    let api = TcpListener::bind(config.api.listen)
+        .await
+        .map_err(system("the API's address"))?;
+    let (pool, events) = KeyPool::new(pool_config(&config));
+    let service = Arc::new(Service {
+        journal,
+        pool,
+        tls: RwLock::new(Arc::new(tls)),
+        rates: crate::rate::Rates::new(config.bounds.requests_per_second),
+        in_flight: Semaphore::new(config.bounds.in_flight),
+        metrics: crate::metrics::Metrics::default(),
+        bounds: config.bounds.clone(),
+        stopping: false.into(),
+        device: Mutex::default(),
+        device_trouble: Mutex::new(Some("It is being started.".into())),
+    });
+    let server = Server {
+        config,
+        service,
+        control,
+        stop,
+    };
+    server.serve(api, health, stopped, events).await
+}
+
+/// The policy to start with: the configured bundle, or the one that governed before.
+async fn governing(journal: &Journal, config: &Config) -> Result<Arc<Policy>, ServerError> {
+    match governance::adopt(journal, config).await {
+        Ok(policy) => Ok(policy),
+        Err(error) => {
+            tracing::error!(error = %log::chain(&error), "the configured bundle is refused");
+            let running = journal.state().policy().cloned();
+            running.ok_or(ServerError::Policy(error))
+        }
+    }
+}
+
+struct Server {
+    config: Config,
+    service: Arc<Service>,
+    control: Control,
+    /// Told to all listeners at the end.
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    async fn serve(
+        self,
+        api: TcpListener,
+        health: TcpListener,
+        stopped: watch::Receiver<bool>,
+        events: mpsc::Receiver<PoolEvent>,
+    ) -> Result<ExitCode, ServerError> {
+        let mut terminate =
+            signal(SignalKind::terminate()).map_err(system("the signal handlers"))?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal handlers"))?;
+        let subject = Subject::Running(Arc::clone(&self.service));
+        let health = tokio::spawn(health::serve(subject, health, stopped.clone()));
+        let api = tokio::spawn(http::serve(Arc::clone(&self.service), api, stopped));
+        tracing::info!(api = %self.config.api.listen, health = %self.config.health.listen, "serving");
+        self.tell(Message::Serving).await;
+        self.watch(&mut terminate, &mut hangup, events).await;
+        self.end(api, health).await
+    }
+
+    /// Device, reloads and signals, until told to stop or the supervisor is gone.
+    async fn watch(
+        &self,
+        terminate: &mut Signal,
+        hangup: &mut Signal,
+        mut events: mpsc::Receiver<PoolEvent>,
+    ) {
+        let mut generation = 0;
+        loop {
+            tokio::select! {
+                message = self.control.receive() => match message {
+                    Ok(Some(Message::Device { generation: next, socket })) => {
+                        generation = next;
+                        self.attach(next, socket).await;
+                    }
+                    Ok(Some(Message::PinRejectedBefore)) => {
+                        self.service.set_device_trouble(Some(PIN_REJECTED));
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => {
+                        tracing::error!("the supervisor is gone");
+                        return;
+                    }
+                },
+                Some(event) = events.recv() => self.device(generation, event).await,
+                _ = hangup.recv() => self.reload().await,
+                _ = terminate.recv() => return,
+            }
+        }
+    }
+
+    /// Takes a new key child into service. One that does not fit is given back to be killed.
+    async fn attach(&self, generation: u32, socket: OwnedFd) {
+        self.service
+            .set_device_trouble(Some("It is being started."));
+        let device = &self.config.device;
+        match registration::attach(&self.service, device, UnixStream::from(socket)).await {
+            Ok(()) => {
+                self.service.set_device_trouble(None);
+                self.tell(Message::DeviceReady { generation }).await;
+            }
+            Err(RegistrationError::PinRejected) => {
+                self.service.set_device_trouble(Some(PIN_REJECTED));
+                self.tell(Message::PinRejected { generation }).await;
+            }
+            Err(error) => {
+                let why = log::chain(&error);
+                tracing::error!(error = %why, "the device cannot be used");
+                self.service
+                    .set_device_trouble(Some(&format!("The device cannot be used: {why}.")));
+                self.tell(Message::KillDevice { generation }).await;
+            }
+        }
+    }
+
+    async fn device(&self, generation: u32, event: PoolEvent) {
+        match event {
+            PoolEvent::Ready(identity) => {
+                tracing::info!(serial = identity.serial.as_str(), "the device is ready");
+            }
+            PoolEvent::PinRejected(_) => {
+                self.service.set_device_trouble(Some(PIN_REJECTED));
+                self.tell(Message::PinRejected { generation }).await;
+            }
+            PoolEvent::BadSignature { call, key, error } => {
+                let why = log::chain(&error);
+                tracing::error!(call, %key, error = %why, "the device answered no valid signature");
+                self.freeze_if_repeated(&key, &error).await;
+                self.tell(Message::KillDevice { generation }).await;
+            }
+            lost => {
+                tracing::warn!(event = ?lost, "the key child is lost");
+                self.service
+                    .set_device_trouble(Some("It hung or ended, and is being restarted."));
+                self.tell(Message::KillDevice { generation }).await;
+            }
+        }
+    }
+
+    /// An `r` under a second digest gives the key away: nothing more is signed with it.
+    async fn freeze_if_repeated(&self, key: &keys::KeyId, error: &keys::SignatureError) {
+        if !matches!(error, keys::SignatureError::RRepeated(_)) {
+            return;
+        }
+        let scope = policy::FreezeScope::Key(key.name.clone());
+        let reason = format!("{key}: {}", log::chain(error));
+        let frozen = ask(|reply| {
+            self.service.journal.freeze(scope, reason, reply);
+            Ok(())
+        });
+        if let Err(problem) = frozen.await {
+            tracing::error!(%key, detail = problem.detail, "the key could not be frozen");
+        }
+    }
+
+    /// New certificates, revocation lists and policy, each only if it is good.
+    async fn reload(&self) {
+        let outcome = governance::adopt(&self.service.journal, &self.config).await;
+        if let Err(error) = &outcome {
+            tracing::error!(error = %log::chain(error), "the running policy is kept");
+        }
+        let adopted = outcome.is_ok();
+        // Revocation does not wait for a policy to be mended.
+        let certificates = self.reload_tls();
+        let keys = registration::register_keys(&self.service).await;
+        if adopted && certificates && keys == Registration::Complete {
+            self.service.metrics.reloads.increment();
+        } else {
+            self.service.metrics.reloads_failed.increment();
+        }
+    }
+
+    fn reload_tls(&self) -> bool {
+        let generation = self.service.tls().generation.saturating_add(1);
+        let loaded = self
+            .service
+            .policy()
+            .ok()
+            .map(|policy| Tls::load(&self.config.api, &policy, generation));
+        match loaded {
+            Some(Ok(tls)) => {
+                self.service.set_tls(tls);
+                tracing::info!(generation, "certificates and revocation lists are reloaded");
+                true
+            }
+            Some(Err(error)) => {
+                tracing::error!(error = %log::chain(&error), "the running TLS configuration is kept");
+                false
+            }
+            None => false,
+        }
+    }
+
+    async fn tell(&self, message: Message) {
+        if let Err(error) = self.control.send(message).await {
+            tracing::error!(error = %error, "the supervisor does not answer");
+        }
+    }
+
+    /// Ends what was begun, then the journal.
+    async fn end(
+        self,
+        api: tokio::task::JoinHandle<()>,
+        health: tokio::task::JoinHandle<()>,
+    ) -> Result<ExitCode, ServerError> {
+        tracing::info!("stopping");
+        self.service.stopping.store(true, Ordering::Release);
+        // Nobody listens when the listeners have ended by themselves.
+        let _listening = self.stop.send(true);
+        if tokio::time::timeout(DRAIN, api).await.is_err() {
+            tracing::warn!("connections were still open and are cut");
+        }
+        health.abort();
+        let journal = &self.service.journal;
+        let stopped = ask(|reply| {
+            journal.stop("told to stop".into(), reply);
+            Ok(())
+        });
+        let clean = stopped.await.is_ok();
+        tracing::info!(clean, "stopped");
+        Ok(if clean {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+/// How long open connections may take at the end.
+const DRAIN: Duration = Duration::from_secs(20);
+/// Why no device is started.
+const PIN_REJECTED: &str = "The device rejected the PIN. A person must correct the PIN file and remove the file \
+     pin-rejected in the data folder, then start the daemon again.";
+
+/// Signs nothing, and says why, until told to stop.
+async fn sealed(why: &str, health: TcpListener, stopped: watch::Receiver<bool>) -> ExitCode {
+    tracing::error!(why, "sealed: nothing is signed");
+    let subject = Subject::Sealed(why.into());
+    let serving = health::serve(subject, health, stopped);
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            () = serving => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => serving.await,
+    }
+    ExitCode::from(EXIT_SEALED)
+}
+
+/// The exit code of a daemon that was sealed (`EX_CONFIG` of `sysexits.h`: a restart does not help).
+const EXIT_SEALED: u8 = 78;
+
+fn pool_config(config: &Config) -> PoolConfig {
+    let mut pool = PoolConfig::default();
+    pool.deadline = Duration::from_millis(config.device.call_timeout_ms);
+    pool
+}
+
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> ServerError {
+    move |source| ServerError::System {
+        what: format!("{what} cannot be had"),
+        source,
+    }
+}

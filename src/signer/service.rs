@@ -1,0 +1,126 @@
+//! What all connections share.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use api::problem::{Problem, ProblemKind};
+use journal::{Busy, Journal, Reply, Stopped};
+use keys::KeyPool;
+use policy::Policy;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::{config::Bounds, metrics::Metrics, rate::Rates, tls::Tls};
+
+/// The daemon's parts, as its verbs use them.
+pub struct Service {
+    /// The journal.
+    pub journal: Journal,
+    /// The device.
+    pub pool: KeyPool,
+    /// The present TLS configuration.
+    pub tls: RwLock<Arc<Tls>>,
+    /// Requests a second and client.
+    pub rates: Rates,
+    /// Requests at the same time.
+    pub in_flight: Semaphore,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Bounds.
+    pub bounds: Bounds,
+    /// Since when no new request is taken.
+    pub stopping: AtomicBool,
+    /// The device's serial number and assurance level, once it was ready.
+    pub device: Mutex<(String, String)>,
+    /// Why there is no device, in words, while there is none.
+    pub device_trouble: Mutex<Option<String>>,
+}
+
+impl Service {
+    /// The policy that governs.
+    ///
+    /// # Errors
+    /// A problem before the first bundle is active.
+    pub fn policy(&self) -> Result<Arc<Policy>, Problem> {
+        let none = || Problem::new(ProblemKind::Sealed, "No policy governs yet.");
+        self.journal.state().policy().cloned().ok_or_else(none)
+    }
+
+    /// The present TLS configuration.
+    pub fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets new connections use another TLS configuration.
+    pub fn set_tls(&self, tls: Tls) {
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tls);
+    }
+
+    /// Whether the daemon is stopping.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Why there is no device.
+    pub fn device_trouble(&self) -> Option<String> {
+        self.device_trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Says why there is no device, or that there is one.
+    pub fn set_device_trouble(&self, trouble: Option<&str>) {
+        *self
+            .device_trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = trouble.map(str::to_owned);
+    }
+
+    /// The device's serial number and assurance level.
+    pub fn device(&self) -> (String, String) {
+        self.device
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Remembers the device that is ready.
+    pub fn set_device(&self, serial: &str, assurance: &str) {
+        *self.device.lock().unwrap_or_else(PoisonError::into_inner) =
+            (serial.to_owned(), assurance.to_owned());
+    }
+
+    /// Waits until a device answers, or for `patience` at most.
+    pub async fn device_back(&self, patience: Duration) -> bool {
+        self.pool.ready_within(patience).await
+    }
+}
+
+/// Asks the journal's writer and waits for its answer.
+///
+/// # Errors
+/// A problem when the writer is busy or stopped.
+pub async fn ask<T: Send + 'static>(
+    send: impl FnOnce(Reply<Result<T, Stopped>>) -> Result<(), Busy>,
+) -> Result<T, Problem> {
+    let (reply, answer) = oneshot::channel();
+    // Who no longer waits for the answer does not hold up the writer.
+    let reply = Reply::new(move |result| drop(reply.send(result)));
+    send(reply).map_err(|busy| Problem::new(ProblemKind::Busy, format!("{busy}; try again.")))?;
+    match answer.await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(stopped)) => Err(Problem::new(
+            ProblemKind::JournalStopped,
+            stopped.to_string(),
+        )),
+        Err(_) => Err(Problem::new(
+            ProblemKind::JournalStopped,
+            "The journal gave no answer.",
+        )),
+    }
+}

@@ -1,0 +1,216 @@
+//! The supervisor: starts the server and the key child, restarts the child, and does nothing else.
+//!
+//! It holds no socket to the network, and it alone reads the PIN: the server gets a socket on which
+//! the child has been greeted already. When the server ends, all end.
+
+use std::{
+    io,
+    path::Path,
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    config::Config,
+    control::{self, Control, Message},
+    device::{self, KeyChild},
+    notify,
+};
+
+/// The first delay after a child that ended before it was ready.
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+/// The longest delay.
+const BACKOFF_MOST: Duration = Duration::from_secs(10);
+/// How long the server may take to end what it has begun.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs until the server ends.
+///
+/// # Errors
+/// When a process or socket cannot be made.
+pub async fn run(config_path: &Path, config: &Config) -> io::Result<ExitCode> {
+    let (control, far) = control::pair()?;
+    let server = Command::new("/proc/self/exe")
+        .args(["--role", "server", "--config"])
+        .arg(config_path)
+        .stdin(Stdio::from(far))
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut supervisor = Supervisor {
+        config,
+        control,
+        server,
+        device: None,
+        generation: 0,
+        backoff: BACKOFF_FIRST,
+        restart_at: Some(Instant::now()),
+    };
+    supervisor.watch().await
+}
+
+struct Supervisor<'a> {
+    config: &'a Config,
+    control: Control,
+    server: Child,
+    device: Option<KeyChild>,
+    generation: u32,
+    backoff: Duration,
+    /// When the next child is started, while there is none.
+    restart_at: Option<Instant>,
+}
+
+impl Supervisor<'_> {
+    async fn watch(&mut self) -> io::Result<ExitCode> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            let due = self.restart_at;
+            tokio::select! {
+                ended = self.server.wait() => return Ok(self.server_ended(ended?)),
+                message = self.control.receive() => match message? {
+                    Some(message) => self.told(message).await?,
+                    // The server is ending; its exit follows.
+                    None => { let ended = self.server.wait().await?; return Ok(self.server_ended(ended)); }
+                },
+                () = device::ended(&mut self.device) => self.device_ended(),
+                () = at(due) => self.start_device().await?,
+                _ = terminate.recv() => return self.stop().await,
+                _ = interrupt.recv() => return self.stop().await,
+                _ = hangup.recv() => self.signal_server(Signal::HUP),
+            }
+        }
+    }
+
+    async fn told(&mut self, message: Message) -> io::Result<()> {
+        match message {
+            Message::Serving => notify::ready(),
+            Message::DeviceReady { generation } if generation == self.generation => {
+                self.backoff = BACKOFF_FIRST;
+                if let Some(child) = &mut self.device {
+                    child.ready = true;
+                }
+            }
+            Message::KillDevice { generation } if generation == self.generation => {
+                if let Some(child) = &mut self.device {
+                    child.kill();
+                }
+            }
+            Message::PinRejected { generation } if generation == self.generation => {
+                device::mark_pin_rejected(&self.config.data)?;
+                self.restart_at = None;
+                if let Some(child) = &mut self.device {
+                    child.rejected = true;
+                }
+            }
+            // Of a child that is gone already.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn device_ended(&mut self) {
+        let Some(child) = self.device.take() else {
+            return;
+        };
+        if child.rejected {
+            tracing::error!(
+                "the device rejected the PIN: no key child is started before a person acts"
+            );
+            return;
+        }
+        tracing::warn!(
+            generation = self.generation,
+            ready = child.ready,
+            "the key child ended"
+        );
+        if child.ready {
+            self.restart_at = Some(Instant::now());
+        } else {
+            self.back_off();
+        }
+    }
+
+    fn back_off(&mut self) {
+        self.restart_at = Instant::now().checked_add(self.backoff);
+        self.backoff = self.backoff.saturating_mul(2).min(BACKOFF_MOST);
+    }
+
+    async fn start_device(&mut self) -> io::Result<()> {
+        self.restart_at = None;
+        if device::is_pin_rejected(&self.config.data) {
+            tracing::error!(
+                "the device rejected the PIN before; correct the PIN file, then remove the file {} \
+                 in the data folder",
+                device::PIN_REJECTED
+            );
+            return self.control.send(Message::PinRejectedBefore).await;
+        }
+        self.generation = self.generation.saturating_add(1);
+        match device::start(&self.config.device) {
+            Ok((child, socket)) => {
+                self.device = Some(child);
+                let generation = self.generation;
+                self.control
+                    .send(Message::Device { generation, socket })
+                    .await
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "no key child could be started");
+                self.back_off();
+                Ok(())
+            }
+        }
+    }
+
+    fn signal_server(&self, signal: Signal) {
+        let pid = self
+            .server
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        if let Some(pid) = pid
+            && let Err(errno) = kill_process(pid, signal)
+        {
+            tracing::warn!(error = %errno, "the server could not be signalled");
+        }
+    }
+
+    /// Lets the server end what it has begun.
+    async fn stop(&mut self) -> io::Result<ExitCode> {
+        notify::stopping();
+        self.signal_server(Signal::TERM);
+        match tokio::time::timeout(STOP_TIMEOUT, self.server.wait()).await {
+            Ok(ended) => Ok(self.server_ended(ended?)),
+            Err(_) => {
+                tracing::error!("the server did not stop in time and is killed");
+                self.server.kill().await?;
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    fn server_ended(&mut self, status: std::process::ExitStatus) -> ExitCode {
+        if let Some(child) = &mut self.device {
+            child.kill();
+        }
+        match status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(code) => ExitCode::from(code),
+            None => ExitCode::FAILURE,
+        }
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

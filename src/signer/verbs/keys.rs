@@ -1,0 +1,71 @@
+//! `GET /v1/keys`: public keys, addresses, and the room left.
+
+use api::{
+    problem::{Problem, ProblemKind},
+    signing::{Key, KeyAddress, KeysAnswer},
+};
+use hyper::StatusCode;
+use policy::{Client, State};
+use tx::{Chain, Name, OwnKey};
+
+use crate::{answer::Answer, service::Service, wire};
+
+/// The keys of the client's accounts, or the one of this name.
+///
+/// # Errors
+/// A problem when there is no such key for the client.
+pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<Answer, Problem> {
+    let state = service.journal.state();
+    let policy = state.policy().ok_or_else(super::no_policy)?;
+    let granted = |key: &&OwnKey| client.accounts.contains(&key.account);
+    let named = |key: &&OwnKey| name.is_none_or(|name| key.name == *name);
+    let registry = state.registry();
+    let keys: Vec<Key> = registry
+        .keys()
+        .filter(granted)
+        .filter(named)
+        .map(|key| describe(&state, key))
+        .collect();
+    if let Some(name) = name
+        && keys.is_empty()
+    {
+        let detail = format!("There is no key {name} for this client.");
+        return Err(Problem::new(ProblemKind::NotFound, detail));
+    }
+    let now = service.journal.now();
+    let answer = KeysAnswer {
+        keys,
+        limits: state.room(now).iter().map(wire::room).collect(),
+        policy: policy.hash.to_string(),
+        time: now,
+    };
+    Ok(Answer::json(StatusCode::OK, &answer))
+}
+
+fn describe(state: &State, key: &OwnKey) -> Key {
+    let assurance = state
+        .registration(&key.name)
+        .map(|known| known.assurance.clone());
+    Key {
+        name: key.name.clone(),
+        account: key.account.clone(),
+        class: key.class,
+        public_key: key.public.to_string(),
+        assurance: assurance.unwrap_or_default(),
+        addresses: key
+            .chains
+            .iter()
+            .filter_map(|chain| address(state, key, *chain))
+            .collect(),
+    }
+}
+
+fn address(state: &State, key: &OwnKey, chain: Chain) -> Option<KeyAddress> {
+    let address = key.public.address(chain)?;
+    Some(KeyAddress {
+        chain,
+        address: address.to_string(),
+        lane_epoch: state.epoch_of(&key.account, &address),
+        next_sequence: state.next_sequence(&address),
+    })
+}

@@ -1,0 +1,95 @@
+//! The verbs of the API.
+
+pub mod evaluate;
+pub mod keys;
+pub mod requests;
+pub mod sign;
+
+use api::{
+    problem::{Problem, ProblemKind},
+    signing::SignRequest,
+};
+use journal::SignCommand;
+use policy::{Reason, ReasonCode, Refused, Request};
+use tx::Name;
+
+use crate::{
+    service::{Service, ask},
+    wire,
+};
+
+/// A request whose transaction was understood, under the registry of the moment.
+///
+/// # Errors
+/// A problem; a transaction that was not understood is journalled as a refusal, where `verb`
+/// changes state.
+async fn understand(
+    service: &Service,
+    client: &Name,
+    wire: &SignRequest,
+    record: Record,
+) -> Result<SignCommand, Problem> {
+    let (request, transaction) = wire::request(client, wire)?;
+    let (basis, registry, rules) = {
+        let state = service.journal.state();
+        let policy = state.policy().ok_or_else(no_policy)?;
+        let rules = policy.chain_rules(wire.transaction.chain());
+        (policy.hash, state.registry(), rules)
+    };
+    match tx::decode(&wire.transaction, &registry, rules) {
+        Ok(decoded) => Ok(SignCommand {
+            decoded,
+            basis,
+            request,
+            transaction,
+        }),
+        Err(refusal) => {
+            let reason = not_understood(&refusal);
+            service.metrics.refused.increment();
+            if record == Record::Journal {
+                let refused = refused(&request, basis, reason.clone());
+                ask(|reply| service.journal.refuse(refused, reply)).await?;
+            }
+            Err(Problem::new(ProblemKind::Refused, reason.detail.clone())
+                .with(vec![wire::reason(&reason)], Vec::new()))
+        }
+    }
+}
+
+/// Whether a refusal is journalled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Record {
+    Journal,
+    Nothing,
+}
+
+fn no_policy() -> Problem {
+    Problem::new(ProblemKind::Sealed, "No policy governs yet.")
+}
+
+fn not_understood(refusal: &tx::Refusal) -> Reason {
+    let cause = std::error::Error::source(refusal)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    Reason {
+        code: ReasonCode::Transaction,
+        statement: None,
+        at: None,
+        detail: format!("{}: {cause}", refusal.code()),
+        remedy: "Send a transaction of a form that the signer understands to the last byte; \
+                 SECURITY.md lists the codes."
+            .into(),
+    }
+}
+
+fn refused(request: &Request, policy: policy::BundleHash, reason: Reason) -> Refused {
+    Refused {
+        client: request.client.clone(),
+        request: request.id.clone(),
+        request_hash: request.hash,
+        transaction: request.transaction.clone(),
+        policy,
+        reasons: vec![reason],
+        needs: Default::default(),
+    }
+}
