@@ -1,6 +1,9 @@
 //! What would be charged: each effect with all that is true of it now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use tx::{
     AccountClass, Address, Amount, Asset, Destination, Effect, EffectKind, Intent, IntentId, Name,
@@ -34,6 +37,19 @@ impl<'a> Paid<'a> {
             amount: intent.amount,
             to: Some(&intent.destination),
             tag: intent.tag.as_deref(),
+        }
+    }
+}
+
+impl fmt::Display for Paid<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "payment of {} {}", self.amount, self.asset)?;
+        if let Some(to) = self.to {
+            write!(f, " to {to}")?;
+        }
+        match self.tag {
+            Some(tag) => write!(f, " with tag {tag}"),
+            None => Ok(()),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tx::Name;
+use tx::{Amount, Name};
 
 use super::met;
 use crate::{
     AllowedBy, Digest, Need, Permit, Reason, ReasonCode, Refusal, Room, Statement, UnmetNeed,
-    Verdict,
+    Verdict, window::GroupKey,
 };
 
 /// Everything that was found so far. Sets, so that no order of checks or statements shows.
@@ -18,7 +18,28 @@ pub(super) struct Findings<'a> {
     pub(super) met: BTreeMap<Digest, BTreeSet<Name>>,
     pub(super) carried: BTreeSet<Digest>,
     pub(super) allowed_by: Vec<AllowedBy>,
-    pub(super) room: BTreeSet<Room>,
+    pub(super) spoke: Vec<Spoke>,
+}
+
+/// A limit that spoke, and what it holds with this request.
+pub(super) struct Spoke {
+    pub(super) limit: Name,
+    pub(super) group: GroupKey,
+    pub(super) cap: Amount,
+    pub(super) used: Amount,
+    pub(super) window_millis: u64,
+}
+
+impl Spoke {
+    pub(super) fn room(self) -> Room {
+        Room {
+            limit: self.limit,
+            group: self.group.shown(),
+            cap: self.cap,
+            used: self.used,
+            window_millis: self.window_millis,
+        }
+    }
 }
 
 /// Makes reasons.
@@ -64,7 +85,7 @@ impl<'a> Findings<'a> {
             met: BTreeMap::new(),
             carried: BTreeSet::new(),
             allowed_by: Vec::new(),
-            room: BTreeSet::new(),
+            spoke: Vec::new(),
         }
     }
 

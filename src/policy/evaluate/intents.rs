@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tx::{Amount, EffectKind, Intent};
 
-use super::{
-    Case, Findings,
-    facts::{Paid, described},
-};
+use super::{Case, Findings, facts::Paid};
 use crate::{ReasonCode, SignedIntent, statement};
 
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
@@ -28,42 +25,30 @@ fn one_to_one(case: &Case<'_>, findings: &mut Findings<'_>) {
     let payments = case.decoded.effects().iter();
     let payments = payments.filter(|effect| effect.kind == EffectKind::Payment);
     // Payments less intents, for each content.
-    let mut surplus: BTreeMap<Paid<'_>, (i64, String)> = BTreeMap::new();
+    let mut surplus: BTreeMap<Paid<'_>, i64> = BTreeMap::new();
     for effect in payments {
-        let content = surplus.entry(Paid::by_effect(effect)).or_default();
-        *content = (content.0.saturating_add(1), described(effect));
+        let count = surplus.entry(Paid::by_effect(effect)).or_default();
+        *count = count.saturating_add(1);
     }
     for intent in intents(case) {
-        let (count, _) = surplus.entry(Paid::by_intent(intent)).or_default();
+        let count = surplus.entry(Paid::by_intent(intent)).or_default();
         *count = count.saturating_sub(1);
     }
-    for (paid, (count, payment)) in surplus {
-        if count > 0 {
-            findings.refuse_built_in(
-                ReasonCode::IntentMismatch,
-                format!("no intent asks for {count} of: {payment}"),
+    for (paid, count) in surplus.iter().filter(|(_, count)| **count != 0) {
+        let (detail, remedy) = if *count > 0 {
+            (
+                format!("no intent asks for {count} of: {paid}"),
                 "bring the intent of every payment",
-            );
-        }
-        if count < 0 {
+            )
+        } else {
             let count = count.unsigned_abs();
-            let unpaid = unpaid(&paid);
-            findings.refuse_built_in(
-                ReasonCode::IntentMismatch,
-                format!("the transaction does not pay {count} of: {unpaid}"),
+            (
+                format!("the transaction does not make {count} of: {paid}"),
                 "bring no intent but those that the transaction pays",
-            );
-        }
+            )
+        };
+        findings.refuse_built_in(ReasonCode::IntentMismatch, detail, remedy);
     }
-}
-
-fn unpaid(paid: &Paid<'_>) -> String {
-    let to = paid.to.map(ToString::to_string).unwrap_or_default();
-    let tag = paid
-        .tag
-        .map(|tag| format!(" with tag {tag}"))
-        .unwrap_or_default();
-    format!("intent of {} {} to {to}{tag}", paid.amount, paid.asset)
 }
 
 /// One intent beside itself would pay its content twice in one transaction.

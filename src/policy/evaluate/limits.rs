@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tx::{Amount, Asset};
 
-use super::{Case, Findings, Spoken};
+use super::{Case, Findings, Spoken, findings::Spoke};
 use crate::{
-    Limit, Measure, ReasonCode, Room, Statement,
+    Limit, Measure, ReasonCode, Statement,
     select::Subject,
     window::{Fading, GroupKey, Window},
 };
@@ -56,9 +56,9 @@ impl Part<'_> {
         let (Some(asked), Some(with)) = (asked, with) else {
             return findings.refuse(self.overflow());
         };
-        findings.room.insert(Room {
+        findings.spoke.push(Spoke {
             limit: self.limit.name.clone(),
-            group: self.group.shown(),
+            group: self.group.clone(),
             cap: self.limit.says.cap,
             used: with,
             window_millis: self.limit.says.window_millis,
