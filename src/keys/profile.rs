@@ -99,7 +99,7 @@ pub struct Fact<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verified {
-    /// A test of this repository shows it.
+    /// It was seen; the source says how.
     Run,
     /// A document says it.
     Documented,

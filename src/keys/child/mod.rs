@@ -106,7 +106,7 @@ enum Received {
 
 fn receive(socket: &mut UnixStream, inbox: &mut Inbox) -> Received {
     loop {
-        match inbox.next() {
+        match inbox.frame() {
             Ok(Some(frame)) => return Received::Frame(frame),
             Ok(None) => {}
             Err(_) => return Received::Broken,
@@ -152,9 +152,12 @@ fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
     login.ensure(&anchor)?;
     let output = socket.try_clone().map_err(|_| Failure::OutOfOrder)?;
     let shared = Arc::new(Shared::new(token, login, anchor, output));
-    let workers = (0..sessions)
+    let workers: Vec<_> = (0..sessions)
         .filter_map(|_| worker::start(&shared).ok())
         .collect();
+    if workers.is_empty() {
+        return Err(Failure::SessionLost);
+    }
     Ok(Running { shared, workers })
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Queue {
 struct State {
     waiting: VecDeque<Frame<Request>>,
     closed: bool,
+    /// Threads that wait. To wake nobody costs a system call all the same.
+    idle: usize,
 }
 
 impl Queue {
@@ -33,8 +35,11 @@ impl Queue {
             state = wait(&self.emptied, state);
         }
         state.waiting.push_back(frame);
+        let wanted = state.idle > 0;
         drop(state);
-        self.filled.notify_one();
+        if wanted {
+            self.filled.notify_one();
+        }
     }
 
     /// The next request; waits for one. `None` after [`Self::close`]: what waited is dropped, since
@@ -42,7 +47,9 @@ impl Queue {
     pub(super) fn pop(&self) -> Option<Frame<Request>> {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.closed {
+            state.idle = state.idle.saturating_add(1);
             state = wait(&self.filled, state);
+            state.idle = state.idle.saturating_sub(1);
         }
         if state.closed {
             return None;

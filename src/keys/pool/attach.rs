@@ -145,7 +145,7 @@ async fn ready(
     inbox: &mut Inbox,
 ) -> Result<(TokenIdentity, u16), AttachError> {
     let answer = loop {
-        if let Some(frame) = inbox.next::<Answer>().map_err(AttachError::Decode)? {
+        if let Some(frame) = inbox.frame::<Answer>().map_err(AttachError::Decode)? {
             break frame;
         }
         match socket.read(inbox.spare()).await {

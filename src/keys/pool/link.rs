@@ -238,7 +238,8 @@ impl Link {
     /// Takes answers, and looks four times in a deadline whether one is overdue: so a hung child is
     /// found at most a quarter late, and no call needs a timer.
     async fn read(self: Arc<Self>, mut inbox: Inbox) {
-        let mut check = interval((self.times.deadline / 4).max(Duration::from_millis(1)));
+        let quarter = self.times.deadline.checked_div(4).unwrap_or_default();
+        let mut check = interval(quarter.max(Duration::from_millis(1)));
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let outcome = tokio::select! {
@@ -262,7 +263,7 @@ impl Link {
             Err(_) => return Err(Closing::Gone),
         }
         // A frame that cannot be read is as good as no child.
-        while let Some(frame) = inbox.next::<Answer>().map_err(|_| Closing::Gone)? {
+        while let Some(frame) = inbox.frame::<Answer>().map_err(|_| Closing::Gone)? {
             self.deliver(frame)?;
         }
         Ok(())

@@ -36,7 +36,7 @@ impl fmt::Debug for Inbox {
 }
 
 impl Inbox {
-    /// Where to receive. Never empty once [`Self::next`] answered `None`.
+    /// Where to receive. Never empty once [`Self::frame`] answered `None`.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -67,7 +67,7 @@ impl Inbox {
     ///
     /// # Errors
     /// [`DecodeError`]; the stream cannot be read further.
-    pub fn next<M: Message>(&mut self) -> Result<Option<Frame<M>>, DecodeError> {
+    pub fn frame<M: Message>(&mut self) -> Result<Option<Frame<M>>, DecodeError> {
         let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some((length, rest)) = waiting.split_first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);

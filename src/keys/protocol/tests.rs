@@ -279,7 +279,7 @@ proptest! {
             spare[..length].copy_from_slice(&rest[..length]);
             inbox.received(length);
             rest = &rest[length..];
-            while let Some(frame) = inbox.next::<Request>().unwrap() {
+            while let Some(frame) = inbox.frame::<Request>().unwrap() {
                 seen.push(frame);
             }
             if rest.is_empty() {
@@ -358,7 +358,7 @@ fn refuses_other_versions_kinds_lengths_and_inputs() {
         inbox.spare()[..4].copy_from_slice(&length.to_be_bytes());
         inbox.received(4);
         assert!(matches!(
-            inbox.next::<Request>(),
+            inbox.frame::<Request>(),
             Err(DecodeError::FrameLength { .. })
         ));
     }

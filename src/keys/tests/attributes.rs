@@ -78,7 +78,7 @@ fn an_imported_key_is_refused() {
 }
 
 #[test]
-fn half_of_the_raw_signatures_have_a_high_s() {
+fn the_device_signs_as_its_profile_says() {
     let done = SoftHsm::with_token().role("raw_signatures").status();
     assert!(done.unwrap().success());
 }

@@ -62,7 +62,7 @@ fn child(
     thread::spawn(move || {
         let mut inbox = Inbox::default();
         loop {
-            while let Some(frame) = inbox.next::<Request>().unwrap() {
+            while let Some(frame) = inbox.frame::<Request>().unwrap() {
                 let message = match &frame.message {
                     Request::Hello(_) => Answer::Ready {
                         identity: identity.clone(),
@@ -243,11 +243,10 @@ async fn a_repeated_r_is_an_alarm() {
 }
 
 #[tokio::test]
-async fn garbage_ends_the_child() {
+async fn an_answer_of_another_kind_and_a_broken_greeting_are_refused() {
     let (pool, mut events, key) = pool_with(|frame, _| {
         vec![Frame {
             correlation: frame.correlation,
-            // A length of zero follows: no frame has it.
             message: Answer::Destroyed,
         }]
     })
@@ -291,7 +290,7 @@ async fn garbage_in_mid_flight_loses_the_child() {
         let mut theirs = theirs;
         let mut inbox = Inbox::default();
         loop {
-            while let Some(frame) = inbox.next::<Request>().unwrap() {
+            while let Some(frame) = inbox.frame::<Request>().unwrap() {
                 let message = match frame.message {
                     Request::Hello(_) => Answer::Ready {
                         identity: identity(),

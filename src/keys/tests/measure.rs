@@ -51,13 +51,31 @@ pub(crate) fn raw() {
         threads.into_iter().map(|t| t.join().unwrap()).sum()
     });
     let rate = made as f64 / start.elapsed().as_secs_f64();
-    println!("raw, {sessions} sessions: {rate:.0}/s");
+    let cpu = cpu_us("self") / made as f64;
+    println!("raw, {sessions} sessions: {rate:.0}/s, {cpu:.0} us of CPU each");
 }
 
-async fn pooled(sessions: u16, in_flight: u64) -> f64 {
+/// CPU time of a process so far, in microseconds (`/proc/PID/stat`, in ticks of 10 ms).
+fn cpu_us(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    let ticks = |n: usize| -> f64 {
+        after_name
+            .split_whitespace()
+            .nth(n)
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    (ticks(11) + ticks(12)) * 10_000.0
+}
+
+async fn pooled(sessions: u16, in_flight: u64) {
     let softhsm = SoftHsm::with_token();
     let key = spend("hot");
-    let (pool, _events, _child) = softhsm.pool(PoolConfig::default(), sessions, &[&key]).await;
+    let (pool, _events, child) = softhsm.pool(PoolConfig::default(), sessions, &[&key]).await;
+    let processes = ["self", &child.id().to_string()].map(str::to_owned);
+    let before = processes.clone().map(|pid| cpu_us(&pid));
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for task in 0..in_flight {
@@ -71,7 +89,13 @@ async fn pooled(sessions: u16, in_flight: u64) -> f64 {
         });
     }
     tasks.join_all().await;
-    pool.counters().signatures as f64 / start.elapsed().as_secs_f64()
+    let made = pool.counters().signatures as f64;
+    let rate = made / start.elapsed().as_secs_f64();
+    let [server, module] = [0, 1].map(|i| (cpu_us(&processes[i]) - before[i]) / made);
+    println!(
+        "pool, {sessions} sessions, {in_flight} in flight: {rate:.0}/s, \
+         {server:.0} us of CPU each in the server, {module:.0} in the child"
+    );
 }
 
 fn check() {
@@ -107,8 +131,7 @@ fn measure_all() {
             assert!(raw.status().unwrap().success());
             let runtime = tokio::runtime::Runtime::new().unwrap();
             for in_flight in [2 * u64::from(sessions), 16] {
-                let rate = runtime.block_on(pooled(sessions, in_flight));
-                println!("pool, {sessions} sessions, {in_flight} in flight: {rate:.0}/s");
+                runtime.block_on(pooled(sessions, in_flight));
             }
         }
     }

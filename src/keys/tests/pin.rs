@@ -58,7 +58,7 @@ fn a_rejected_pin_is_not_sent_again() {
         .append_to(&mut bytes);
         socket.write_all(&bytes).unwrap();
         loop {
-            if let Some(frame) = inbox.next::<Answer>().unwrap() {
+            if let Some(frame) = inbox.frame::<Answer>().unwrap() {
                 assert_eq!(frame.correlation, correlation);
                 return frame.message;
             }

@@ -36,7 +36,7 @@ fn imported_key() {
 #[test]
 #[ignore = "a part played in a process of its own"]
 fn raw_signatures() {
-    crate::token::tests::half_of_the_raw_signatures_have_a_high_s();
+    crate::token::tests::the_device_signs_as_its_profile_says();
 }
 
 #[test]

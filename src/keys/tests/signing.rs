@@ -144,7 +144,7 @@ impl Wire {
         .append_to(&mut bytes);
         self.socket.write_all(&bytes).unwrap();
         loop {
-            if let Some(frame) = self.inbox.next::<Answer>().unwrap() {
+            if let Some(frame) = self.inbox.frame::<Answer>().unwrap() {
                 assert_eq!(frame.correlation, correlation);
                 return frame.message;
             }

@@ -77,7 +77,9 @@ pub(crate) async fn attach(
         token: hello.token.clone(),
         profile: hello.profile.clone(),
     };
-    socket.write_all(&greeting(hello)).unwrap();
+    socket
+        .write_all(&greeting(hello))
+        .map_err(AttachError::Socket)?;
     pool.attach(socket, expected).await
 }
 
@@ -236,6 +238,10 @@ impl SoftHsm {
 }
 
 impl ChildProcess {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.0);
         rustix::process::kill_process(pid, signal).unwrap();

@@ -129,8 +129,8 @@ pub(crate) fn an_imported_key_is_refused() {
     token.finalize().unwrap();
 }
 
-/// What the profile says of SoftHSM's raw answers: half have a high s.
-pub(crate) fn half_of_the_raw_signatures_have_a_high_s() {
+/// Half of the raw signatures have a high s, and a long digest is cut.
+pub(crate) fn the_device_signs_as_its_profile_says() {
     let (token, session) = open();
     let key = generate(
         &session,
@@ -152,6 +152,11 @@ pub(crate) fn half_of_the_raw_signatures_have_a_high_s() {
         let low = k256::ecdsa::Signature::from_scalars(value.r, value.s).unwrap();
         assert_eq!(low.normalize_s(), None, "s is low");
     }
+    let longer = [&softhsm::digest(1)[..], &[7; 16]].concat();
+    let cut = session.sign(&Mechanism::Ecdsa, key.handle, &longer);
+    let input = crate::protocol::SignInput::Digest(softhsm::digest(1));
+    crate::verify::check(&key.description.public, &input, &cut.unwrap())
+        .expect("a longer digest is cut without a word");
     // 200 coins: outside of this once in 10^11 runs.
     assert!((53..=147).contains(&high), "{high} of 200");
     drop(session);

@@ -62,7 +62,7 @@ pub enum SignatureError {
     NotByThisKey,
     /// The input is for another algorithm than the public key's.
     #[error("the input is not for a key of {algorithm}")]
-    KeyAlgorithm {
+    Algorithm {
         /// The key's algorithm.
         algorithm: KeyAlgorithm,
     },
@@ -112,7 +112,7 @@ pub fn check(
         (PublicKey::Ed25519(key), SignInput::Message(message)) => {
             check_ed25519(key, message.as_bytes(), raw).map(SignatureValue::Ed25519)
         }
-        _ => Err(SignatureError::KeyAlgorithm {
+        _ => Err(SignatureError::Algorithm {
             algorithm: key.algorithm(),
         }),
     }

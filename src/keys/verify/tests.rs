@@ -161,7 +161,7 @@ fn an_input_of_another_algorithm_is_refused() {
     let message = SignInput::Message(crate::protocol::Bytes::new(&[1]).unwrap());
     assert_eq!(
         check(&PublicKey::Secp256k1(public), &message, &[1; 64]),
-        Err(SignatureError::KeyAlgorithm {
+        Err(SignatureError::Algorithm {
             algorithm: KeyAlgorithm::Secp256k1
         })
     );
