@@ -7,6 +7,7 @@ mod failure;
 mod files;
 mod output;
 mod pki;
+mod policy;
 mod rpc;
 mod transaction;
 
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// A small private certificate authority in a folder.
     Pki(pki::Args),
+    /// Check, sign and explain a policy bundle.
+    Policy(policy::Args),
     /// Build, show and broadcast transactions.
     Tx(transaction::Args),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Answer, Failure> {
     match command {
         Command::Pki(args) => pki::run(args),
+        Command::Policy(args) => policy::run(args),
         Command::Tx(args) => transaction::run(args),
     }
 }

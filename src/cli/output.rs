@@ -33,6 +33,18 @@ impl Answer {
     /// # Errors
     /// When the value has no JSON form, which is a defect of the command.
     pub fn done<T: Serialize + Display>(value: &T) -> Result<Self, Failure> {
+        Self::of(value, Exit::Done)
+    }
+
+    /// An answer that is a no: it ends with exit code 1.
+    ///
+    /// # Errors
+    /// As [`Answer::done`].
+    pub fn refused<T: Serialize + Display>(value: &T) -> Result<Self, Failure> {
+        Self::of(value, Exit::Refused)
+    }
+
+    fn of<T: Serialize + Display>(value: &T, exit: Exit) -> Result<Self, Failure> {
         let json = serde_json::to_value(value).map_err(|error| Failure {
             kind: "unprintable-answer",
             exit: Exit::Usage,
@@ -43,7 +55,7 @@ impl Answer {
         Ok(Self {
             text: value.to_string(),
             json,
-            exit: Exit::Done,
+            exit,
         })
     }
 }

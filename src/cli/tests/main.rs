@@ -13,5 +13,6 @@ mod command_line;
 mod node;
 mod pki;
 mod pki_handshakes;
+mod policy;
 mod program;
 mod show;

@@ -2,12 +2,14 @@
 
 use std::{cell::RefCell, fmt};
 
+use serde::Serialize;
+
 use crate::Location;
 
 /// One thing that is wrong or suspicious, at its place.
 ///
 /// `Display` writes `limits.toml:12:7: limit "eth-day": cap: …`, with what to do on a line below.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Diagnostic {
     /// The file, relative to the bundle.
     pub file: String,
@@ -26,7 +28,8 @@ pub struct Diagnostic {
 }
 
 /// Whether a bundle with this can be loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// It cannot.
     Error,

@@ -1,0 +1,52 @@
+//! `strongroom policy`: the bundle that a security team writes, checked, signed and asked about
+//! offline. `signerd` trusts none of it: it verifies the bundle by itself.
+
+mod check;
+mod error;
+mod explain;
+mod folder;
+mod sign;
+mod verdict;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use crate::failure::Failure;
+use crate::output::Answer;
+
+/// `strongroom policy`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say all that is wrong in a bundle, with file and line.
+    Check {
+        /// The bundle's folder.
+        folder: PathBuf,
+    },
+    /// Make the manifest and add a signature to it.
+    #[command(
+        after_help = "Without --key only the manifest is made. A key in an agent or on a FIDO device signs it with\n\
+                      `ssh-keygen -Y sign -n strongroom-bundle-v1 -f KEY manifest`; append what it writes to manifest.sig."
+    )]
+    Sign(sign::Args),
+    /// Say what a signer with this bundle, and no earlier spending, would answer to a request.
+    Explain(explain::Args),
+}
+
+/// Runs one of the group's commands.
+///
+/// # Errors
+/// See [`error::PolicyError`].
+pub fn run(args: Args) -> Result<Answer, Failure> {
+    match args.command {
+        Command::Check { folder } => check::run(&folder),
+        Command::Sign(args) => sign::run(&args),
+        Command::Explain(args) => explain::run(&args),
+    }
+}

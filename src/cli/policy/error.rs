@@ -1,0 +1,142 @@
+//! Why a bundle could not be read, signed or asked.
+
+use std::io;
+use std::path::PathBuf;
+
+use policy::StateError;
+use policy::bundle::ManifestError;
+use policy::statement::{SignError, SignaturesError};
+
+use crate::failure::{Exit, Explained};
+use crate::files::FileError;
+
+/// Why a bundle could not be read, signed or asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A file.
+    #[error(transparent)]
+    File(FileError),
+    /// The folder.
+    #[error("cannot read the folder {}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The bundle has errors; `policy check` shows them.
+    #[error("the bundle has {errors} errors, the first: {first}")]
+    Wrong {
+        /// How many.
+        errors: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// There is no manifest, and not all that one is made of was given.
+    #[error("the folder has no manifest yet")]
+    NoManifest,
+    /// The manifest that is there is not that of the files.
+    #[error("the manifest is not that of the files in the folder")]
+    Manifest(#[source] ManifestError),
+    /// The sequence is not above the one that is replaced.
+    #[error("sequence {sequence} is not above {answers}, which it replaces")]
+    Sequence {
+        /// The sequence.
+        sequence: u64,
+        /// The one that is replaced.
+        answers: u64,
+    },
+    /// `manifest.sig` holds something else than signatures.
+    #[error("manifest.sig cannot be read")]
+    Signatures(#[source] SignaturesError),
+    /// The private key file is none.
+    #[error("{} is no OpenSSH private key", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ssh_key::Error,
+    },
+    /// The signature was not made.
+    #[error("the manifest was not signed")]
+    Sign(#[source] SignError),
+    /// An input of `explain`.
+    #[error("{} is no {expected}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        expected: &'static str,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The transaction would be refused before the policy is asked.
+    #[error("the signer would refuse this transaction ({code})")]
+    NotUnderstood {
+        /// The stable name of the reason.
+        code: &'static str,
+        /// The reason.
+        #[source]
+        source: tx::Refusal,
+    },
+    /// The bundle and the keys contradict each other.
+    #[error("the bundle cannot govern with these keys")]
+    State(#[source] StateError),
+}
+
+impl Explained for PolicyError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Folder { .. } => "policy-folder",
+            Self::Wrong { .. } => "policy-wrong",
+            Self::NoManifest => "policy-no-manifest",
+            Self::Manifest(_) => "policy-manifest",
+            Self::Sequence { .. } => "policy-sequence",
+            Self::Signatures(_) => "policy-signatures",
+            Self::Key { .. } => "policy-key",
+            Self::Sign(_) => "policy-sign",
+            Self::Input { .. } => "policy-input",
+            Self::NotUnderstood { .. } => "policy-not-understood",
+            Self::State(_) => "policy-keys",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(error) => error.exit(),
+            Self::Wrong { .. } | Self::NotUnderstood { .. } => Exit::Refused,
+            _ => Exit::Usage,
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::File(error) => return error.next(),
+            Self::Folder { .. } => "Name the folder in which the bundle's files are.",
+            Self::Wrong { .. } => "Run `strongroom policy check` on the folder and mend it.",
+            Self::NoManifest => "Give --fleet and --sequence, of which the manifest is made.",
+            Self::Manifest(_) => {
+                "If the change is meant, give --fleet and --sequence to make a new manifest; earlier \
+                 signatures are void then. If not, find out who changed the files."
+            }
+            Self::Sequence { .. } => "Give a higher --sequence, or the right --replaces.",
+            Self::Signatures(_) => "Take everything but armoured SSH signatures out of it.",
+            Self::Key { .. } => "Give the private key's file, as ~/.ssh/id_ed25519.",
+            Self::Sign(_) => {
+                "Sign with `ssh-keygen -Y sign -n strongroom-bundle-v1 -f KEY manifest` and append \
+                 what it writes to manifest.sig. The manifest is made."
+            }
+            Self::Input { .. } => "See `strongroom policy explain --help` for what each file holds.",
+            Self::NotUnderstood { .. } => {
+                "Build the transaction anew, from addresses of keys that are listed."
+            }
+            Self::State(_) => "Compare the accounts' keys and addresses with the keys given.",
+        }
+        .to_owned()
+    }
+}

@@ -1,0 +1,285 @@
+//! `strongroom policy`: a bundle checked, signed and asked about.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::program::Place;
+
+/// Anvil's account 0, whose key is public: it stands in for the device's key.
+const HOT_PUBLIC: &str = "038318535b54105d4a7aae60c08fc45f9687181b4fdfc625bd1a753fa7397fed75";
+const HOT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+const ANN: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+
+fn keygen(place: &Place, name: &str) -> String {
+    let arguments = ["-q", "-t", "ed25519", "-N", "", "-f", name];
+    let mut command = Command::new("ssh-keygen");
+    let output = command.current_dir(place.folder()).args(arguments).output();
+    assert!(
+        output.unwrap().status.success(),
+        "ssh-keygen of openssh-client"
+    );
+    fs::read_to_string(place.path(&format!("{name}.pub"))).unwrap()
+}
+
+/// The quick start's bundle with people and a root, in `bundle/`.
+fn quickstart() -> Place {
+    let place = Place::new();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy/quickstart");
+    fs::create_dir_all(place.path("bundle/books")).unwrap();
+    fs::create_dir_all(place.path("bundle/roots")).unwrap();
+    for file in [
+        "accounts.toml",
+        "assets.toml",
+        "limits.toml",
+        "statements.toml",
+        "books/customers.txt",
+    ] {
+        fs::copy(from.join(file), place.path(&format!("bundle/{file}"))).unwrap();
+    }
+    let mut people = "[governance]\nthreshold = 2\nofficers = [\"alice\", \"bob\"]\n".to_owned();
+    for name in ["alice", "bob"] {
+        let line = keygen(&place, name);
+        people.push_str(&format!(
+            "[[person]]\nname = {name:?}\nkeys = {:?}\n",
+            line.trim()
+        ));
+    }
+    write(&place, "bundle/people.toml", &people);
+    let root = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    write(&place, "bundle/roots/clients.pem", root);
+    place
+}
+
+fn write(place: &Place, path: &str, text: &str) {
+    fs::write(place.path(path), text).unwrap();
+}
+
+#[test]
+fn check_says_what_is_wrong_and_where() {
+    let place = quickstart();
+    let clean = place.answer("policy check bundle");
+    assert_eq!(
+        clean,
+        json!({"errors": 0, "warnings": 0, "diagnostics": []})
+    );
+
+    let limits = String::from_utf8(place.read("bundle/limits.toml")).unwrap();
+    write(
+        &place,
+        "bundle/limits.toml",
+        &limits.replace("20 eth", "2e1 eth"),
+    );
+    let output = place.run("policy check bundle");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("limits.toml:17:7: limit \"eth-day\": cap: \"2e1\" is no plain"),
+        "{text}"
+    );
+    assert!(text.ends_with("1 errors, 0 warnings\n"), "{text}");
+    let json: Value =
+        serde_json::from_slice(&place.run("--json policy check bundle").stdout).unwrap();
+    assert_eq!(
+        (
+            json["errors"].as_u64(),
+            json["diagnostics"][0]["line"].as_u64()
+        ),
+        (Some(1), Some(17))
+    );
+
+    write(&place, "bundle/README.md", "");
+    assert_eq!(place.run("policy check bundle").status.code(), Some(1));
+    place.fails("policy check nowhere", 2, "policy-folder");
+}
+
+#[test]
+fn two_officers_sign() {
+    let place = quickstart();
+    place.fails("policy sign bundle --key alice", 2, "policy-no-manifest");
+    let first = place.answer("policy sign bundle --fleet main --sequence 1 --key alice");
+    assert_eq!(
+        (&first["signed_by"], &first["threshold"]),
+        (&json!(["alice"]), &json!(2))
+    );
+    let second = place.answer("policy sign bundle --key bob");
+    assert_eq!(second["signed_by"], json!(["alice", "bob"]));
+    assert_eq!(second["fingerprint"], first["fingerprint"]);
+    assert!(
+        first["fingerprint"]
+            .as_str()
+            .unwrap()
+            .starts_with("sha256:")
+    );
+    let again = place.answer("policy sign bundle --key bob");
+    assert_eq!(again["signed_by"], json!(["alice", "bob"]));
+
+    // ssh-keygen makes what this makes.
+    let allowed = format!(
+        "alice {}",
+        fs::read_to_string(place.path("alice.pub")).unwrap()
+    );
+    write(&place, "allowed", &allowed);
+    let armour = String::from_utf8(place.read("bundle/manifest.sig")).unwrap();
+    let end = "-----END SSH SIGNATURE-----\n";
+    assert_eq!(
+        armour.matches(end).count(),
+        2,
+        "a signature stands there once"
+    );
+    let alices = armour.split_inclusive(end).next().unwrap();
+    write(&place, "alice.sig", alices);
+    let verified = Command::new("ssh-keygen")
+        .current_dir(place.folder())
+        .args([
+            "-Y",
+            "verify",
+            "-f",
+            "allowed",
+            "-I",
+            "alice",
+            "-n",
+            "strongroom-bundle-v1",
+            "-s",
+            "alice.sig",
+        ])
+        .stdin(fs::File::open(place.path("bundle/manifest")).unwrap())
+        .output()
+        .unwrap();
+    assert!(verified.status.success());
+
+    // A changed file is not signed by the way; a new manifest begins without signatures.
+    write(&place, "bundle/books/customers.txt", &format!("{ANN}\n"));
+    place.fails("policy sign bundle --key bob", 2, "policy-manifest");
+    place.fails(
+        "policy sign bundle --fleet main --sequence 2 --replaces 2",
+        2,
+        "policy-sequence",
+    );
+    let next = place.answer("policy sign bundle --fleet main --sequence 2 --key bob");
+    assert_eq!(
+        (&next["signed_by"], &next["dropped"]),
+        (&json!(["bob"]), &json!(2))
+    );
+    assert_eq!(next["replaces"], json!(1));
+    assert_ne!(next["fingerprint"], first["fingerprint"]);
+}
+
+#[test]
+fn what_cannot_be_signed_is_not() {
+    let place = quickstart();
+    let sign = "policy sign bundle --fleet main --sequence 1 --key";
+    place.fails(&format!("{sign} alice.pub"), 2, "policy-key");
+    place.fails(&format!("{sign} nowhere"), 2, "file");
+    let mut command = Command::new("ssh-keygen");
+    let command = command.current_dir(place.folder());
+    command.args(["-q", "-t", "ed25519", "-N", "secret", "-f", "locked"]);
+    assert!(command.output().unwrap().status.success());
+    place.fails(&format!("{sign} locked"), 2, "policy-sign");
+    write(&place, "bundle/limits.toml", "");
+    place.fails(&format!("{sign} alice"), 1, "policy-wrong");
+}
+
+/// An EIP-1559 payment of `wei` from the hot account, and its intent.
+fn payment(place: &Place, to: &str, value: &str, wei: &str) {
+    let payload = format!(
+        "0x02{}",
+        rlp(&[
+            "827a69",
+            "80",
+            "843b9aca00",
+            "8504a817c800",
+            "825208",
+            &format!("94{}", &to[2..]),
+            value,
+            "80",
+            "c0"
+        ])
+    );
+    let transaction =
+        json!({"format": "eip2718", "chain": "eip155:31337", "from": HOT, "payload": payload});
+    write(place, "tx.json", &transaction.to_string());
+    let intent = json!([{"intent": {
+        "source": "payouts", "id": "w-1", "asset": "eip155:31337/native", "amount": wei,
+        "destination": to, "max_fee": "1000000000000000", "expires": "2099-01-01T00:00:00Z",
+    }}]);
+    write(place, "intents.json", &intent.to_string());
+    let keys =
+        json!({"keys": [{"name": "eth-hot-1", "public_key": HOT_PUBLIC, "account": "eth-hot"}]});
+    write(place, "keys.json", &keys.to_string());
+}
+
+/// An RLP list of items that are encoded already.
+fn rlp(items: &[&str]) -> String {
+    let body = items.concat();
+    format!("{:02x}{body}", 0xc0 + body.len() / 2)
+}
+
+const EXPLAIN: &str = "policy explain bundle --transaction tx.json --intents intents.json --keys keys.json --client walletd";
+
+#[test]
+fn explain_names_the_statements_that_allow_it() {
+    let place = quickstart();
+    payment(&place, ANN, "880de0b6b3a7640000", "1000000000000000000");
+    let answer = place.answer(EXPLAIN);
+    assert_eq!(answer["verdict"], "permit");
+    let text = String::from_utf8(place.run(EXPLAIN).stdout).unwrap();
+    assert!(
+        text.contains(
+            "payment of 1 eth from eth-hot to 0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("by eth-pay-customers (statements.toml:"),
+        "{text}"
+    );
+    assert!(
+        text.contains("limit    eth-day: 1000000000000000000 of 20000000000000000000 used"),
+        "{text}"
+    );
+}
+
+#[test]
+fn explain_lists_all_that_refuses_it() {
+    let place = quickstart();
+    payment(
+        &place,
+        "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720",
+        "8901a055690d9db80000",
+        "30000000000000000000",
+    );
+    let output = place.run(&format!("--json {EXPLAIN}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*stderr), (Some(1), ""));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["verdict"], "refuse");
+    let reasons = answer["reasons"].as_array().unwrap().iter();
+    let codes: Vec<&str> = reasons
+        .map(|reason| reason["code"].as_str().unwrap())
+        .collect();
+    for code in ["uncovered", "denied", "limit"] {
+        assert!(codes.contains(&code), "{code}: {codes:?}");
+    }
+    let text = String::from_utf8(place.run(EXPLAIN).stdout).unwrap();
+    assert!(
+        text.contains("  refused  denied by blocked (statements.toml:"),
+        "{text}"
+    );
+    assert!(
+        text.contains("  needs    1 of alice, bob: large-eth (statements.toml:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn explain_names_the_input_that_is_wrong() {
+    let place = quickstart();
+    payment(&place, ANN, "880de0b6b3a7640000", "1");
+    write(&place, "keys.json", "{\"keys\": []}");
+    place.fails(EXPLAIN, 1, "policy-not-understood");
+    write(&place, "keys.json", "[]");
+    place.fails(EXPLAIN, 2, "policy-input");
+}
