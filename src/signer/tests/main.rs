@@ -1,0 +1,17 @@
+//! What the repository says of `signerd`, held equal to what `signerd` is.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod architecture;
+mod dependencies;
+mod openapi;
+mod repository;
+mod security;
+mod source;
