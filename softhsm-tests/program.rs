@@ -21,8 +21,14 @@ const LOOK: Duration = Duration::from_millis(2);
 /// When it has not been built.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
-    // target/<profile>/deps/<test>
-    let profile = test.parent().and_then(Path::parent).expect("a target folder");
+    // target/<profile>/deps/<test>, or target/<profile>/<program>
+    let folder = test.parent().expect("a folder");
+    let profile = if folder.ends_with("deps") {
+        folder.parent()
+    } else {
+        Some(folder)
+    };
+    let profile = profile.expect("a target folder");
     let binary = profile.join(name);
     let build = "build it first: cargo build --workspace --bins";
     assert!(binary.exists(), "{} is missing; {build}", binary.display());
@@ -41,7 +47,11 @@ pub fn repository(path: &str) -> PathBuf {
 pub fn run(command: &mut Command) -> Output {
     let output = output(command);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {said}", output.status);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}: {said}",
+        output.status
+    );
     output
 }
 
@@ -84,11 +94,22 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command, log: &Path) -> Self {
-        let open = || File::options().create(true).append(true).open(log).expect("the log");
+        let open = || {
+            File::options()
+                .create(true)
+                .append(true)
+                .open(log)
+                .expect("the log")
+        };
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
         match command.spawn() {
-            Ok(child) => Self { child, log: log.to_owned() },
-            Err(error) => panic!("{command:?}: {error}; softhsm-tests/run installs what is missing"),
+            Ok(child) => Self {
+                child,
+                log: log.to_owned(),
+            },
+            Err(error) => {
+                panic!("{command:?}: {error}; softhsm-tests/run installs what is missing")
+            }
         }
     }
 

@@ -1,0 +1,264 @@
+//! The whole signing path: mTLS, decode, policy, journal, SoftHSM and checks.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use api::signing::SignAnswer;
+use serde_json::json;
+use strongroom_softhsm_tests::{
+    ask,
+    bundle::Bundle,
+    evm::Draft,
+    signerd::{Role, Signerd},
+    world::{World, address_on},
+};
+use tx::{Asset, Chain};
+
+use crate::{
+    figure::{Figure, rounded},
+    load::{self, Lane, Pace, Run},
+    machine,
+    raw::{self, Raw, percentile},
+};
+
+/// The figures that there are.
+pub const FIGURES: [&str; 5] = [
+    "sign_path_ratio",
+    "signerd_cpu_us",
+    "sign_added_p50_us",
+    "sign_added_p99_us",
+    "two_sessions_ratio",
+];
+
+/// Clients, each with a key and a sequence of its own: nonces of one key are signed in order.
+const LANES: usize = 32;
+/// Seconds of each part of the run.
+const SECONDS: u64 = 6;
+/// Requests that each lane has ready; more than it can have answered.
+const REQUESTS: usize = 2_400;
+
+const CHAIN: Chain = Chain::Evm(31337);
+const CUSTOMER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+
+/// Measures all figures.
+pub fn measure(sessions: u16) -> Vec<Figure> {
+    let machine = machine::description();
+    let (one, _) = with_sessions(1, Part::FullLoad);
+    let (two, half) = with_sessions(sessions, Part::BothLoads);
+    let half = half.expect("the run at half load");
+    let ratio = two.per_second() / two.raw.per_second;
+    let detail = json!({
+        "machine": machine, "sessions": sessions, "clients": LANES,
+        "path_per_second": rounded(two.per_second()), "raw_per_second": rounded(two.raw.per_second),
+        "key_child_cpu_us": rounded(two.child_cpu_us),
+        "path_one_session_per_second": rounded(one.per_second()),
+        "raw_one_session_per_second": rounded(one.raw.per_second),
+    });
+    let added =
+        |percent: usize, baseline: f64| rounded(percentile(&half.micros, percent) - baseline);
+    let loads = json!({
+        "machine": machine,
+        "requests_per_second": rounded(half.answers.len() as f64 / half.seconds),
+        "path_p50_us": rounded(percentile(&half.micros, 50)),
+        "path_p99_us": rounded(percentile(&half.micros, 99)),
+    });
+    let figure = |figure, value, unit, baseline, detail| Figure {
+        figure,
+        value,
+        unit,
+        baseline,
+        detail,
+    };
+    vec![
+        figure(
+            "sign_path_ratio",
+            rounded(ratio),
+            "ratio",
+            rounded(two.raw.per_second),
+            detail.clone(),
+        ),
+        figure(
+            "signerd_cpu_us",
+            rounded(two.server_cpu_us),
+            "us",
+            rounded(two.child_cpu_us),
+            detail.clone(),
+        ),
+        figure(
+            "sign_added_p50_us",
+            added(50, two.raw.p50_us),
+            "us",
+            rounded(two.raw.p50_us),
+            loads.clone(),
+        ),
+        figure(
+            "sign_added_p99_us",
+            added(99, two.raw.p99_us),
+            "us",
+            rounded(two.raw.p99_us),
+            loads,
+        ),
+        figure(
+            "two_sessions_ratio",
+            rounded(two.per_second() / one.per_second()),
+            "ratio",
+            rounded(two.raw.per_second / one.raw.per_second),
+            detail,
+        ),
+    ]
+}
+
+/// What one daemon did.
+struct Measured {
+    raw: Raw,
+    full: Run,
+    server_cpu_us: f64,
+    child_cpu_us: f64,
+}
+
+impl Measured {
+    fn per_second(&self) -> f64 {
+        self.full.answers.len() as f64 / self.full.seconds
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    FullLoad,
+    BothLoads,
+}
+
+/// A daemon with this many sessions at full load, between two runs of its baseline, and at half.
+fn with_sessions(sessions: u16, part: Part) -> (Measured, Option<Run>) {
+    let keys: Vec<String> = (0..LANES).map(|lane| format!("lane-{lane}")).collect();
+    let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let world = World::with_keys(&names, |authority| bundle(authority, &keys));
+    world.configure(&format!(
+        "sessions = {sessions}\n[bounds]\nrequests_per_second = 1000000\n[log]\nlevel = \"warn\""
+    ));
+    let softhsm = world.token.config();
+    let before = raw::measure(&softhsm, &keys[0], sessions, SECONDS / 2);
+    let daemon = world.start();
+    let mut lanes = lanes(&world, &keys);
+    let config = world.pki.config("walletd");
+    let duration = Duration::from_secs(SECONDS);
+    let mut go = |pace, duration| load::run(world.api(), &config, &mut lanes, pace, duration);
+    go(Pace::Full, Duration::from_secs(1));
+    let cpu = Cpu::of(&daemon);
+    let full = go(Pace::Full, duration);
+    let (server, child) = cpu.since(&daemon);
+    let signatures = full.answers.len() as f64;
+    let half = (part == Part::BothLoads).then(|| {
+        let rate = signatures / full.seconds / 2.0;
+        go(Pace::PerSecond(rate), duration)
+    });
+    check(&full);
+    daemon.stop();
+    let after = raw::measure(&softhsm, &keys[0], sessions, SECONDS / 2);
+    let mean = |f: fn(&Raw) -> f64| (f(&before) + f(&after)) / 2.0;
+    let raw = Raw {
+        per_second: mean(|raw| raw.per_second),
+        p50_us: mean(|raw| raw.p50_us),
+        p99_us: mean(|raw| raw.p99_us),
+    };
+    let measured = Measured {
+        raw,
+        full,
+        server_cpu_us: server / signatures,
+        child_cpu_us: child / signatures,
+    };
+    (measured, half)
+}
+
+/// CPU time of the daemon's processes at one moment.
+struct Cpu {
+    server: f64,
+    child: f64,
+}
+
+impl Cpu {
+    fn of(daemon: &Signerd) -> Self {
+        let server = machine::cpu_us(daemon.child(Role::Server).expect("the server"));
+        let child = machine::cpu_us(daemon.child(Role::KeyChild).expect("the key child"));
+        Self {
+            server: server + machine::cpu_us(daemon.pid()),
+            child,
+        }
+    }
+
+    fn since(&self, daemon: &Signerd) -> (f64, f64) {
+        let now = Self::of(daemon);
+        (now.server - self.server, now.child - self.child)
+    }
+}
+
+/// Every answer is a transaction of its own.
+fn check(run: &Run) {
+    let txids: BTreeSet<String> = run
+        .answers
+        .iter()
+        .map(|answer| {
+            let answer: SignAnswer = serde_json::from_slice(answer).expect("an answer");
+            answer.transaction.txid
+        })
+        .collect();
+    assert_eq!(
+        txids.len(),
+        run.answers.len(),
+        "a transaction was answered twice"
+    );
+}
+
+/// Every lane's requests, whole.
+fn lanes(world: &World, keys: &[String]) -> Vec<Lane> {
+    let asset = Asset::native(CHAIN);
+    let known = world.walletd().keys().keys;
+    keys.iter()
+        .map(|name| {
+            let key = known
+                .iter()
+                .find(|key| key.name.as_str() == name)
+                .expect("a key");
+            let sender = address_on(key, CHAIN);
+            let requests = (0..REQUESTS).map(|nonce| {
+                let transaction =
+                    Draft::transfer(nonce as u64, CUSTOMER, 1 + nonce as u128).from(&sender);
+                let id = format!("{name}-{nonce}");
+                let intent = ask::intent(&id, &asset, 1 + nonce as u128, CUSTOMER);
+                let request = ask::request(&id, transaction, vec![intent]);
+                post(&serde_json::to_vec(&request).expect("a request"))
+            });
+            Lane {
+                requests: requests.collect(),
+            }
+        })
+        .collect()
+}
+
+fn post(body: &[u8]) -> Vec<u8> {
+    let mut request = format!(
+        "POST /v1/sign HTTP/1.1\r\nhost: signerd\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+/// The bundle of the tests with one account of all keys, and room for the whole run.
+fn bundle(authority: &std::path::Path, keys: &[String]) -> Bundle {
+    let mut bundle = Bundle::read("softhsm-tests/measure/policy", authority);
+    let mut accounts = String::new();
+    let list: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
+    accounts.push_str(&format!(
+        "[[account]]\nname = \"eth-hot\"\nclass = \"hot\"\nchains = [\"{CHAIN}\"]\nkeys = [{}]\n",
+        list.join(", ")
+    ));
+    for key in keys {
+        accounts.push_str(&format!(
+            "\n[[sequence]]\nkey = {key:?}\nchain = \"{CHAIN}\"\nnext = 0\nfinalized = 0\n"
+        ));
+    }
+    bundle.set("lanes.toml", &accounts);
+    bundle
+}
