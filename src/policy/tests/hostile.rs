@@ -304,7 +304,7 @@ pub fn group(groups: &BTreeSet<Group>, fact: &Fact) -> Vec<(Group, String)> {
             .effect
             .to
             .as_ref()
-            .map_or_else(none, |to| to.address.qualified()),
+            .map_or_else(none, |to| qualified(&to.address)),
         Group::Client => fact.client.to_string(),
         Group::Source => fact.source.as_ref().map_or_else(none, ToString::to_string),
         Group::Account => fact.effect.account.to_string(),

@@ -10,7 +10,12 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod algebra;
 mod bundle;
 mod fixture;
 mod hostile;
+mod never_forget;
+mod never_twice;
+mod reasons;
+mod rules;
 mod window_bound;

@@ -1,0 +1,251 @@
+//! Invariant 5: no sequence of policies lowers a use below what the recorded classes alone give.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
+use strongroom_policy::{
+    Attempt, AttemptId, BundleHash, Fact, Group, Limit, Measure, Policy, Selector, SourceSelector,
+    Statement, To,
+};
+use tx::{AccountClass, Amount, EffectKind};
+
+use crate::{
+    fixture::{
+        Ask, BTC, DAY, ETH, SECOND, Signer, amount, book, btc, effects, limit, name, policy,
+        stranger,
+    },
+    hostile::{Hostile, Step, group, runner, runs},
+    rules::{policies, with_own_effects},
+};
+
+/// A selector by the letter of the reference, over what stands in the fact and nowhere else.
+fn matches(selector: &Selector, fact: &Fact, attempt: &Attempt) -> bool {
+    let effect = &fact.effect;
+    let own = effect.to.as_ref().and_then(|to| to.own.as_ref());
+    let meets = |to: &To| match (to, &effect.to) {
+        (To::Address(address), Some(to)) => to.address == *address,
+        (To::Book(book), Some(_)) => fact.classes.books.contains(book),
+        (To::OwnClass(class), _) => own.is_some_and(|own| own.class == *class),
+        (To::OwnAccount(account), _) => own.is_some_and(|own| own.account == *account),
+        (_, None) => false,
+    };
+    let source = match &fact.source {
+        None => SourceSelector::None,
+        Some(source) => SourceSelector::Named(source.clone()),
+    };
+    let cheap = |rate: &Amount| attempt.fee_terms.rate_at_most(*rate);
+    let fee = effect.kind == EffectKind::Fee;
+    let any = |set: &BTreeSet<To>| set.iter().any(meets);
+    [
+        selector
+            .clients
+            .as_ref()
+            .map(|set| set.contains(&fact.client)),
+        selector.sources.as_ref().map(|set| set.contains(&source)),
+        selector
+            .accounts
+            .as_ref()
+            .map(|set| set.contains(&effect.account)),
+        selector
+            .classes
+            .as_ref()
+            .map(|set| set.contains(&fact.classes.account)),
+        selector
+            .chains
+            .as_ref()
+            .map(|set| set.contains(&effect.asset.chain)),
+        selector
+            .assets
+            .as_ref()
+            .map(|set| set.contains(&effect.asset)),
+        selector
+            .effects
+            .as_ref()
+            .map(|set| set.contains(&effect.kind)),
+        selector.to.as_ref().map(any),
+        selector.to_except.as_ref().map(|set| !any(set)),
+        selector.amount_max.map(|most| effect.amount <= most),
+        selector.amount_over.map(|least| effect.amount > least),
+        selector
+            .fee_rate_max
+            .as_ref()
+            .map(|rate| fee && cheap(rate)),
+        selector
+            .fee_rate_over
+            .as_ref()
+            .map(|rate| fee && !cheap(rate)),
+    ]
+    .into_iter()
+    .flatten()
+    .all(|met| met)
+}
+
+/// The use in each group, from recorded classes alone.
+fn recorded(limit: &Statement<Limit>, hostile: &Hostile) -> BTreeMap<Vec<(Group, String)>, Amount> {
+    let mut peaks: BTreeMap<(Vec<(Group, String)>, AttemptId), Amount> = BTreeMap::new();
+    let now = hostile.signer.now.lo.millis();
+    for done in hostile
+        .done
+        .iter()
+        .filter(|d| now < d.at.millis() + limit.says.window_millis)
+    {
+        let mut sums: BTreeMap<_, Amount> = BTreeMap::new();
+        for fact in &done.attempt.facts {
+            if matches(&limit.selector, fact, &done.attempt) {
+                let measured = match limit.says.measure {
+                    Measure::Count => amount(1),
+                    _ => fact.effect.amount,
+                };
+                let sum = sums.entry(group(&limit.says.group, fact)).or_default();
+                *sum = sum.checked_add(measured).unwrap();
+            }
+        }
+        for (group, sum) in sums {
+            let peak = peaks
+                .entry((group, done.attempt.set.unwrap_or(done.id)))
+                .or_default();
+            *peak = (*peak).max(sum);
+        }
+    }
+    let mut uses: BTreeMap<_, Amount> = BTreeMap::new();
+    for ((group, _), peak) in peaks {
+        let sum = uses.entry(group).or_default();
+        *sum = sum.checked_add(peak).unwrap();
+    }
+    uses
+}
+
+fn nothing_is_forgotten(
+    limits: &[Statement<Limit>],
+    hostile: &Hostile,
+) -> Result<(), TestCaseError> {
+    let rooms = hostile.signer.state.room(hostile.signer.now);
+    for limit in limits {
+        for (group, least) in recorded(limit, hostile) {
+            let room = rooms
+                .iter()
+                .find(|room| room.limit == limit.name && room.group == group);
+            let used = room.map_or(Amount::ZERO, |room| room.used);
+            prop_assert!(used >= least, "{limit:?} {group:?}: {used} of {least}");
+        }
+    }
+    Ok(())
+}
+
+/// Changes what the policy says of accounts: classes, and which there are.
+fn meddled(mut policy: Policy, bits: u8, sequence: u64) -> Policy {
+    policy.sequence = sequence;
+    policy.hash = BundleHash([u8::try_from(sequence).unwrap(); 32]);
+    if bits & 1 != 0 {
+        policy.accounts.get_mut(&name("hot")).unwrap().class = AccountClass::Retired;
+    }
+    if bits & 2 != 0 {
+        policy.accounts.remove(&name("hot2"));
+    }
+    if bits & 4 != 0 {
+        let cold = policy.accounts.remove(&name("cold")).unwrap();
+        policy.accounts.insert(name("vault"), cold);
+    }
+    policy
+}
+
+#[test]
+fn no_sequence_of_policies_forgets() {
+    let era = (policies(), 0..8_u8, runs(5), vec(0..8_u8, 5));
+    let run = |eras: Vec<(Policy, u8, Vec<Step>, Vec<u8>)>| {
+        let mut hostile = Hostile::new(&Signer::new(policy()));
+        for (n, (policy, bits, steps, own)) in eras.into_iter().enumerate() {
+            let policy = meddled(policy, bits, 2 + n as u64);
+            hostile.signer.activate(policy.clone());
+            nothing_is_forgotten(&policy.limits, &hostile)?;
+            for (step, own) in steps.iter().zip(own) {
+                let ask = with_own_effects(hostile.take(step), own);
+                hostile.charge(&ask);
+                nothing_is_forgotten(&policy.limits, &hostile)?;
+            }
+        }
+        Ok(())
+    };
+    runner(500).run(&vec(era, 1..=4), run).unwrap();
+}
+
+fn to_book(cap: u64) -> Statement<Limit> {
+    let mut limited = limit("vendors", btc(), cap, DAY);
+    limited.selector.to = Some([To::Book(name("vendors"))].into());
+    limited
+}
+
+/// "Insider's edits" of the attack corpus: whatever is done to a book, what was paid under it and
+/// what is paid to it now both count.
+#[test]
+fn editing_a_book_forgets_nothing() {
+    let mut listed = policy();
+    listed
+        .books
+        .insert(name("vendors"), book([stranger(BTC, 1)]));
+    listed.limits = vec![to_book(10)];
+    let mut signer = Signer::new(listed.clone());
+    signer.charged(&Ask::utxo("a", [0], 1_000).pay("a", 6, 1));
+    signer.charged(&Ask::utxo("b", [1], 1_000).pay("b", 3, 2));
+    let used = |signer: &Signer| signer.state.room(signer.now)[0].used;
+    assert_eq!(used(&signer), amount(6));
+    // Taken out of the book: it was in it when it was paid.
+    listed.books.insert(name("vendors"), book([]));
+    signer.activate(listed.clone());
+    assert_eq!(used(&signer), amount(6));
+    // Put into the book after it was paid: it is in it now.
+    listed
+        .books
+        .insert(name("vendors"), book([stranger(BTC, 2)]));
+    signer.activate(listed.clone());
+    assert_eq!(used(&signer), amount(9));
+    // The limit renamed, its cap raised, its window halved: the facts are the same.
+    let mut renamed = to_book(20);
+    (renamed.name, renamed.says.window_millis) = (name("suppliers"), DAY / 2);
+    listed.limits = vec![renamed];
+    signer.activate(listed.clone());
+    assert_eq!(used(&signer), amount(9));
+    // A limit that did not exist counts what was paid before it did.
+    listed.limits = vec![limit("all", btc(), 100, 365 * DAY)];
+    signer.activate(listed.clone());
+    assert_eq!(used(&signer), amount(9));
+    // Longer than any limit looked: taken out, waited for, and put back.
+    listed.limits.clear();
+    signer.activate(listed.clone());
+    signer.pass(2 * DAY);
+    listed.limits = vec![limit("all", btc(), 100, 3 * DAY), to_book(10)];
+    signer.activate(listed);
+    let rooms = signer.state.room(signer.now);
+    assert_eq!([rooms[0].used, rooms[1].used], [amount(9), amount(0)]);
+}
+
+#[test]
+fn a_retired_class_counts_as_what_it_was() {
+    let mut counting = policy();
+    let mut hot = limit("hot", btc(), 10, DAY);
+    hot.selector.classes = Some([AccountClass::Hot].into());
+    let mut fees = limit("fees", btc(), 5_000, DAY);
+    fees.selector = Selector {
+        classes: hot.selector.classes.clone(),
+        ..effects(&[EffectKind::Fee])
+    };
+    counting.limits = vec![hot, fees];
+    let mut signer = Signer::new(counting.clone());
+    signer.charged(&Ask::utxo("a", [0], 1_000).pay("a", 6, 1));
+    counting.accounts.get_mut(&name("hot")).unwrap().class = AccountClass::Retired;
+    signer.activate(counting.clone());
+    counting.accounts.remove(&name("hot"));
+    signer.activate(counting);
+    signer.pass(DAY - SECOND);
+    let used: Vec<Amount> = signer
+        .state
+        .room(signer.now)
+        .iter()
+        .map(|room| room.used)
+        .collect();
+    assert_eq!(used, [amount(1_000), amount(6)]);
+    assert_eq!(
+        signer.state.registry().own(&crate::fixture::own("k1", ETH)),
+        None
+    );
+}

@@ -1,0 +1,261 @@
+//! Policies of random statements, and requests that touch every kind of effect.
+
+use std::collections::BTreeSet;
+
+use proptest::{collection::vec, option, prelude::*, sample::subsequence};
+use strongroom_policy::{
+    Allow, Attempt, Deny, Evacuate, Group, Limit, Measure, Need, Policy, Reason, Require, Room,
+    Selector, SourceSelector, Statement, To, UnmetNeed, Verdict,
+};
+use tx::{AccountClass, EffectKind};
+
+use crate::fixture::{
+    Ask, BTC, ETH, SECOND, amount, book, btc, eth, name, need, own, policy, statement, stranger,
+};
+
+/// What a verdict comes down to, in a form that two of them are compared by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// 0: refused, 1: pending, 2: permitted.
+    pub rank: u8,
+    pub reasons: BTreeSet<Reason>,
+    pub needs: BTreeSet<UnmetNeed>,
+    pub attempt: Option<Attempt>,
+    pub room: Vec<Room>,
+}
+
+impl Outcome {
+    pub fn of(verdict: Verdict) -> Self {
+        let mut outcome = Self {
+            rank: 0,
+            reasons: BTreeSet::new(),
+            needs: BTreeSet::new(),
+            attempt: None,
+            room: Vec::new(),
+        };
+        match verdict {
+            Verdict::Refuse(refusal) => {
+                outcome.needs.extend(refusal.needs);
+                outcome.reasons.extend(refusal.reasons);
+            }
+            Verdict::Pending(needs) => {
+                outcome.rank = 1;
+                outcome.needs.extend(needs);
+            }
+            Verdict::Permit(permit) => {
+                outcome.rank = 2;
+                outcome.room = permit.room().to_vec();
+                outcome.attempt = Some(permit.into_attempt());
+            }
+        }
+        outcome
+    }
+}
+
+/// Some of the items, often none of the conditions: a selector that meets nothing tests nothing.
+fn some<T: Clone + Ord + std::fmt::Debug + 'static>(
+    items: Vec<T>,
+) -> impl Strategy<Value = Option<BTreeSet<T>>> {
+    let most = items.len();
+    let chosen = subsequence(items, 1..=most).prop_map(|items| items.into_iter().collect());
+    option::weighted(0.15, chosen)
+}
+
+fn destinations() -> Vec<To> {
+    vec![
+        To::Address(stranger(BTC, 0)),
+        To::Address(stranger(ETH, 1)),
+        To::Book(name("b0")),
+        To::Book(name("b1")),
+        To::OwnClass(AccountClass::Cold),
+        To::OwnClass(AccountClass::Hot),
+        To::OwnAccount(name("hot2")),
+    ]
+}
+
+pub fn selectors() -> impl Strategy<Value = Selector> {
+    let sources = vec![
+        SourceSelector::None,
+        SourceSelector::Named(name("payouts")),
+        SourceSelector::Named(name("refunds")),
+    ];
+    let origin = (
+        some(vec![name("walletd"), name("other")]),
+        some(sources),
+        some(vec![name("hot"), name("hot2")]),
+        some(vec![AccountClass::Hot, AccountClass::Retired]),
+        some(vec![BTC, ETH]),
+        some(vec![btc(), eth()]),
+        some(EffectKind::ALL.to_vec()),
+    );
+    let bound = |most: u64| option::weighted(0.1, (0..=most).prop_map(amount));
+    let value = (bound(6), bound(6), bound(40), bound(40));
+    (origin, some(destinations()), some(destinations()), value).prop_map(
+        |((clients, sources, accounts, classes, chains, assets, effects), to, to_except, value)| {
+            let (amount_max, amount_over, fee_rate_max, fee_rate_over) = value;
+            Selector {
+                clients,
+                sources,
+                accounts,
+                classes,
+                chains,
+                assets,
+                effects,
+                to,
+                to_except,
+                amount_max,
+                amount_over,
+                fee_rate_max,
+                fee_rate_over,
+                tags: None,
+            }
+        },
+    )
+}
+
+fn needs() -> impl Strategy<Value = Need> {
+    (1..=2_u32).prop_map(|threshold| need(threshold, &["alice", "bob"]))
+}
+
+pub fn limits() -> impl Strategy<Value = Limit> {
+    let groups = [
+        Group::Destination,
+        Group::Client,
+        Group::Source,
+        Group::Account,
+    ];
+    (
+        any::<bool>(),
+        subsequence(vec![30 * SECOND, 100 * SECOND, 200 * SECOND], 1),
+        0..60_u64,
+        option::weighted(0.4, subsequence(groups.to_vec(), 1..=2)),
+        option::weighted(0.2, needs()),
+    )
+        .prop_map(|(counts, windows, cap, groups, over)| Limit {
+            measure: if counts {
+                Measure::Count
+            } else {
+                Measure::Amount
+            },
+            window_millis: windows[0],
+            cap: amount(cap),
+            group: groups.unwrap_or_default().into_iter().collect(),
+            over,
+        })
+}
+
+/// Statements named by their place: `d0`, `d1`.
+fn named<K: 'static + Clone + std::fmt::Debug>(
+    letter: char,
+    says: impl Strategy<Value = K>,
+    most: usize,
+) -> impl Strategy<Value = Vec<Statement<K>>> {
+    vec((selectors(), says), 0..=most).prop_map(move |statements| {
+        let named = |(n, (selector, says))| statement(&format!("{letter}{n}"), selector, says);
+        statements.into_iter().enumerate().map(named).collect()
+    })
+}
+
+/// A rule of each kind, to be added.
+#[derive(Clone, Debug)]
+pub enum Addition {
+    Allow(Selector),
+    Evacuate(Selector, Need),
+    Deny(Selector),
+    Require(Selector, Need),
+    Limit(Selector, Limit),
+}
+
+pub fn additions() -> impl Strategy<Value = Addition> {
+    prop_oneof![
+        selectors().prop_map(Addition::Allow),
+        (selectors(), needs()).prop_map(|(s, n)| Addition::Evacuate(s, n)),
+        selectors().prop_map(Addition::Deny),
+        (selectors(), needs()).prop_map(|(s, n)| Addition::Require(s, n)),
+        (selectors(), limits()).prop_map(|(s, l)| Addition::Limit(s, l)),
+    ]
+}
+
+impl Addition {
+    /// Whether more can happen with it; else less can.
+    pub fn widens(&self) -> bool {
+        matches!(self, Self::Allow(_))
+    }
+
+    pub fn add_to(self, mut policy: Policy) -> Policy {
+        match self {
+            Self::Allow(s) => policy.allows.push(statement("added", s, Allow)),
+            Self::Evacuate(s, need) => {
+                policy
+                    .evacuates
+                    .push(statement("added", s, Evacuate { need }));
+            }
+            Self::Deny(s) => policy.denies.push(statement("added", s, Deny)),
+            Self::Require(s, need) => policy
+                .requires
+                .push(statement("added", s, Require { need })),
+            Self::Limit(s, limit) => policy.limits.push(statement("added", s, limit)),
+        }
+        policy
+    }
+}
+
+/// Policies over the fixture's accounts, most of which let something happen.
+pub fn policies() -> impl Strategy<Value = Policy> {
+    let books = (subsequence((0..3).collect::<Vec<u8>>(), 0..=3), 0..3_u8);
+    let allows = (prop::bool::weighted(0.7), named('a', Just(Allow), 4));
+    let restricting = (
+        named('d', Just(Deny), 1),
+        named('r', needs().prop_map(|need| Require { need }), 1),
+        named('l', limits(), 4),
+        named('e', needs().prop_map(|need| Evacuate { need }), 2),
+    );
+    (books, allows, restricting).prop_map(
+        |((b0, b1), (everything, more), (denies, requires, limits, evacuates))| {
+            let mut made = policy();
+            let b0 = b0
+                .into_iter()
+                .flat_map(|n| [stranger(BTC, n), stranger(ETH, n)]);
+            made.books.insert(name("b0"), book(b0));
+            made.books
+                .insert(name("b1"), book([stranger(BTC, b1), stranger(ETH, b1)]));
+            if !everything {
+                made.allows.clear();
+            }
+            made.allows.extend(more);
+            Policy {
+                denies,
+                requires,
+                limits,
+                evacuates,
+                ..made
+            }
+        },
+    )
+}
+
+/// Adds own effects to what is asked, by bits.
+pub fn with_own_effects(ask: Ask, bits: u8) -> Ask {
+    let chain = ask.transaction.chain;
+    let (account, key) = (
+        ask.transaction.account.clone(),
+        ask.transaction.signings[0].key.clone(),
+    );
+    let to_self = (
+        own(key.as_str(), chain),
+        Some((account.as_str(), AccountClass::Hot)),
+    );
+    let cold = (stranger(chain, 200), Some(("cold", AccountClass::Cold)));
+    let hot = (own("k3", chain), Some(("hot2", AccountClass::Hot)));
+    let mut ask = ask;
+    if bits & 1 != 0 {
+        ask = ask.effect(EffectKind::Change, 3, Some(to_self));
+    }
+    if bits & 2 != 0 {
+        ask = ask.effect(EffectKind::OwnTransfer, 2, Some(cold));
+    }
+    if bits & 4 != 0 && account != name("hot2") {
+        ask = ask.effect(EffectKind::OwnTransfer, 4, Some(hot));
+    }
+    ask
+}
