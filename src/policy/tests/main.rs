@@ -18,4 +18,6 @@ mod never_forget;
 mod never_twice;
 mod reasons;
 mod rules;
+mod state;
+mod time;
 mod window_bound;
