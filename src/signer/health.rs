@@ -78,7 +78,7 @@ fn readiness(subject: &Subject) -> Answer {
         Subject::Running(service) if service.is_stopping() => not_ready("stopping"),
         Subject::Running(service) => match service.journal.stopped() {
             Some(stopped) => not_ready(&stopped.to_string()),
-            None if service.pool.healthy() => Answer::text(StatusCode::OK, "ready\n"),
+            None if service.device_ready() => Answer::text(StatusCode::OK, "ready\n"),
             None => {
                 let trouble = service.device_trouble();
                 let trouble = trouble.as_deref().unwrap_or("it does not answer");

@@ -1,6 +1,6 @@
 //! Keys: what the policy names, found in the device, pinned in the journal.
 
-use std::{collections::BTreeSet, os::unix::net::UnixStream};
+use std::{collections::BTreeSet, os::unix::net::UnixStream, sync::atomic::Ordering};
 
 use journal::Registered;
 use keys::{AttachError, CallError, Expected, KeyId, Profile, PublicKey};
@@ -89,6 +89,7 @@ pub async fn attach(
         })?;
     service.set_device(identity.serial.as_str(), profile.assurance.value.as_str());
     let _logged = register_keys(service).await;
+    service.keys_registered.store(true, Ordering::Release);
     Ok(())
 }
 

@@ -96,6 +96,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         metrics: crate::metrics::Metrics::default(),
         bounds: config.bounds.clone(),
         stopping: false.into(),
+        keys_registered: false.into(),
         device: Mutex::default(),
         device_trouble: Mutex::new(Some("It is being started.".into())),
     });

@@ -34,6 +34,8 @@ pub struct Service {
     pub bounds: Bounds,
     /// Since when no new request is taken.
     pub stopping: AtomicBool,
+    /// Whether the keys that the policy names were looked for, once.
+    pub keys_registered: AtomicBool,
     /// The device's serial number and assurance level, once it was ready.
     pub device: Mutex<(String, String)>,
     /// Why there is no device, in words, while there is none.
@@ -93,6 +95,11 @@ impl Service {
     pub fn set_device(&self, serial: &str, assurance: &str) {
         *self.device.lock().unwrap_or_else(PoisonError::into_inner) =
             (serial.to_owned(), assurance.to_owned());
+    }
+
+    /// Whether the device answers and its keys are known.
+    pub fn device_ready(&self) -> bool {
+        self.pool.healthy() && self.keys_registered.load(Ordering::Acquire)
     }
 
     /// Waits until a device answers, or for `patience` at most.

@@ -127,7 +127,7 @@ async fn decide(
 /// Without a device a new request is refused before it is charged. One that is signed already
 /// needs none.
 fn require_device(service: &Service, client: &Name, request: &SignRequest) -> Result<(), Problem> {
-    if service.pool.healthy() {
+    if service.device_ready() {
         return Ok(());
     }
     let signed = request.request_id.parse().is_ok_and(|id| {
