@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,22 @@ pub trait Explained: Error {
 
     /// What to do next, as a sentence.
     fn next(&self) -> String;
+
+    /// The causes below it, outermost first.
+    fn why(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            why.push(error.to_string());
+            cause = error.source();
+        }
+        why
+    }
+
+    /// What a peer answered, in its own form, where scripts can use that.
+    fn details(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// A command's failure, ready to be shown.
@@ -47,22 +64,20 @@ pub struct Failure {
     pub why: Vec<String>,
     /// What to do next.
     pub next: String,
+    /// What a peer answered, in its own form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
 }
 
 impl<E: Explained> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut why = Vec::new();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            why.push(error.to_string());
-            cause = error.source();
-        }
         Self {
             kind: error.kind(),
             exit: error.exit(),
             what: error.to_string(),
-            why,
+            why: error.why(),
             next: error.next(),
+            details: error.details(),
         }
     }
 }

@@ -3,12 +3,17 @@
 //! Every command answers with one value, printed as text or, with `--json`, as one JSON object, and
 //! says by its exit code how it went ([`failure::Exit`]).
 
+mod client;
 mod failure;
 mod files;
+mod health;
+mod keys;
 mod output;
 mod pki;
 mod policy;
 mod rpc;
+mod sign;
+mod status;
 mod transaction;
 
 use std::process::ExitCode;
@@ -34,10 +39,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Initialise tokens, generate keys in them, and list them.
+    Keys(keys::Args),
     /// A small private certificate authority in a folder.
     Pki(pki::Args),
     /// Check, sign and explain a policy bundle.
     Policy(policy::Args),
+    /// Have a signer sign a transaction, or only ask what it would say.
+    Sign(Box<sign::Args>),
+    /// Show a signer's keys, the room left in its limits, and whether it is ready.
+    Status(status::Args),
     /// Build, show and broadcast transactions.
     Tx(transaction::Args),
 }
@@ -54,8 +65,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Answer, Failure> {
     match command {
+        Command::Keys(args) => keys::run(&args),
         Command::Pki(args) => pki::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::Sign(args) => sign::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Tx(args) => transaction::run(args),
     }
 }

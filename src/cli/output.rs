@@ -51,6 +51,7 @@ impl Answer {
             what: "the answer has no JSON form".to_owned(),
             why: vec![error.to_string()],
             next: "The command itself has run. Report this as a defect.".to_owned(),
+            details: None,
         })?;
         Ok(Self {
             text: value.to_string(),
@@ -97,6 +98,7 @@ pub fn finish_usage(error: &clap::Error) -> ExitCode {
         what: error.render().to_string().trim_end().to_owned(),
         why: Vec::new(),
         next: "Run the command with --help.".to_owned(),
+        details: None,
     };
     write_line(
         &mut std::io::stderr(),

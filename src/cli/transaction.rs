@@ -2,14 +2,14 @@
 //!
 //! Nothing here is trusted by anyone: the signer understands the bytes by itself.
 
-mod base_units;
+pub mod base_units;
 mod broadcast;
 mod build_evm;
 mod build_utxo;
 mod coins;
-mod error;
-mod parcel;
-mod signed;
+pub mod error;
+pub mod parcel;
+pub mod signed;
 mod view;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 //! It runs the same code as the key child, in the caller's own process, so that a key made by hand
 //! is held to the same attributes as one made by `signerd`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cryptoki::{
     context::Pkcs11,
@@ -53,6 +53,21 @@ pub struct Credentials {
 pub struct Operator {
     session: Session,
     token: Token,
+}
+
+/// Says what a token is, if it is there and what the profile describes. No PIN is sent.
+///
+/// # Errors
+/// [`Failure`] says what is wrong with the module or the token.
+pub fn identify(
+    module: &Path,
+    selector: &TokenSelector,
+    profile: Essentials,
+) -> Result<TokenIdentity, Failure> {
+    let token = Token::select(token::load(module)?, selector, profile)?;
+    let identity = token.identity().clone();
+    token.finalize()?;
+    Ok(identity)
 }
 
 /// Initialises the first token of the module that is not (`C_InitToken`, `C_InitPIN`). A token that

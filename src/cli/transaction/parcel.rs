@@ -47,6 +47,51 @@ impl Parcel {
         Self::of_text(text.trim(), chain)
     }
 
+    /// Reads an unsigned transaction in the form in which a request carries it.
+    ///
+    /// # Errors
+    /// As [`Parcel::read`]; a signed transaction, or bytes that do not say who sends them, are
+    /// [`TransactionError::Unreadable`].
+    pub fn read_unsigned(
+        path: &Path,
+        chain: Option<Chain>,
+    ) -> Result<(Transaction, Self), TransactionError> {
+        let bytes = read_bytes(path).map_err(TransactionError::File)?;
+        let unreadable = |reason| TransactionError::Unreadable { reason };
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| unreadable("it is not text"))?
+            .trim();
+        let transaction = if text.starts_with(PSBT_PREFIX) {
+            let chain = chain.ok_or(TransactionError::ChainUnnamed)?;
+            Transaction::Psbt {
+                chain,
+                psbt: text.to_owned(),
+            }
+        } else {
+            let mut json: Value = serde_json::from_str(text).map_err(|_| {
+                unreadable("it is neither what `tx build --out` writes nor a PSBT in base64")
+            })?;
+            if let Some(inner) = json.get_mut("transaction") {
+                json = inner.take();
+            }
+            let reason = "its JSON is no unsigned transaction";
+            serde_json::from_value(json).map_err(|_| unreadable(reason))?
+        };
+        let parcel = Self::unsigned(&transaction)?;
+        Ok((transaction, parcel))
+    }
+
+    /// Reads a signed transaction from its bytes in hexadecimal.
+    ///
+    /// # Errors
+    /// As [`Parcel::read`].
+    pub fn read_signed(raw: &str, chain: Chain) -> Result<Signed, TransactionError> {
+        match Self::of_text(raw, Some(chain))? {
+            Self::Signed(signed) => Ok(signed),
+            Self::Evm { .. } | Self::Utxo(_) => Err(TransactionError::Unsigned),
+        }
+    }
+
     /// Understands an unsigned transaction.
     ///
     /// # Errors

@@ -1,0 +1,252 @@
+//! `strongroom keys`: what an operator does with a token by hand.
+//!
+//! The module is loaded into this process, with this process's environment: SoftHSM finds its
+//! tokens by `SOFTHSM2_CONF` there.
+
+mod error;
+mod pin;
+mod report;
+
+use std::path::PathBuf;
+
+use ::keys::admin::{self, Credentials, NewToken, Operator};
+use ::keys::protocol::Text;
+use ::keys::{Essentials, KeyAlgorithm, KeyId, KeyPurpose, Profile, TokenSelector};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use tx::{Chain, Name};
+
+use self::error::KeysError;
+use self::pin::{Entry, read};
+use self::report::{Generated, Identity, Listing};
+use crate::failure::Failure;
+use crate::output::Answer;
+
+/// `strongroom keys`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Initialise a token that is not: give it a label and its PINs.
+    Init {
+        #[command(flatten)]
+        token: TokenArgs,
+        /// A file with the security officer's PIN [default: asked for].
+        #[arg(long, value_name = "FILE")]
+        so_pin_file: Option<PathBuf>,
+        #[command(flatten)]
+        pin: PinArgs,
+    },
+    /// Show what a token says of itself. No PIN is needed.
+    Token {
+        #[command(flatten)]
+        token: TokenArgs,
+    },
+    /// Generate a key that never leaves the token.
+    Generate(Generate),
+    /// List the keys of a token, and those that signerd would not use.
+    List {
+        #[command(flatten)]
+        token: TokenArgs,
+        #[command(flatten)]
+        pin: PinArgs,
+        /// A chain whose addresses are shown, as eip155:1; several may be given.
+        #[arg(long)]
+        chain: Vec<Chain>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+struct Generate {
+    #[command(flatten)]
+    token: TokenArgs,
+    #[command(flatten)]
+    pin: PinArgs,
+    /// The key's name, as the policy's accounts have it.
+    #[arg(long)]
+    name: Name,
+    /// What it may be used for, for ever.
+    #[arg(long, value_enum, default_value_t = Purpose::Spend)]
+    purpose: Purpose,
+    /// What it signs with.
+    #[arg(long, value_enum, default_value_t = Algorithm::Secp256k1)]
+    algorithm: Algorithm,
+    /// A chain whose address is shown, as eip155:1; several may be given.
+    #[arg(long)]
+    chain: Vec<Chain>,
+}
+
+/// Which token.
+#[derive(Debug, ClapArgs)]
+struct TokenArgs {
+    /// The PKCS#11 module.
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// The token's label.
+    #[arg(long, value_name = "LABEL")]
+    token: String,
+    /// The token's serial number, where several have the label.
+    #[arg(long, value_name = "SERIAL")]
+    serial: Option<String>,
+    /// The firmware profile of the device, as firmware-profiles/softhsm-2.6.toml.
+    #[arg(long, value_name = "FILE")]
+    profile: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+struct PinArgs {
+    /// A file with the user's PIN, of mode 0600 [default: asked for].
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Purpose {
+    /// Transactions.
+    Spend,
+    /// The journal's checkpoints.
+    Checkpoint,
+    /// Self-tests.
+    Test,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Algorithm {
+    /// ECDSA, for EVM chains and Bitcoin-like ones.
+    Secp256k1,
+    /// EdDSA.
+    Ed25519,
+}
+
+impl From<Purpose> for KeyPurpose {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Spend => Self::Spend,
+            Purpose::Checkpoint => Self::Checkpoint,
+            Purpose::Test => Self::Test,
+        }
+    }
+}
+
+impl From<Algorithm> for KeyAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Secp256k1 => Self::Secp256k1,
+            Algorithm::Ed25519 => Self::Ed25519,
+        }
+    }
+}
+
+/// Runs one of the group's commands.
+///
+/// # Errors
+/// See [`KeysError`].
+pub fn run(args: &Args) -> Result<Answer, Failure> {
+    match &args.command {
+        Command::Init {
+            token,
+            so_pin_file,
+            pin,
+        } => {
+            let (label, profile) = (token.label()?, token.profile()?);
+            let so_pin = read(
+                so_pin_file.as_deref(),
+                "the security officer's PIN",
+                Entry::Chosen,
+            )?;
+            let user_pin = read(pin.pin_file.as_deref(), "the user's PIN", Entry::Chosen)?;
+            let module = token.module.clone();
+            let new = NewToken {
+                module,
+                label,
+                so_pin,
+                user_pin,
+                profile,
+            };
+            let identity = admin::init_token(&new).map_err(KeysError::Device)?;
+            Answer::done(&Identity::new(&identity))
+        }
+        Command::Token { token } => {
+            let identity = admin::identify(&token.module, &token.selector()?, token.profile()?)
+                .map_err(KeysError::Device)?;
+            Answer::done(&Identity::new(&identity))
+        }
+        Command::Generate(generate) => generate.run(),
+        Command::List { token, pin, chain } => {
+            let operator = token.log_in(pin)?;
+            let listed = operator.list();
+            let identity = operator.identity().clone();
+            let listed = ended(operator, listed)?;
+            Answer::done(&Listing::new(&identity, listed, chain))
+        }
+    }
+}
+
+impl Generate {
+    fn run(&self) -> Result<Answer, Failure> {
+        let key = KeyId {
+            purpose: self.purpose.into(),
+            name: self.name.clone(),
+        };
+        let operator = self.token.log_in(&self.pin)?;
+        let made = operator.generate(&key, self.algorithm.into());
+        let made = ended(operator, made)?;
+        Answer::done(&Generated::new(&made, &self.chain))
+    }
+}
+
+/// Logs out. What failed before matters more than that.
+fn ended<T>(
+    operator: Operator,
+    outcome: Result<T, ::keys::protocol::Failure>,
+) -> Result<T, KeysError> {
+    let logged_out = operator.log_out();
+    let value = outcome.map_err(KeysError::Device)?;
+    logged_out.map_err(KeysError::Device)?;
+    Ok(value)
+}
+
+impl TokenArgs {
+    fn label(&self) -> Result<Text<32>, KeysError> {
+        Text::new(&self.token).map_err(|source| KeysError::TooLong {
+            option: "--token",
+            source,
+        })
+    }
+
+    fn selector(&self) -> Result<TokenSelector, KeysError> {
+        let serial = self.serial.as_deref().map(Text::new).transpose();
+        let serial = serial.map_err(|source| KeysError::TooLong {
+            option: "--serial",
+            source,
+        })?;
+        Ok(TokenSelector {
+            label: self.label()?,
+            serial,
+        })
+    }
+
+    fn profile(&self) -> Result<Essentials, KeysError> {
+        Profile::read(&self.profile)
+            .and_then(|profile| profile.essentials())
+            .map_err(|source| KeysError::Profile {
+                path: self.profile.clone(),
+                source,
+            })
+    }
+
+    fn log_in(&self, pin: &PinArgs) -> Result<Operator, KeysError> {
+        let (token, profile) = (self.selector()?, self.profile()?);
+        let pin = read(pin.pin_file.as_deref(), "the user's PIN", Entry::Known)?;
+        let credentials = Credentials {
+            module: self.module.clone(),
+            token,
+            pin,
+            profile,
+        };
+        Operator::log_in(&credentials).map_err(KeysError::Device)
+    }
+}

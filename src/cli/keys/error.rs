@@ -1,0 +1,154 @@
+//! Why a token did not do what was asked.
+
+use std::io;
+use std::path::PathBuf;
+
+use ::keys::profile::ProfileError;
+use ::keys::protocol::{Failure, TooLong};
+
+use crate::failure::{Exit, Explained};
+use crate::files::FileError;
+
+/// Why a token did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// A file.
+    #[error(transparent)]
+    File(FileError),
+    /// The firmware profile.
+    #[error("{} is no firmware profile", path.display())]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ProfileError,
+    },
+    /// An option is longer than PKCS#11 has room for.
+    #[error("{option} is too long")]
+    TooLong {
+        /// The option.
+        option: &'static str,
+        /// By how much.
+        #[source]
+        source: TooLong,
+    },
+    /// The text is no PIN.
+    #[error("{what} cannot be used: {reason}")]
+    Pin {
+        /// Whose PIN.
+        what: &'static str,
+        /// Why not, without the PIN.
+        reason: &'static str,
+    },
+    /// There is nobody to ask.
+    #[error("{what} is needed, and there is no terminal to ask at")]
+    NoTerminal {
+        /// Whose PIN.
+        what: &'static str,
+    },
+    /// The terminal does not obey.
+    #[error("the terminal cannot be made silent")]
+    Terminal(#[source] io::Error),
+    /// The token or its module.
+    #[error("the token did not do it")]
+    Device(#[source] Failure),
+}
+
+impl Explained for KeysError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Profile { .. } => "keys-profile",
+            Self::TooLong { .. } => "keys-option",
+            Self::Pin { .. } | Self::NoTerminal { .. } | Self::Terminal(_) => "keys-pin",
+            Self::Device(failure) => kind(failure),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(error) => error.exit(),
+            Self::Device(failure) => match failure {
+                Failure::ModuleUnusable { .. }
+                | Failure::TokenUnknown
+                | Failure::TokenAmbiguous => Exit::Usage,
+                Failure::DeviceGone | Failure::SessionLost => Exit::Unreachable,
+                _ => Exit::Refused,
+            },
+            _ => Exit::Usage,
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::File(error) => error.next(),
+            Self::Profile { .. } => {
+                "firmware-profiles/ has one for each model; its README explains them.".into()
+            }
+            Self::TooLong { .. } => "A label has at most 32 bytes, a serial number 16.".into(),
+            Self::Pin { .. } => {
+                "Nothing was sent to the token. Put the PIN on one line of a file of mode 0600."
+                    .into()
+            }
+            Self::NoTerminal { .. } => {
+                "Give a file of mode 0600 with --pin-file (and --so-pin-file).".into()
+            }
+            Self::Terminal(_) => "Give a file of mode 0600 with --pin-file instead.".into(),
+            Self::Device(failure) => next(failure).into(),
+        }
+    }
+}
+
+fn kind(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::PinRejected => "pin-rejected",
+        Failure::PinLocked => "pin-locked",
+        Failure::PinExpired => "pin-expired",
+        Failure::ModuleUnusable { .. } => "module-unusable",
+        Failure::TokenUnknown => "token-unknown",
+        Failure::TokenAmbiguous => "token-ambiguous",
+        Failure::TokenRefused { .. } => "token-refused",
+        Failure::TokenFull => "token-full",
+        Failure::KeyExists => "key-exists",
+        Failure::KeyRefused { .. } => "key-refused",
+        Failure::Unsupported => "keys-unsupported",
+        Failure::DeviceGone | Failure::SessionLost => "device-gone",
+        _ => "device",
+    }
+}
+
+fn next(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::PinRejected => {
+            "Do not try again before you know the PIN: a few wrong ones lock the token for good."
+        }
+        Failure::PinLocked => "The security officer can set a new PIN with the device's own tools.",
+        Failure::PinExpired => "Set a new PIN with the device's own tools.",
+        Failure::ModuleUnusable { .. } => {
+            "Check --module, and the environment that the module reads, such as SOFTHSM2_CONF."
+        }
+        Failure::TokenUnknown => {
+            "Check --token and the environment that the module reads, such as SOFTHSM2_CONF; for `keys init` there must be a token that is not initialised."
+        }
+        Failure::TokenAmbiguous => {
+            "Name the serial number with --serial, or choose another label for a new token."
+        }
+        Failure::TokenRefused { .. } => {
+            "Nothing was sent to it. Use the firmware profile of this model, or another device."
+        }
+        Failure::TokenFull => {
+            "Nothing is left of the new key. Make room on the token with the device's own tools."
+        }
+        Failure::KeyExists => "Nothing was changed. A key is never replaced: choose another name.",
+        Failure::KeyRefused { .. } => {
+            "Nothing is left of the new key: the device does not hold what it was told. Do not use it."
+        }
+        Failure::Unsupported => "The firmware profile names what the device can do.",
+        Failure::DeviceGone | Failure::SessionLost => {
+            "Check the device and its connection, then try again."
+        }
+        _ => "See what the device says above; nothing is left of a key that failed.",
+    }
+}

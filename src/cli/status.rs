@@ -1,0 +1,138 @@
+//! `strongroom status`: keys, addresses, room left, and whether a request would be signed now.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use policy::bundle;
+
+use self::report::{Readiness, Status, Unit};
+use crate::client::{self, SignerArgs};
+use crate::failure::{Exit, Explained, Failure};
+use crate::health;
+use crate::output::Answer;
+
+/// `strongroom status`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    signer: SignerArgs,
+    /// Where the signer tells its health; a profile can say it too.
+    #[arg(long, value_name = "HOST:PORT")]
+    health: Option<String>,
+    /// The folder of the bundle that governs, to show limits in its units instead of base units.
+    #[arg(long, value_name = "FOLDER")]
+    policy: Option<PathBuf>,
+}
+
+/// The bundle cannot tell units.
+#[derive(Debug, thiserror::Error)]
+enum StatusError {
+    #[error("{} cannot be read as a bundle", folder.display())]
+    Bundle {
+        folder: PathBuf,
+        reasons: Vec<String>,
+    },
+}
+
+impl Explained for StatusError {
+    fn kind(&self) -> &'static str {
+        "status-policy"
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn next(&self) -> String {
+        "Run `strongroom policy check` on the folder, or leave --policy out.".into()
+    }
+
+    fn why(&self) -> Vec<String> {
+        let Self::Bundle { reasons, .. } = self;
+        reasons.clone()
+    }
+}
+
+/// Asks and shows. The answer is a no when the signer is not ready.
+///
+/// # Errors
+/// See [`crate::client::SignerError`].
+pub fn run(args: &Args) -> Result<Answer, Failure> {
+    let units = args
+        .policy
+        .as_deref()
+        .map(units)
+        .transpose()?
+        .unwrap_or_default();
+    let signer = args.signer.signer()?;
+    let readiness = match args.health.as_deref().or(signer.health()) {
+        Some(address) => Some(readiness(address)?),
+        None => None,
+    };
+    let keys = signer.keys().map_err(|error| {
+        let mut failure = Failure::from(error);
+        // A signer that is sealed serves no API, but its health says why.
+        if let Some(readiness) = &readiness {
+            failure.why.push(format!("readyz: {}", readiness.text));
+        }
+        failure
+    })?;
+    let ready = readiness.as_ref().is_none_or(|readiness| readiness.ready);
+    let status = Status::new(keys, readiness, &units);
+    if ready {
+        Answer::done(&status)
+    } else {
+        Answer::refused(&status)
+    }
+}
+
+fn readiness(address: &str) -> Result<Readiness, Failure> {
+    let runtime = client::runtime()?;
+    Ok(match health::ask(&runtime, address, "/readyz") {
+        Ok(said) => Readiness {
+            ready: said.ok,
+            text: said.text,
+        },
+        Err(error) => Readiness {
+            ready: false,
+            text: error.to_string(),
+        },
+    })
+}
+
+/// The units of the limits that measure an amount, by the limits' names.
+fn units(folder: &Path) -> Result<BTreeMap<String, Unit>, StatusError> {
+    let refused = |reasons| StatusError::Bundle {
+        folder: folder.to_owned(),
+        reasons,
+    };
+    let files = journal::read_folder(folder).map_err(|error| refused(vec![error.to_string()]))?;
+    let bundle = bundle::parse(&files)
+        .map_err(|found| refused(found.iter().map(ToString::to_string).collect()))?;
+    let no_name = |_| refused(vec!["no manifest".to_owned()]);
+    let fleet = "unsigned".parse().map_err(no_name)?;
+    let policy = bundle.under(&bundle::Manifest::of(&files, fleet, 1, 0));
+    let mut units = BTreeMap::new();
+    for limit in &policy.limits {
+        let assets = limit.selector.assets.iter().flatten();
+        let mut known = assets.filter_map(|asset| {
+            let (name, unit) = policy
+                .assets
+                .iter()
+                .find(|(_, unit)| unit.asset == *asset)?;
+            Some(Unit {
+                name: name.to_string(),
+                decimals: unit.decimals,
+            })
+        });
+        if limit.says.measure == policy::Measure::Amount
+            && let (Some(unit), None) = (known.next(), known.next())
+        {
+            units.insert(limit.name.to_string(), unit);
+        }
+    }
+    Ok(units)
+}
