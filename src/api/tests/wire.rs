@@ -130,24 +130,18 @@ fn every_form_of_a_transaction_has_its_alternative() {
 fn enumerations_are_those_of_the_code() {
     let document = document();
     let schemas = Schemas::of(&document);
-    let written = |values: &[Value]| values.iter().cloned().collect::<Vec<_>>();
+    let holds = |schema: &str, values: &[Value]| {
+        let listed = schemas.get(schema)["enum"].as_array().expect("a list");
+        assert_eq!(listed, values, "{schema}");
+    };
     let kinds = tx::EffectKind::ALL.map(|kind| json!(kind));
-    assert_eq!(
-        *schemas.get("EffectKind")["enum"].as_array().unwrap(),
-        written(&kinds)
-    );
+    holds("EffectKind", &kinds);
     use tx::AccountClass::{Cold, Deposit, Hot, Retired};
     let classes = [Hot, Deposit, Cold, Retired].map(|class| json!(class));
-    assert_eq!(
-        *schemas.get("AccountClass")["enum"].as_array().unwrap(),
-        written(&classes)
-    );
+    holds("AccountClass", &classes);
     use strongroom_api::signing::RequestStatus::{Committed, Failed, Signed};
     let statuses = [Committed, Signed, Failed].map(|status| json!(status));
-    assert_eq!(
-        *schemas.get("RequestStatus")["enum"].as_array().unwrap(),
-        written(&statuses)
-    );
+    holds("RequestStatus", &statuses);
 }
 
 /// What a pattern describes is taken.
@@ -157,31 +151,29 @@ fn patterns_describe_what_is_taken() {
     let schemas = Schemas::of(&document);
     let pattern = |schema: &Value| schema["pattern"].as_str().unwrap().to_owned();
     let property = |schema: &str, name: &str| pattern(&schemas.get(schema)["properties"][name]);
-    let taken: [(String, fn(&str) -> bool); 4] = [
-        (pattern(schemas.get("Name")), |text| {
-            text.parse::<tx::Name>().is_ok()
-        }),
-        (pattern(schemas.get("Chain")), |text| {
-            // The pattern cannot say that a chain id ends at 2^63 - 1.
-            text.parse::<tx::Chain>().is_ok() || text.len() == "eip155:".len() + 19
-        }),
-        (pattern(schemas.get("Amount")), |text| {
-            // Nor that an amount ends at 2^256.
-            text.parse::<tx::Amount>().is_ok() || text.len() == 78
-        }),
-        (property("Intent", "id"), |text| {
-            text.parse::<tx::IntentKey>().is_ok()
-        }),
-    ];
-    for (pattern, is_taken) in taken {
-        TestRunner::deterministic()
-            .run(
-                &string_regex(pattern.trim_matches(['^', '$'])).unwrap(),
-                |text| {
-                    prop_assert!(is_taken(&text), "{pattern} describes {text:?}");
-                    Ok(())
-                },
-            )
-            .unwrap();
-    }
+    describes(&pattern(schemas.get("Name")), |text| {
+        text.parse::<tx::Name>().is_ok()
+    });
+    describes(&pattern(schemas.get("Chain")), |text| {
+        // The pattern cannot say that a chain id ends at 2^63 - 1.
+        text.parse::<tx::Chain>().is_ok() || text.len() == "eip155:".len() + 19
+    });
+    describes(&pattern(schemas.get("Amount")), |text| {
+        // Nor that an amount ends at 2^256.
+        text.parse::<tx::Amount>().is_ok() || text.len() == 78
+    });
+    describes(&property("Intent", "id"), |text| {
+        text.parse::<tx::IntentKey>().is_ok()
+    });
+}
+
+/// Makes texts of a pattern; each must be taken.
+fn describes(pattern: &str, is_taken: impl Fn(&str) -> bool) {
+    let texts = string_regex(pattern.trim_matches(['^', '$'])).unwrap();
+    TestRunner::deterministic()
+        .run(&texts, |text| {
+            prop_assert!(is_taken(&text), "{pattern} describes {text:?}");
+            Ok(())
+        })
+        .unwrap();
 }
