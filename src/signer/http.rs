@@ -129,8 +129,7 @@ async fn speak(
             bounds.receive_secs.max(bounds.idle_secs),
         ))
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES.max(8192))
-        .pipeline_flush(true);
+        .max_buf_size(HEAD_BYTES.max(8192));
     builder
         .http2()
         .timer(TokioTimer::new())
