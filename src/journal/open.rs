@@ -135,12 +135,12 @@ pub fn open(
     clock: Arc<dyn Clock>,
     version: &str,
 ) -> Result<Opening, OpenJournalError> {
-    let owner = Owner::acquire(folder).map_err(OpenJournalError::InUse)?;
     if !folder.join("0000000000.seg").exists() && !folder.join("anchor").exists() {
         return Err(OpenJournalError::Missing {
             folder: folder.display().to_string(),
         });
     }
+    let owner = Owner::acquire(folder).map_err(OpenJournalError::InUse)?;
     let mut fold = Fold {
         state: State::default(),
         bundles,
