@@ -51,8 +51,13 @@ impl Anvil {
             .env("HOME", folder);
         let process = Running::start(&mut command, &folder.join("anvil.log"));
         let node = Node::open(address);
-        until("an answer of anvil", || node.try_call("eth_chainId", json!([])).ok());
-        Self { node, _process: process }
+        until("an answer of anvil", || {
+            node.try_call("eth_chainId", json!([])).ok()
+        });
+        Self {
+            node,
+            _process: process,
+        }
     }
 
     /// Its JSON-RPC.
@@ -76,7 +81,11 @@ impl Anvil {
     /// # Errors
     /// The node's.
     pub fn send(&self, raw: &str) -> Result<Value, Value> {
-        let raw = if raw.starts_with("0x") { raw.to_owned() } else { format!("0x{raw}") };
+        let raw = if raw.starts_with("0x") {
+            raw.to_owned()
+        } else {
+            format!("0x{raw}")
+        };
         let hash = self.node.try_call("eth_sendRawTransaction", json!([raw]))?;
         Ok(self.receipt(&hash))
     }
@@ -84,7 +93,10 @@ impl Anvil {
     /// The receipt of a transaction, once it is in a block.
     pub fn receipt(&self, hash: &Value) -> Value {
         until("the transaction's receipt", || {
-            let found = self.node.try_call("eth_getTransactionReceipt", json!([hash])).ok()?;
+            let found = self
+                .node
+                .try_call("eth_getTransactionReceipt", json!([hash]))
+                .ok()?;
             (!found.is_null()).then_some(found)
         })
     }
@@ -92,9 +104,10 @@ impl Anvil {
     /// Deploys a contract from account 0 and returns its address.
     pub fn deploy(&self, bytecode: &str) -> String {
         let from = Self::ACCOUNTS[0];
-        let hash: Value = self
-            .node
-            .call("eth_sendTransaction", json!([{ "from": from, "data": bytecode, "gas": "0x200000" }]));
+        let hash: Value = self.node.call(
+            "eth_sendTransaction",
+            json!([{ "from": from, "data": bytecode, "gas": "0x200000" }]),
+        );
         let receipt = self.receipt(&hash);
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         let address = receipt["contractAddress"].as_str().expect("an address");
@@ -104,7 +117,10 @@ impl Anvil {
 
     /// Calls a contract without a transaction.
     pub fn view(&self, contract: &str, data: &str) -> U256 {
-        quantity(&self.node.call("eth_call", json!([{ "to": contract, "data": data }, "latest"])))
+        quantity(&self.node.call(
+            "eth_call",
+            json!([{ "to": contract, "data": data }, "latest"]),
+        ))
     }
 }
 
@@ -113,6 +129,9 @@ impl Anvil {
 /// # Panics
 /// When it is none.
 pub fn quantity(value: &Value) -> U256 {
-    let digits = value.as_str().and_then(|text| text.strip_prefix("0x")).expect("a number");
+    let digits = value
+        .as_str()
+        .and_then(|text| text.strip_prefix("0x"))
+        .expect("a number");
     U256::from_str_radix(digits, 16).expect("a number")
 }

@@ -26,7 +26,10 @@ pub struct Bundle(BTreeMap<String, Vec<u8>>);
 /// # Panics
 /// When there is no such person.
 pub fn key(person: &str) -> PrivateKey {
-    let number = PEOPLE.iter().position(|name| *name == person).expect("one of PEOPLE");
+    let number = PEOPLE
+        .iter()
+        .position(|name| *name == person)
+        .expect("one of PEOPLE");
     let seed = u8::try_from(number + 1).expect("few people");
     Ed25519Keypair::from_seed(&[seed; 32]).into()
 }
@@ -60,7 +63,10 @@ impl Bundle {
     /// # Panics
     /// When it is not.
     pub fn replace(&mut self, file: &str, part: &str, by: &str) {
-        let bytes = self.0.get(file).unwrap_or_else(|| panic!("no {file} in the bundle"));
+        let bytes = self
+            .0
+            .get(file)
+            .unwrap_or_else(|| panic!("no {file} in the bundle"));
         let text = String::from_utf8(bytes.clone()).expect("text");
         assert_eq!(text.matches(part).count(), 1, "{part:?} in {file}");
         self.set(file, &text.replace(part, by));
@@ -68,7 +74,10 @@ impl Bundle {
 
     /// Appends to a file.
     pub fn append(&mut self, file: &str, text: &str) {
-        self.0.entry(file.to_owned()).or_default().extend(text.bytes());
+        self.0
+            .entry(file.to_owned())
+            .or_default()
+            .extend(text.bytes());
     }
 
     /// Writes it to a folder as the bundle with this sequence that replaces another, signed.
@@ -101,7 +110,9 @@ fn people() -> String {
         "[governance]\nthreshold = 2\nofficers = [\"ann\", \"ben\", \"cem\"]\n".to_owned();
     for name in PEOPLE {
         let line = key(name).public_key().to_openssh().expect("a public key");
-        text.push_str(&format!("\n[[person]]\nname = {name:?}\nkeys = [{line:?}]\n"));
+        text.push_str(&format!(
+            "\n[[person]]\nname = {name:?}\nkeys = [{line:?}]\n"
+        ));
     }
     text
 }

@@ -26,9 +26,15 @@ impl Previous {
         let previous_output = OutPoint::new(Txid::from_byte_array(id), 0);
         let transaction = transaction(
             vec![previous_output],
-            vec![TxOut { value: Amount::from_sat(amount_sat), script_pubkey: script.clone() }],
+            vec![TxOut {
+                value: Amount::from_sat(amount_sat),
+                script_pubkey: script.clone(),
+            }],
         );
-        Self { transaction, vout: 0 }
+        Self {
+            transaction,
+            vout: 0,
+        }
     }
 
     /// A coin on a chain.
@@ -38,7 +44,10 @@ impl Previous {
     pub fn of(coin: &Coin) -> Self {
         let bytes = hex::decode(&coin.transaction).expect("hexadecimal digits");
         let transaction = bitcoin::consensus::deserialize(&bytes).expect("a transaction");
-        Self { transaction, vout: coin.vout }
+        Self {
+            transaction,
+            vout: coin.vout,
+        }
     }
 
     /// The output.
@@ -70,7 +79,9 @@ pub fn foreign_script(salt: u8) -> ScriptBuf {
 /// # Panics
 /// When the chain has no such addresses.
 pub fn address_of(chain: Chain, script: &ScriptBuf) -> String {
-    tx::Address::from_script(chain, script.as_bytes()).expect("an address").to_string()
+    tx::Address::from_script(chain, script.as_bytes())
+        .expect("an address")
+        .to_string()
 }
 
 /// A PSBT that spends these coins.
@@ -115,7 +126,10 @@ pub fn on(chain: Chain, psbt: &Psbt) -> tx::Transaction {
 
 /// What pretends to be a PSBT, as it stands in a request.
 pub fn on_bytes(chain: Chain, bytes: &[u8]) -> tx::Transaction {
-    tx::Transaction::Psbt { chain, psbt: Base64::encode_string(bytes) }
+    tx::Transaction::Psbt {
+        chain,
+        psbt: Base64::encode_string(bytes),
+    }
 }
 
 /// Runs Bitcoin's script engine on every input of a signed transaction.
@@ -131,7 +145,10 @@ pub fn verify(psbt: &Psbt, raw: &str) -> Result<(), bitcoinconsensus::Error> {
     assert_eq!(signed.compute_txid(), psbt.unsigned_tx.compute_txid());
     let inputs = psbt.unsigned_tx.input.iter().zip(&psbt.inputs);
     for (index, (input, fields)) in inputs.enumerate() {
-        let previous = fields.non_witness_utxo.as_ref().expect("the previous transaction");
+        let previous = fields
+            .non_witness_utxo
+            .as_ref()
+            .expect("the previous transaction");
         assert_eq!(previous.compute_txid(), input.previous_output.txid);
         let spent = &previous.output[input.previous_output.vout as usize];
         let (script, amount) = (spent.script_pubkey.as_bytes(), spent.value.to_sat());

@@ -1,8 +1,7 @@
 //! EVM transactions, encoded by alloy: what an honest or hostile coordinator would send.
 
 use alloy_consensus::{
-    SignableTransaction, TxEip1559, TxEip2930, TxEnvelope, TxLegacy,
-    transaction::SignerRecoverable,
+    SignableTransaction, TxEip1559, TxEip2930, TxEnvelope, TxLegacy, transaction::SignerRecoverable,
 };
 use alloy_eips::Decodable2718;
 use alloy_primitives::{Address, TxKind, U256};
@@ -68,7 +67,11 @@ impl Draft {
     /// An ERC-20 `transfer`.
     pub fn token_transfer(nonce: u64, token: &str, to: &str, amount: u128) -> Self {
         let data = token_call(to, amount);
-        Self { gas: 100_000, data, ..Self::transfer(nonce, token, 0) }
+        Self {
+            gas: 100_000,
+            data,
+            ..Self::transfer(nonce, token, 0)
+        }
     }
 
     /// The bytes that are signed.
@@ -149,9 +152,10 @@ pub fn on(chain: Chain, sender: &str, payload: &[u8]) -> Transaction {
 /// When it is none.
 pub fn read_signed(raw: &str) -> (String, TxEnvelope) {
     let bytes = hex::decode(raw).expect("hexadecimal digits");
-    let envelope: TxEnvelope =
-        Decodable2718::decode_2718_exact(&bytes)
-            .expect("a transaction");
-    let signer = envelope.recover_signer().expect("a signature").to_checksum(None);
+    let envelope: TxEnvelope = Decodable2718::decode_2718_exact(&bytes).expect("a transaction");
+    let signer = envelope
+        .recover_signer()
+        .expect("a signature")
+        .to_checksum(None);
     (signer, envelope)
 }

@@ -77,24 +77,37 @@ pub fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
             break at + 4;
         }
         if !read_some(stream, &mut bytes)? {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "no whole head"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "no whole head",
+            ));
         }
     };
     let body = bytes.split_off(head_end);
     let head = String::from_utf8_lossy(&bytes).into_owned();
-    let status = head.split(' ').nth(1).and_then(|digits| digits.parse().ok());
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|digits| digits.parse().ok());
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no status");
-    let mut answer = Answer { status: status.ok_or_else(invalid)?, head, body };
-    let length = answer.header("content-length").and_then(|digits| digits.parse().ok());
+    let mut answer = Answer {
+        status: status.ok_or_else(invalid)?,
+        head,
+        body,
+    };
+    let length = answer
+        .header("content-length")
+        .and_then(|digits| digits.parse().ok());
     while length.is_none_or(|length: usize| answer.body.len() < length) {
         if !read_some(stream, &mut answer.body)? {
             break;
         }
     }
     match length {
-        Some(length) if answer.body.len() != length => {
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "no whole body"))
-        }
+        Some(length) if answer.body.len() != length => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "no whole body",
+        )),
         _ => Ok(answer),
     }
 }
@@ -104,7 +117,10 @@ fn read_some(stream: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<bool> {
     let read = stream.read(&mut buffer)?;
     bytes.extend_from_slice(&buffer[..read]);
     if bytes.len() > ANSWER_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is endless"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the answer is endless",
+        ));
     }
     Ok(read > 0)
 }

@@ -8,6 +8,7 @@ pub mod anvil;
 pub mod ask;
 pub mod bundle;
 pub mod coins;
+pub mod disk;
 pub mod evm;
 pub mod http;
 pub mod litecoind;

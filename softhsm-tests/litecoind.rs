@@ -38,15 +38,31 @@ impl Litecoind {
             .arg(format!("-datadir={}", data.display()))
             .arg(format!("-rpcbind={}", address.ip()))
             .arg(format!("-rpcport={}", address.port()))
-            .args(["-regtest", "-server=1", "-listen=0", "-rpcallowip=127.0.0.0/8"])
-            .args(["-rpcuser=u", "-rpcpassword=p", "-mempoolreplacement=1", "-txindex=1"])
+            .args([
+                "-regtest",
+                "-server=1",
+                "-listen=0",
+                "-rpcallowip=127.0.0.0/8",
+            ])
+            .args([
+                "-rpcuser=u",
+                "-rpcpassword=p",
+                "-mempoolreplacement=1",
+                "-txindex=1",
+            ])
             .args(["-fallbackfee=0.0002", "-printtoconsole=0", "-dbcache=16"]);
         let process = Running::start(&mut command, &folder.join("litecoind.log"));
         let node = Node::with_password(address, "u", "p");
-        until("an answer of litecoind", || node.try_call("getblockcount", json!([])).ok());
+        until("an answer of litecoind", || {
+            node.try_call("getblockcount", json!([])).ok()
+        });
         let _: Value = node.call("createwallet", json!(["miner"]));
         let miner: String = node.call("getnewaddress", json!([]));
-        let node = Self { node, miner, _process: process };
+        let node = Self {
+            node,
+            miner,
+            _process: process,
+        };
         node.mine(101);
         node
     }
@@ -58,7 +74,9 @@ impl Litecoind {
 
     /// Mines blocks.
     pub fn mine(&self, blocks: u32) {
-        let _: Value = self.node.call("generatetoaddress", json!([blocks, self.miner]));
+        let _: Value = self
+            .node
+            .call("generatetoaddress", json!([blocks, self.miner]));
     }
 
     /// An address of its own wallet.
@@ -68,8 +86,10 @@ impl Litecoind {
 
     /// Pays addresses from its own wallet, in one confirmed transaction; one coin for each address.
     pub fn pay(&self, payments: &[(&str, f64)]) -> Vec<Coin> {
-        let outputs: serde_json::Map<String, Value> =
-            payments.iter().map(|(to, coins)| ((*to).to_owned(), json!(coins))).collect();
+        let outputs: serde_json::Map<String, Value> = payments
+            .iter()
+            .map(|(to, coins)| ((*to).to_owned(), json!(coins)))
+            .collect();
         let txid: String = self.node.call("sendmany", json!(["", outputs]));
         self.mine(1);
         let found: Value = self.node.call("getrawtransaction", json!([txid, true]));
@@ -80,7 +100,10 @@ impl Litecoind {
             let output = outputs.next().expect("an output that pays it");
             Coin {
                 transaction: found["hex"].as_str().expect("bytes").to_owned(),
-                vout: output["n"].as_u64().and_then(|n| n.try_into().ok()).expect("a number"),
+                vout: output["n"]
+                    .as_u64()
+                    .and_then(|n| n.try_into().ok())
+                    .expect("a number"),
             }
         };
         payments.iter().map(|(to, _)| paid(to)).collect()

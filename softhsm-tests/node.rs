@@ -21,14 +21,20 @@ pub struct Node {
 impl Node {
     /// A node that asks for no password.
     pub fn open(address: SocketAddr) -> Self {
-        Self { address, authorization: String::new() }
+        Self {
+            address,
+            authorization: String::new(),
+        }
     }
 
     /// A node with a user and a password.
     pub fn with_password(address: SocketAddr, user: &str, password: &str) -> Self {
         use base64ct::{Base64, Encoding};
         let login = Base64::encode_string(format!("{user}:{password}").as_bytes());
-        Self { address, authorization: format!("authorization: Basic {login}\r\n") }
+        Self {
+            address,
+            authorization: format!("authorization: Basic {login}\r\n"),
+        }
     }
 
     /// Its address, for other programs.
@@ -42,7 +48,9 @@ impl Node {
     /// The JSON-RPC error object, or the text of what went wrong with the connection.
     pub fn try_call(&self, method: &str, params: Value) -> Result<Value, Value> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let mut answer = self.ask(&body.to_string()).map_err(|error| json!(error.to_string()))?;
+        let mut answer = self
+            .ask(&body.to_string())
+            .map_err(|error| json!(error.to_string()))?;
         match answer["error"].take() {
             Value::Null => Ok(answer["result"].take()),
             error => Err(error),

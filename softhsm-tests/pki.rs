@@ -22,9 +22,9 @@ pub struct Pki {
 
 impl Pki {
     /// Founds an authority in a new folder.
-    pub fn found(folder: PathBuf) -> Self {
+    pub fn found(folder: PathBuf, name: &str) -> Self {
         let pki = Self { folder };
-        pki.strongroom(&["init", "--name", "test"]);
+        pki.strongroom(&["init", "--name", name]);
         pki
     }
 
@@ -73,7 +73,10 @@ impl Pki {
     /// Where the certificate and the key of a name are.
     pub fn files(&self, name: &str) -> (PathBuf, PathBuf) {
         let issued = self.folder.join("issued");
-        (issued.join(format!("{name}.pem")), issued.join(format!("{name}.key")))
+        (
+            issued.join(format!("{name}.pem")),
+            issued.join(format!("{name}.key")),
+        )
     }
 
     fn issue(&self, kind: &str, name: &str, arguments: &[&str]) {
@@ -84,6 +87,9 @@ impl Pki {
 
     fn strongroom(&self, arguments: &[&str]) {
         let folder: &Path = &self.folder;
-        run(Command::new(binary("strongroom")).args(["pki", "--dir"]).arg(folder).args(arguments));
+        run(Command::new(binary("strongroom"))
+            .args(["pki", "--dir"])
+            .arg(folder)
+            .args(arguments));
     }
 }

@@ -16,9 +16,11 @@ use policy::{Attempt, Entry, Record};
 pub fn read(data: &Path) -> Vec<Record> {
     let owner = Owner::acquire(data).expect("a folder that nobody owns");
     let mut records = Vec::new();
-    let opened = SegmentLog::open(Box::new(FsDisk::new(owner)), &OpenOptions::default(), |_, body| {
-        serde_json::from_slice(body).map(|record| records.push(record))
-    });
+    let opened = SegmentLog::open(
+        Box::new(FsDisk::new(owner)),
+        &OpenOptions::default(),
+        |_, body| serde_json::from_slice(body).map(|record| records.push(record)),
+    );
     opened.expect("a whole journal");
     records
 }

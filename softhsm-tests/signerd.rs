@@ -41,7 +41,12 @@ impl Role {
 
 /// Runs `signerd` with these arguments to its end.
 pub fn signerd(config: &Path, arguments: &[&str]) -> Output {
-    output(Command::new(binary("signerd")).arg("--config").arg(config).args(arguments))
+    output(
+        Command::new(binary("signerd"))
+            .arg("--config")
+            .arg(config)
+            .args(arguments),
+    )
 }
 
 impl Signerd {
@@ -53,7 +58,10 @@ impl Signerd {
 
     /// Starts it by another command, such as one that changes the clock.
     pub fn start_as(command: &mut Command, health: SocketAddr, log: &Path) -> Self {
-        Self { supervisor: Running::start(command, log), health }
+        Self {
+            supervisor: Running::start(command, log),
+            health,
+        }
     }
 
     /// Waits until it would sign.
@@ -78,13 +86,17 @@ impl Signerd {
 
     /// Waits until a metric has the value.
     pub fn metric_is(&self, name: &str, is: impl Fn(u64) -> bool) -> u64 {
-        until(&format!("the metric {name}"), || self.metric(name).filter(|value| is(*value)))
+        until(&format!("the metric {name}"), || {
+            self.metric(name).filter(|value| is(*value))
+        })
     }
 
     /// The value of a metric.
     pub fn metric(&self, name: &str) -> Option<u64> {
         let (_, text) = ask_health(self.health, "/metrics")?;
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")))?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} ")))?;
         line.parse().ok()
     }
 
@@ -95,7 +107,9 @@ impl Signerd {
 
     /// The process id of one of its children, while there is one.
     pub fn child(&self, role: Role) -> Option<Pid> {
-        children(self.pid()).into_iter().find(|pid| has_argument(*pid, role.argument()))
+        children(self.pid())
+            .into_iter()
+            .find(|pid| has_argument(*pid, role.argument()))
     }
 
     /// What it has logged since the data folder was made.
@@ -106,7 +120,10 @@ impl Signerd {
     /// Waits until it has logged this, and returns the line.
     pub fn logged(&self, part: &str) -> String {
         until(&format!("{part:?} in the log"), || {
-            self.said().lines().find(|line| line.contains(part)).map(str::to_owned)
+            self.said()
+                .lines()
+                .find(|line| line.contains(part))
+                .map(str::to_owned)
         })
     }
 
@@ -143,7 +160,9 @@ impl Signerd {
         }
         self.supervisor.kill();
         for child in children {
-            until("the end of a killed process", || (!is_running(child)).then_some(()));
+            until("the end of a killed process", || {
+                (!is_running(child)).then_some(())
+            });
         }
     }
 }
@@ -172,7 +191,9 @@ fn children(pid: Pid) -> Vec<Pid> {
     tasks
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|text| {
-            text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>()
+            text.split_whitespace()
+                .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+                .collect::<Vec<_>>()
         })
         .collect()
 }
@@ -184,7 +205,8 @@ fn has_argument(pid: Pid, argument: &[u8]) -> bool {
 
 /// Whether it runs; what has ended and waits for its parent does not.
 fn is_running(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let stat =
+        fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
     !matches!(state, None | Some(None | Some('Z' | 'X')))
 }

@@ -58,9 +58,9 @@ pub fn client(
         .expect("a version")
         .with_root_certificates(roots);
     Arc::new(match credentials {
-        Some(Credentials { chain, key }) => {
-            builder.with_client_auth_cert(chain, key).expect("a certificate of the key")
-        }
+        Some(Credentials { chain, key }) => builder
+            .with_client_auth_cert(chain, key)
+            .expect("a certificate of the key"),
         None => builder.with_no_client_auth(),
     })
 }

@@ -24,12 +24,15 @@ pub struct Token {
 }
 
 impl Token {
-    /// Initialises a token in a new folder.
+    /// Initialises a token in a new folder and generates keys that sign transactions.
     ///
     /// # Panics
     /// When SoftHSM is not there.
-    pub fn init(folder: PathBuf) -> Self {
-        assert!(Path::new(MODULE).exists(), "no SoftHSM: softhsm-tests/run installs it");
+    pub fn init(folder: PathBuf, keys: &[&str]) -> Self {
+        assert!(
+            Path::new(MODULE).exists(),
+            "no SoftHSM: softhsm-tests/run installs it"
+        );
         fs::create_dir_all(folder.join("tokens")).expect("a folder");
         let token = Self { folder };
         let config = format!(
@@ -45,13 +48,17 @@ impl Token {
             let private = fs::Permissions::from_mode(0o600);
             fs::set_permissions(token.folder.join(file), private).expect("a private file");
         }
-        token.keys("init", &["--so-pin-file".as_ref(), token.folder.join("so-pin").as_ref()]);
+        token.play(keys);
         token
     }
 
-    /// Generates a key that signs transactions.
-    pub fn generate(&self, name: &str) {
-        self.keys("generate", &["--name".as_ref(), name.as_ref()]);
+    fn play(&self, keys: &[&str]) {
+        let mut command = Command::new(std::env::current_exe().expect("this test"));
+        command
+            .env("SOFTHSM2_CONF", self.config())
+            .env("TOKEN_KEYS", keys.join(","))
+            .args(["--exact", "--ignored", "token_role::play"]);
+        run(&mut command);
     }
 
     /// SoftHSM's configuration file.
@@ -84,16 +91,25 @@ impl Token {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn keys(&self, verb: &str, arguments: &[&std::ffi::OsStr]) {
+    /// `strongroom keys` with a verb, for this token.
+    pub fn command(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("strongroom"));
         command
             .env("SOFTHSM2_CONF", self.config())
-            .args(["keys", verb, "--module", MODULE, "--token", LABEL, "--profile"])
+            .args([
+                "keys",
+                verb,
+                "--module",
+                MODULE,
+                "--token",
+                LABEL,
+                "--profile",
+            ])
             .arg(profile())
             .arg("--pin-file")
             .arg(self.pin_file())
             .args(arguments);
-        run(&mut command);
+        command
     }
 }
 

@@ -64,23 +64,31 @@ impl World {
     /// # Panics
     /// When any of it cannot be made.
     pub fn with_keys(keys: &[&str], bundle: impl FnOnce(&Path) -> Bundle) -> Self {
-        let folder = tempfile::Builder::new().prefix("strongroom-").tempdir().expect("a folder");
-        let token = Token::init(folder.path().join("token"));
-        for key in keys {
-            token.generate(key);
-        }
-        let pki = Pki::found(folder.path().join("pki"));
+        let folder = tempfile::Builder::new()
+            .prefix("strongroom-")
+            .tempdir()
+            .expect("a folder");
+        let token = Token::init(folder.path().join("token"), keys);
+        let pki = Pki::found(folder.path().join("pki"), "test");
         let api = address::free();
         pki.server(api.ip());
         pki.client("walletd");
         let bundle = bundle(&pki.authority());
         let genesis = bundle.write(&folder.path().join("policy"), 1, &["ann", "ben"]);
-        let world = Self { folder, pki, token, bundle, genesis, api, health: address::free() };
+        let world = Self {
+            folder,
+            pki,
+            token,
+            bundle,
+            genesis,
+            api,
+            health: address::free(),
+        };
         world.configure("");
         world
     }
 
-    /// Writes the configuration, with further text at its end.
+    /// Writes the configuration, with further text at its end: keys of `[device]`, then other tables.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -190,7 +198,11 @@ impl Client {
     /// When nobody listens.
     pub fn new(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
         let connection = Connection::open(address, &config).expect("the signing API");
-        Self { connection, address, config }
+        Self {
+            connection,
+            address,
+            config,
+        }
     }
 
     /// Connects again, after a restart of the daemon.
@@ -275,7 +287,9 @@ impl Client {
     pub fn used(&mut self, limit: &str) -> tx::Amount {
         let limits = self.keys().limits;
         let found = limits.iter().find(|room| room.limit == limit);
-        found.unwrap_or_else(|| panic!("no limit {limit}: {limits:?}")).used
+        found
+            .unwrap_or_else(|| panic!("no limit {limit}: {limits:?}"))
+            .used
     }
 }
 
@@ -285,7 +299,10 @@ impl Client {
 /// When it has none.
 pub fn address_on(key: &Key, chain: Chain) -> String {
     let address = key.addresses.iter().find(|address| address.chain == chain);
-    address.unwrap_or_else(|| panic!("no address of {} on {chain}", key.name)).address.clone()
+    address
+        .unwrap_or_else(|| panic!("no address of {} on {chain}", key.name))
+        .address
+        .clone()
 }
 
 /// The problem in an answer.
@@ -293,7 +310,12 @@ pub fn address_on(key: &Key, chain: Chain) -> String {
 /// # Panics
 /// When the answer is none, or its status is not the problem's.
 pub fn problem(answer: &Answer) -> Problem {
-    assert_eq!(answer.header("content-type"), Some(api::problem::MEDIA_TYPE), "{}", answer.text());
+    assert_eq!(
+        answer.header("content-type"),
+        Some(api::problem::MEDIA_TYPE),
+        "{}",
+        answer.text()
+    );
     let problem: Problem = answer.json();
     assert_eq!(problem.status, answer.status);
     assert_eq!(problem.status, problem.kind.status());

@@ -1,1 +1,13 @@
-//! The tests.
+//! The real daemons against SoftHSM and real nodes. Each test says in its name what it proves.
+
+mod bounds;
+mod clients;
+mod coins;
+mod device;
+mod evm;
+mod governance;
+mod malformed;
+mod refusals;
+mod replay;
+mod support;
+mod token_role;

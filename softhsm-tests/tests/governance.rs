@@ -1,0 +1,172 @@
+//! Which bundle governs, and what a wrong one gets.
+
+use policy::Entry;
+use rustix::process::Signal;
+use strongroom_softhsm_tests::{
+    ask::units,
+    evm::{Draft, ETHER},
+    records,
+    signerd::{Signerd, signerd},
+    world::World,
+};
+
+use crate::support::{CUSTOMER, STRANGER, sender, transfer};
+
+/// Runs `--bootstrap`, which must refuse, and returns what it said.
+fn not_begun(world: &World) -> String {
+    let output = signerd(&world.config(), &["--bootstrap"]);
+    assert!(!output.status.success());
+    assert!(!world.data().join("anchor").exists());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_first_bundle_with_errors_is_named_by_file_and_line_and_begins_nothing() {
+    let world = World::with(|bundle| {
+        bundle.replace("statements.toml", "cap = \"20 eth\"", "cap = \"20 ether\"");
+    });
+    let said = not_begun(&world);
+    assert!(
+        said.contains("statements.toml:") && said.contains("ether"),
+        "{said}"
+    );
+    let checked = signerd(&world.config(), &["--check"]);
+    assert!(!checked.status.success());
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("statements.toml:"));
+    // Nor is it started without a journal.
+    let mut daemon = Signerd::start(&world.config(), world.health());
+    let why = daemon.not_ready("--bootstrap");
+    assert!(why.starts_with("sealed"), "{why}");
+}
+
+#[test]
+fn a_first_bundle_without_its_limits_begins_nothing() {
+    let world = World::with(|bundle| {
+        bundle.replace(
+            "statements.toml",
+            "cap = \"20 eth\"",
+            "cap = \"20 eth\"\ngroup = [\"destination\"]",
+        );
+    });
+    let said = not_begun(&world);
+    assert!(said.contains("nothing bounds the amount of eth"), "{said}");
+}
+
+#[test]
+fn a_first_bundle_that_is_not_the_pinned_and_signed_one_begins_nothing() {
+    let world = World::new();
+    world.bundle.write(&world.policy(), 1, &["ann"]);
+    assert!(not_begun(&world).contains("signed by 1 of the 2"));
+    let mut other = world.bundle.clone();
+    other.append("statements.toml", "\n# another\n");
+    other.write(&world.policy(), 1, &["ann", "ben"]);
+    assert!(not_begun(&world).contains("expected"));
+    std::fs::write(world.policy().join("more.toml"), "").unwrap();
+    assert!(not_begun(&world).contains("more.toml"));
+    world.bundle.write(&world.policy(), 1, &["cem", "ann"]);
+    world.bootstrap();
+    let again = signerd(&world.config(), &["--bootstrap"]);
+    assert!(!again.status.success());
+}
+
+/// Tells a daemon to reload, and waits until it has tried.
+fn reload(daemon: &Signerd) {
+    let tried = |daemon: &Signerd| {
+        daemon.metric("signerd_reloads_total").unwrap()
+            + daemon.metric("signerd_reloads_failed_total").unwrap()
+    };
+    let before = tried(daemon);
+    daemon.signal(Signal::HUP);
+    strongroom_softhsm_tests::program::until("a reload", || (tried(daemon) > before).then_some(()));
+}
+
+#[test]
+fn a_wrong_bundle_at_a_reload_leaves_the_old_one_and_the_journal_says_why() {
+    let world = World::new();
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let running = client.keys().policy;
+    let mut wider = world.bundle.clone();
+    wider.append("books/customers.txt", &format!("{STRANGER}\n"));
+
+    let mut broken = wider.clone();
+    broken.append("statements.toml", "\n[[allow]]\nname = \"all\"\n");
+    broken.write(&world.policy(), 2, &["ann", "ben"]);
+    reload(&daemon);
+    daemon.logged("names no effect and would allow every kind");
+    // Right, and not signed by enough officers; by people who are none; with a file changed since.
+    wider.write(&world.policy(), 2, &["ann"]);
+    reload(&daemon);
+    daemon.logged("signed by 1 of the 2 officers");
+    wider.write(&world.policy(), 2, &["ann", "dan"]);
+    reload(&daemon);
+    wider.write(&world.policy(), 3, &["ann", "ben"]);
+    reload(&daemon);
+    daemon.logged("replaces sequence 2, running is sequence 1");
+    wider.write(&world.policy(), 2, &["ann", "ben"]);
+    std::fs::write(world.policy().join("books/customers.txt"), STRANGER).unwrap();
+    reload(&daemon);
+    daemon.logged("books/customers.txt is not the file that the manifest lists");
+
+    assert_eq!(daemon.metric("signerd_reloads_total"), Some(0));
+    assert_eq!(client.keys().policy, running);
+    let stranger = transfer("stranger", &from, &Draft::transfer(0, STRANGER, 1));
+    assert_eq!(client.refused(&stranger).reasons[0].code, "uncovered");
+    client.sign(&transfer("good", &from, &Draft::transfer(0, CUSTOMER, 1)));
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    let refused = records
+        .iter()
+        .filter(|record| matches!(record.entry, Entry::PolicyRefused { .. }));
+    assert_eq!(refused.count(), 5);
+}
+
+#[test]
+fn an_edit_in_mid_window_forgets_nothing() {
+    let world = World::new();
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer(
+        "first",
+        &from,
+        &Draft::transfer(0, CUSTOMER, 4 * ETHER),
+    ));
+    let mut edited = world.bundle.clone();
+    edited.replace(
+        "statements.toml",
+        "name = \"eth-day\"",
+        "name = \"ether-a-day\"",
+    );
+    edited.replace("statements.toml", "cap = \"20 eth\"", "cap = \"5 eth\"");
+    edited.write(&world.policy(), 2, &["ben", "cem"]);
+    reload(&daemon);
+    assert_eq!(
+        daemon.metric("signerd_reloads_total"),
+        Some(1),
+        "{}",
+        daemon.said()
+    );
+    assert_eq!(client.used("ether-a-day"), units(4 * ETHER));
+    let over = transfer("over", &from, &Draft::transfer(1, CUSTOMER, 2 * ETHER));
+    assert_eq!(
+        client.refused(&over).reasons[0].statement.as_deref(),
+        Some("ether-a-day")
+    );
+    // The bundle that governs is the journal's, also after a restart with the old folder.
+    assert!(daemon.stop().success());
+    world.bundle.write(&world.policy(), 1, &["ann", "ben"]);
+    let _daemon = world.start();
+    client.reconnect();
+    assert_eq!(client.used("ether-a-day"), units(4 * ETHER));
+    assert_eq!(
+        client.refused(&over).reasons[0].statement.as_deref(),
+        Some("ether-a-day")
+    );
+    client.sign(&transfer(
+        "just",
+        &from,
+        &Draft::transfer(1, CUSTOMER, ETHER),
+    ));
+}
