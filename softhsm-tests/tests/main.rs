@@ -11,3 +11,4 @@ mod refusals;
 mod replay;
 mod support;
 mod token_role;
+mod walkthrough;
