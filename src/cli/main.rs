@@ -4,6 +4,7 @@
 //! says by its exit code how it went ([`failure::Exit`]).
 
 mod client;
+mod doctor;
 mod failure;
 mod files;
 mod health;
@@ -39,6 +40,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check a signer's machine: clock, token, journal, certificates, policy.
+    Doctor(doctor::Args),
     /// Initialise tokens, generate keys in them, and list them.
     Keys(keys::Args),
     /// A small private certificate authority in a folder.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Answer, Failure> {
     match command {
+        Command::Doctor(args) => doctor::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Pki(args) => pki::run(args),
         Command::Policy(args) => policy::run(args),
