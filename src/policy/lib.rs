@@ -4,6 +4,10 @@
 //! a function of it; the rules of `docs/semantics.md` are implemented here and nowhere else.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+// The unit tests share the fixture of the tests of the public API.
+#[cfg(test)]
+extern crate self as strongroom_policy;
+
 pub mod bundle;
 pub mod statement;
 
@@ -29,9 +33,7 @@ pub use model::{
     SequenceStart, Source, SourceSelector, Statement, To, Verb,
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
-pub use state::{
-    AttemptState, IntentState, RequestState, RequestStatus, State, StateError,
-};
+pub use state::{AttemptState, IntentState, RequestState, RequestStatus, State, StateError};
 pub use statement::intent_signed;
 pub use time::TimeKeeper;
 pub use verdict::{AllowedBy, Permit, Reason, ReasonCode, Refusal, Room, UnmetNeed, Verdict};

@@ -13,6 +13,8 @@ mod limits;
 mod met;
 mod permit;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

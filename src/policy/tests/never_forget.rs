@@ -206,7 +206,7 @@ fn editing_a_book_forgets_nothing() {
     signer.activate(listed.clone());
     assert_eq!(used(&signer), amount(9));
     // A limit that did not exist counts what was paid before it did.
-    listed.limits = vec![limit("all", btc(), 100, 365 * DAY)];
+    listed.limits = vec![limit("all", btc(), 100, 90 * DAY)];
     signer.activate(listed.clone());
     assert_eq!(used(&signer), amount(9));
     // Longer than any limit looked: taken out, waited for, and put back.

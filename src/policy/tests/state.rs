@@ -320,7 +320,7 @@ fn a_policy_governs_once_its_entry_is_applied_and_never_goes_back() {
         .insert(name("k1"));
     let check = signer.state.check_activation(&Arc::new(twice));
     assert!(matches!(check, Err(StateError::Registry(_))));
-    next.limits = vec![limit("long", btc(), 1, 367 * DAY)];
+    next.limits = vec![limit("long", btc(), 1, 91 * DAY)];
     let check = signer.state.check_activation(&Arc::new(next));
     assert_eq!(
         check,

@@ -158,7 +158,7 @@ fn left(at: Time, window_millis: u64, lo: Time) -> bool {
 
 impl Limit {
     /// The longest window: how long charges are kept.
-    pub const WINDOW_MILLIS_MAX: u64 = 366 * 24 * 60 * 60 * 1000;
+    pub const WINDOW_MILLIS_MAX: u64 = 90 * 24 * 60 * 60 * 1000;
 
     /// What one effect of this amount measures.
     pub(crate) fn measured(&self, amount: Amount) -> Amount {
