@@ -48,17 +48,12 @@ impl Token {
             let private = fs::Permissions::from_mode(0o600);
             fs::set_permissions(token.folder.join(file), private).expect("a private file");
         }
-        token.play(keys);
+        let so_pin = token.folder.join("so-pin");
+        run(token.command("init", &["--so-pin-file"]).arg(so_pin));
+        for key in keys {
+            run(&mut token.command("generate", &["--name", key]));
+        }
         token
-    }
-
-    fn play(&self, keys: &[&str]) {
-        let mut command = Command::new(std::env::current_exe().expect("this test"));
-        command
-            .env("SOFTHSM2_CONF", self.config())
-            .env("TOKEN_KEYS", keys.join(","))
-            .args(["--exact", "--ignored", "token_role::play"]);
-        run(&mut command);
     }
 
     /// SoftHSM's configuration file.

@@ -10,5 +10,4 @@ mod malformed;
 mod refusals;
 mod replay;
 mod support;
-mod token_role;
 mod walkthrough;
