@@ -11,5 +11,8 @@ fn the_readme_s_first_payment_is_made_and_a_stranger_is_refused() {
     assert!(binary("strongroom").starts_with(folder));
     let output = run(Command::new(repository("deploy/walkthrough")).arg(folder));
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("walkthrough: paid and refused as it should be"), "{said}");
+    assert!(
+        said.contains("walkthrough: paid and refused as it should be"),
+        "{said}"
+    );
 }
