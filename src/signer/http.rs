@@ -101,6 +101,12 @@ async fn connection(
             return;
         }
     };
+    // By what was agreed on in the handshake: to guess it from the first bytes would wait for them
+    // without a bound.
+    let version = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Version::Http2,
+        _ => Version::Http1,
+    };
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let Some(credentials) = chain.first().and_then(Credentials::of) else {
         return;
@@ -111,11 +117,19 @@ async fn connection(
         .map(|certificate| certificate.clone().into_owned())
         .collect();
     let peer = Arc::new(Peer::new(chain, credentials, tls.generation));
-    speak(service, TokioIo::new(stream), peer, stop).await;
+    speak(service, version, TokioIo::new(stream), peer, stop).await;
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy)]
+enum Version {
+    Http1,
+    Http2,
 }
 
 async fn speak(
     service: Arc<Service>,
+    version: Version,
     io: TokioIo<tokio_rustls::server::TlsStream<TcpStream>>,
     peer: Arc<Peer>,
     mut stop: watch::Receiver<bool>,
@@ -138,6 +152,10 @@ async fn speak(
         .max_pending_accept_reset_streams(Some(16))
         .keep_alive_interval(Duration::from_secs(bounds.idle_secs))
         .keep_alive_timeout(Duration::from_secs(bounds.receive_secs));
+    let builder = match version {
+        Version::Http1 => builder.http1_only(),
+        Version::Http2 => builder.http2_only(),
+    };
     let handler = service_fn(move |request| {
         let (service, peer) = (Arc::clone(&service), Arc::clone(&peer));
         async move { Ok::<_, std::convert::Infallible>(handle(service, peer, request).await) }
