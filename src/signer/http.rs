@@ -395,3 +395,54 @@ async fn body(service: &Service, request: Request<Incoming>) -> Result<SignReque
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::new(ProblemKind::Malformed, format!("The body: {error}.")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_route_is_served_and_by_its_method_alone() {
+        for (method, path) in ROUTES {
+            let path = path.replace("{key}", "eth-hot-1").replace("{id}", "w-1");
+            let method: Method = method.parse().unwrap();
+            assert!(verb(&method, &path).is_ok(), "{method} {path}");
+            let problem = verb(&Method::DELETE, &path).err().unwrap();
+            assert_eq!(problem.kind, ProblemKind::MethodNotAllowed);
+        }
+    }
+
+    #[test]
+    fn other_paths_are_not_there() {
+        for path in [
+            "/",
+            "/v1",
+            "/v1/sign/",
+            "/v1/keys/",
+            "/v1/keys/A",
+            "/v1/keys/a/b",
+            "/v2/sign",
+        ] {
+            let problem = verb(&Method::GET, path).err().unwrap();
+            assert_eq!(problem.kind, ProblemKind::NotFound, "{path}");
+        }
+    }
+
+    #[test]
+    fn after_is_the_one_parameter() {
+        assert_eq!(after(None).unwrap(), None);
+        assert_eq!(after(Some("after=7")).unwrap(), Some(7));
+        for query in [
+            "after=",
+            "after=-1",
+            "before=7",
+            "after=1&after=2",
+            "after=18446744073709551616",
+        ] {
+            assert_eq!(
+                after(Some(query)).unwrap_err().kind,
+                ProblemKind::Malformed,
+                "{query}"
+            );
+        }
+    }
+}

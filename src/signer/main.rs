@@ -1,6 +1,13 @@
 //! `signerd`: the signing daemon.
 
-use std::{os::fd::AsFd, os::unix::net::UnixStream, path::PathBuf, process::ExitCode};
+use std::{
+    os::{
+        fd::AsFd,
+        unix::{fs::DirBuilderExt, net::UnixStream},
+    },
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use journal::SystemClock;
 use signerd::{check, config::Config, governance, hardening, log, server, supervisor};
@@ -106,7 +113,11 @@ fn key_child() -> Result<ExitCode, String> {
 fn bootstrap(config: &Config) -> Result<ExitCode, String> {
     let policy = governance::first(config).map_err(|error| log::chain(&error))?;
     let clock = SystemClock::new().map_err(|error| error.to_string())?;
-    std::fs::create_dir_all(&config.data)
+    // The journal's bodies are confidential.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
     journal::create(&config.data, policy.fleet.clone(), &clock)
         .map_err(|error| log::chain(&error))?;
