@@ -203,10 +203,16 @@ fn has_argument(pid: Pid, argument: &[u8]) -> bool {
     line.split(|byte| *byte == 0).any(|one| one == argument)
 }
 
-/// Whether it runs; what has ended and waits for its parent does not.
+/// Whether any thread of it still holds files: its first thread may have ended before the others.
 fn is_running(pid: Pid) -> bool {
-    let stat =
-        fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
-    !matches!(state, None | Some(None | Some('Z' | 'X')))
+    let process = format!("/proc/{}", pid.as_raw_nonzero());
+    let stat = fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    match state {
+        None | Some('X') => false,
+        Some('Z') => fs::read_dir(format!("{process}/task")).is_ok_and(|tasks| tasks.count() > 1),
+        Some(_) => true,
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use api::{
     problem::Problem,
-    signing::{Key, KeysAnswer, SignAnswer, SignRequest},
+    signing::{Key, KeysAnswer, LimitRoom, SignAnswer, SignRequest},
 };
 use policy::BundleHash;
 use rustls::ClientConfig;
@@ -280,16 +280,19 @@ impl Client {
         address_on(&self.key(name), chain)
     }
 
-    /// What a limit has used, in base units.
+    /// A limit as it stands.
     ///
     /// # Panics
-    /// When there is no such limit, or its use has no 64 bits.
-    pub fn used(&mut self, limit: &str) -> tx::Amount {
+    /// When there is none of this name.
+    pub fn limit(&mut self, name: &str) -> LimitRoom {
         let limits = self.keys().limits;
-        let found = limits.iter().find(|room| room.limit == limit);
-        found
-            .unwrap_or_else(|| panic!("no limit {limit}: {limits:?}"))
-            .used
+        let named = limits.into_iter().find(|room| room.limit == name);
+        named.unwrap_or_else(|| panic!("no limit {name}"))
+    }
+
+    /// What a limit has used, in base units.
+    pub fn used(&mut self, limit: &str) -> tx::Amount {
+        self.limit(limit).used
     }
 }
 

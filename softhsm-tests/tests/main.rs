@@ -1,5 +1,6 @@
 //! The real daemons against SoftHSM and real nodes. Each test says in its name what it proves.
 
+mod attacks;
 mod bounds;
 mod clients;
 mod coins;
@@ -9,5 +10,6 @@ mod governance;
 mod malformed;
 mod refusals;
 mod replay;
+mod storage;
 mod support;
 mod walkthrough;
