@@ -15,6 +15,7 @@ pub mod litecoind;
 pub mod node;
 pub mod pki;
 pub mod program;
+pub mod random;
 pub mod records;
 pub mod signerd;
 pub mod tls;

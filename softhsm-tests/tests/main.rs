@@ -2,9 +2,11 @@
 
 mod attacks;
 mod bounds;
+mod chaos;
 mod clients;
 mod coins;
 mod device;
+mod engines;
 mod evm;
 mod governance;
 mod malformed;

@@ -1,0 +1,185 @@
+//! The key child killed again and again, under load.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use api::{
+    problem::Problem,
+    signing::{SignAnswer, SignRequest},
+};
+use policy::Entry;
+use rustix::process::{Signal, kill_process};
+use strongroom_softhsm_tests::{
+    ask::units,
+    coins::{self, Previous, foreign_script},
+    program::until,
+    records,
+    signerd::{Role, Signerd},
+    world::World,
+};
+
+use crate::support::{BITCOIN, coin_scripts, payment, raw};
+
+const CLIENTS: u64 = 16;
+const REQUESTS: u64 = 2_000;
+const KILL_EVERY: Duration = Duration::from_millis(200);
+const AMOUNT_SAT: u64 = 100_000;
+
+/// What became of one request.
+struct Outcome {
+    psbt: bitcoin::Psbt,
+    request: SignRequest,
+    signed: Option<SignAnswer>,
+}
+
+/// Sends requests until none is left to send.
+fn load(
+    world: &World,
+    next: &Arc<AtomicU64>,
+    scripts: &[bitcoin::ScriptBuf],
+) -> Vec<thread::JoinHandle<Vec<Outcome>>> {
+    (0..CLIENTS)
+        .map(|_| {
+            let (mut client, next) = (world.walletd(), Arc::clone(next));
+            let scripts = scripts.to_vec();
+            thread::spawn(move || {
+                let mut outcomes = Vec::new();
+                loop {
+                    let salt = next.fetch_add(1, Ordering::Relaxed);
+                    if salt >= REQUESTS {
+                        return outcomes;
+                    }
+                    let script = &scripts[salt as usize % scripts.len()];
+                    let coin = Previous::invented(salt, AMOUNT_SAT + 1_000, script);
+                    let outputs = [(AMOUNT_SAT, foreign_script(1))];
+                    let (psbt, request) =
+                        payment(&format!("pay-{salt}"), BITCOIN, &[coin], &outputs);
+                    let answer = client.send(&request);
+                    let signed = match answer.status {
+                        200 => Some(answer.json::<SignAnswer>()),
+                        503 => {
+                            let _typed: Problem = answer.json();
+                            None
+                        }
+                        status => panic!("{status}: {}", answer.text()),
+                    };
+                    outcomes.push(Outcome {
+                        psbt,
+                        request,
+                        signed,
+                    });
+                }
+            })
+        })
+        .collect()
+}
+
+/// Kills the key child every 200 ms until told to stop; how often it did.
+fn kill_key_child(daemon: Arc<Signerd>, stop: Arc<AtomicBool>) -> thread::JoinHandle<u64> {
+    thread::spawn(move || {
+        let (mut kills, mut due) = (0, Instant::now());
+        while !stop.load(Ordering::Relaxed) {
+            if Instant::now() < due {
+                thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+            due += KILL_EVERY;
+            if let Some(child) = daemon.child(Role::KeyChild) {
+                // It may have ended by itself in this moment.
+                kills += u64::from(kill_process(child, Signal::KILL).is_ok());
+            }
+        }
+        kills
+    })
+}
+
+#[test]
+fn every_request_ends_in_one_signature_or_a_typed_503_while_the_key_child_dies() {
+    let world = World::new();
+    world.configure("[bounds]\nrequests_per_second = 100000");
+    let daemon = Arc::new(world.start());
+    let (pid, server) = (daemon.pid(), daemon.child(Role::Server));
+    let scripts = coin_scripts(&mut world.walletd());
+    let stop = Arc::new(AtomicBool::new(false));
+    let killer = kill_key_child(Arc::clone(&daemon), Arc::clone(&stop));
+    let next = Arc::new(AtomicU64::new(0));
+    let threads = load(&world, &next, &scripts);
+    let outcomes: Vec<Outcome> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().unwrap())
+        .collect();
+    stop.store(true, Ordering::Relaxed);
+    let kills = killer.join().unwrap();
+    assert_eq!(outcomes.len() as u64, REQUESTS);
+    assert!(kills >= 5, "the load was over after {kills} kills");
+    assert_eq!((daemon.pid(), daemon.child(Role::Server)), (pid, server));
+
+    // What was not signed can be had now, under the same id.
+    let mut daemon = Arc::into_inner(daemon).unwrap().ready();
+    let mut client = world.walletd();
+    let mut signed = 0;
+    for outcome in outcomes {
+        signed += u64::from(outcome.signed.is_some());
+        let answer = match outcome.signed {
+            Some(answer) => answer,
+            None => until("a signature", || {
+                let answer = client.send(&outcome.request);
+                (answer.status == 200).then(|| answer.json())
+            }),
+        };
+        coins::verify(&outcome.psbt, &raw(&answer)).unwrap();
+    }
+    assert!(signed > 0);
+    assert_eq!(
+        client.used("btc-day"),
+        units(u128::from(REQUESTS * AMOUNT_SAT))
+    );
+    assert_eq!(daemon.metric("signerd_signatures_bad"), Some(0));
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait().success());
+    one_digest_each(&world);
+    eprintln!("{kills} kills, {signed} of {REQUESTS} signed at once");
+}
+
+/// In the journal every request has one attempt, one digest and one signature.
+fn one_digest_each(world: &World) {
+    let records = records::read(&world.data());
+    let attempts = records::attempts(&records);
+    let requests: BTreeSet<_> = attempts
+        .iter()
+        .map(|(_, attempt)| &attempt.request)
+        .collect();
+    assert_eq!(requests.len() as u64, REQUESTS);
+    assert_eq!(attempts.len() as u64, REQUESTS);
+    let mut digests: BTreeMap<u64, BTreeSet<_>> = BTreeMap::new();
+    let mut numbers = BTreeSet::new();
+    for (index, attempt) in &attempts {
+        for call in &attempt.calls {
+            digests.entry(*index).or_default().insert(call.digest);
+            assert!(numbers.insert(call.call), "call {} stands twice", call.call);
+        }
+    }
+    let mut signed: BTreeMap<u64, u64> = BTreeMap::new();
+    for record in &records {
+        match &record.entry {
+            Entry::Call { attempt, calls } => {
+                for call in calls {
+                    digests.entry(attempt.0).or_default().insert(call.digest);
+                    assert!(numbers.insert(call.call), "call {} stands twice", call.call);
+                }
+            }
+            Entry::Signed(one) => *signed.entry(one.attempt.0).or_default() += 1,
+            _ => {}
+        }
+    }
+    assert!(digests.values().all(|digests| digests.len() == 1));
+    assert_eq!(signed.len() as u64, REQUESTS);
+    assert!(signed.values().all(|count| *count == 1));
+}
