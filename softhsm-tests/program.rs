@@ -15,11 +15,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A binary of this workspace, as it was built last.
+/// A binary of this workspace, as it was built last; for `signerd` the one that the variable
+/// `SIGNERD` names, if any.
 ///
 /// # Panics
 /// When it has not been built.
 pub fn binary(name: &str) -> PathBuf {
+    if let (Some(path), "signerd") = (std::env::var_os("SIGNERD"), name) {
+        return path.into();
+    }
     let test = std::env::current_exe().expect("the path of this test");
     // target/<profile>/deps/<test>, or target/<profile>/<program>
     let folder = test.parent().expect("a folder");
