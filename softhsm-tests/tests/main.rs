@@ -9,6 +9,7 @@ mod device;
 mod engines;
 mod evm;
 mod governance;
+mod lifecycle;
 mod malformed;
 mod refusals;
 mod replay;
