@@ -1,11 +1,14 @@
 //! Invariant 5: no sequence of policies lowers a use below what the recorded classes alone give.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use strongroom_policy::{
-    Attempt, AttemptId, BundleHash, Fact, Group, Limit, Measure, Policy, Selector, SourceSelector,
-    Statement, To,
+    Attempt, AttemptId, BundleHash, Fact, Group, Limit, Measure, Policy, ReasonCode, Selector,
+    SourceSelector, Statement, To,
 };
 use tx::{AccountClass, Amount, EffectKind};
 
@@ -167,6 +170,68 @@ fn no_sequence_of_policies_forgets() {
         Ok(())
     };
     runner(500).run(&vec(era, 1..=4), run).unwrap();
+}
+
+/// The policy's limits, which count and never speak, and nothing that refuses.
+fn counting_only(made: Policy) -> Policy {
+    let mut counting = Policy {
+        books: made.books,
+        limits: made.limits,
+        ..policy()
+    };
+    for limit in &mut counting.limits {
+        limit.says.cap = Amount::MAX;
+    }
+    counting
+}
+
+/// Under one policy from the start, what was recorded is what is: nothing is counted beside it.
+#[test]
+fn one_policy_counts_exactly_what_it_says() {
+    let counted = AtomicU64::new(0);
+    let run = |(policy, steps, own): (Policy, Vec<Step>, Vec<u8>)| {
+        let policy = counting_only(policy);
+        let mut hostile = Hostile::new(&Signer::new(policy.clone()));
+        for (step, own) in steps.iter().zip(own) {
+            let ask = with_own_effects(hostile.take(step), own);
+            hostile.charge(&ask);
+        }
+        let rooms = hostile.signer.state.room(hostile.signer.now);
+        for limit in &policy.limits {
+            let of_limit = rooms.iter().filter(|room| room.limit == limit.name);
+            let used: BTreeMap<_, _> = of_limit
+                .filter(|room| !room.used.is_zero())
+                .map(|room| (room.group.clone(), room.used))
+                .collect();
+            let mut expected = recorded(limit, &hostile);
+            expected.retain(|_, used| !used.is_zero());
+            counted.fetch_add(expected.len() as u64, Ordering::Relaxed);
+            prop_assert_eq!(used, expected, "{:?}", limit);
+        }
+        Ok(())
+    };
+    runner(1_500)
+        .run(&(policies(), runs(8), vec(0..8_u8, 8)), run)
+        .unwrap();
+    let counted = counted.into_inner();
+    assert!(counted > 1_000, "only {counted} uses were compared");
+}
+
+/// A cap that was lowered below the use lets nothing more out, not even something smaller in
+/// place of what is counted: the larger one can still confirm.
+#[test]
+fn a_lowered_cap_is_not_got_around_by_a_smaller_replacement() {
+    let capped = |cap| Policy {
+        limits: vec![limit("daily", btc(), cap, DAY)],
+        ..policy()
+    };
+    let mut signer = Signer::new(capped(10));
+    let first = signer.charged(&Ask::utxo("a", [0], 1_000).pay("a", 8, 1));
+    signer.activate(capped(5));
+    let smaller = Ask::utxo("b", [0], 2_000).pay("b", 3, 1).replaces([first]);
+    assert_eq!(signer.codes(&smaller), [ReasonCode::Limit].into());
+    signer.activate(capped(8));
+    assert_eq!(signer.permit(&smaller).unwrap().room()[0].used, amount(8));
 }
 
 fn to_book(cap: u64) -> Statement<Limit> {
