@@ -139,16 +139,29 @@ impl BundleStore {
             action: "written",
             source,
         };
-        if folder.exists() {
-            return Ok(());
+        // One that is there and differs is of no use to anyone.
+        if !read_folder(&folder).is_ok_and(|kept| kept == *files) {
+            self.write(hash, files).map_err(failed)?;
         }
-        let draft = self.0.join(format!("{hash}.tmp"));
-        if draft.exists() {
-            fs::remove_dir_all(&draft).map_err(failed)?;
+        // Even when it was there: an earlier sync may have failed.
+        self.sync_folders().map_err(failed)
+    }
+
+    fn write(&self, hash: BundleHash, files: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+        let (folder, draft) = (self.folder(hash), self.0.join(format!("{hash}.tmp")));
+        for old in [&draft, &folder] {
+            if old.exists() {
+                fs::remove_dir_all(old)?;
+            }
         }
-        write_all(&draft, files).map_err(failed)?;
-        fs::rename(&draft, &folder).map_err(failed)?;
-        sync(&self.0).map_err(failed)
+        write_all(&draft, files)?;
+        fs::rename(&draft, &folder)
+    }
+
+    /// The bundles' folder, and the data folder that names it.
+    fn sync_folders(&self) -> io::Result<()> {
+        sync(&self.0)?;
+        self.0.parent().map_or(Ok(()), sync)
     }
 
     fn folder(&self, hash: BundleHash) -> PathBuf {

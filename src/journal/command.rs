@@ -119,6 +119,9 @@ pub enum Release {
     Released,
     /// A freeze precedes them.
     Withheld,
+    /// They came more than 60 s of `lo` after the charge and are not kept: its room may be free
+    /// again. Asked again, the request is evaluated and charged anew, in the same set.
+    TooLate,
 }
 
 /// What became of a key's registration.

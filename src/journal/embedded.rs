@@ -40,7 +40,7 @@ impl Store for Embedded {
             .map_err(failed)
     }
 
-    fn close(&mut self) -> Result<(), StoreError> {
+    fn anchor(&mut self) -> Result<(), StoreError> {
         let mut log = self.0.write().unwrap_or_else(PoisonError::into_inner);
         log.write_anchor().map_err(failed)
     }

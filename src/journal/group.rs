@@ -8,8 +8,36 @@ use tx::Interval;
 use crate::{
     NewEntry,
     command::{Reply, Stopped},
-    segment::Salt,
+    segment::{
+        MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, Salt,
+    },
 };
+
+/// Most commands that share a flush. Each adds one entry at most.
+pub(crate) const COMMANDS_MAX: usize = 256;
+/// Most summaries of refusals in a group, and as many again when the journal ends with it.
+pub(crate) const SUMMARIES_MAX: usize = 256;
+/// Bytes of bodies and blobs after which a group takes no further command.
+const FULL_BYTES: usize = 4 * 1024 * 1024;
+/// More than what stands around the items of a group, and than all summaries at an end.
+const AROUND_BYTES: usize = 1024 * 1024;
+
+// Whatever a group holds, one more command and the end of the journal fit in.
+const _: () = assert!(COMMANDS_MAX + 2 * SUMMARIES_MAX < MAX_GROUP_RECORDS);
+const _: () =
+    assert!(FULL_BYTES + MAX_BODY_BYTES + MAX_BLOB_BYTES + AROUND_BYTES < MAX_GROUP_BYTES);
+
+/// Why an entry was not added. Nothing changed.
+#[derive(Debug)]
+pub(crate) enum Untaken {
+    /// Its body is longer than a store takes.
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It does not follow from the state.
+    State(StateError),
+}
 
 /// Entries and answers of one turn of the writer.
 pub(crate) struct OpenGroup {
@@ -19,7 +47,7 @@ pub(crate) struct OpenGroup {
     /// What is answered once the outcome of the flush is known.
     pub(crate) replies: Vec<Reply<Result<(), Stopped>>>,
     /// Bytes of bodies and blobs so far.
-    pub(crate) bytes: usize,
+    bytes: usize,
     first_index: u64,
 }
 
@@ -35,8 +63,13 @@ impl OpenGroup {
         }
     }
 
+    /// Whether it takes a further command.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes < FULL_BYTES
+    }
+
     /// The index that the next entry gets.
-    pub(crate) fn next_index(&self) -> u64 {
+    fn next_index(&self) -> u64 {
         self.first_index
             .saturating_add(u64::try_from(self.entries.len()).unwrap_or(u64::MAX))
     }
@@ -44,31 +77,34 @@ impl OpenGroup {
     /// Applies an entry to the state and adds it; returns its index.
     ///
     /// # Errors
-    /// When the state does not take it: then code and state disagree, and nothing more is signed.
+    /// When it is not taken: then code and state disagree, and nothing more is signed.
     pub(crate) fn push(&mut self, state: &mut State, entry: Entry) -> Result<u64, Stopped> {
         let index = self.next_index();
-        self.offer(state, entry)?.map_err(|error| Stopped {
-            reason: format!("entry {index} does not follow from the state: {error}").into(),
-        })
+        self.offer(state, entry)?.map_err(|untaken| untaken.stops(index))
     }
 
-    /// As [`OpenGroup::push`], for an entry that the state may refuse: nothing is added then.
+    /// As [`OpenGroup::push`], for an entry that may be too large, or that the state may refuse.
     pub(crate) fn offer(
         &mut self,
         state: &mut State,
         entry: Entry,
-    ) -> Result<Result<u64, StateError>, Stopped> {
+    ) -> Result<Result<u64, Untaken>, Stopped> {
         let index = self.next_index();
         let record = Record {
             v: 1,
             time: self.now,
             entry,
         };
-        if let Err(error) = state.apply(index, &record) {
-            return Ok(Err(error));
-        }
+        // Before the state changes: what it holds must be in the journal.
         let entry = encode(&record)?;
-        self.bytes = self.bytes.saturating_add(entry.body.len());
+        let bytes = entry.body.len();
+        if bytes > MAX_BODY_BYTES {
+            return Ok(Err(Untaken::TooLarge { bytes }));
+        }
+        if let Err(error) = state.apply(index, &record) {
+            return Ok(Err(Untaken::State(error)));
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
         self.entries.push(entry);
         Ok(Ok(index))
     }
@@ -81,9 +117,24 @@ impl OpenGroup {
         }
     }
 
-    /// Answers once the group is durable.
-    pub(crate) fn reply(&mut self, answer: impl FnOnce(Result<(), Stopped>) + Send + 'static) {
-        self.replies.push(Reply::new(answer));
+    /// Answers with what a command gave, once the group is durable; at once where it stops the
+    /// journal.
+    pub(crate) fn answer<T: Send + 'static>(
+        &mut self,
+        reply: Reply<Result<T, Stopped>>,
+        given: Result<T, Stopped>,
+    ) -> Result<(), Stopped> {
+        match given {
+            Ok(value) => {
+                let answer = move |durable: Result<(), _>| reply.send(durable.map(|()| value));
+                self.replies.push(Reply::new(answer));
+                Ok(())
+            }
+            Err(stopped) => {
+                reply.send(Err(stopped.clone()));
+                Err(stopped)
+            }
+        }
     }
 
     /// An entry that is not applied to the state: the very last.
@@ -93,6 +144,21 @@ impl OpenGroup {
             time: now,
             entry,
         })
+    }
+}
+
+impl Untaken {
+    /// Where the entry at `index` had to be taken.
+    pub(crate) fn stops(self, index: u64) -> Stopped {
+        let reason = match self {
+            Self::TooLarge { bytes } => format!("entry {index} would have {bytes} bytes"),
+            Self::State(error) => {
+                format!("entry {index} does not follow from the state: {error}")
+            }
+        };
+        Stopped {
+            reason: reason.into(),
+        }
     }
 }
 

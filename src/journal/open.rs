@@ -1,6 +1,7 @@
 //! Opening a data folder: the whole state is folded from the log, or the journal stays sealed.
 
 use std::{
+    collections::{HashSet, VecDeque},
     path::Path,
     sync::{Arc, Mutex, RwLock},
 };
@@ -11,14 +12,16 @@ use tx::{Interval, Name, Time};
 
 use crate::{
     Clock, Journal, WriterThread,
-    disk::FsDisk,
+    disk::{Disk, FsDisk},
     embedded::Embedded,
     group::OpenGroup,
     lock::{LockError, Owner},
     refusals::Refusals,
-    segment::{CreateError, LogId, NoRandomness, OpenError, OpenOptions, SegmentLog},
-    store::{Bodies as _, Group, Store as _, StoreError},
-    writer::Writer,
+    segment::{
+        CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog,
+    },
+    store::{Group, Store as _, StoreError},
+    writer::{Anchored, Writer},
 };
 
 /// Where bundles that once governed are found again.
@@ -52,14 +55,17 @@ pub struct Opening {
     pub cut_bytes: u64,
 }
 
-/// Why a data folder is not opened. Everything but [`OpenJournalError::Missing`] and
-/// [`OpenJournalError::InUse`] means sealed.
+/// Why a journal is not created or not opened. [`OpenJournalError::Log`] means sealed: what is there
+/// is not what was left there.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenJournalError {
     /// Another process owns the folder.
     #[error("the data folder is in use")]
     InUse(#[source] LockError),
+    /// The folder cannot be used.
+    #[error("the data folder cannot be used")]
+    Folder(#[source] LockError),
     /// There is no log.
     #[error("there is no journal in {folder}; a first start is made with --bootstrap")]
     Missing {
@@ -68,13 +74,22 @@ pub enum OpenJournalError {
     },
     /// There is a log already.
     #[error("a journal is not created twice")]
-    Exists(#[source] CreateError),
+    Exists,
+    /// The log could not be created.
+    #[error("the journal cannot be created")]
+    Create(#[source] CreateError),
+    /// The log is there and its first entry is not.
+    #[error("the journal was never begun; the first start was cut off: make it again with --bootstrap")]
+    NeverBegun,
     /// The log is not as it was left.
     #[error("the journal is not as it was left")]
     Log(#[source] OpenError<FoldError>),
     /// The first entries could not be written.
     #[error("the journal cannot be written")]
     Store(#[source] StoreError),
+    /// There is no room for what is held back, so that a journal that stops can say so.
+    #[error("the disk is full: there is no room to hold back for a last entry")]
+    DiskFull,
     /// No randomness, no thread, or the like.
     #[error("the system does not allow it: {reason}")]
     System {
@@ -98,15 +113,25 @@ pub enum FoldError {
     Bundle(#[source] BundleError),
 }
 
-/// Creates a journal in an empty folder and ends it again: the ceremony of the first start.
+/// Creates a journal in a folder and ends it again: the ceremony of the first start. One that was cut
+/// off is carried to its end.
 ///
 /// # Errors
 /// [`OpenJournalError`].
 pub fn create(folder: &Path, fleet: Name, clock: &dyn Clock) -> Result<(), OpenJournalError> {
-    let owner = Owner::acquire(folder).map_err(OpenJournalError::InUse)?;
-    let id = LogId::random().map_err(system::<NoRandomness>)?;
-    let log = SegmentLog::create(Box::new(FsDisk::new(owner)), id, &OpenOptions::default())
-        .map_err(OpenJournalError::Exists)?;
+    create_on(Box::new(own(folder)?), fleet, clock)
+}
+
+/// As [`create`], on any disk.
+///
+/// # Errors
+/// [`OpenJournalError`].
+pub fn create_on(
+    disk: Box<dyn Disk>,
+    fleet: Name,
+    clock: &dyn Clock,
+) -> Result<(), OpenJournalError> {
+    let log = empty_log(disk)?;
     let wall = Time::from_millis(clock.read().wall_millis);
     let now = Interval { lo: wall, hi: wall };
     let genesis = OpenGroup::record(now, Entry::Genesis { fleet }).map_err(|stopped| {
@@ -121,8 +146,31 @@ pub fn create(folder: &Path, fleet: Name, clock: &dyn Clock) -> Result<(), OpenJ
     };
     store
         .append(0, group)
-        .and_then(|()| store.close())
+        .and_then(|()| store.anchor())
         .map_err(OpenJournalError::Store)
+}
+
+/// A log without entries: a new one, or that of a creation that was cut off.
+fn empty_log(disk: Box<dyn Disk>) -> Result<SegmentLog, OpenJournalError> {
+    let options = OpenOptions::default();
+    let begun = disk
+        .list()
+        .map_err(system)?
+        .iter()
+        .any(|name| name.ends_with(".seg"));
+    if begun {
+        let occupied = |_: u64, _: &[u8]| Err(FoldError::State(StateError::Genesis));
+        return match SegmentLog::open(disk, &options, occupied) {
+            Ok((log, _)) => Ok(log),
+            Err(OpenError::Fold { .. }) => Err(OpenJournalError::Exists),
+            Err(other) => Err(OpenJournalError::Log(other)),
+        };
+    }
+    let id = LogId::random().map_err(system::<NoRandomness>)?;
+    SegmentLog::create(disk, id, &options).map_err(|error| match error {
+        CreateError::AlreadyThere { .. } => OpenJournalError::Exists,
+        other => OpenJournalError::Create(other),
+    })
 }
 
 /// Opens a journal and starts its writer. The first entry it writes is that it started.
@@ -140,21 +188,31 @@ pub fn open(
             folder: folder.display().to_string(),
         });
     }
-    let owner = Owner::acquire(folder).map_err(OpenJournalError::InUse)?;
+    open_on(Box::new(own(folder)?), bundles, clock, version)
+}
+
+/// As [`open`], on any disk; where there is no log, [`OpenJournalError::Log`] says so.
+///
+/// # Errors
+/// [`OpenJournalError`].
+pub fn open_on(
+    disk: Box<dyn Disk>,
+    bundles: &dyn Bundles,
+    clock: Arc<dyn Clock>,
+    version: &str,
+) -> Result<Opening, OpenJournalError> {
     let mut fold = Fold {
         state: State::default(),
         bundles,
         last: None,
     };
-    let disk = Box::new(FsDisk::new(owner));
-    let (log, opened) = SegmentLog::open(disk, &OpenOptions::default(), |index, body| {
-        fold.take(index, body)
-    })
-    .map_err(OpenJournalError::Log)?;
-    let last = fold.last.unwrap_or(Interval {
-        lo: Time::default(),
-        hi: Time::default(),
-    });
+    let each = |index, body: &[u8]| fold.take(index, body);
+    let (log, opened) =
+        SegmentLog::open(disk, &OpenOptions::default(), each).map_err(OpenJournalError::Log)?;
+    let last = fold.last.ok_or(OpenJournalError::NeverBegun)?;
+    if opened.reserve == ReserveState::Missing {
+        return Err(OpenJournalError::DiskFull);
+    }
     let entries = log.size();
     let embedded = Embedded::new(log);
     let started = Entry::Started {
@@ -167,24 +225,33 @@ pub fn open(
         state: Arc::new(RwLock::new(fold.state)),
         time: TimeKeeper::restart(last),
         now: Arc::new(Mutex::new(last)),
+        boot_millis: 0,
         clock,
         next_index: entries,
+        waiting: VecDeque::new(),
         refusals: Refusals::default(),
-        active: Default::default(),
+        active: HashSet::new(),
+        anchored: Anchored::default(),
         stopped: Arc::default(),
     };
     writer
         .note_start(started)
         .map_err(OpenJournalError::Store)?;
-    let bodies = Arc::new(embedded);
-    debug_assert_eq!(bodies.log_id(), *opened.log.as_bytes());
-    let (journal, writer) = Journal::start(writer, bodies).map_err(system)?;
+    let (journal, writer) = Journal::start(writer, Arc::new(embedded)).map_err(system)?;
     Ok(Opening {
         journal,
         writer,
         entries,
         cut_bytes: opened.cut_bytes,
     })
+}
+
+fn own(folder: &Path) -> Result<FsDisk, OpenJournalError> {
+    match Owner::acquire(folder) {
+        Ok(owner) => Ok(FsDisk::new(owner)),
+        Err(held @ LockError::Held { .. }) => Err(OpenJournalError::InUse(held)),
+        Err(other) => Err(OpenJournalError::Folder(other)),
+    }
 }
 
 fn system<E: std::fmt::Display>(error: E) -> OpenJournalError {

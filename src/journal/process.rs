@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use policy::{
-    AttemptId, Entry, KeyRegistration, Permit, Refusal, Refused, RequestStatus, State, UnmetNeed,
-    Verdict, evaluate,
+    AttemptId, Blob, Entry, KeyRegistration, Permit, Reason, ReasonCode, Refusal, Refused, Request,
+    RequestState, RequestStatus, Signed, State, UnmetNeed, Verdict, evaluate,
 };
+use tx::Decoded;
 
 use crate::{
     Activation, Committed, Registered, Release, Reply, SignCommand, SignOrder, SignOutcome,
     StoredEntry,
     command::{Command, Stopped},
-    group::OpenGroup,
+    group::{OpenGroup, SUMMARIES_MAX, Untaken},
+    segment::MAX_BLOB_BYTES,
+    text::{REASON_BYTES, shortened},
     writer::Writer,
 };
 
@@ -23,19 +26,17 @@ impl Writer {
         command: Command,
     ) -> Result<(), Stopped> {
         match command {
-            Command::Sign(sign, reply) => self.sign(state, group, *sign, reply),
+            Command::Sign(sign, reply) => {
+                let decided = self.decide(state, group, *sign);
+                group.answer(Reply::new(|durable| reply.send(outcome(durable))), decided)
+            }
             Command::Refuse(refused, reply) => {
-                self.refuse(state, group, *refused)?;
-                group.reply(|durable| reply.send(durable));
-                Ok(())
+                let noted = self.refuse(state, group, *refused);
+                group.answer(reply, noted)
             }
             Command::Signed(signed, reply) => {
-                let attempt = signed.attempt;
-                self.active.remove(&attempt);
-                group.push(state, Entry::Signed(signed))?;
-                let release = release(state, attempt);
-                group.reply(move |durable| reply.send(durable.map(|()| release)));
-                Ok(())
+                let release = self.signed(state, group, *signed);
+                group.answer(reply, release)
             }
             Command::Failed {
                 attempt,
@@ -43,59 +44,34 @@ impl Writer {
                 reply,
             } => {
                 self.active.remove(&attempt);
+                let reason = shortened(reason, REASON_BYTES);
                 record(state, group, Entry::Failed { attempt, reason }, reply)
             }
-            Command::Activate(activation, reply) => activate(state, group, activation, reply),
+            Command::Activate(activation, reply) => {
+                let activated = activate(state, group, activation);
+                group.answer(reply, activated)
+            }
             Command::PolicyRefused { reason, reply } => {
+                let reason = shortened(reason, REASON_BYTES);
                 record(state, group, Entry::PolicyRefused { reason }, reply)
             }
             Command::Register(key, reply) => {
-                let answer = register(state, group, key)?;
-                group.reply(move |durable| reply.send(durable.map(|()| answer)));
-                Ok(())
+                let registered = register(state, group, key);
+                group.answer(reply, registered)
             }
             Command::Freeze {
                 scope,
                 reason,
                 reply,
-            } => record(state, group, Entry::Frozen { scope, reason }, reply),
+            } => {
+                let reason = shortened(reason, REASON_BYTES);
+                record(state, group, Entry::Frozen { scope, reason }, reply)
+            }
             Command::Stop { reason, reply } => {
-                for entry in self.refusals.drain() {
-                    group.push(state, entry)?;
-                }
-                let _first = self.stopped.set(Stopped {
-                    reason: reason.clone().into(),
-                });
-                record(state, group, Entry::Stopped { reason }, reply)
+                let ended = self.end(state, group, reason);
+                group.answer(reply, ended)
             }
         }
-    }
-
-    fn sign(
-        &mut self,
-        state: &mut State,
-        group: &mut OpenGroup,
-        sign: SignCommand,
-        reply: Reply<Result<SignOutcome, Stopped>>,
-    ) -> Result<(), Stopped> {
-        let answer = self.decide(state, group, sign)?;
-        group.reply(move |durable| {
-            reply.send(durable.map(|()| match answer {
-                Decision::Outcome(outcome) => outcome,
-                // The order becomes real here and nowhere else: behind the flush.
-                Decision::Order {
-                    index,
-                    order,
-                    decoded,
-                    decision,
-                } => SignOutcome::Order {
-                    order: Committed::new(index, order),
-                    decoded,
-                    decision,
-                },
-            }));
-        });
-        Ok(())
     }
 
     fn decide(
@@ -104,60 +80,55 @@ impl Writer {
         group: &mut OpenGroup,
         sign: SignCommand,
     ) -> Result<Decision, Stopped> {
-        let SignCommand {
-            decoded,
-            basis,
-            request,
-            transaction,
-        } = sign;
-        if state.policy().is_none_or(|policy| policy.hash != basis) {
+        let request = &sign.request;
+        if state
+            .policy()
+            .is_none_or(|policy| policy.hash != sign.basis)
+        {
             return Ok(Decision::Outcome(SignOutcome::Moved));
         }
         if let Some(known) = state.request(&request.client, &request.id) {
-            if known.hash != request.hash {
-                return Ok(Decision::Outcome(SignOutcome::Reused { first: known.hash }));
+            if let Some(outcome) = self.known(state, request, known) {
+                return Ok(Decision::Outcome(outcome));
             }
-            let attempt = known.attempt;
-            if self.active.contains(&attempt) {
-                return Ok(Decision::Outcome(SignOutcome::InProgress));
-            }
-            if let RequestStatus::Signed { index } = known.status {
-                return Ok(Decision::Outcome(match release(state, attempt) {
-                    Release::Released => SignOutcome::Replay {
-                        attempt,
-                        signed: index,
-                    },
-                    Release::Withheld => SignOutcome::Withheld,
-                }));
-            }
-            if known.finishable(group.now) && release(state, attempt) == Release::Released {
-                return self.finish(state, group, attempt, Box::new(decoded));
+            if known.finishable(group.now) && !state.is_frozen(known.attempt) {
+                return self.finish(state, group, known.attempt, Box::new(sign.decoded));
             }
         }
-        match evaluate(state, group.now, &decoded, &request) {
-            Verdict::Permit(permit) => {
-                let wanted = Wanted {
-                    decoded: Box::new(decoded),
-                    transaction,
-                };
-                self.permit(state, group, *permit, wanted)
-            }
+        match evaluate(state, group.now, &sign.decoded, request) {
+            Verdict::Permit(permit) => self.permit(state, group, *permit, sign),
             Verdict::Pending(needs) => {
-                self.refuse(state, group, refused(state, &request, Vec::new(), &needs))?;
+                self.refuse(state, group, refused(state, request, Vec::new(), &needs))?;
                 Ok(Decision::Outcome(SignOutcome::Pending(needs)))
             }
-            Verdict::Refuse(Refusal { reasons, needs }) => {
-                self.refuse(
-                    state,
-                    group,
-                    refused(state, &request, reasons.clone(), &needs),
-                )?;
-                Ok(Decision::Outcome(SignOutcome::Refused(Refusal {
-                    reasons,
-                    needs,
-                })))
-            }
+            Verdict::Refuse(refusal) => self.refusal(state, group, request, refusal),
         }
+    }
+
+    /// The answer to a request that was made before, unless it is to be taken up again.
+    fn known(
+        &self,
+        state: &State,
+        request: &Request,
+        known: RequestState,
+    ) -> Option<SignOutcome> {
+        if known.hash != request.hash {
+            return Some(SignOutcome::Reused { first: known.hash });
+        }
+        if self.active.contains(&known.attempt) {
+            return Some(SignOutcome::InProgress);
+        }
+        let RequestStatus::Signed { index } = known.status else {
+            return None;
+        };
+        Some(if state.is_frozen(known.attempt) {
+            SignOutcome::Withheld
+        } else {
+            SignOutcome::Replay {
+                attempt: known.attempt,
+                signed: index,
+            }
+        })
     }
 
     /// Charges a permitted request.
@@ -166,26 +137,34 @@ impl Writer {
         state: &mut State,
         group: &mut OpenGroup,
         permit: Permit,
-        wanted: Wanted,
+        sign: SignCommand,
     ) -> Result<Decision, Stopped> {
-        let Wanted {
-            decoded,
-            transaction,
-        } = wanted;
         let attempt = permit.into_attempt();
-        let calls = attempt.calls.clone();
-        group.keep(&attempt.transaction, &transaction);
-        let index = group.push(state, Entry::Attempt(Box::new(attempt)))?;
+        let (calls, transaction) = (attempt.calls.clone(), attempt.transaction.clone());
+        let expected = state.entries();
+        let taken = if sign.transaction.len() > MAX_BLOB_BYTES {
+            let bytes = sign.transaction.len();
+            Err(Untaken::TooLarge { bytes })
+        } else {
+            group.offer(state, Entry::Attempt(Box::new(attempt)))?
+        };
+        let index = match taken {
+            Ok(index) => index,
+            Err(Untaken::TooLarge { bytes }) => {
+                return self.refusal(state, group, &sign.request, too_large(bytes));
+            }
+            Err(untaken) => return Err(untaken.stops(expected)),
+        };
+        group.keep(&transaction, &sign.transaction);
         self.active.insert(AttemptId(index));
         let decision = group.entries.last().map(|entry| StoredEntry {
             salt: entry.salt,
             body: entry.body.to_vec(),
         });
-        let order = SignOrder::new(AttemptId(index), calls);
         Ok(Decision::Order {
             index,
-            order,
-            decoded,
+            order: SignOrder::new(AttemptId(index), calls),
+            decoded: Box::new(sign.decoded),
             decision,
         })
     }
@@ -196,7 +175,7 @@ impl Writer {
         state: &mut State,
         group: &mut OpenGroup,
         attempt: AttemptId,
-        decoded: Box<tx::Decoded>,
+        decoded: Box<Decoded>,
     ) -> Result<Decision, Stopped> {
         let calls = state.calls_for(&decoded);
         let index = group.push(
@@ -207,13 +186,57 @@ impl Writer {
             },
         )?;
         self.active.insert(attempt);
-        let order = SignOrder::new(attempt, calls);
         Ok(Decision::Order {
             index,
-            order,
+            order: SignOrder::new(attempt, calls),
             decoded,
             decision: None,
         })
+    }
+
+    /// Signatures leave at most 60 s after their charge: later the window would give the room away
+    /// a second time. Those that come too late are as good as not made, and are made again under a
+    /// charge of their own.
+    fn signed(
+        &mut self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        mut signed: Signed,
+    ) -> Result<Release, Stopped> {
+        let attempt = signed.attempt;
+        self.active.remove(&attempt);
+        let age_millis = state
+            .attempt(attempt)
+            .map(|charged| group.now.lo.millis_since(charged.charged_at()));
+        if age_millis.is_some_and(|age| age > RequestState::FINISHABLE_MILLIS) {
+            let reason = "the signatures came more than 60 s after the charge, and are not kept";
+            let reason = reason.into();
+            group.push(state, Entry::Failed { attempt, reason })?;
+            return Ok(Release::TooLate);
+        }
+        if let Blob::Inline(text) = signed.raw {
+            signed.raw = Blob::of(&text);
+            group.keep(&signed.raw, &text);
+        }
+        group.push(state, Entry::Signed(Box::new(signed)))?;
+        Ok(if state.is_frozen(attempt) {
+            Release::Withheld
+        } else {
+            Release::Released
+        })
+    }
+
+    fn refusal(
+        &mut self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        request: &Request,
+        refusal: Refusal,
+    ) -> Result<Decision, Stopped> {
+        let Refusal { reasons, needs } = &refusal;
+        let entry = refused(state, request, reasons.clone(), needs);
+        self.refuse(state, group, entry)?;
+        Ok(Decision::Outcome(SignOutcome::Refused(refusal)))
     }
 
     fn refuse(
@@ -222,18 +245,28 @@ impl Writer {
         group: &mut OpenGroup,
         refused: Refused,
     ) -> Result<(), Stopped> {
-        match self.refusals.note(group.now.lo, refused) {
-            Some(entry) => group.push(state, entry).map(|_| ()),
+        match self.refusals.note(self.boot_millis, refused) {
+            Some(entry) => group.push(state, entry).map(drop),
             None => Ok(()),
         }
     }
-}
 
-/// A transaction that is permitted.
-struct Wanted {
-    decoded: Box<tx::Decoded>,
-    /// Its JSON.
-    transaction: String,
+    /// The last entries: whatever waits behind them is not taken.
+    fn end(
+        &mut self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        reason: String,
+    ) -> Result<(), Stopped> {
+        for entry in self.refusals.rest(SUMMARIES_MAX) {
+            group.push(state, entry)?;
+        }
+        let reason = shortened(reason, REASON_BYTES);
+        let _first = self.stopped.set(Stopped {
+            reason: reason.as_str().into(),
+        });
+        group.push(state, Entry::Stopped { reason }).map(drop)
+    }
 }
 
 /// What was decided, before it is durable.
@@ -242,9 +275,26 @@ enum Decision {
     Order {
         index: u64,
         order: SignOrder,
-        decoded: Box<tx::Decoded>,
+        decoded: Box<Decoded>,
         decision: Option<StoredEntry>,
     },
+}
+
+/// The order becomes real here and nowhere else: behind the flush.
+fn outcome(durable: Result<Decision, Stopped>) -> Result<SignOutcome, Stopped> {
+    Ok(match durable? {
+        Decision::Outcome(outcome) => outcome,
+        Decision::Order {
+            index,
+            order,
+            decoded,
+            decision,
+        } => SignOutcome::Order {
+            order: Committed::new(index, order),
+            decoded,
+            decision,
+        },
+    })
 }
 
 fn record(
@@ -253,9 +303,8 @@ fn record(
     entry: Entry,
     reply: Reply<Result<(), Stopped>>,
 ) -> Result<(), Stopped> {
-    group.push(state, entry)?;
-    group.reply(|durable| reply.send(durable));
-    Ok(())
+    let added = group.push(state, entry).map(drop);
+    group.answer(reply, added)
 }
 
 fn register(
@@ -266,45 +315,55 @@ fn register(
     if state.registration(&key.name) == Some(&key) {
         return Ok(Registered::Known);
     }
-    Ok(match group.offer(state, Entry::KeyRegistered(key))? {
-        Ok(_) => Registered::Known,
-        Err(error) => Registered::Refused(error),
-    })
+    let expected = state.entries();
+    match group.offer(state, Entry::KeyRegistered(key))? {
+        Ok(_) => Ok(Registered::Known),
+        Err(Untaken::State(error)) => Ok(Registered::Refused(error)),
+        Err(untaken) => Err(untaken.stops(expected)),
+    }
 }
 
+/// A bundle that the state does not take changes nothing; of two that were verified at the same
+/// time, the older one is such a bundle.
 fn activate(
     state: &mut State,
     group: &mut OpenGroup,
     activation: Activation,
-    reply: Reply<Result<Result<(), String>, Stopped>>,
-) -> Result<(), Stopped> {
+) -> Result<Result<(), String>, Stopped> {
     let Activation { policy, signed_by } = activation;
     if let Err(error) = state.check_activation(&policy) {
-        let refused = error.to_string();
-        group.reply(move |durable| reply.send(durable.map(|()| Err(refused))));
-        return Ok(());
+        return Ok(Err(error.to_string()));
     }
     let entry = Entry::PolicyActivated {
         hash: policy.hash,
         sequence: policy.sequence,
         signed_by,
     };
-    group.push(state, entry)?;
+    let expected = state.entries();
+    match group.offer(state, entry)? {
+        Ok(_) => {}
+        Err(Untaken::State(error)) => return Ok(Err(error.to_string())),
+        Err(untaken) => return Err(untaken.stops(expected)),
+    }
     state
         .activate(Arc::clone(&policy))
         .map_err(|error| Stopped {
             reason: format!("an activated policy does not fit the state: {error}").into(),
         })?;
-    group.reply(|durable| reply.send(durable.map(Ok)));
-    Ok(())
+    Ok(Ok(()))
 }
 
-/// Whether signatures of an attempt may leave: no freeze stands in its scope.
-fn release(state: &State, attempt: AttemptId) -> Release {
-    if state.is_frozen(attempt) {
-        Release::Withheld
-    } else {
-        Release::Released
+fn too_large(bytes: usize) -> Refusal {
+    let reason = Reason {
+        code: ReasonCode::Transaction,
+        statement: None,
+        at: None,
+        detail: format!("too-large: the journal does not take an entry of {bytes} bytes"),
+        remedy: "split the transaction".into(),
+    };
+    Refusal {
+        reasons: vec![reason],
+        needs: Vec::new(),
     }
 }
 

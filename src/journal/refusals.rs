@@ -5,13 +5,20 @@ use std::collections::BTreeMap;
 
 use policy::{Digest, Entry, Reason, Refused, RefusedMany, RequestHash};
 use tlog::{CompactTree, leaf_hash};
-use tx::{Name, Time};
+use tx::Name;
+
+use crate::text::shortened;
 
 /// Refusals of one client recorded singly in one second.
 pub(crate) const SINGLY_PER_SECOND: u32 = 16;
 const SECOND_MILLIS: u64 = 1000;
+/// Most reasons in one entry: a hostile request can have one for each pair of effect and statement.
+const REASONS_MAX: usize = 64;
+/// Most bytes of a reason's sentence: it may quote the request.
+const SENTENCE_BYTES: usize = 1024;
 
-/// Counts refusals per client and second.
+/// Counts refusals per client and second, by the boot clock, which nobody sets: whatever the wall
+/// clock does, a summary is written a second later.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     clients: BTreeMap<Name, Window>,
@@ -19,7 +26,7 @@ pub(crate) struct Refusals {
 
 #[derive(Debug)]
 struct Window {
-    since: Time,
+    since_boot_millis: u64,
     singly: u32,
     more: u64,
     tree: CompactTree,
@@ -27,9 +34,9 @@ struct Window {
 }
 
 impl Window {
-    fn new(since: Time) -> Self {
+    fn new(since_boot_millis: u64) -> Self {
         Self {
-            since,
+            since_boot_millis,
             singly: 0,
             more: 0,
             tree: CompactTree::new(),
@@ -37,17 +44,17 @@ impl Window {
         }
     }
 
-    fn is_over(&self, now: Time) -> bool {
-        now.millis_since(self.since) >= SECOND_MILLIS
+    fn is_over(&self, boot_millis: u64) -> bool {
+        boot_millis.saturating_sub(self.since_boot_millis) >= SECOND_MILLIS
     }
 
-    fn summary(&self, client: &Name) -> Option<Entry> {
+    fn summary(self, client: Name) -> Option<Entry> {
         (self.more > 0).then(|| {
             Entry::RefusedMany(RefusedMany {
-                client: client.clone(),
+                client,
                 count: self.more,
                 root: Digest(*self.tree.root().as_bytes()),
-                first: self.first.clone().unwrap_or_default(),
+                first: self.first.unwrap_or_default(),
             })
         })
     }
@@ -57,7 +64,7 @@ impl Window {
         // Full at 2^64 leaves: not within a second.
         let _full = self.tree.append(leaf_hash(&hash.0));
         if self.first.is_none() {
-            self.first = first.map(|reason| reason.detail.clone());
+            self.first = first.map(|reason| shortened(reason.detail.clone(), SENTENCE_BYTES));
         }
     }
 }
@@ -66,38 +73,102 @@ impl Refusals {
     /// Takes note of a refusal; returns the entry to write now, if it is recorded singly.
     ///
     /// A window that is over must have been taken by [`Refusals::due`] before.
-    pub(crate) fn note(&mut self, now: Time, refused: Refused) -> Option<Entry> {
+    pub(crate) fn note(&mut self, boot_millis: u64, refused: Refused) -> Option<Entry> {
         let window = self
             .clients
             .entry(refused.client.clone())
-            .or_insert_with(|| Window::new(now));
+            .or_insert_with(|| Window::new(boot_millis));
         if window.singly < SINGLY_PER_SECOND {
             window.singly = window.singly.saturating_add(1);
-            return Some(Entry::Refused(Box::new(refused)));
+            return Some(Entry::Refused(Box::new(bounded(refused))));
         }
         window.count(refused.request_hash, refused.reasons.first());
         None
     }
 
-    /// The summaries of all windows that are over.
-    pub(crate) fn due(&mut self, now: Time) -> Vec<Entry> {
-        let due = self
-            .clients
-            .iter()
-            .filter(|(_, window)| window.is_over(now));
-        let entries = due
-            .filter_map(|(client, window)| window.summary(client))
-            .collect();
-        self.clients.retain(|_, window| !window.is_over(now));
-        entries
+    /// The summaries of windows that are over, `most` of them; the others keep.
+    pub(crate) fn due(&mut self, boot_millis: u64, most: usize) -> Vec<Entry> {
+        self.take(most, |window| window.is_over(boot_millis))
     }
 
-    /// The summaries of all windows, at the end.
-    pub(crate) fn drain(&mut self) -> Vec<Entry> {
-        let clients = std::mem::take(&mut self.clients);
-        clients
-            .iter()
+    /// The summaries of windows over or not, `most` of them, at the end.
+    pub(crate) fn rest(&mut self, most: usize) -> Vec<Entry> {
+        self.take(most, |_| true)
+    }
+
+    fn take(&mut self, most: usize, mut taken: impl FnMut(&Window) -> bool) -> Vec<Entry> {
+        let windows = self.clients.extract_if(.., |_, window| taken(window));
+        windows
             .filter_map(|(client, window)| window.summary(client))
+            .take(most)
             .collect()
+    }
+}
+
+/// A refusal's entry is small whatever was asked: the first reasons stand for the others.
+fn bounded(mut refused: Refused) -> Refused {
+    let left_out = refused.reasons.len().saturating_sub(REASONS_MAX);
+    refused.reasons.truncate(REASONS_MAX);
+    for reason in &mut refused.reasons {
+        for sentence in [&mut reason.detail, &mut reason.remedy] {
+            *sentence = shortened(std::mem::take(sentence), SENTENCE_BYTES);
+        }
+    }
+    if let Some(last) = refused.reasons.last_mut().filter(|_| left_out > 0) {
+        last.remedy = format!("{} ({left_out} further reasons are not recorded)", last.remedy);
+    }
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::{Blob, ReasonCode};
+
+    use super::*;
+
+    fn refused(client: &str, reasons: usize) -> Refused {
+        let reason = |n: usize| Reason {
+            code: ReasonCode::Uncovered,
+            statement: None,
+            at: None,
+            detail: format!("{n} {}", "é".repeat(4000)),
+            remedy: "none".into(),
+        };
+        Refused {
+            client: client.parse().unwrap(),
+            request: "r".parse().unwrap(),
+            request_hash: RequestHash([1; 32]),
+            transaction: Blob::Inline(String::new()),
+            policy: Default::default(),
+            reasons: (0..reasons).map(reason).collect(),
+            needs: Default::default(),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_small_whatever_was_refused() {
+        let Some(Entry::Refused(kept)) = Refusals::default().note(0, refused("a", 500)) else {
+            panic!("not recorded singly");
+        };
+        assert_eq!(kept.reasons.len(), REASONS_MAX);
+        let longest = kept.reasons.iter().map(|reason| reason.detail.len()).max();
+        assert!(longest.unwrap() <= SENTENCE_BYTES);
+        let last = &kept.reasons[REASONS_MAX - 1];
+        assert_eq!(last.remedy, "none (436 further reasons are not recorded)");
+        assert_eq!(kept.reasons[0].remedy, "none");
+    }
+
+    #[test]
+    fn summaries_that_find_no_room_keep() {
+        let mut refusals = Refusals::default();
+        for n in 0..3 {
+            for _ in 0..=SINGLY_PER_SECOND {
+                let _entry = refusals.note(0, refused(&format!("c{n}"), 1));
+            }
+        }
+        assert_eq!(refusals.due(SECOND_MILLIS - 1, 9).len(), 0);
+        assert_eq!(refusals.due(SECOND_MILLIS, 2).len(), 2);
+        assert_eq!(refusals.due(SECOND_MILLIS, 2).len(), 1);
+        assert_eq!(refusals.rest(2).len(), 0);
     }
 }

@@ -77,11 +77,11 @@ pub trait Store: Send {
     /// [`StoreError`].
     fn append_final(&mut self, entry: NewEntry) -> Result<(), StoreError>;
 
-    /// Remembers how long the log is, at a clean stop.
+    /// Remembers how long the log is, so that a shorter one is found when it is opened.
     ///
     /// # Errors
-    /// [`StoreError`].
-    fn close(&mut self) -> Result<(), StoreError>;
+    /// [`StoreError`]; the writer stops for good.
+    fn anchor(&mut self) -> Result<(), StoreError>;
 }
 
 /// Where entries are read.

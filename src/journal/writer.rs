@@ -6,7 +6,7 @@
 //! daemon with it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         mpsc::{Receiver, RecvTimeoutError},
@@ -18,19 +18,20 @@ use policy::{AttemptId, Entry, State, TimeKeeper};
 use tx::Interval;
 
 use crate::{
-    Clock, NewEntry, Store, StoreError,
+    Clock, Store, StoreError,
     command::{Command, Stopped},
-    group::OpenGroup,
+    group::{COMMANDS_MAX, OpenGroup, SUMMARIES_MAX},
     refusals::Refusals,
     store::Group,
+    text::{REASON_BYTES, shortened},
 };
 
-/// Most requests that share a flush.
-const GROUP_MAX: usize = 256;
-/// Bytes of bodies after which a group takes no more.
-const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// How long a summary of refusals waits at most when nothing else comes.
 const TICK: Duration = Duration::from_millis(500);
+/// Entries and milliseconds after which the anchor is written anew: what a crash and whoever cuts
+/// the log after it can hide.
+const ANCHOR_ENTRIES: u64 = 4096;
+const ANCHOR_MILLIS: u64 = 60_000;
 
 /// The writer's own part of the journal: it alone changes the state and the store.
 pub(crate) struct Writer {
@@ -40,34 +41,64 @@ pub(crate) struct Writer {
     pub(crate) time: TimeKeeper,
     /// The time as the writer last read it, for those who only ask.
     pub(crate) now: Arc<Mutex<Interval>>,
+    /// The boot clock as the writer last read it.
+    pub(crate) boot_millis: u64,
     pub(crate) next_index: u64,
+    /// What was taken off the queue and found no room in a group yet.
+    pub(crate) waiting: VecDeque<Command>,
     pub(crate) refusals: Refusals,
     /// Attempts whose order is out.
     pub(crate) active: HashSet<AttemptId>,
+    pub(crate) anchored: Anchored,
     pub(crate) stopped: Arc<OnceLock<Stopped>>,
+}
+
+/// When the anchor was last written.
+#[derive(Debug, Default)]
+pub(crate) struct Anchored {
+    entries: u64,
+    boot_millis: u64,
 }
 
 impl Writer {
     /// Serves commands until all senders are gone.
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
         loop {
-            match commands.recv_timeout(TICK) {
-                Ok(first) => self.turn(std::iter::once(first).chain(commands.try_iter())),
-                Err(RecvTimeoutError::Timeout) => self.turn(std::iter::empty()),
-                Err(RecvTimeoutError::Disconnected) => return,
+            if self.waiting.is_empty() {
+                match commands.recv_timeout(TICK) {
+                    Ok(first) => self.wait(first),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
+            while self.waiting.len() < COMMANDS_MAX
+                && let Ok(next) = commands.try_recv()
+            {
+                self.wait(next);
+            }
+            self.turn();
+        }
+    }
+
+    /// A freeze goes first: nothing that waits together with one is signed.
+    fn wait(&mut self, command: Command) {
+        match command {
+            Command::Freeze { .. } => self.waiting.push_front(command),
+            _ => self.waiting.push_back(command),
         }
     }
 
     /// One group: evaluate, flush, answer.
-    fn turn(&mut self, commands: impl Iterator<Item = Command>) {
+    fn turn(&mut self) {
         if let Some(stopped) = self.stopped.get() {
-            commands.for_each(|command| command.refuse(stopped));
+            for command in self.waiting.drain(..) {
+                command.refuse(stopped);
+            }
             return;
         }
         let (now, jump) = self.now();
         let mut group = OpenGroup::new(now, self.next_index);
-        let prepared = self.prepare(&mut group, commands, jump);
+        let prepared = self.prepare(&mut group, jump);
         let OpenGroup {
             entries,
             blobs,
@@ -77,11 +108,12 @@ impl Writer {
         let outcome = prepared.and_then(|()| self.flush(Group { entries, blobs }));
         if let Err(stopped) = &outcome {
             self.stop(stopped);
-        } else if self.stopped.get().is_some() {
-            self.close();
         }
         for reply in replies {
             reply.send(outcome.clone());
+        }
+        if outcome.is_ok() {
+            self.anchor_if_due();
         }
     }
 
@@ -89,16 +121,12 @@ impl Writer {
         let reading = self.clock.read();
         let (now, jump) = self.time.advance(reading.wall_millis, reading.boot_millis);
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        self.boot_millis = reading.boot_millis;
         (now, jump)
     }
 
     /// Applies the commands to the state, in order, collecting entries and answers.
-    fn prepare(
-        &mut self,
-        group: &mut OpenGroup,
-        mut commands: impl Iterator<Item = Command>,
-        jump: Option<i64>,
-    ) -> Result<(), Stopped> {
+    fn prepare(&mut self, group: &mut OpenGroup, jump: Option<i64>) -> Result<(), Stopped> {
         let state = Arc::clone(&self.state);
         // A panic aborts the process, so that a poisoned lock is never seen.
         let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
@@ -106,17 +134,14 @@ impl Writer {
         if let Some(millis) = jump {
             group.push(&mut state, Entry::ClockJump { millis })?;
         }
-        for entry in self.refusals.due(group.now.lo) {
+        for entry in self.refusals.due(self.boot_millis, SUMMARIES_MAX) {
             group.push(&mut state, entry)?;
         }
-        let mut count = 0usize;
-        // What the group has no room for stays in the queue: the iterator takes one at a time.
-        while count < GROUP_MAX && group.bytes < GROUP_BYTES {
-            let Some(command) = commands.next() else {
-                break;
-            };
+        while self.stopped.get().is_none()
+            && group.has_room()
+            && let Some(command) = self.waiting.pop_front()
+        {
             self.process(&mut state, group, command)?;
-            count = count.saturating_add(1);
         }
         Ok(())
     }
@@ -131,25 +156,43 @@ impl Writer {
             group.push(&mut state, entry).map_err(failed)?;
         }
         let OpenGroup { entries, blobs, .. } = group;
-        self.flush(Group { entries, blobs }).map_err(failed)
+        self.append(Group { entries, blobs })?;
+        self.anchored = Anchored {
+            entries: self.next_index,
+            boot_millis: self.boot_millis,
+        };
+        Ok(())
     }
 
     fn flush(&mut self, group: Group) -> Result<(), Stopped> {
         if group.entries.is_empty() {
             return Ok(());
         }
+        self.append(group).map_err(|error| stopped(&error))
+    }
+
+    fn append(&mut self, group: Group) -> Result<(), StoreError> {
         let count = u64::try_from(group.entries.len()).unwrap_or(u64::MAX);
-        self.store
-            .append(self.next_index, group)
-            .map_err(|error| stopped(&error))?;
+        self.store.append(self.next_index, group)?;
         self.next_index = self.next_index.saturating_add(count);
         Ok(())
     }
 
-    /// The end of a clean stop.
-    fn close(&mut self) {
-        if let Err(error) = self.store.close() {
-            tracing::error!(reason = %stopped(&error).reason, "the journal was not closed cleanly");
+    /// Writes the anchor now and then, and at a clean stop: after the answers, which need not wait
+    /// for it.
+    fn anchor_if_due(&mut self) {
+        let entries = self.next_index.saturating_sub(self.anchored.entries);
+        let millis = self.boot_millis.saturating_sub(self.anchored.boot_millis);
+        let ended = self.stopped.get().is_some();
+        if entries == 0 || !(ended || entries >= ANCHOR_ENTRIES || millis >= ANCHOR_MILLIS) {
+            return;
+        }
+        self.anchored = Anchored {
+            entries: self.next_index,
+            boot_millis: self.boot_millis,
+        };
+        if let Err(error) = self.store.anchor() {
+            self.stop(&stopped(&error));
         }
     }
 
@@ -158,13 +201,9 @@ impl Writer {
         tracing::error!(reason = %why.reason, "the journal is stopped");
         // Set before only when the journal was being ended; then nothing is taken either.
         let _first = self.stopped.set(why.clone());
-        let record = OpenGroup::record(
-            self.time.interval(),
-            Entry::Stopped {
-                reason: why.reason.to_string(),
-            },
-        );
-        let last = record.and_then(|entry: NewEntry| {
+        let reason = shortened(why.reason.to_string(), REASON_BYTES);
+        let record = OpenGroup::record(self.time.interval(), Entry::Stopped { reason });
+        let last = record.and_then(|entry| {
             self.store
                 .append_final(entry)
                 .map_err(|error| stopped(&error))

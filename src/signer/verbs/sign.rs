@@ -237,6 +237,8 @@ async fn make(
             ProblemKind::Withheld,
             "A freeze withholds what was just signed.",
         )),
+        // Evaluated and charged anew, in the same set.
+        Release::TooLate => Ok(Made::Failed { again: true }),
     }
 }
 
