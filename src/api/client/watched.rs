@@ -9,7 +9,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use rustls::AlertDescription;
@@ -24,7 +24,12 @@ pub(super) struct Refusal(OnceLock<AlertDescription>);
 pub(super) struct Watched<S> {
     stream: S,
     refusal: Arc<Refusal>,
+    /// Why a write failed, until what the peer had sent before is read.
+    failed: Option<io::Error>,
 }
+
+/// How much is looked through for an alert after a failed write.
+const LEFT_MAX_BYTES: usize = 64 << 10;
 
 impl Refusal {
     /// The alert's name.
@@ -68,18 +73,54 @@ impl<S> Watched<S> {
         Self {
             stream,
             refusal: Arc::default(),
+            failed: None,
         }
     }
 
     pub(super) fn refusal(&self) -> Arc<Refusal> {
         Arc::clone(&self.refusal)
     }
+}
 
-    fn noted<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if let Poll::Ready(Err(error)) = &outcome {
-            self.refusal.note(error);
+impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
+    /// Writes, and after a failed write reads: a peer that refuses and closes makes writes fail
+    /// while its alert waits unread.
+    fn write<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.failed.is_none() {
+            match write(Pin::new(&mut self.stream), context) {
+                Poll::Ready(Err(error)) => {
+                    self.refusal.note(&error);
+                    self.failed = Some(error);
+                }
+                other => return other,
+            }
         }
-        outcome
+        ready!(self.read_left(context));
+        let error = self.failed.take();
+        Poll::Ready(Err(
+            error.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+        ))
+    }
+
+    fn read_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 1024];
+        let mut read = 0_usize;
+        while read < LEFT_MAX_BYTES {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => break,
+                Ok(()) => read = read.saturating_add(buffer.filled().len()),
+                Err(error) => {
+                    self.refusal.note(&error);
+                    break;
+                }
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -90,18 +131,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.noted(outcome)
+        if let Poll::Ready(Err(error)) = &outcome {
+            self.refusal.note(error);
+        }
+        outcome
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.noted(outcome)
+        self.write(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -109,8 +152,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.noted(outcome)
+        self.write(context, |stream, context| {
+            stream.poll_write_vectored(context, slices)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -118,12 +162,82 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(context);
-        self.noted(outcome)
+        self.write(context, |stream, context| stream.poll_flush(context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.noted(outcome)
+        self.write(context, |stream, context| stream.poll_shutdown(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Refuses every write, and has this to read.
+    struct Closed(Vec<Result<&'static [u8], rustls::Error>>);
+
+    impl AsyncRead for Closed {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match self.0.pop() {
+                Some(Ok(bytes)) => buffer.put_slice(bytes),
+                Some(Err(error)) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+                }
+                None => {}
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Closed {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            _bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// The refusal after a write that fails.
+    fn refusal(left: Vec<Result<&'static [u8], rustls::Error>>) -> Option<String> {
+        let mut watched = Watched::new(Closed(left));
+        let mut context = Context::from_waker(Waker::noop());
+        let written = Pin::new(&mut watched).poll_write(&mut context, b"request");
+        assert!(
+            matches!(written, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe)
+        );
+        watched.refusal().alert()
+    }
+
+    #[test]
+    fn an_alert_behind_a_failed_write_is_found() {
+        let alert = |alert| Err(rustls::Error::AlertReceived(alert));
+        let revoked = || alert(AlertDescription::CertificateRevoked);
+        assert_eq!(
+            refusal(vec![revoked()]).as_deref(),
+            Some("CertificateRevoked")
+        );
+        assert_eq!(
+            refusal(vec![revoked(), Ok(b"other")]).as_deref(),
+            Some("CertificateRevoked")
+        );
+        assert_eq!(refusal(vec![alert(AlertDescription::InternalError)]), None);
+        assert_eq!(refusal(Vec::new()), None);
     }
 }

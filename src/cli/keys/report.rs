@@ -65,14 +65,15 @@ struct Key {
 #[derive(Debug, Serialize)]
 struct KeyAddress {
     chain: Chain,
-    address: Option<Address>,
+    // Without the chain, which stands beside it.
+    address: Option<String>,
 }
 
 impl Key {
     fn new(key: &KeyId, public: &PublicKey, chains: &[Chain]) -> Self {
         let address = |chain: &Chain| KeyAddress {
             chain: *chain,
-            address: address(public, *chain),
+            address: address(public, *chain).map(|address| address.to_string()),
         };
         Self {
             name: key.name.clone(),

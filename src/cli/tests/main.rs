@@ -9,10 +9,16 @@
 
 mod broadcast;
 mod build;
+mod client;
 mod command_line;
+mod doctor;
+mod keys;
 mod node;
 mod pki;
 mod pki_handshakes;
 mod policy;
 mod program;
 mod show;
+mod sign;
+mod signer;
+mod status;

@@ -25,7 +25,7 @@ fn keygen(place: &Place, name: &str) -> String {
 }
 
 /// The quick start's bundle with people and a root, in `bundle/`.
-fn quickstart() -> Place {
+pub fn quickstart() -> Place {
     let place = Place::new();
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy/quickstart");
     fs::create_dir_all(place.path("bundle/books")).unwrap();

@@ -32,12 +32,32 @@ impl Place {
 
     /// Runs it with words separated by spaces.
     pub fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// What runs it with words separated by spaces. Its home is the folder.
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command
             .current_dir(self.folder.path())
-            .args(line.split_whitespace())
-            .output()
-            .unwrap()
+            .env("HOME", self.folder.path())
+            .args(line.split_whitespace());
+        command
+    }
+
+    /// Writes a file, with its folders.
+    pub fn write(&self, relative: &str, text: &str) {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Writes a file that only its owner can read.
+    pub fn write_private(&self, relative: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        self.write(relative, text);
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(self.path(relative), private).unwrap();
     }
 
     /// Its answer as JSON, when it succeeds.
