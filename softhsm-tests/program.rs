@@ -34,7 +34,7 @@ pub fn binary(name: &str) -> PathBuf {
     };
     let profile = profile.expect("a target folder");
     let binary = profile.join(name);
-    let build = "build it first: cargo build --workspace --bins";
+    let build = "build it first: cargo build --workspace";
     assert!(binary.exists(), "{} is missing; {build}", binary.display());
     binary
 }

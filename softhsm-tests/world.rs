@@ -21,6 +21,7 @@ use crate::{
     bundle::Bundle,
     http::Answer,
     pki::Pki,
+    program::binary,
     signerd::{Signerd, signerd},
     tls::Connection,
     token::{self, LABEL, MODULE, Token},
@@ -40,6 +41,7 @@ pub struct World {
     /// The first bundle's files.
     pub bundle: Bundle,
     genesis: BundleHash,
+    module: PathBuf,
     api: SocketAddr,
     health: SocketAddr,
 }
@@ -81,6 +83,7 @@ impl World {
             token,
             bundle,
             genesis,
+            module: MODULE.into(),
             api,
             health: address::free(),
         };
@@ -98,19 +101,45 @@ impl World {
             "data = {data:?}\npolicy = {policy:?}\ngenesis = \"sha256:{genesis}\"\n\
              [api]\nlisten = \"{api}\"\ncertificate = {certificate:?}\nkey = {key:?}\n\
              crls = [{list:?}]\n[health]\nlisten = \"{health}\"\n\
-             [device]\nmodule = \"{MODULE}\"\ntoken = \"{LABEL}\"\npin_file = {pin:?}\n\
-             profile = {profile:?}\nenvironment = {{ SOFTHSM2_CONF = {softhsm:?} }}\n{more}\n",
+             [device]\nmodule = {module:?}\ntoken = \"{LABEL}\"\npin_file = {pin:?}\n\
+             profile = {profile:?}\nenvironment = {{ SOFTHSM2_CONF = {softhsm:?}, FAULT_FOLDER = {faults:?} }}\n{more}\n",
             data = self.data(),
             policy = self.policy(),
             genesis = self.genesis,
             api = self.api,
             list = self.pki.list(),
             health = self.health,
+            module = self.module,
+            faults = self.folder.path(),
             pin = self.token.pin_file(),
             profile = token::profile(),
             softhsm = self.token.config(),
         );
         std::fs::write(self.config(), text).expect("the configuration");
+    }
+
+    /// Puts the module with faults in the place of SoftHSM's, for the next start.
+    pub fn with_faults(mut self) -> Self {
+        self.module = binary("libfault_shim.so");
+        self.configure("");
+        self
+    }
+
+    /// Lets the module with faults show this one: `once corrupt` for one signature, `corrupt` until
+    /// there is another; `none` ends it. See `shim/lib.rs`.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn set_fault(&self, fault: &str) {
+        let prepared = self.folder.path().join("fault.new");
+        std::fs::write(&prepared, fault).expect("the fault");
+        std::fs::rename(prepared, self.folder.path().join("fault")).expect("the fault");
+    }
+
+    /// How often the module with faults was asked to log in.
+    pub fn logins(&self) -> usize {
+        let logins = std::fs::read_to_string(self.folder.path().join("logins"));
+        logins.unwrap_or_default().lines().count()
     }
 
     /// Makes the journal.

@@ -1,9 +1,11 @@
 //! The real daemons against SoftHSM and real nodes. Each test says in its name what it proves.
 
 mod attacks;
+mod bad_answers;
 mod bounds;
 mod chaos;
 mod clients;
+mod clock;
 mod coins;
 mod device;
 mod engines;
