@@ -98,8 +98,7 @@ pub(super) fn facts(case: &Case<'_>) -> Vec<Fact> {
 /// again is the same transaction, so that it is none.
 fn is_reissue(case: &Case<'_>, intent: &Intent) -> bool {
     let attempted = case.state.intent(&intent.id);
-    case.resumes().is_none()
-        && attempted.is_some_and(|known| known.anchors().is_disjoint(case.keys()))
+    case.resumes().is_none() && attempted.is_some_and(|known| known.is_disjoint(case.keys()))
 }
 
 fn reissue(case: &Case<'_>, intent: &Intent) -> Effect {

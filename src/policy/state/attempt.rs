@@ -48,11 +48,36 @@ pub enum RequestStatus {
     Failed,
 }
 
+/// The attempts that consume one key. Most keys have one, which takes no memory of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Consumers {
+    first: AttemptId,
+    later: Vec<AttemptId>,
+}
+
+impl Consumers {
+    pub(super) fn new(first: AttemptId) -> Self {
+        Self {
+            first,
+            later: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, attempt: AttemptId) {
+        self.later.push(attempt);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = AttemptId> {
+        std::iter::once(self.first).chain(self.later.iter().copied())
+    }
+}
+
 /// What is kept of an intent.
 #[derive(Clone, Debug)]
 pub struct IntentState {
     pub(super) payload: IntentPayload,
-    pub(super) anchors: BTreeSet<ConflictKey>,
+    /// A slice, not a set: most have one key, and a set's smallest node holds eleven.
+    pub(super) anchors: Box<[ConflictKey]>,
     pub(super) attempts: Vec<AttemptId>,
     pub(super) expires: Time,
 }
@@ -135,8 +160,13 @@ impl IntentState {
     }
 
     /// Keys one of which every further attempt consumes, unless it is a re-issue.
-    pub fn anchors(&self) -> &BTreeSet<ConflictKey> {
+    pub fn anchors(&self) -> &[ConflictKey] {
         &self.anchors
+    }
+
+    /// Whether a transaction with these keys can confirm beside its attempts.
+    pub(crate) fn is_disjoint(&self, keys: &BTreeSet<ConflictKey>) -> bool {
+        !self.anchors.iter().any(|anchor| keys.contains(anchor))
     }
 
     /// Its attempts, oldest first.

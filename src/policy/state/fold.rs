@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tx::{EffectKind, Name, Time};
+use tx::{ConflictKey, EffectKind, Name, Time};
 
-use super::{AttemptState, IntentState, Present, RequestStatus, State, StateError};
+use super::{AttemptState, Consumers, IntentState, Present, RequestStatus, State, StateError};
 use crate::{
     Attempt, AttemptId, Entry, KeyRegistration, NumberedDigest, Policy, Record, SignedIntent,
     window::{Charge, Window},
@@ -152,7 +152,10 @@ impl State {
             self.anchors.insert(smallest.clone(), id);
         }
         for key in &attempt.keys {
-            self.consumers.entry(key.clone()).or_default().push(id);
+            self.consumers
+                .entry(key.clone())
+                .and_modify(|consumers| consumers.push(id))
+                .or_insert_with(|| Consumers::new(id));
         }
         for (account, number) in attempt.sequences() {
             let next = self.sequences.entry(account.clone()).or_default();
@@ -175,9 +178,10 @@ impl State {
     /// The first use fixes the content. Anchors are the keys that every attempt of the intent
     /// consumes since it was last issued: while one is left, no two of them can both confirm.
     fn use_intent(&mut self, id: AttemptId, attempt: &Attempt, signed: &SignedIntent) {
+        let all = || attempt.keys.iter().cloned().collect();
         let fresh = || IntentState {
             payload: signed.intent.payload(),
-            anchors: attempt.keys.clone(),
+            anchors: all(),
             attempts: Vec::new(),
             expires: signed.intent.expires,
         };
@@ -188,12 +192,12 @@ impl State {
         // An attempt that is taken up again is the same transaction: it adds nothing that could
         // confirm beside the others, and may belong to an earlier issue of the intent.
         if attempt.resumes.is_none() {
-            let shared: BTreeSet<_> = state.anchors.intersection(&attempt.keys).cloned().collect();
-            state.anchors = if shared.is_empty() {
-                attempt.keys.clone()
-            } else {
-                shared
-            };
+            let shared = state
+                .anchors
+                .iter()
+                .filter(|key| attempt.keys.contains(key));
+            let shared: Box<[ConflictKey]> = shared.cloned().collect();
+            state.anchors = if shared.is_empty() { all() } else { shared };
         }
         state.attempts.push(id);
     }

@@ -24,6 +24,7 @@ use crate::{
     window::{ChargeBook, Window},
 };
 
+use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
@@ -51,7 +52,7 @@ pub struct State {
     /// The attempts of each client, oldest first.
     authorised: HashMap<Name, Vec<AttemptId>>,
     intents: HashMap<IntentId, IntentState>,
-    consumers: HashMap<ConflictKey, Vec<AttemptId>>,
+    consumers: HashMap<ConflictKey, Consumers>,
     /// The conflict set that is anchored to a key.
     anchors: HashMap<ConflictKey, AttemptId>,
     /// The next new sequence of an account, where one was signed.
@@ -323,8 +324,7 @@ impl State {
     ) -> BTreeSet<AttemptId> {
         keys.into_iter()
             .filter_map(|key| self.consumers.get(key))
-            .flatten()
-            .copied()
+            .flat_map(Consumers::iter)
             .collect()
     }
 

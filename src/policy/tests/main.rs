@@ -19,5 +19,6 @@ mod never_twice;
 mod reasons;
 mod rules;
 mod state;
+mod statements;
 mod time;
 mod window_bound;
