@@ -194,7 +194,7 @@ pub struct LimitRoom {
 pub struct KeysAnswer {
     /// The keys of the accounts the client may ask about.
     pub keys: Vec<Key>,
-    /// The limits, as they stand.
+    /// The limits, as they stand; those that are counted by destination are left out.
     pub limits: Vec<LimitRoom>,
     /// The bundle that governs, 64 hexadecimal digits.
     pub policy: String,

@@ -130,7 +130,10 @@ fn bootstrap(config: &Config) -> Result<ExitCode, String> {
 fn serve(config: Config) -> Result<ExitCode, String> {
     hardening::end_with_parent().map_err(|error| error.to_string())?;
     log::start(&config.log.level)?;
+    // One core is left to the journal's writer and the device, which every request waits for.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(1).max(1))
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;

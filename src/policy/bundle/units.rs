@@ -91,7 +91,7 @@ pub(super) fn window(text: &str) -> Result<u64, UnitError> {
         number.checked_mul(millis)
     });
     millis
-        .filter(|millis| (MINUTE..=90 * DAY).contains(millis))
+        .filter(|millis| (MINUTE..=crate::Limit::WINDOW_MILLIS_MAX).contains(millis))
         .ok_or_else(|| UnitError::Window { text: text.into() })
 }
 

@@ -19,8 +19,8 @@ use tx::{
 };
 
 use crate::{
-    AttemptId, BundleHash, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, NumberedDigest,
-    Policy, RequestId, Room,
+    AttemptId, BundleHash, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
+    NumberedDigest, Policy, RequestId, Room,
     window::{ChargeBook, Window},
 };
 
@@ -276,8 +276,14 @@ impl State {
 
     /// Every limit's use at `now`: each group in use, and limits without groups always.
     pub fn room(&self, now: Interval) -> Vec<Room> {
+        self.room_where(now, |_| true)
+    }
+
+    /// As [`State::room`], for these limits alone: one that is counted by destination has as many
+    /// groups as there are destinations.
+    pub fn room_where(&self, now: Interval, wanted: impl Fn(&Limit) -> bool) -> Vec<Room> {
         let mut rooms = Vec::new();
-        for (limit, window) in self.limits() {
+        for (limit, window) in self.limits().filter(|(limit, _)| wanted(&limit.says)) {
             let mut groups: BTreeSet<_> = window.groups().cloned().collect();
             if limit.says.group.is_empty() {
                 groups.insert(crate::window::GroupKey::whole());

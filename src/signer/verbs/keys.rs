@@ -5,7 +5,7 @@ use api::{
     signing::{Key, KeyAddress, KeysAnswer},
 };
 use hyper::StatusCode;
-use policy::{Client, State};
+use policy::{Client, Group, Limit, State};
 use tx::{Chain, Name, OwnKey};
 
 use crate::{answer::Answer, service::Service, wire};
@@ -35,11 +35,21 @@ pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<A
     let now = service.journal.now();
     let answer = KeysAnswer {
         keys,
-        limits: state.room(now).iter().map(wire::room).collect(),
+        limits: state
+            .room_where(now, is_shown)
+            .iter()
+            .map(wire::room)
+            .collect(),
         policy: policy.hash.to_string(),
         time: now,
     };
     Ok(Answer::json(StatusCode::OK, &answer))
+}
+
+/// A limit that is counted by destination is not shown: its groups are the list of all who were
+/// paid, without end and no business of a client.
+fn is_shown(limit: &Limit) -> bool {
+    !limit.group.contains(&Group::Destination)
 }
 
 fn describe(state: &State, key: &OwnKey) -> Key {
