@@ -66,7 +66,7 @@ pub struct Failure {
     pub next: String,
     /// What a peer answered, in its own form.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
 }
 
 impl<E: Explained> From<E> for Failure {
@@ -77,7 +77,7 @@ impl<E: Explained> From<E> for Failure {
             what: error.to_string(),
             why: error.why(),
             next: error.next(),
-            details: error.details(),
+            details: error.details().map(Box::new),
         }
     }
 }

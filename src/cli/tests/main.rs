@@ -20,5 +20,6 @@ mod policy;
 mod program;
 mod show;
 mod sign;
+mod sign_psbt;
 mod signer;
 mod status;

@@ -36,8 +36,13 @@ fn place() -> Place {
     place
 }
 
-/// The answer of a signer that signs, to the request that came.
+/// The answer of a signer that signs the example, to the request that came.
 fn signed(seen: &Seen) -> Value {
+    signed_as(seen, SIGNED, TXID)
+}
+
+/// The answer of a signer with this signed transaction.
+pub fn signed_as(seen: &Seen, raw: &str, txid: &str) -> Value {
     let request: SignRequest = serde_json::from_value(seen.body.clone()).unwrap();
     let now = Time::from_millis(1_790_000_000_000);
     let attempt = Entry::Attempt(Box::new(attempt(&request)));
@@ -49,7 +54,7 @@ fn signed(seen: &Seen) -> Value {
     json!({
         "request_id": request.request_id,
         "attempt": 41,
-        "transaction": { "raw": SIGNED, "txid": TXID },
+        "transaction": { "raw": raw, "txid": txid },
         "receipt": {
             "version": 1, "log": "ab".repeat(32), "entry": 41, "salt": "5a".repeat(32),
             "body": serde_json::to_string(&record).unwrap(),
@@ -59,11 +64,13 @@ fn signed(seen: &Seen) -> Value {
 
 fn attempt(request: &SignRequest) -> Attempt {
     let chain = request.transaction.chain();
-    let to = tx::Address::parse(chain, "0x3535353535353535353535353535353535353535").unwrap();
+    // The same facts for every transaction: nobody compares them.
+    let evm = "eip155:1".parse().unwrap();
+    let to = tx::Address::parse(evm, "0x3535353535353535353535353535353535353535").unwrap();
     let effect = Effect {
         kind: EffectKind::Payment,
         account: "eth-hot".parse().unwrap(),
-        asset: Asset::native(chain),
+        asset: Asset::native(evm),
         amount: "1000000000000000000".parse().unwrap(),
         to: Some(Destination {
             address: to,
@@ -125,7 +132,7 @@ fn honest(place: &Place) -> Signer {
     })
 }
 
-fn keys() -> Value {
+pub fn keys() -> Value {
     json!({
         "keys": [], "limits": [], "policy": "07".repeat(32),
         "time": { "lo": "2026-01-01T00:00:00Z", "hi": "2026-01-01T00:00:00Z" },
