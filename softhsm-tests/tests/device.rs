@@ -89,7 +89,7 @@ fn a_rejected_pin_is_final_until_a_person_acts() {
     for _ in 0..2 {
         let mut daemon = world.launch();
         daemon.not_ready("rejected the PIN");
-        assert!(mark.exists());
+        until("the mark", || mark.exists().then_some(()));
         until("no key child", || {
             daemon.child(Role::KeyChild).is_none().then_some(())
         });
