@@ -1,6 +1,6 @@
 //! What is asked of the state by those who show it.
 
-use tx::{Address, Name};
+use tx::{Address, Name, OwnKey};
 
 use super::{RequestStatus, State, lanes::lane_of_address};
 use crate::AttemptId;
@@ -20,6 +20,14 @@ impl State {
     pub fn epoch_of(&self, account: &Name, address: &Address) -> u64 {
         self.lane_epoch(&lane_of_address(account, address))
             .unwrap_or(0)
+    }
+
+    /// The next new sequence of an own key's address: after the highest that was signed, or the
+    /// declared start. `None` where the chain has none, or no start is declared.
+    pub fn next_sequence_of(&self, key: &OwnKey, address: &Address) -> Option<u64> {
+        let policy = self.policy()?;
+        let start = policy.sequences.get(&(key.name.clone(), address.chain()))?;
+        Some(self.next_sequence(address).unwrap_or(0).max(start.next))
     }
 
     /// A client's attempts from this one on, oldest first, and how far each came.

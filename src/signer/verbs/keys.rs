@@ -76,6 +76,6 @@ fn address(state: &State, key: &OwnKey, chain: Chain) -> Option<KeyAddress> {
         chain,
         address: address.to_string(),
         lane_epoch: state.epoch_of(&key.account, &address),
-        next_sequence: state.next_sequence(&address),
+        next_sequence: state.next_sequence_of(key, &address),
     })
 }
