@@ -81,6 +81,27 @@ fn server_and_key_child_end_with_their_supervisor() {
     let _daemon = world.start();
 }
 
+/// As an image starts it: with process id 1, so that every orphan is its child.
+#[test]
+fn it_runs_as_the_first_process_of_a_container() {
+    let world = World::new();
+    world.bootstrap();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]);
+    if !rustix::process::getuid().is_root() {
+        command.args(["--user", "--map-current-user"]);
+    }
+    command
+        .arg(binary("signerd"))
+        .arg("--config")
+        .arg(world.config());
+    let config = world.config();
+    let _daemon = Signerd::start_as(&mut command, world.health(), &log_of(&config)).ready();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+}
+
 fn is_zombie(pid: rustix::process::Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.is_ok_and(|stat| stat.contains(") Z "))
