@@ -10,7 +10,7 @@ use api::problem::ProblemKind;
 use rustix::process::{Signal, kill_process};
 use strongroom_softhsm_tests::{
     ask::{intent, request, units},
-    coins::{Previous, foreign_script},
+    coins::{self, Previous, foreign_script},
     evm::{Draft, ETHER, GWEI},
     program::{until, until_within},
     records,
@@ -293,4 +293,110 @@ fn a_thousand_concurrent_requests_never_exceed_the_limit_by_one() {
     );
     assert!(daemon.stop().success());
     assert_eq!(records::attempts(&records::read(&world.data())).len(), 99);
+}
+
+/// An attacker's output at every place among good ones.
+#[test]
+fn one_output_without_an_intent_is_found_at_every_place() {
+    let world = World::new();
+    let _daemon = world.start();
+    let mut client = world.walletd();
+    let scripts = coin_scripts(&mut client);
+    let native = tx::Asset::native(BITCOIN);
+    let coin = Previous::invented(1, 100_000_000, &scripts[0]);
+    for place in 0..=6 {
+        let mut outputs: Vec<_> = (1..=5).map(|to| (1_000_000, foreign_script(to))).collect();
+        let destination = |script| coins::address_of(BITCOIN, script);
+        let intents = (0..).zip(&outputs).map(|(n, (_, to))| {
+            intent(
+                &format!("{place}-{n}"),
+                &native,
+                1_000_000,
+                &destination(to),
+            )
+        });
+        let intents: Vec<_> = intents.collect();
+        outputs.push((93_980_000, scripts[1].clone()));
+        outputs.insert(place, (1_000_000, foreign_script(66)));
+        let psbt = coins::psbt(std::slice::from_ref(&coin), &outputs);
+        let asked = request(
+            &format!("place-{place}"),
+            coins::on(BITCOIN, &psbt),
+            intents,
+        );
+        let refused = client.refused(&asked);
+        assert_eq!(
+            refused.reasons[0].code, "intent-mismatch",
+            "{place}: {refused:?}"
+        );
+    }
+    assert_eq!(client.used("btc-day"), units(0));
+}
+
+/// A PSBT that claims an output to be change, by our key's derivation beside another's script.
+#[test]
+fn change_is_what_our_keys_own_and_nothing_else() {
+    let world = World::new();
+    let _daemon = world.start();
+    let mut client = world.walletd();
+    let scripts = coin_scripts(&mut client);
+    let key = client.key("coin-2").public_key;
+    let coin = Previous::invented(1, 10_000_000, &scripts[0]);
+    let outputs = [
+        (1_000_000, foreign_script(1)),
+        (8_990_000, foreign_script(2)),
+    ];
+    let (mut psbt, mut asked) = payment("pay", BITCOIN, &[coin.clone()], &outputs);
+    let path = "m/84h/0h/0h/1/0".parse().unwrap();
+    let claim = (bitcoin::bip32::Fingerprint::default(), path);
+    psbt.outputs[1]
+        .bip32_derivation
+        .insert(key.parse().unwrap(), claim);
+    asked.transaction = coins::on(BITCOIN, &psbt);
+    let refused = client.refused(&asked);
+    assert_eq!(refused.reasons[0].code, "intent-mismatch", "{refused:?}");
+    // The same to our own script is change.
+    let outputs = [
+        (1_000_000, foreign_script(1)),
+        (8_990_000, scripts[1].clone()),
+    ];
+    client.sign(&payment("pay", BITCOIN, &[coin], &outputs).1);
+    assert_eq!(client.used("btc-day"), units(1_000_000));
+}
+
+/// A hundred and one transactions of nothing, each at the highest fee.
+#[test]
+fn fees_are_drained_up_to_their_limit_and_no_further() {
+    let world = World::new();
+    world.configure("[bounds]\nrequests_per_second = 10000");
+    let _daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let draft = |nonce| Draft {
+        price: 100 * GWEI,
+        gas: 200_000,
+        ..Draft::transfer(nonce, CUSTOMER, 1)
+    };
+    for nonce in 0..100 {
+        client.sign(&transfer(&format!("pay-{nonce}"), &from, &draft(nonce)));
+    }
+    let refused = client.refused(&transfer("one-more", &from, &draft(100)));
+    assert_eq!(refused.reasons[0].code, "limit");
+    assert_eq!(
+        refused.reasons[0].statement.as_deref(),
+        Some("eth-fees-day")
+    );
+    // A cancellation costs its fee, too.
+    let cancel = Draft {
+        gas: 21_000,
+        ..Draft {
+            price: 110 * GWEI,
+            ..Draft::transfer(100, &from, 0)
+        }
+    };
+    let refused = client.refused(&request("cancel", cancel.from(&from), vec![]));
+    assert!(
+        refused.reasons.iter().any(|reason| reason.code == "limit"),
+        "{refused:?}"
+    );
 }
