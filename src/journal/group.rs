@@ -8,9 +8,7 @@ use tx::Interval;
 use crate::{
     NewEntry,
     command::{Reply, Stopped},
-    segment::{
-        MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, Salt,
-    },
+    segment::{MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, Salt},
 };
 
 /// Most commands that share a flush. Each adds one entry at most.
@@ -80,7 +78,8 @@ impl OpenGroup {
     /// When it is not taken: then code and state disagree, and nothing more is signed.
     pub(crate) fn push(&mut self, state: &mut State, entry: Entry) -> Result<u64, Stopped> {
         let index = self.next_index();
-        self.offer(state, entry)?.map_err(|untaken| untaken.stops(index))
+        self.offer(state, entry)?
+            .map_err(|untaken| untaken.stops(index))
     }
 
     /// As [`OpenGroup::push`], for an entry that may be too large, or that the state may refuse.

@@ -28,5 +28,7 @@ pub use clock::{Clock, Reading, SystemClock};
 pub use command::{Activation, Registered, Release, Reply, SignCommand, SignOutcome, Stopped};
 pub use committed::{Committed, SignOrder};
 pub use journal::{Busy, EntryError, Journal, WriterThread};
-pub use open::{BundleError, Bundles, FoldError, OpenJournalError, Opening, create, create_on, open, open_on};
+pub use open::{
+    BundleError, Bundles, FoldError, OpenJournalError, Opening, create, create_on, open, open_on,
+};
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry};

@@ -17,9 +17,7 @@ use crate::{
     group::OpenGroup,
     lock::{LockError, Owner},
     refusals::Refusals,
-    segment::{
-        CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog,
-    },
+    segment::{CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog},
     store::{Group, Store as _, StoreError},
     writer::{Anchored, Writer},
 };
@@ -79,7 +77,9 @@ pub enum OpenJournalError {
     #[error("the journal cannot be created")]
     Create(#[source] CreateError),
     /// The log is there and its first entry is not.
-    #[error("the journal was never begun; the first start was cut off: make it again with --bootstrap")]
+    #[error(
+        "the journal was never begun; the first start was cut off: make it again with --bootstrap"
+    )]
     NeverBegun,
     /// The log is not as it was left.
     #[error("the journal is not as it was left")]

@@ -106,12 +106,7 @@ impl Writer {
     }
 
     /// The answer to a request that was made before, unless it is to be taken up again.
-    fn known(
-        &self,
-        state: &State,
-        request: &Request,
-        known: RequestState,
-    ) -> Option<SignOutcome> {
+    fn known(&self, state: &State, request: &Request, known: RequestState) -> Option<SignOutcome> {
         if known.hash != request.hash {
             return Some(SignOutcome::Reused { first: known.hash });
         }

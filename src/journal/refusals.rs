@@ -115,7 +115,10 @@ fn bounded(mut refused: Refused) -> Refused {
         }
     }
     if let Some(last) = refused.reasons.last_mut().filter(|_| left_out > 0) {
-        last.remedy = format!("{} ({left_out} further reasons are not recorded)", last.remedy);
+        last.remedy = format!(
+            "{} ({left_out} further reasons are not recorded)",
+            last.remedy
+        );
     }
     refused
 }

@@ -1,11 +1,11 @@
 //! The seam between the journal and where it is kept.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use thiserror::Error;
 
 /// One entry to append.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewEntry {
     /// The salt of its leaf.
     pub salt: [u8; 32],
@@ -23,12 +23,26 @@ pub struct Group {
 }
 
 /// An entry as it was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoredEntry {
     /// The salt of its leaf.
     pub salt: [u8; 32],
     /// Its body.
     pub body: Vec<u8>,
+}
+
+/// Bodies and salts are confidential.
+impl fmt::Debug for NewEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewEntry({} bytes)", self.body.len())
+    }
+}
+
+/// Bodies and salts are confidential.
+impl fmt::Debug for StoredEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredEntry({} bytes)", self.body.len())
+    }
 }
 
 /// Why a store did not take a group. Whether the group is durable is not known, except for

@@ -22,7 +22,7 @@ pub(super) fn hold(
     let mut filler = Vec::with_capacity(bytes);
     let mut block: [u8; 32] = Sha256::digest(RESERVE_NAME).into();
     while filler.len() < bytes {
-        filler.extend(block);
+        filler.extend_from_slice(&block);
         block = Sha256::digest(block).into();
     }
     match folder.put(RESERVE_NAME, &filler) {

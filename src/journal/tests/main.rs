@@ -9,4 +9,23 @@
     reason = "a panic in a test is a failed test"
 )]
 
+// The name by which the shared fixture knows the crate.
+extern crate policy as strongroom_policy;
+
+mod bounds;
+mod bundles;
+mod crash;
+#[allow(
+    dead_code,
+    reason = "the fixture of the policy's own tests, which use all of it"
+)]
+#[path = "../../policy/tests/fixture.rs"]
+mod fixture;
+mod machine;
+mod memory_disk;
+mod opening;
+mod race;
+mod refusals;
+mod requests;
 mod segment;
+mod stops;

@@ -4,7 +4,6 @@ mod crash;
 mod damage;
 mod disk_full;
 mod log;
-mod memory_disk;
 
 use std::convert::Infallible;
 
@@ -12,7 +11,7 @@ use strongroom_journal::segment::{
     LogId, OpenError, OpenOptions, Opened, Record, Salt, Sealed, SegmentLog,
 };
 
-use memory_disk::MemoryDisk;
+use crate::memory_disk::MemoryDisk;
 
 const LOG: LogId = LogId::new([0x4c; 32]);
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use strongroom_journal::segment::{AppendError, OpenOptions, SECTOR_BYTES, SegmentLog};
 
-use super::memory_disk::{Image, MemoryDisk};
 use super::{LOG, append_each, body, create, open, options, record};
+use crate::memory_disk::{Image, MemoryDisk};
 
 const SEGMENT: &str = "0000000000.seg";
 

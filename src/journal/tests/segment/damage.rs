@@ -4,8 +4,8 @@ use strongroom_journal::segment::{
     LogId, MAX_GROUP_BYTES, OpenOptions, Place, SECTOR_BYTES, Sealed, SegmentLog,
 };
 
-use super::memory_disk::{Image, MemoryDisk};
 use super::{append_each, body, create, open, open_with, options, record};
+use crate::memory_disk::{Image, MemoryDisk};
 
 const SEGMENTS: [&str; 3] = ["0000000000.seg", "0000000001.seg", "0000000002.seg"];
 const HEADER: usize = 4096;

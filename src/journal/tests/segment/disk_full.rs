@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 
 use strongroom_journal::segment::{AppendError, DiskAction, ReserveState, SegmentLog, Stop};
 
-use super::memory_disk::{Call, Fault, MemoryDisk};
 use super::{append_each, body, create, open, record};
+use crate::memory_disk::{Call, Fault, MemoryDisk};
 
 #[test]
 fn a_full_disk_stops_the_log_and_takes_one_last_entry() {

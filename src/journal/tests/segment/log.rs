@@ -13,8 +13,8 @@ use strongroom_journal::segment::{
 };
 use tlog::{CompactTree, Hash, TreeHead};
 
-use super::memory_disk::{Call, MemoryDisk};
 use super::{LOG, append_each, body, create, open, open_with, options, record};
+use crate::memory_disk::{Call, MemoryDisk};
 
 #[test]
 fn a_real_disk_keeps_the_log_and_admits_one_owner() {
