@@ -58,7 +58,8 @@ fn large_transactions_that_wait_together_are_all_kept_and_read_back() {
     let mut kept = 0;
     for (index, record) in (0..).zip(&attempts) {
         if let Entry::Attempt(attempt) = &record.entry {
-            let n = attempt.request.as_str()["pay-".len()..].parse().unwrap();
+            let n = attempt.request.as_str().strip_prefix("pay-").unwrap();
+            let n = n.parse().unwrap();
             read_back(&running, index, &text(n, MEBIBYTE));
             kept += 1;
         }

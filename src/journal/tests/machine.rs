@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -24,7 +24,7 @@ use tx::Amount;
 
 use crate::{
     fixture::{Ask, START, Signer, limit, name, policy},
-    memory_disk::MemoryDisk,
+    memory_disk::{Image, MemoryDisk},
 };
 
 /// How much the policy of these tests lets out in a day.
@@ -106,14 +106,18 @@ impl Bundles for Shelf {
 impl Machine {
     /// With a journal that has its genesis.
     pub fn new() -> Self {
+        // Made once: the reserve alone is a mebibyte of hashes.
+        static BEGUN: OnceLock<Image> = OnceLock::new();
         let machine = Self::blank();
-        create_on(
-            Box::new(machine.disk.clone()),
-            name("main"),
-            &*machine.clock,
-        )
-        .unwrap();
-        machine
+        let image = BEGUN.get_or_init(|| {
+            let disk = Box::new(machine.disk.clone());
+            create_on(disk, name("main"), &*machine.clock).unwrap();
+            machine.disk.image()
+        });
+        Self {
+            disk: MemoryDisk::from_image(image),
+            ..machine
+        }
     }
 
     /// With an empty disk.

@@ -110,12 +110,12 @@ fn bounds_are_refused_by_name_and_change_nothing() {
         outcome,
         Err(AppendError::BlobTooLarge { position: 0, .. })
     ));
-    let outcome = log.append(&vec![record(&most); 4], &[]);
+    let outcome = log.append(&[record(&most); 4], &[]);
     assert!(matches!(outcome, Err(AppendError::GroupTooLarge { .. })));
 
     assert_eq!(disk.take_calls(), []);
     assert_eq!((log.size(), log.stop()), (0, None));
-    log.append(&vec![record(&most); 3], &[]).unwrap();
+    log.append(&[record(&most); 3], &[]).unwrap();
     assert_eq!(log.read(2).unwrap().body, most);
 }
 
