@@ -116,6 +116,10 @@ fn receive(socket: &mut UnixStream, inbox: &mut Inbox) -> Received {
             Ok(0) => return Received::Broken,
             Ok(length) => inbox.received(length),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            // How a Unix socket says that it was closed before all answers were read.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                return Received::Closed;
+            }
             Err(_) => return Received::Broken,
         }
     }

@@ -1,6 +1,8 @@
 //! What an operator does by hand.
 
-use super::softhsm::{LABEL, MODULE, PIN, SO_PIN, SoftHsm, profile, selector, spend};
+use super::softhsm::{
+    LABEL, MODULE, PIN, SO_PIN, SoftHsm, in_own_process, profile, selector, spend,
+};
 use crate::{
     KeyAlgorithm, KeyId, KeyPurpose,
     admin::{Credentials, NewToken, Operator, init_token},
@@ -9,15 +11,16 @@ use crate::{
 
 #[test]
 fn a_token_is_initialised_and_keys_are_made_and_listed() {
-    let softhsm = SoftHsm::empty();
-    assert!(softhsm.role("operator").status().unwrap().success());
+    let test = a_token_is_initialised_and_keys_are_made_and_listed;
+    let Some(softhsm) = in_own_process(test, SoftHsm::empty, operator) else {
+        return;
+    };
     let shown = softhsm.pkcs11_tool(&["--list-objects", "--type", "pubkey"]);
     let text = String::from_utf8(shown.stdout).unwrap();
     assert!(text.contains("strongroom:spend:hot"), "{text}");
 }
 
-/// Runs in a process of its own: see `roles`.
-pub(crate) fn operator() {
+fn operator() {
     let new = NewToken {
         module: MODULE.into(),
         label: Text::new(LABEL).unwrap(),

@@ -1,10 +1,11 @@
 //! What a key on a token must be.
 
-use super::softhsm::{SoftHsm, spend};
+use super::softhsm::{SoftHsm, in_own_process, spend};
 use crate::{
     KeyAlgorithm, PoolConfig,
     pool::CallError,
     protocol::{Failure, KeyAttribute},
+    token,
 };
 
 /// A second reader's word on a generated key.
@@ -67,18 +68,20 @@ async fn a_key_without_its_public_object_is_refused() {
 
 #[test]
 fn every_wrong_attribute_is_refused_by_name() {
-    let done = SoftHsm::with_token().role("wrong_attributes").status();
-    assert!(done.unwrap().success());
+    let test = every_wrong_attribute_is_refused_by_name;
+    let part = token::tests::every_wrong_attribute_is_refused_by_name;
+    in_own_process(test, SoftHsm::with_token, part);
 }
 
 #[test]
 fn an_imported_key_is_refused() {
-    let done = SoftHsm::with_token().role("imported_key").status();
-    assert!(done.unwrap().success());
+    let part = token::tests::an_imported_key_is_refused;
+    in_own_process(an_imported_key_is_refused, SoftHsm::with_token, part);
 }
 
 #[test]
 fn the_device_signs_as_its_profile_says() {
-    let done = SoftHsm::with_token().role("raw_signatures").status();
-    assert!(done.unwrap().success());
+    let test = the_device_signs_as_its_profile_says;
+    let part = token::tests::the_device_signs_as_its_profile_says;
+    in_own_process(test, SoftHsm::with_token, part);
 }

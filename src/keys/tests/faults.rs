@@ -1,4 +1,4 @@
-//! A child that dies, hangs or loses its login, while calls are with it.
+//! A child that dies or hangs while calls are with it.
 
 use std::{fs, os::unix::process::ExitStatusExt, time::Duration};
 
@@ -132,13 +132,6 @@ async fn given_up_in_mid_flight_the_child_ends_without_a_crash() {
         child = softhsm.attach(&pool, 2).await.unwrap();
         assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
     }
-}
-
-#[test]
-fn a_lost_login_is_made_again_and_handles_are_found_again() {
-    let softhsm = SoftHsm::with_token();
-    let done = softhsm.role("lost_login").status().unwrap();
-    assert!(done.success());
 }
 
 /// The token's files are taken away under a running child.

@@ -2,16 +2,15 @@
 //! as in production. When SoftHSM is not installed, these tests fail.
 //!
 //! They are a module of the crate, since only the crate can make an [`crate::Authorized`] without a
-//! journal. A test that needs a process of its own, with its own `SOFTHSM2_CONF`, runs this same
-//! test binary again and names the one ignored test that plays the part: see [`softhsm`] and
-//! [`roles`].
+//! journal. A part that needs a process of its own, with its own `SOFTHSM2_CONF`, is played by a test
+//! that runs once more and alone, as [`softhsm::Part`] says; so is the key child ([`child`]).
 
 mod admin;
 mod attributes;
+mod child;
 mod faults;
 mod hostile;
-mod measure;
+mod login;
 mod pin;
-mod roles;
 mod signing;
 pub(crate) mod softhsm;

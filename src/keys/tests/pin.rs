@@ -83,10 +83,3 @@ fn a_rejected_pin_is_not_sent_again() {
     assert_eq!(softhsm.spied("C_Initialize"), 1, "the spy sees calls");
     assert_eq!(softhsm.spied("C_Login"), 1);
 }
-
-#[test]
-fn a_pin_that_changed_meanwhile_is_final_too() {
-    let softhsm = SoftHsm::with_token();
-    let done = softhsm.role("lost_login_and_pin").status().unwrap();
-    assert!(done.success());
-}

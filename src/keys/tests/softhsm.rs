@@ -1,7 +1,7 @@
 //! A SoftHSM token of its own for each test, and a key child over it.
 
 use std::{
-    fs,
+    env, fs,
     io::Write,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
@@ -12,6 +12,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use super::child;
 use crate::{
     Authorized, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, Profile, PublicKey, SignError,
     TokenSelector,
@@ -29,6 +30,8 @@ pub(crate) const LABEL: &str = "strongroom";
 pub(crate) const SO_PIN: &str = "12345678";
 pub(crate) const PIN: &str = "24681357";
 const CONFIG: &str = "SOFTHSM2_CONF";
+/// Set where a test plays its part in a process of its own.
+const PART: &str = "STRONGROOM_TEST_PART";
 
 /// A folder with SoftHSM's configuration and its tokens.
 pub(crate) struct SoftHsm {
@@ -111,6 +114,45 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, future).await.expect("in time")
 }
 
+/// Something that is done in a process of its own, as PKCS#11 state and `SOFTHSM2_CONF` belong to
+/// the process: by this test binary once more, in which one test runs alone and finds its own name in
+/// the environment. (An example would be a program of its own, but `cargo test NAME` builds none.)
+pub(crate) struct Part(&'static str);
+
+impl Part {
+    /// The part of this test.
+    pub(crate) fn of<T>(test: &T) -> Self {
+        let (_crate, name) = std::any::type_name_of_val(test).split_once("::").unwrap();
+        Self(name)
+    }
+
+    pub(crate) fn is_played_here(&self) -> bool {
+        env::var(PART).is_ok_and(|part| part == self.0)
+    }
+}
+
+/// Plays `part` of `test` in a process with a token of its own; gives the token back once that has
+/// passed, and nothing in that process itself.
+pub(crate) fn in_own_process<T>(
+    test: T,
+    token: impl FnOnce() -> SoftHsm,
+    part: impl FnOnce(),
+) -> Option<SoftHsm> {
+    let own = Part::of(&test);
+    if own.is_played_here() {
+        part();
+        return None;
+    }
+    let softhsm = token();
+    let output = softhsm.part(&own).output().unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    // A name that is no test's would succeed too, with none.
+    let played = output.status.success() && stdout.contains(" 1 passed;");
+    assert!(played, "{}: {stdout}{stderr}", own.0);
+    Some(softhsm)
+}
+
 impl SoftHsm {
     /// No token yet.
     pub(crate) fn empty() -> Self {
@@ -168,23 +210,22 @@ impl SoftHsm {
         self.tool("pkcs11-tool", &[&login, arguments].concat())
     }
 
-    /// This test binary again, to play one part of [`super::roles`].
-    pub(crate) fn role(&self, role: &str) -> Command {
-        let mut command = self.command(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", "--ignored", "--nocapture", "--quiet"])
-            .arg(format!("tests::roles::{role}"));
+    /// This test binary again, to play one part.
+    fn part(&self, part: &Part) -> Command {
+        let mut command = self.command(env::current_exe().unwrap());
+        command.args(["--exact", "--nocapture", part.0]);
+        command.env(PART, part.0);
         command
     }
 
     /// Starts a key child, its socket as its standard input.
     pub(crate) fn start_child(&self) -> (ChildProcess, UnixStream) {
-        self.start(self.role("key_child"))
+        self.start(self.part(&child::part()))
     }
 
     /// Starts a key child whose hello names [`SPY`], which writes every call into [`Self::spied`].
     pub(crate) fn start_spied_child(&self) -> (ChildProcess, UnixStream) {
-        let mut command = self.role("key_child");
+        let mut command = self.part(&child::part());
         command
             .env("PKCS11SPY", MODULE)
             .env("PKCS11SPY_OUTPUT", self.folder.path().join("spy"));
@@ -238,10 +279,6 @@ impl SoftHsm {
 }
 
 impl ChildProcess {
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.0);
         rustix::process::kill_process(pid, signal).unwrap();

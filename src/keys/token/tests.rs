@@ -1,5 +1,5 @@
-//! Keys with one wrong attribute each, made on a real token. Runs in a process of its own: see
-//! `tests::roles`.
+//! Keys with one wrong attribute each, made on a real token. Run in processes of their own: see
+//! `tests::softhsm`.
 
 use cryptoki::{
     mechanism::{Mechanism, MechanismType},

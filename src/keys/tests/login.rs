@@ -1,59 +1,20 @@
-//! The parts that need a process of their own. They are ignored: the tests run them by name, with
-//! an environment that makes sense.
+//! A login that is lost while keys are in use. The child's code runs in a thread of the test's own
+//! process, so that the test can take its login away.
 
-use std::{
-    io,
-    os::{fd::AsFd, unix::net::UnixStream},
-    thread,
-};
+use std::{os::unix::net::UnixStream, thread};
 
 use cryptoki::{context::Pkcs11, session::Session};
 use tokio::runtime::Runtime;
 
-use super::{admin, measure, softhsm};
+use super::softhsm::{self, SoftHsm, in_own_process};
 use crate::{KeyAlgorithm, KeyPool, PoolConfig, PoolEvent, SignError, child, protocol::Failure};
 
-/// As `signerd --role key-child` does: the socket is the standard input.
 #[test]
-#[ignore = "a part played in a process of its own"]
-fn key_child() {
-    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
-    std::process::exit(child::serve(socket) as i32);
+fn a_lost_login_is_made_again_and_handles_are_found_again() {
+    let test = a_lost_login_is_made_again_and_handles_are_found_again;
+    in_own_process(test, SoftHsm::with_token, lost_login);
 }
 
-#[test]
-#[ignore = "a part played in a process of its own"]
-fn wrong_attributes() {
-    crate::token::tests::every_wrong_attribute_is_refused_by_name();
-}
-
-#[test]
-#[ignore = "a part played in a process of its own"]
-fn imported_key() {
-    crate::token::tests::an_imported_key_is_refused();
-}
-
-#[test]
-#[ignore = "a part played in a process of its own"]
-fn raw_signatures() {
-    crate::token::tests::the_device_signs_as_its_profile_says();
-}
-
-#[test]
-#[ignore = "a part played in a process of its own"]
-fn operator() {
-    admin::operator();
-}
-
-#[test]
-#[ignore = "a part played in a process of its own"]
-fn measure_raw() {
-    measure::raw();
-}
-
-/// The child's code in a thread of this process, so that this process can take its login away.
-#[test]
-#[ignore = "a part played in a process of its own"]
 fn lost_login() {
     Runtime::new().unwrap().block_on(async {
         let (pool, _events) = in_this_process().await;
@@ -69,9 +30,12 @@ fn lost_login() {
     });
 }
 
-/// As [`lost_login`], but the PIN is another one meanwhile.
 #[test]
-#[ignore = "a part played in a process of its own"]
+fn a_pin_that_changed_meanwhile_is_final() {
+    let test = a_pin_that_changed_meanwhile_is_final;
+    in_own_process(test, SoftHsm::with_token, lost_login_and_pin);
+}
+
 fn lost_login_and_pin() {
     Runtime::new().unwrap().block_on(async {
         let (pool, mut events) = in_this_process().await;
