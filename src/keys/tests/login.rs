@@ -30,13 +30,8 @@ fn lost_login() {
     });
 }
 
-#[test]
-fn a_pin_that_changed_meanwhile_is_final() {
-    let test = a_pin_that_changed_meanwhile_is_final;
-    in_own_process(test, SoftHsm::with_token, lost_login_and_pin);
-}
-
-fn lost_login_and_pin() {
+/// The PIN is another one meanwhile.
+pub(crate) fn lost_login_and_pin() {
     Runtime::new().unwrap().block_on(async {
         let (pool, mut events) = in_this_process().await;
         let key = softhsm::spend("hot");

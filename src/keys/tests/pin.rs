@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 
-use super::softhsm::{self, MODULE, SoftHsm, soon};
+use super::{
+    login,
+    softhsm::{self, MODULE, SoftHsm, in_own_process, soon},
+};
 use crate::{
     KeyPool, PoolConfig, PoolEvent,
     pool::AttachError,
@@ -82,4 +85,10 @@ fn a_rejected_pin_is_not_sent_again() {
     assert_eq!(child.ended().code(), Some(77));
     assert_eq!(softhsm.spied("C_Initialize"), 1, "the spy sees calls");
     assert_eq!(softhsm.spied("C_Login"), 1);
+}
+
+#[test]
+fn a_pin_that_changed_meanwhile_is_final_too() {
+    let test = a_pin_that_changed_meanwhile_is_final_too;
+    in_own_process(test, SoftHsm::with_token, login::lost_login_and_pin);
 }
