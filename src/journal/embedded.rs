@@ -56,6 +56,10 @@ impl Bodies for Embedded {
             .as_bytes()
     }
 
+    fn durable(&self) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).size()
+    }
+
     fn entry(&self, index: u64) -> Result<StoredEntry, ReadError> {
         let log = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let stored = log.read(index).map_err(|source| ReadError {

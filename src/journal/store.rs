@@ -103,6 +103,9 @@ pub trait Bodies: Send + Sync {
     /// The log's id, for receipts.
     fn log_id(&self) -> [u8; 32];
 
+    /// How many entries are durable: the state may be ahead by a group.
+    fn durable(&self) -> u64;
+
     /// The entry at `index`.
     ///
     /// # Errors

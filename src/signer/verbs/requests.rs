@@ -18,11 +18,13 @@ pub const PAGE_MAX: usize = 100;
 /// # Errors
 /// A problem when there is none, or the journal cannot be read.
 pub fn request(service: &Service, client: &Name, id: &RequestId) -> Result<Answer, Problem> {
+    let durable = service.journal.bodies().durable();
     let known = service
         .journal
         .state()
         .request(client, id)
-        .map(|known| (known.attempt, known.status));
+        .filter(|known| known.attempt.0 < durable)
+        .map(|known| (known.attempt, as_durable(known.status, durable)));
     let not_found = || {
         Problem::new(
             ProblemKind::NotFound,
@@ -42,10 +44,13 @@ pub fn request(service: &Service, client: &Name, id: &RequestId) -> Result<Answe
 /// A problem when the journal cannot be read.
 pub fn requests(service: &Service, client: &Name, after: Option<u64>) -> Result<Answer, Problem> {
     let from = after.map_or(0, |after| after.saturating_add(1));
+    let durable = service.journal.bodies().durable();
     let page: Vec<_> = service
         .journal
         .state()
         .requests_from(client, AttemptId(from))
+        .take_while(|(attempt, _)| attempt.0 < durable)
+        .map(|(attempt, status)| (attempt, as_durable(status, durable)))
         .take(PAGE_MAX)
         .collect();
     let next = if page.len() == PAGE_MAX {
@@ -61,6 +66,17 @@ pub fn requests(service: &Service, client: &Name, after: Option<u64>) -> Result<
         StatusCode::OK,
         &RequestsAnswer { requests, next },
     ))
+}
+
+/// What is known of an attempt behind that many durable entries: the state is ahead by the group
+/// that is being flushed, and what is not durable did not happen.
+fn as_durable(status: policy::RequestStatus, durable: u64) -> policy::RequestStatus {
+    match status {
+        policy::RequestStatus::Signed { index } if index >= durable => {
+            policy::RequestStatus::Committed
+        }
+        other => other,
+    }
 }
 
 fn describe(
