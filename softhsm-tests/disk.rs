@@ -1,4 +1,4 @@
-//! A file system of its own, small enough to be filled.
+//! File systems of their own: one small enough to be filled, one that cannot be written to.
 
 use std::{
     fs::{self, File},
@@ -70,11 +70,42 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a daemon that still runs is dropped after this.
-        let unmounted = as_root("umount").arg("--lazy").arg(&self.folder).status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("{} is still mounted", self.folder.display());
-        }
+        unmount(&self.folder);
+    }
+}
+
+/// A folder that cannot be written to, not even by root, until this is dropped.
+#[derive(Debug)]
+pub struct ReadOnly {
+    folder: PathBuf,
+}
+
+impl ReadOnly {
+    /// Mounts a folder over itself, to be read only.
+    ///
+    /// # Panics
+    /// When it cannot be mounted: that takes root, or sudo without a password.
+    pub fn mount(folder: PathBuf) -> Self {
+        run(as_root("mount").arg("--bind").arg(&folder).arg(&folder));
+        let read_only = Self { folder };
+        run(as_root("mount")
+            .args(["-o", "remount,bind,ro"])
+            .arg(&read_only.folder));
+        read_only
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        unmount(&self.folder);
+    }
+}
+
+/// Lazily: a daemon that still runs is dropped after this.
+fn unmount(folder: &Path) {
+    let unmounted = as_root("umount").arg("--lazy").arg(folder).status();
+    if !unmounted.is_ok_and(|status| status.success()) {
+        eprintln!("{} is still mounted", folder.display());
     }
 }
 

@@ -19,6 +19,7 @@ use rustix::process::{Signal, kill_process};
 use strongroom_softhsm_tests::{
     ask::units,
     coins::{self, Previous, foreign_script},
+    disk::ReadOnly,
     program::until,
     records,
     signerd::{Role, Signerd},
@@ -104,6 +105,10 @@ fn kill_key_child(daemon: Arc<Signerd>, stop: Arc<AtomicBool>) -> thread::JoinHa
 fn every_request_ends_in_one_signature_or_a_typed_503_while_the_key_child_dies() {
     let world = World::new();
     world.configure("[bounds]\nrequests_per_second = 100000");
+    // SoftHSM writes its token's file anew at every login, in place: killed in that moment it has
+    // lost the token and all keys for good. It works as well where it cannot write, which is how a
+    // signer's token is to be kept.
+    let _kept = ReadOnly::mount(world.token.tokens());
     let daemon = Arc::new(world.start());
     let (pid, server) = (daemon.pid(), daemon.child(Role::Server));
     let scripts = coin_scripts(&mut world.walletd());
