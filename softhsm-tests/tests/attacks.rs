@@ -346,7 +346,7 @@ fn change_is_what_our_keys_own_and_nothing_else() {
         (1_000_000, foreign_script(1)),
         (8_990_000, foreign_script(2)),
     ];
-    let (mut psbt, mut asked) = payment("pay", BITCOIN, &[coin.clone()], &outputs);
+    let (mut psbt, mut asked) = payment("pay", BITCOIN, std::slice::from_ref(&coin), &outputs);
     let path = "m/84h/0h/0h/1/0".parse().unwrap();
     let claim = (bitcoin::bip32::Fingerprint::default(), path);
     psbt.outputs[1]
