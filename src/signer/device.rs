@@ -147,12 +147,15 @@ impl KeyChild {
     }
 }
 
-/// Waits for the end of the child; for ever, while there is none.
+/// Waits for the end of the child, which says by its exit code whether the device rejected the PIN;
+/// for ever, while there is none.
 pub async fn ended(child: &mut Option<KeyChild>) {
     match child {
         Some(child) => {
             // An error of wait() means that it is no child of ours any more.
-            let _status = child.process.wait().await;
+            let status = child.process.wait().await.ok();
+            let code = status.and_then(|status| status.code());
+            child.rejected |= code == Some(keys::child::EXIT_PIN_REJECTED);
         }
         None => std::future::pending().await,
     }

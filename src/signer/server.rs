@@ -191,8 +191,8 @@ impl Server {
                 self.tell(Message::DeviceReady { generation }).await;
             }
             Err(RegistrationError::PinRejected) => {
-                self.service.set_device_trouble(Some(PIN_REJECTED));
                 self.tell(Message::PinRejected { generation }).await;
+                self.service.set_device_trouble(Some(PIN_REJECTED));
             }
             Err(error) => {
                 let why = log::chain(&error);
@@ -210,8 +210,8 @@ impl Server {
                 tracing::info!(serial = identity.serial.as_str(), "the device is ready");
             }
             PoolEvent::PinRejected(_) => {
-                self.service.set_device_trouble(Some(PIN_REJECTED));
                 self.tell(Message::PinRejected { generation }).await;
+                self.service.set_device_trouble(Some(PIN_REJECTED));
             }
             PoolEvent::BadSignature { call, key, error } => {
                 let why = log::chain(&error);

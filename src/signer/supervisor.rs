@@ -80,7 +80,7 @@ impl Supervisor<'_> {
                     // The server is ending; its exit follows.
                     None => { let ended = self.server.wait().await?; return Ok(self.server_ended(ended)); }
                 },
-                () = device::ended(&mut self.device) => self.device_ended(),
+                () = device::ended(&mut self.device) => self.device_ended()?,
                 () = at(due) => self.start_device().await?,
                 _ = terminate.recv() => return self.stop().await,
                 _ = interrupt.recv() => return self.stop().await,
@@ -116,15 +116,17 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn device_ended(&mut self) {
+    fn device_ended(&mut self) -> io::Result<()> {
         let Some(child) = self.device.take() else {
-            return;
+            return Ok(());
         };
         if child.rejected {
+            self.restart_at = None;
+            device::mark_pin_rejected(&self.config.data)?;
             tracing::error!(
                 "the device rejected the PIN: no key child is started before a person acts"
             );
-            return;
+            return Ok(());
         }
         tracing::warn!(
             generation = self.generation,
@@ -136,6 +138,7 @@ impl Supervisor<'_> {
         } else {
             self.back_off();
         }
+        Ok(())
     }
 
     fn back_off(&mut self) {

@@ -45,6 +45,9 @@ pub(crate) enum End {
     Pin = 77,
 }
 
+/// The exit code that says that the device rejected the PIN.
+pub const EXIT_PIN_REJECTED: i32 = End::Pin as i32;
+
 /// Runs a key child until `socket` is closed or the device is gone.
 ///
 /// Blocking; starts threads. The exit code is 0 when the server closed the socket, 64 when it broke
