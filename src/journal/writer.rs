@@ -26,6 +26,10 @@ use crate::{
     text::{REASON_BYTES, shortened},
 };
 
+/// How many orders are out before the writer waits for more to share a flush with.
+const GATHER_ACTIVE: usize = 8;
+/// How long it waits then.
+const GATHER: Duration = Duration::from_micros(1000);
 /// How long a summary of refusals waits at most when nothing else comes.
 const TICK: Duration = Duration::from_millis(500);
 /// Entries and milliseconds after which the anchor is written anew: what a crash and whoever cuts
@@ -71,13 +75,28 @@ impl Writer {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
-            while self.waiting.len() < COMMANDS_MAX
-                && let Ok(next) = commands.try_recv()
-            {
-                self.wait(next);
+            self.drain(commands);
+            if self.is_worth_gathering() {
+                std::thread::sleep(GATHER);
+                self.drain(commands);
             }
             self.turn();
         }
+    }
+
+    fn drain(&mut self, commands: &Receiver<Command>) {
+        while self.waiting.len() < COMMANDS_MAX
+            && let Ok(next) = commands.try_recv()
+        {
+            self.wait(next);
+        }
+    }
+
+    /// Whether so many orders are out that their signatures, on their way, had better share this
+    /// flush: a disk that flushes fast would otherwise be asked for one for every other entry.
+    fn is_worth_gathering(&self) -> bool {
+        let active = self.active.len();
+        active >= GATHER_ACTIVE && self.waiting.len() < active / 2
     }
 
     /// A freeze goes first: nothing that waits together with one is signed.

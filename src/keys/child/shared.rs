@@ -72,7 +72,8 @@ impl Shared {
 
     /// Writes an answer, together with those of other threads that wait.
     pub(super) fn answer(&self, frame: Frame<Answer>) {
-        let mut batch = self.outgoing.add(&frame);
+        self.outgoing.push(&frame);
+        let mut batch = self.outgoing.take();
         while let Some(bytes) = batch {
             // When the server is gone, the reader sees the end of the stream and ends the process.
             let _ = (&self.output).write_all(&bytes);

@@ -74,6 +74,15 @@ pub(super) enum Closing {
 #[derive(Debug)]
 pub(super) struct NotSent;
 
+/// Writes what waits when it is dropped: also when the task that added it is.
+struct Flush<'a>(&'a Link);
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
 impl Link {
     /// Starts the two tasks of a link whose child is ready to sign.
     pub(super) fn start(
@@ -125,6 +134,11 @@ impl Link {
         self.window.acquire().await.map_err(|_| NotSent)?.forget();
         let (caller, answer) = oneshot::channel();
         self.send(correlation, request, Some(caller))?;
+        // Other calls that are ready now, such as those of one flush of the journal, go out in the
+        // same write.
+        let flush = Flush(self);
+        tokio::task::yield_now().await;
+        drop(flush);
         Ok(answer)
     }
 
@@ -183,17 +197,17 @@ impl Link {
                 .pending
                 .insert(correlation, Pending { deadline, caller });
         }
-        self.write(&Frame {
+        self.outgoing.push(&Frame {
             correlation,
             message,
         });
         Ok(())
     }
 
-    /// Writes at once, from the caller's own task, with what others added meanwhile: a task of its
-    /// own would cost a wake-up for each call.
-    fn write(&self, frame: &Frame<Request>) {
-        let mut batch = self.outgoing.add(frame);
+    /// Writes what waits, from a caller's own task: a task for it alone would cost a wake-up for
+    /// each call.
+    fn flush(&self) {
+        let mut batch = self.outgoing.take();
         while let Some(mut bytes) = batch {
             let written = match self.socket.try_write(&bytes) {
                 Ok(written) => written,
@@ -305,6 +319,7 @@ impl Link {
         if idle {
             // Only a closed link refuses, and then there is nobody to ask.
             let _ = self.send(self.report.correlation(), Request::Health, None);
+            self.flush();
         }
         Ok(())
     }

@@ -19,12 +19,17 @@ struct State {
 }
 
 impl Outgoing {
-    /// Adds a frame. `Some` makes the caller the writer: it writes the bytes, then asks
-    /// [`Self::more`] until that answers `None`.
-    pub(crate) fn add<M: Message>(&self, frame: &Frame<M>) -> Option<Vec<u8>> {
+    /// Adds a frame; whoever adds one calls [`Self::take`] after.
+    pub(crate) fn push<M: Message>(&self, frame: &Frame<M>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         frame.append_to(&mut state.waiting);
-        if state.writing {
+    }
+
+    /// The bytes that wait, if there are any and nobody writes. `Some` makes the caller the writer:
+    /// it writes them, then asks [`Self::more`] until that answers `None`.
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.writing || state.waiting.is_empty() {
             return None;
         }
         state.writing = true;
