@@ -14,7 +14,7 @@ use api::{
     signing::{BODY_MAX, SignRequest},
 };
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::{
     Method, Request, Response,
     body::Incoming,
@@ -347,6 +347,29 @@ fn after(query: Option<&str>) -> Result<Option<u64>, Problem> {
         .ok_or_else(|| Problem::new(ProblemKind::Malformed, detail))
 }
 
+/// How much of a body that is too large is read and thrown away. A connection that is closed with
+/// something unread is reset, and the answer lost with it.
+const DRAIN_MAX: usize = 4 * BODY_MAX;
+
+/// A body, `None` when it is too large.
+async fn receive(mut body: Incoming) -> Result<Option<Vec<u8>>, hyper::Error> {
+    let mut bytes = Vec::new();
+    let mut length = 0usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= BODY_MAX {
+            bytes.extend_from_slice(data);
+        } else if length > DRAIN_MAX {
+            break;
+        }
+    }
+    Ok((length <= BODY_MAX).then_some(bytes))
+}
+
 /// Reads a body within its bounds of size and time.
 async fn body(service: &Service, request: Request<Incoming>) -> Result<SignRequest, Problem> {
     let headers = request.headers();
@@ -367,18 +390,13 @@ async fn body(service: &Service, request: Request<Incoming>) -> Result<SignReque
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: u64| length > BODY_MAX as u64) {
+    if announced.is_some_and(|length: usize| length > DRAIN_MAX) {
         return Err(too_large());
     }
     let patience = Duration::from_secs(service.bounds.receive_secs);
-    let collected = timeout(
-        patience,
-        Limited::new(request.into_body(), BODY_MAX).collect(),
-    )
-    .await;
-    let bytes = match collected {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+    let bytes = match timeout(patience, receive(request.into_body())).await {
+        Ok(Ok(Some(bytes))) => bytes,
+        Ok(Ok(None)) => return Err(too_large()),
         Ok(Err(_)) => {
             return Err(Problem::new(
                 ProblemKind::Malformed,
