@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::{Digest, Entry, Reason, Refused, RefusedMany, RequestHash};
+use policy::{Blob, Digest, Entry, Reason, Refused, RefusedMany, RequestHash};
 use tlog::{CompactTree, leaf_hash};
 use tx::Name;
 
@@ -11,6 +11,9 @@ use crate::text::shortened;
 
 /// Refusals of one client recorded singly in one second.
 pub(crate) const SINGLY_PER_SECOND: u32 = 16;
+/// Bytes of refusals of one client recorded singly in one second, but for the first, which always
+/// is: 64 KiB a second are what a disk takes for weeks.
+const BYTES_PER_SECOND: usize = 64 * 1024;
 const SECOND_MILLIS: u64 = 1000;
 /// Most reasons in one entry: a hostile request can have one for each pair of effect and statement.
 const REASONS_MAX: usize = 64;
@@ -28,6 +31,8 @@ pub(crate) struct Refusals {
 struct Window {
     since_boot_millis: u64,
     singly: u32,
+    /// Of those that were recorded singly.
+    bytes: usize,
     more: u64,
     tree: CompactTree,
     first: Option<String>,
@@ -38,10 +43,23 @@ impl Window {
         Self {
             since_boot_millis,
             singly: 0,
+            bytes: 0,
             more: 0,
             tree: CompactTree::new(),
             first: None,
         }
+    }
+
+    /// Takes room for a refusal of so many bytes, if there is.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let with = self.bytes.saturating_add(bytes);
+        let first = self.singly == 0;
+        if !first && (self.singly >= SINGLY_PER_SECOND || with > BYTES_PER_SECOND) {
+            return false;
+        }
+        self.singly = self.singly.saturating_add(1);
+        self.bytes = with;
+        true
     }
 
     fn is_over(&self, boot_millis: u64) -> bool {
@@ -78,9 +96,9 @@ impl Refusals {
             .clients
             .entry(refused.client.clone())
             .or_insert_with(|| Window::new(boot_millis));
-        if window.singly < SINGLY_PER_SECOND {
-            window.singly = window.singly.saturating_add(1);
-            return Some(Entry::Refused(Box::new(bounded(refused))));
+        let refused = bounded(refused);
+        if window.has_room(size(&refused)) {
+            return Some(Entry::Refused(Box::new(refused)));
         }
         window.count(refused.request_hash, refused.reasons.first());
         None
@@ -105,6 +123,16 @@ impl Refusals {
     }
 }
 
+/// About how long a refusal's entry is: the texts that a client has a say in.
+fn size(refused: &Refused) -> usize {
+    let transaction = match &refused.transaction {
+        Blob::Inline(text) | Blob::Sha256(text) => text.len(),
+    };
+    let reasons = refused.reasons.iter();
+    let sentences = reasons.map(|reason| reason.detail.len().saturating_add(reason.remedy.len()));
+    sentences.fold(transaction, usize::saturating_add)
+}
+
 /// A refusal's entry is small whatever was asked: the first reasons stand for the others.
 fn bounded(mut refused: Refused) -> Refused {
     let left_out = refused.reasons.len().saturating_sub(REASONS_MAX);
@@ -125,7 +153,7 @@ fn bounded(mut refused: Refused) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use policy::{Blob, ReasonCode};
+    use policy::ReasonCode;
 
     use super::*;
 
@@ -173,5 +201,29 @@ mod tests {
         assert_eq!(refusals.due(SECOND_MILLIS, 2).len(), 2);
         assert_eq!(refusals.due(SECOND_MILLIS, 2).len(), 1);
         assert_eq!(refusals.rest(2).len(), 0);
+    }
+
+    #[test]
+    fn large_refusals_are_recorded_singly_only_as_far_as_a_second_has_room() {
+        let mut refusals = Refusals::default();
+        let large = || Refused {
+            transaction: Blob::Inline("x".repeat(20 * 1024)),
+            ..refused("walletd", 1)
+        };
+        let singly = (0..16)
+            .filter(|_| refusals.note(0, large()).is_some())
+            .count();
+        assert_eq!(singly, 3);
+        let [Entry::RefusedMany(many)] = &refusals.due(1000, 1)[..] else {
+            panic!("no summary");
+        };
+        assert_eq!(many.count, 13);
+        // A refusal that is larger than a second's room is recorded when it is the first.
+        let huge = Refused {
+            transaction: Blob::Inline("x".repeat(100 * 1024)),
+            ..refused("walletd", 1)
+        };
+        assert!(refusals.note(2000, huge).is_some());
+        assert!(refusals.note(2000, refused("walletd", 1)).is_none());
     }
 }
