@@ -122,21 +122,6 @@ impl Schedule {
     }
 }
 
-/// Timers fire up to so much too late.
-const TIMER: Duration = Duration::from_millis(2);
-
-impl Schedule {
-    /// From when a request's time is counted: when it was due, so that waiting behind an earlier
-    /// one counts; but what the timer alone was late is not the daemon's.
-    fn counted_from(&self, due: Option<Instant>) -> Instant {
-        let now = Instant::now();
-        match due {
-            Some(due) if now.saturating_duration_since(due) > TIMER => due,
-            _ => now,
-        }
-    }
-}
-
 async fn speak(
     mut client: TlsStream<TcpStream>,
     requests: Vec<Vec<u8>>,
@@ -147,13 +132,16 @@ async fn speak(
     let mut buffer = Vec::new();
     while schedule.began.elapsed() < schedule.duration {
         let due = schedule.due(answers.len());
-        if let Some(due) = due {
+        // Still waiting for an earlier answer when this was due: the wait counts. What only the
+        // timer is late does not.
+        let busy_at = due.filter(|due| *due <= Instant::now());
+        if let (Some(due), None) = (due, busy_at) {
             sleep_until(due.into()).await;
         }
         let Some(request) = requests.next() else {
             break;
         };
-        let from = schedule.counted_from(due);
+        let from = busy_at.unwrap_or_else(Instant::now);
         client.write_all(&request).await.expect("a request");
         answers.push(answer(&mut client, &mut buffer).await);
         micros.push(from.elapsed().as_secs_f64() * 1e6);
