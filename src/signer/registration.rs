@@ -10,7 +10,6 @@ use tx::Name;
 
 use crate::{
     config::Device,
-    log,
     service::{Service, ask},
 };
 
@@ -133,7 +132,7 @@ pub async fn register_keys(service: &Service) -> Registration {
         match register_key(service, &name).await {
             Ok(()) => tracing::info!(key = %name, "a key is registered"),
             Err(error) => {
-                tracing::error!(key = %name, error = %log::chain(&error), "a key cannot be used");
+                tracing::error!(key = %name, error = %crate::log::chain(&error), "a key cannot be used");
                 outcome = Registration::Incomplete;
             }
         }

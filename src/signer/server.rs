@@ -25,7 +25,7 @@ use crate::{
     control::{Control, Message},
     governance,
     health::{self, Subject},
-    http, log,
+    http,
     registration::{self, Registration, RegistrationError},
     service::{Service, ask},
     tls::{Tls, TlsError},
@@ -71,7 +71,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
     let version = env!("CARGO_PKG_VERSION");
     let opening = match journal::open(&config.data, &bundles, clock, version) {
         Ok(opening) => opening,
-        Err(error) => return Ok(sealed(&log::chain(&error), health, stopped).await),
+        Err(error) => return Ok(sealed(&crate::log::chain(&error), health, stopped).await),
     };
     if opening.cut_bytes > 0 {
         tracing::warn!(
@@ -114,7 +114,7 @@ async fn governing(journal: &Journal, config: &Config) -> Result<Arc<Policy>, Se
     match governance::adopt(journal, config).await {
         Ok(policy) => Ok(policy),
         Err(error) => {
-            tracing::error!(error = %log::chain(&error), "the configured bundle is refused");
+            tracing::error!(error = %crate::log::chain(&error), "the configured bundle is refused");
             let running = journal.state().policy().cloned();
             running.ok_or(ServerError::Policy(error))
         }
@@ -195,7 +195,7 @@ impl Server {
                 self.service.set_device_trouble(Some(PIN_REJECTED));
             }
             Err(error) => {
-                let why = log::chain(&error);
+                let why = crate::log::chain(&error);
                 tracing::error!(error = %why, "the device cannot be used");
                 self.service
                     .set_device_trouble(Some(&format!("The device cannot be used: {why}.")));
@@ -214,7 +214,7 @@ impl Server {
                 self.service.set_device_trouble(Some(PIN_REJECTED));
             }
             PoolEvent::BadSignature { call, key, error } => {
-                let why = log::chain(&error);
+                let why = crate::log::chain(&error);
                 tracing::error!(call, %key, error = %why, "the device answered no valid signature");
                 self.freeze_if_repeated(&key, &error).await;
                 self.tell(Message::KillDevice { generation }).await;
@@ -234,7 +234,7 @@ impl Server {
             return;
         }
         let scope = policy::FreezeScope::Key(key.name.clone());
-        let reason = format!("{key}: {}", log::chain(error));
+        let reason = format!("{key}: {}", crate::log::chain(error));
         let frozen = ask(|reply| {
             self.service.journal.freeze(scope, reason, reply);
             Ok(())
@@ -248,7 +248,7 @@ impl Server {
     async fn reload(&self) {
         let outcome = governance::adopt(&self.service.journal, &self.config).await;
         if let Err(error) = &outcome {
-            tracing::error!(error = %log::chain(error), "the running policy is kept");
+            tracing::error!(error = %crate::log::chain(error), "the running policy is kept");
         }
         let adopted = outcome.is_ok();
         // Revocation does not wait for a policy to be mended.
@@ -275,7 +275,7 @@ impl Server {
                 true
             }
             Some(Err(error)) => {
-                tracing::error!(error = %log::chain(&error), "the running TLS configuration is kept");
+                tracing::error!(error = %crate::log::chain(&error), "the running TLS configuration is kept");
                 false
             }
             None => false,

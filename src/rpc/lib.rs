@@ -1,0 +1,1 @@
+//! JSON-RPC to chain nodes, which are not trusted.

@@ -1,0 +1,1 @@
+//! Runs the lanes: executes effects and returns what came of them.

@@ -1,0 +1,3 @@
+//! walletd.
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! The store in SQLite.
+
+/// The store in SQLite.
+#[derive(Debug)]
+pub struct SqliteStore;
