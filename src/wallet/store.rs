@@ -121,6 +121,15 @@ pub struct Credit {
     pub memo: String,
 }
 
+/// What is left today of the limits on an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// For all customers together.
+    pub total: Amount,
+    /// For one customer.
+    pub customer: Amount,
+}
+
 /// A lane that this store may not know yet, as the signer describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLane {
@@ -219,6 +228,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     async fn set_limits(&self, limits: &[DailyLimit], at: Time) -> Result<(), StoreError>;
+
+    /// What is left of an asset's limits on the day of `at`, for all customers and for this one;
+    /// `None` where nothing of the asset may leave.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn room(
+        &self,
+        asset: &Asset,
+        account: &Account,
+        at: Time,
+    ) -> Result<Option<Room>, StoreError>;
 
     /// Makes a lane's row if there is none. A new lane begins with the signer's epoch plus one and
     /// the signer's next nonce, and with a closed gate.
