@@ -1,4 +1,5 @@
-//! Wire types of the signing API, and with the feature `client` its client.
+//! Wire types of the signing API and of the coordinator's, and with the feature `client` their
+//! clients.
 //!
 //! JSON over HTTP, for ever: a field is only ever added as optional, and what is not known is
 //! refused. The types say what is on the wire and nothing about how it is decided.
@@ -8,3 +9,4 @@ pub mod client;
 pub mod problem;
 pub mod receipt;
 pub mod signing;
+pub mod wallet;

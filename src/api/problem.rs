@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::signing::{Need, Reason};
+use crate::{
+    signing::{Need, Reason},
+    wallet::Withdrawal,
+};
 
 /// The media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -26,10 +29,25 @@ pub struct Problem {
     /// What the request would wait for besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Need>,
+    /// The field that is wrong, as a path into the request such as `withdrawals[2].amount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What is stored instead, where the request contradicts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<Box<Withdrawal>>,
+}
+
+/// The APIs, each with its kinds of error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// `signerd`'s.
+    Signing,
+    /// `walletd`'s.
+    Wallet,
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $uri:literal, $status:literal, $title:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident of $($api:ident)+ = $uri:literal, $status:literal, $title:literal;)*) => {
         /// The kinds of error. Each has one `type` URI, one HTTP status and one title.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
@@ -55,51 +73,78 @@ macro_rules! kinds {
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
+
+            /// The APIs that answer with it.
+            pub fn apis(self) -> &'static [Api] {
+                match self { $(Self::$name => &[$(Api::$api),+],)* }
+            }
         }
     };
 }
 
 kinds! {
     /// The body is no request of this verb.
-    Malformed = "urn:strongroom:problem:malformed", 400, "The request cannot be read";
-    /// The certificate belongs to no client of the policy.
-    UnknownClient = "urn:strongroom:problem:unknown-client", 403, "The certificate belongs to no client";
+    Malformed of Signing Wallet = "urn:strongroom:problem:malformed", 400, "The request cannot be read";
+    /// The certificate belongs to no client.
+    UnknownClient of Signing Wallet = "urn:strongroom:problem:unknown-client", 403, "The certificate belongs to no client";
     /// The client may not use the verb.
-    NotGranted = "urn:strongroom:problem:not-granted", 403, "The client may not do this";
+    NotGranted of Signing Wallet = "urn:strongroom:problem:not-granted", 403, "The client may not do this";
     /// There is no such thing, or not for this client.
-    NotFound = "urn:strongroom:problem:not-found", 404, "There is no such thing";
+    NotFound of Signing Wallet = "urn:strongroom:problem:not-found", 404, "There is no such thing";
     /// The path exists under another method.
-    MethodNotAllowed = "urn:strongroom:problem:method-not-allowed", 405, "The path has another method";
+    MethodNotAllowed of Signing Wallet = "urn:strongroom:problem:method-not-allowed", 405, "The path has another method";
     /// The request took too long to arrive.
-    RequestTimeout = "urn:strongroom:problem:request-timeout", 408, "The request took too long to arrive";
+    RequestTimeout of Signing Wallet = "urn:strongroom:problem:request-timeout", 408, "The request took too long to arrive";
     /// The request id was used with another content.
-    RequestReused = "urn:strongroom:problem:request-reused", 409, "The request id was used with another content";
+    RequestReused of Signing = "urn:strongroom:problem:request-reused", 409, "The request id was used with another content";
     /// The request is being signed by an earlier call.
-    InProgress = "urn:strongroom:problem:in-progress", 409, "The request is being signed";
+    InProgress of Signing = "urn:strongroom:problem:in-progress", 409, "The request is being signed";
     /// The body is larger than the bound.
-    TooLarge = "urn:strongroom:problem:too-large", 413, "The body is too large";
+    TooLarge of Signing Wallet = "urn:strongroom:problem:too-large", 413, "The body is too large";
     /// The body is not JSON.
-    MediaType = "urn:strongroom:problem:media-type", 415, "The body is not JSON";
+    MediaType of Signing Wallet = "urn:strongroom:problem:media-type", 415, "The body is not JSON";
     /// The transaction or the policy speaks against it.
-    Refused = "urn:strongroom:problem:refused", 422, "The request is refused";
+    Refused of Signing = "urn:strongroom:problem:refused", 422, "The request is refused";
     /// More requests a second than the client may make.
-    TooManyRequests = "urn:strongroom:problem:too-many-requests", 429, "Too many requests";
+    TooManyRequests of Signing Wallet = "urn:strongroom:problem:too-many-requests", 429, "Too many requests";
     /// Something that is not the client's fault and not expected.
-    Internal = "urn:strongroom:problem:internal", 500, "The daemon failed";
+    Internal of Signing Wallet = "urn:strongroom:problem:internal", 500, "The daemon failed";
     /// No device answers; nothing was charged.
-    NoDevice = "urn:strongroom:problem:no-device", 503, "No device answers";
+    NoDevice of Signing = "urn:strongroom:problem:no-device", 503, "No device answers";
     /// The charge stands and the device's answer is not known; ask again with the same id.
-    OutcomeUnknown = "urn:strongroom:problem:outcome-unknown", 503, "The outcome is not known yet";
+    OutcomeUnknown of Signing = "urn:strongroom:problem:outcome-unknown", 503, "The outcome is not known yet";
     /// More requests than the daemon can take wait already; nothing was charged.
-    Busy = "urn:strongroom:problem:busy", 503, "Too many requests wait";
+    Busy of Signing Wallet = "urn:strongroom:problem:busy", 503, "Too many requests wait";
     /// A freeze withholds what was signed.
-    Withheld = "urn:strongroom:problem:withheld", 503, "A freeze withholds the signatures";
+    Withheld of Signing = "urn:strongroom:problem:withheld", 503, "A freeze withholds the signatures";
     /// The journal cannot be written; nothing is signed.
-    JournalStopped = "urn:strongroom:problem:journal-stopped", 503, "The journal is stopped";
+    JournalStopped of Signing = "urn:strongroom:problem:journal-stopped", 503, "The journal is stopped";
     /// The daemon's state is not what it should be; nothing is signed.
-    Sealed = "urn:strongroom:problem:sealed", 503, "The signer is sealed";
+    Sealed of Signing = "urn:strongroom:problem:sealed", 503, "The signer is sealed";
     /// The daemon is stopping.
-    Stopping = "urn:strongroom:problem:stopping", 503, "The daemon is stopping";
+    Stopping of Signing Wallet = "urn:strongroom:problem:stopping", 503, "The daemon is stopping";
+    /// Another withdrawal of this source has the id; the stored one is in `withdrawal`.
+    WithdrawalReused of Wallet = "urn:strongroom:problem:withdrawal-reused", 409, "The withdrawal's id was used with another content";
+    /// Another deposit has the id.
+    CreditReused of Wallet = "urn:strongroom:problem:credit-reused", 409, "The deposit's id was used with another content";
+    /// It is too late for that, or too early; the withdrawal as it is stands in `withdrawal`.
+    NotNow of Wallet = "urn:strongroom:problem:not-now", 409, "The withdrawal's stage does not allow it";
+    /// No such asset is paid here.
+    UnknownAsset of Wallet = "urn:strongroom:problem:unknown-asset", 422, "The asset is not paid here";
+    /// There is no limit on the asset, so nothing of it may leave.
+    NoLimit of Wallet = "urn:strongroom:problem:no-limit", 422, "The asset has no limit and so may not leave";
+    /// The account has too little.
+    InsufficientFunds of Wallet = "urn:strongroom:problem:insufficient-funds", 422, "The account has too little";
+    /// An amount that cannot be paid.
+    InvalidAmount of Wallet = "urn:strongroom:problem:invalid-amount", 422, "The amount cannot be paid";
+    /// A destination that cannot be paid.
+    InvalidDestination of Wallet = "urn:strongroom:problem:invalid-destination", 422, "The destination cannot be paid";
+    /// The chain has no tags.
+    InvalidTag of Wallet = "urn:strongroom:problem:invalid-tag", 422, "The chain has no tags";
+    /// The time has passed.
+    Expired of Wallet = "urn:strongroom:problem:expired", 422, "The withdrawal has expired";
+    /// The database cannot be used now; ask again with the same id.
+    DatabaseUnavailable of Wallet = "urn:strongroom:problem:database-unavailable", 503, "The database cannot be used now";
 }
 
 impl Problem {
@@ -112,7 +157,23 @@ impl Problem {
             detail: detail.into(),
             reasons: Vec::new(),
             needs: Vec::new(),
+            field: None,
+            withdrawal: None,
         }
+    }
+
+    /// About this field of the request.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// With what is stored instead.
+    #[must_use]
+    pub fn instead(mut self, withdrawal: Withdrawal) -> Self {
+        self.withdrawal = Some(Box::new(withdrawal));
+        self
     }
 
     /// With everything that spoke against the request.
@@ -138,6 +199,7 @@ mod tests {
             let json = serde_json::to_string(kind).unwrap();
             assert_eq!(json, format!("\"{}\"", kind.uri()));
             assert!((400..=599).contains(&kind.status()));
+            assert!(!kind.apis().is_empty());
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The document by itself, and the error types and bounds that it states.
 
 use serde_json::{Value, json};
-use strongroom_api::{problem::ProblemKind, signing};
+use strongroom_api::{
+    problem::{Api, ProblemKind},
+    signing,
+};
 
 use crate::schema::Schemas;
 
@@ -64,8 +67,10 @@ fn problem_types_are_those_of_the_code() {
         .as_array()
         .unwrap()
         .clone();
-    assert_eq!(listed.len(), ProblemKind::ALL.len());
-    for (listed, kind) in listed.iter().zip(ProblemKind::ALL) {
+    let answered = |kind: &&ProblemKind| kind.apis().contains(&Api::Signing);
+    let kinds: Vec<_> = ProblemKind::ALL.iter().filter(answered).collect();
+    assert_eq!(listed.len(), kinds.len());
+    for (listed, kind) in listed.iter().zip(kinds) {
         assert_eq!(listed["const"], kind.uri());
         assert_eq!(listed["title"], kind.title());
         let description = listed["description"].as_str().unwrap();
