@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use api::signing::{SignAnswer, SignRequest};
+use api::signing::{RequestAnswer, SignAnswer, SignRequest};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -109,6 +109,9 @@ pub enum Event<A> {
     Queued(Vec<Withdrawal>),
     /// What a call of the signer came to.
     Signer(AttemptNumber, SignOutcome),
+    /// What the signer knows of an attempt's request, or that it could not be asked. `None` only if
+    /// it answered that it does not know it.
+    Inquired(AttemptNumber, Result<Option<RequestAnswer>, String>),
     /// The signer's view of this lane, or that it could not be asked.
     Compared(Result<Comparison, String>),
     /// What giving bytes to a node came to.
@@ -144,13 +147,16 @@ pub enum Effect<Q> {
     Commit(Vec<Change>),
     /// Ask the signer exactly this.
     Sign(AttemptNumber, Arc<SignRequest>),
+    /// Ask the signer what it knows of an attempt's request, without asking for a signature.
+    Inquire(AttemptNumber),
     /// Give a node these stored bytes.
     Send(AttemptNumber, Arc<SignAnswer>),
     /// Ask a question about the chain.
     Ask(Q),
     /// Compare the signer's requests on this lane with this store.
     Compare,
-    /// This many more withdrawals are wanted.
+    /// This many withdrawals are wanted from now on, besides those it has; it replaces what was
+    /// wanted before.
     Want(usize),
     /// These withdrawals are not this lane's any more: the store says what becomes of them.
     Return(Vec<WithdrawalNumber>),

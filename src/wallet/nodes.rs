@@ -128,6 +128,13 @@ pub trait EvmNode: Send + Sync + 'static {
     async fn estimate_gas(&self, from: &Address, action: &Action) -> Result<u64, NodeError>;
     /// `eth_getBalance`.
     async fn balance(&self, of: &Address, at: BlockTag) -> Result<Amount, NodeError>;
+    /// What an account has of an ERC-20 token: `eth_call` of `balanceOf(address)`.
+    async fn token_balance(
+        &self,
+        token: &Address,
+        of: &Address,
+        at: BlockTag,
+    ) -> Result<Amount, NodeError>;
     /// `eth_sendRawTransaction`, `raw` in hexadecimal as the signer gave it.
     async fn send(&self, raw: &str) -> SendOutcome;
 }
