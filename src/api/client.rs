@@ -36,16 +36,16 @@ pub use self::{
 use crate::{
     problem::{MEDIA_TYPE, Problem},
     signing::{
-        EvaluateAnswer, KeysAnswer, PendingAnswer, RequestAnswer, RequestsAnswer, SignAnswer,
-        SignRequest,
+        EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
+        SignAnswer, SignRequest,
     },
 };
 
 /// The largest answer about one request: a request has at most 1 MiB, and its answer holds its
 /// transaction signed, and once more in the receipt.
 const ANSWER_MAX_BYTES: usize = 8 << 20;
-/// The largest page of requests: a hundred signed transactions.
-const PAGE_MAX_BYTES: usize = 128 << 20;
+/// The largest page of requests: it ends with the one that reaches its bound.
+const PAGE_MAX_BYTES: usize = PAGE_BYTES + ANSWER_MAX_BYTES;
 
 /// How to reach a signer.
 #[derive(Clone, Copy, Debug)]

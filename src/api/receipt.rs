@@ -1,5 +1,9 @@
 //! Verifying a receipt: that it is of the decision about the very request that was sent.
 
+mod record;
+
+pub use self::record::Recorded;
+
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -250,7 +254,7 @@ mod tests {
     const KNOWN_LEAF: &str = "0129653c363730ff0f655cfca60b491f0557af31fad34a130894d9c25a33f8f893";
     const KNOWN_HASH: &str = "a58e51a8438dc6b94fbdd7a989323a0491a89cc70c2fdb72a754869debe1ec34";
 
-    fn request() -> SignRequest {
+    pub(super) fn request() -> SignRequest {
         SignRequest {
             request_id: "payout-7".into(),
             lane_epoch: 3,
@@ -264,7 +268,7 @@ mod tests {
         }
     }
 
-    fn attempt(request: &SignRequest) -> policy::Attempt {
+    pub(super) fn attempt(request: &SignRequest) -> policy::Attempt {
         let chain = request.transaction.chain();
         policy::Attempt {
             client: "walletd".parse().unwrap(),
@@ -318,7 +322,7 @@ mod tests {
         }
     }
 
-    fn receipt(entry: JournalEntry) -> Receipt {
+    pub(super) fn receipt(entry: JournalEntry) -> Receipt {
         let now = Time::from_millis(1_700_000_000_000);
         let record = Record {
             v: 1,
@@ -335,7 +339,7 @@ mod tests {
         }
     }
 
-    fn good() -> Receipt {
+    pub(super) fn good() -> Receipt {
         receipt(JournalEntry::Attempt(Box::new(attempt(&request()))))
     }
 

@@ -16,6 +16,10 @@ pub const REPLACES_MAX: usize = 500;
 pub const PROOFS_MAX: usize = 64;
 /// The most signatures over one intent or statement.
 pub const SIGNATURES_MAX: usize = 16;
+/// The most requests in a page of them.
+pub const PAGE_MAX: usize = 100;
+/// A page of requests ends with the one that reaches this many bytes.
+pub const PAGE_BYTES: usize = 32 << 20;
 
 /// `POST /v1/sign` and `POST /v1/evaluate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,6 +256,13 @@ pub struct RequestAnswer {
     /// What to broadcast, where it was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<SignedTransaction>,
+    /// The proof of the decision, as it stands in the answer to the request itself. It says what was
+    /// asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+    /// What was asked to be signed, where the receipt names it by its hash alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<Transaction>,
 }
 
 /// How far an authorised request is.

@@ -150,6 +150,8 @@ fn parts() -> Vec<Example> {
     };
     let unsigned = RequestAnswer {
         transaction: None,
+        receipt: None,
+        unsigned: None,
         ..request_answer()
     };
     let ungrouped = LimitRoom {
@@ -333,6 +335,8 @@ fn request_answer() -> RequestAnswer {
             "nonce eip155:31337:0x70997970C51812dc3A010C7d01b50e0d17dc79C8:7",
         )],
         transaction: Some(signed()),
+        receipt: Some(sign_answer().receipt),
+        unsigned: Some(psbt()),
     }
 }
 

@@ -7,10 +7,10 @@ pub mod sign;
 
 use api::{
     problem::{Problem, ProblemKind},
-    signing::SignRequest,
+    signing::{Receipt, SignRequest},
 };
-use journal::SignCommand;
-use policy::{Reason, ReasonCode, Refused, Request};
+use journal::{SignCommand, StoredEntry};
+use policy::{AttemptId, Reason, ReasonCode, Refused, Request};
 use tx::Name;
 
 use crate::{
@@ -61,6 +61,24 @@ async fn understand(
 enum Record {
     Journal,
     Nothing,
+}
+
+/// The proof of a decision, made of what is durable alone.
+fn receipt(
+    service: &Service,
+    attempt: AttemptId,
+    decision: StoredEntry,
+) -> Result<Receipt, Problem> {
+    let body = String::from_utf8(decision.body)
+        .map_err(|_| Problem::new(ProblemKind::Internal, "A journal entry is not UTF-8."))?;
+    Ok(Receipt {
+        version: 1,
+        log: hex::encode(service.journal.bodies().log_id()),
+        entry: attempt.0,
+        salt: hex::encode(decision.salt),
+        body,
+        inclusion: None,
+    })
 }
 
 fn no_policy() -> Problem {

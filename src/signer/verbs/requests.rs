@@ -2,16 +2,15 @@
 
 use api::{
     problem::{Problem, ProblemKind},
-    signing::{RequestAnswer, RequestStatus, RequestsAnswer},
+    signing::{PAGE_BYTES, PAGE_MAX, RequestAnswer, RequestStatus, RequestsAnswer},
 };
 use hyper::StatusCode;
+use journal::StoredEntry;
 use policy::{Attempt, AttemptId, Blob, Entry, RequestId, Signed};
-use tx::{Name, SignedTransaction};
+use tx::{Name, SignedTransaction, Transaction};
 
+use super::receipt;
 use crate::{answer::Answer, service::Service};
-
-/// Most requests in one answer.
-pub const PAGE_MAX: usize = 100;
 
 /// One request of the client.
 ///
@@ -53,19 +52,49 @@ pub fn requests(service: &Service, client: &Name, after: Option<u64>) -> Result<
         .map(|(attempt, status)| (attempt, as_durable(status, durable)))
         .take(PAGE_MAX)
         .collect();
-    let next = if page.len() == PAGE_MAX {
-        page.last().map(|(attempt, _)| attempt.0)
-    } else {
-        None
-    };
-    let requests = page
-        .into_iter()
-        .map(|(attempt, status)| describe(service, attempt, status))
-        .collect::<Result<_, _>>()?;
+    let mut requests = Vec::with_capacity(page.len());
+    let (mut bytes, listed) = (0usize, page.len());
+    for (attempt, status) in page {
+        let answer = describe(service, attempt, status)?;
+        bytes = bytes.saturating_add(length(&answer));
+        requests.push(answer);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
+    }
+    let whole = listed < PAGE_MAX && requests.len() == listed;
+    let last = requests.last().map(|last| last.attempt);
+    let next = last.filter(|_| !whole);
     Ok(Answer::json(
         StatusCode::OK,
         &RequestsAnswer { requests, next },
     ))
+}
+
+/// The most bytes that an answer has in JSON, in which a body's quotes are escaped.
+fn length(answer: &RequestAnswer) -> usize {
+    /// Ids, hashes, names and punctuation.
+    const FRAME: usize = 2048;
+    /// One conflict key.
+    const KEY: usize = 128;
+    let body = answer
+        .receipt
+        .as_ref()
+        .map_or(0, |receipt| receipt.body.len());
+    let raw = answer
+        .transaction
+        .as_ref()
+        .map_or(0, |transaction| transaction.raw.len());
+    let unsigned = match &answer.unsigned {
+        Some(Transaction::Psbt { psbt, .. }) => psbt.len(),
+        Some(Transaction::Eip2718 { payload, .. }) => payload.len(),
+        _ => 0,
+    };
+    body.saturating_mul(2)
+        .saturating_add(raw)
+        .saturating_add(unsigned)
+        .saturating_add(answer.conflict_keys.len().saturating_mul(KEY))
+        .saturating_add(FRAME)
 }
 
 /// What is known of an attempt behind that many durable entries: the state is ahead by the group
@@ -84,7 +113,11 @@ fn describe(
     attempt: AttemptId,
     status: policy::RequestStatus,
 ) -> Result<RequestAnswer, Problem> {
-    let entry = attempt_at(service, attempt)?;
+    let (entry, stored) = attempt_at(service, attempt)?;
+    let unsigned = match &entry.transaction {
+        Blob::Inline(_) => None,
+        Blob::Sha256(hash) => Some(kept_apart(service, hash)?),
+    };
     let (status, transaction) = match status {
         policy::RequestStatus::Committed => (RequestStatus::Committed, None),
         policy::RequestStatus::Failed => (RequestStatus::Failed, None),
@@ -106,18 +139,20 @@ fn describe(
         lane_epoch: entry.lane_epoch,
         conflict_keys: entry.keys.into_iter().collect(),
         transaction,
+        receipt: Some(receipt(service, attempt, stored)?),
+        unsigned,
     })
 }
 
-fn attempt_at(service: &Service, attempt: AttemptId) -> Result<Attempt, Problem> {
-    match service
-        .journal
-        .record(attempt.0)
-        .map_err(unreadable)?
-        .0
-        .entry
-    {
-        Entry::Attempt(attempt) => Ok(*attempt),
+/// The transaction of a request that its entry names by hash.
+fn kept_apart(service: &Service, hash: &str) -> Result<Transaction, Problem> {
+    serde_json::from_str(&blob(service, hash)?).map_err(damaged)
+}
+
+fn attempt_at(service: &Service, attempt: AttemptId) -> Result<(Attempt, StoredEntry), Problem> {
+    let (record, stored) = service.journal.record(attempt.0).map_err(unreadable)?;
+    match record.entry {
+        Entry::Attempt(attempt) => Ok((*attempt, stored)),
         _ => Err(Problem::new(
             ProblemKind::Internal,
             format!("Entry {attempt} is no attempt."),
@@ -133,19 +168,21 @@ pub fn signed_transaction(service: &Service, index: u64) -> Result<SignedTransac
     let Signed { txid, raw, .. } = service.journal.signed_at(index).map_err(unreadable)?;
     let raw = match raw {
         Blob::Inline(text) => text,
-        Blob::Sha256(hash) => {
-            let damaged = |what: String| Problem::new(ProblemKind::Internal, what);
-            let mut digest = [0; 32];
-            hex::decode_to_slice(&hash, &mut digest).map_err(|error| damaged(error.to_string()))?;
-            let bytes = service
-                .journal
-                .bodies()
-                .blob(digest)
-                .map_err(|error| damaged(error.to_string()))?;
-            String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?
-        }
+        Blob::Sha256(hash) => blob(service, &hash)?,
     };
     Ok(SignedTransaction { raw, txid })
+}
+
+/// A text that the journal keeps beside its entries.
+fn blob(service: &Service, hash: &str) -> Result<String, Problem> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(hash, &mut digest).map_err(damaged)?;
+    let bytes = service.journal.bodies().blob(digest).map_err(damaged)?;
+    String::from_utf8(bytes).map_err(damaged)
+}
+
+fn damaged(error: impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemKind::Internal, error.to_string())
 }
 
 /// The problem of an entry that cannot be read back.

@@ -7,7 +7,7 @@ use std::{
 
 use api::{
     problem::{Problem, ProblemKind},
-    signing::{Receipt, SignAnswer, SignRequest},
+    signing::{SignAnswer, SignRequest},
 };
 use hyper::StatusCode;
 use journal::{Committed, Release, SignOrder, SignOutcome, StoredEntry};
@@ -18,6 +18,7 @@ use tx::{Decoded, Name, SignedTransaction};
 use super::{
     Record,
     evaluate::{pending, refuse},
+    receipt,
     requests::{signed_transaction, unreadable},
     understand,
 };
@@ -282,16 +283,7 @@ fn answer(
         Some(decision) => decision,
         None => service.journal.record(attempt.0).map_err(unreadable)?.1,
     };
-    let body = String::from_utf8(decision.body)
-        .map_err(|_| Problem::new(ProblemKind::Internal, "A journal entry is not UTF-8."))?;
-    let receipt = Receipt {
-        version: 1,
-        log: hex::encode(service.journal.bodies().log_id()),
-        entry: attempt.0,
-        salt: hex::encode(decision.salt),
-        body,
-        inclusion: None,
-    };
+    let receipt = receipt(service, attempt, decision)?;
     let answer = SignAnswer {
         request_id: request.request_id.clone(),
         attempt: attempt.0,
