@@ -24,5 +24,6 @@ pub mod nodes;
 pub mod points;
 pub mod signer;
 pub mod store;
+pub mod view;
 pub mod web;
 pub mod withdrawal;
