@@ -8,5 +8,7 @@
 pub mod client;
 pub mod problem;
 pub mod receipt;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod signing;
 pub mod wallet;

@@ -18,7 +18,7 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: ProblemKind,
     /// The kind in words.
-    pub title: String,
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What happened here, and what to do.
@@ -31,7 +31,7 @@ pub struct Problem {
     pub needs: Vec<Need>,
     /// The field that is wrong, as a path into the request such as `withdrawals[2].amount`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
+    pub field: Option<Box<str>>,
     /// What is stored instead, where the request contradicts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawal: Option<Box<Withdrawal>>,
@@ -164,7 +164,7 @@ impl Problem {
 
     /// About this field of the request.
     #[must_use]
-    pub fn at(mut self, field: impl Into<String>) -> Self {
+    pub fn at(mut self, field: impl Into<Box<str>>) -> Self {
         self.field = Some(field.into());
         self
     }

@@ -1,5 +1,6 @@
 //! `signerd --check`: whether the daemon would start with this configuration, without starting it.
 
+use api::server::{Tls, TlsError};
 use journal::read_folder;
 use policy::bundle::{Trust, load};
 use thiserror::Error;
@@ -9,7 +10,6 @@ use crate::{
     device::{self, StartError},
     governance::{self, GovernanceError},
     log,
-    tls::{Tls, TlsError},
 };
 
 /// Why the daemon would not start.
@@ -48,7 +48,7 @@ pub fn check(config: &Config) -> Result<(), CheckError> {
             .into_policy(),
         _ => governance::first(config).map_err(CheckError::Bundle)?,
     };
-    Tls::load(&config.api, &policy, 0).map_err(CheckError::Tls)?;
+    Tls::load(config.api.files(), &policy.client_roots, 0).map_err(CheckError::Tls)?;
     device::hello(&config.device).map_err(CheckError::Device)?;
     if !config.device.module.exists() {
         let path = config.device.module.display().to_string();

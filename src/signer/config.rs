@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::server::{Bounds, Files};
 use policy::BundleHash;
 use serde::Deserialize;
 use thiserror::Error;
@@ -56,6 +57,17 @@ pub struct Api {
     pub crls: Vec<PathBuf>,
 }
 
+impl Api {
+    /// The files of its TLS.
+    pub fn files(&self) -> Files<'_> {
+        Files {
+            certificate: &self.certificate,
+            key: &self.key,
+            crls: &self.crls,
+        }
+    }
+}
+
 /// The listener of health and metrics, plain HTTP for the machine's own monitoring.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,26 +102,6 @@ pub struct Device {
     pub environment: BTreeMap<String, String>,
 }
 
-/// Bounds on what clients may do.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Bounds {
-    /// Connections at the same time.
-    pub connections: usize,
-    /// Requests a second and client; twice as many at once.
-    pub requests_per_second: u32,
-    /// Seconds for the TLS handshake, for a request's head, and for its body.
-    pub receive_secs: u64,
-    /// Seconds after which an idle connection is closed.
-    pub idle_secs: u64,
-    /// Seconds after which a connection takes no further request.
-    pub connection_secs: u64,
-    /// Requests at the same time on one HTTP/2 connection.
-    pub streams: u32,
-    /// Requests at the same time over all connections.
-    pub in_flight: usize,
-}
-
 /// Logs: one JSON object a line, to standard error.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -124,20 +116,6 @@ fn default_sessions() -> u16 {
 
 fn default_call_timeout_ms() -> u64 {
     2000
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            connections: 512,
-            requests_per_second: 200,
-            receive_secs: 10,
-            idle_secs: 60,
-            connection_secs: 600,
-            streams: 128,
-            in_flight: 512,
-        }
-    }
 }
 
 impl Default for Log {
@@ -215,8 +193,7 @@ impl Config {
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        let bounds = &self.bounds;
-        let ranges = [
+        let device = [
             ("device.sessions", u64::from(self.device.sessions), 1, 64),
             (
                 "device.call_timeout_ms",
@@ -224,19 +201,8 @@ impl Config {
                 50,
                 60_000,
             ),
-            ("bounds.connections", bounds.connections as u64, 1, 65_536),
-            (
-                "bounds.requests_per_second",
-                u64::from(bounds.requests_per_second),
-                1,
-                1_000_000,
-            ),
-            ("bounds.receive_secs", bounds.receive_secs, 1, 300),
-            ("bounds.idle_secs", bounds.idle_secs, 1, 3600),
-            ("bounds.connection_secs", bounds.connection_secs, 1, 86_400),
-            ("bounds.streams", u64::from(bounds.streams), 1, 1024),
-            ("bounds.in_flight", bounds.in_flight as u64, 1, 900),
         ];
+        let ranges = device.into_iter().chain(self.bounds.ranges());
         for (key, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
                 return Err(ConfigError::Range {

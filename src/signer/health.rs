@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use api::server::Answer;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
@@ -12,7 +13,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::{answer::Answer, metrics::Gauge, service::Service};
+use crate::{metrics::Gauge, service::Service};
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 16;

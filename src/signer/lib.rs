@@ -5,7 +5,6 @@
 //! [`http`], [`identity`], [`verbs`], the journal's writer, the key pool, and back.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
-pub mod answer;
 pub mod check;
 pub mod config;
 pub mod control;
@@ -18,11 +17,9 @@ pub mod identity;
 pub mod log;
 pub mod metrics;
 pub mod notify;
-pub mod rate;
 pub mod registration;
 pub mod server;
 pub mod service;
 pub mod supervisor;
-pub mod tls;
 pub mod verbs;
 pub mod wire;

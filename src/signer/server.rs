@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use api::server::{Rates, Tls, TlsError};
 use journal::{BundleStore, Journal, Opening, SystemClock};
 use keys::{KeyPool, PoolConfig, PoolEvent};
 use policy::Policy;
@@ -25,10 +26,8 @@ use crate::{
     control::{Control, Message},
     governance,
     health::{self, Subject},
-    http,
     registration::{self, Registration, RegistrationError},
     service::{Service, ask},
-    tls::{Tls, TlsError},
 };
 
 /// Why the server does not start.
@@ -82,7 +81,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
     tracing::info!(entries = opening.entries, "the journal is open");
     let Opening { journal, .. } = opening;
     let policy = governing(&journal, &config).await?;
-    let tls = Tls::load(&config.api, &policy, 1).map_err(ServerError::Tls)?;
+    let tls = Tls::load(config.api.files(), &policy.client_roots, 1).map_err(ServerError::Tls)?;
     let api = TcpListener::bind(config.api.listen)
         .await
         .map_err(system("the API's address"))?;
@@ -91,7 +90,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         journal,
         pool,
         tls: RwLock::new(Arc::new(tls)),
-        rates: crate::rate::Rates::new(config.bounds.requests_per_second),
+        rates: Rates::new(config.bounds.requests_per_second),
         in_flight: Semaphore::new(config.bounds.in_flight),
         metrics: crate::metrics::Metrics::default(),
         bounds: config.bounds.clone(),
@@ -142,7 +141,7 @@ impl Server {
         let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal handlers"))?;
         let subject = Subject::Running(Arc::clone(&self.service));
         let health = tokio::spawn(health::serve(subject, health, stopped.clone()));
-        let api = tokio::spawn(http::serve(Arc::clone(&self.service), api, stopped));
+        let api = tokio::spawn(api::server::serve(Arc::clone(&self.service), api, stopped));
         tracing::info!(api = %self.config.api.listen, health = %self.config.health.listen, "serving");
         self.tell(Message::Serving).await;
         self.watch(&mut terminate, &mut hangup, events).await;
@@ -263,11 +262,12 @@ impl Server {
 
     fn reload_tls(&self) -> bool {
         let generation = self.service.tls().generation.saturating_add(1);
+        let files = self.config.api.files();
         let loaded = self
             .service
             .policy()
             .ok()
-            .map(|policy| Tls::load(&self.config.api, &policy, generation));
+            .map(|policy| Tls::load(files, &policy.client_roots, generation));
         match loaded {
             Some(Ok(tls)) => {
                 self.service.set_tls(tls);

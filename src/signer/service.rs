@@ -8,13 +8,16 @@ use std::{
     time::Duration,
 };
 
-use api::problem::{Problem, ProblemKind};
+use api::{
+    problem::{Problem, ProblemKind},
+    server::{Bounds, Rates, Tls},
+};
 use journal::{Busy, Journal, Reply, Stopped};
 use keys::KeyPool;
 use policy::Policy;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{config::Bounds, metrics::Metrics, rate::Rates, tls::Tls};
+use crate::metrics::Metrics;
 
 /// The daemon's parts, as its verbs use them.
 pub struct Service {

@@ -2,6 +2,7 @@
 
 use api::{
     problem::{Problem, ProblemKind},
+    server::Answer,
     signing::{EvaluateAnswer, PendingAnswer, SignRequest},
 };
 use hyper::StatusCode;
@@ -9,7 +10,7 @@ use policy::{Verdict, evaluate};
 use tx::Name;
 
 use super::{Record, understand};
-use crate::{answer::Answer, service::Service, wire};
+use crate::{service::Service, wire};
 
 /// Evaluates a request on the state of the moment.
 ///

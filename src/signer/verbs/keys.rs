@@ -2,13 +2,14 @@
 
 use api::{
     problem::{Problem, ProblemKind},
+    server::Answer,
     signing::{Key, KeyAddress, KeysAnswer},
 };
 use hyper::StatusCode;
 use policy::{Client, Group, Limit, State};
 use tx::{Chain, Name, OwnKey};
 
-use crate::{answer::Answer, service::Service, wire};
+use crate::{service::Service, wire};
 
 /// The keys of the client's accounts, or the one of this name.
 ///

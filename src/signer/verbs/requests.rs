@@ -2,6 +2,7 @@
 
 use api::{
     problem::{Problem, ProblemKind},
+    server::Answer,
     signing::{PAGE_BYTES, PAGE_MAX, RequestAnswer, RequestStatus, RequestsAnswer},
 };
 use hyper::StatusCode;
@@ -10,7 +11,7 @@ use policy::{Attempt, AttemptId, Blob, Entry, RequestId, Signed};
 use tx::{Name, SignedTransaction, Transaction};
 
 use super::receipt;
-use crate::{answer::Answer, service::Service};
+use crate::service::Service;
 
 /// One request of the client.
 ///

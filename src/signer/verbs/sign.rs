@@ -7,6 +7,7 @@ use std::{
 
 use api::{
     problem::{Problem, ProblemKind},
+    server::Answer,
     signing::{SignAnswer, SignRequest},
 };
 use hyper::StatusCode;
@@ -22,10 +23,7 @@ use super::{
     requests::{signed_transaction, unreadable},
     understand,
 };
-use crate::{
-    answer::Answer,
-    service::{Service, ask},
-};
+use crate::service::{Service, ask};
 
 /// How often the calls of one attempt are made within one request.
 const TRIES: u32 = 3;

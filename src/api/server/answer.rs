@@ -1,6 +1,5 @@
 //! Answers: JSON, or a problem.
 
-use api::problem::{MEDIA_TYPE, Problem, ProblemKind};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -9,7 +8,10 @@ use hyper::{
 };
 use serde::Serialize;
 
+use crate::problem::{MEDIA_TYPE, Problem, ProblemKind};
+
 /// An answer with its whole body.
+#[derive(Debug)]
 pub struct Answer(Response<Full<Bytes>>);
 
 impl Answer {

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use policy::Policy;
 use rustls::{
     DistinguishedName, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -17,7 +16,17 @@ use rustls::{
 };
 use thiserror::Error;
 
-use crate::config::Api;
+/// The files of an API's TLS, PEM.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The server's certificate chain.
+    pub certificate: &'a Path,
+    /// Its private key.
+    pub key: &'a Path,
+    /// Revocation lists of the client authorities; a client whose authority has none here, or an
+    /// expired one, is not let in.
+    pub crls: &'a [PathBuf],
+}
 
 /// A configuration with its verifier, and a number that says which is newer.
 #[derive(Debug)]
@@ -45,8 +54,8 @@ pub enum TlsError {
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// The bundle has no usable authority for clients.
-    #[error("the policy's client roots cannot be used: {reason}")]
+    /// There is no usable authority for clients.
+    #[error("the client roots cannot be used: {reason}")]
     Roots {
         /// Why.
         reason: String,
@@ -60,16 +69,17 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads certificate, key and revocation lists, and takes the client roots from the policy.
+    /// Reads certificate, key and revocation lists; `roots` are the certificates, PEM, of the
+    /// authorities that certify clients.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn load(api: &Api, policy: &Policy, generation: u64) -> Result<Self, TlsError> {
+    pub fn load(files: Files<'_>, roots: &[String], generation: u64) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = verifier(api, policy, &provider)?;
-        let chain = certificates(&api.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&api.key).map_err(|source| TlsError::Pem {
-            path: api.key.clone(),
+        let verifier = verifier(files, roots, &provider)?;
+        let chain = certificates(files.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(files.key).map_err(|source| TlsError::Pem {
+            path: files.key.into(),
             what: "private key",
             source,
         })?;
@@ -107,12 +117,12 @@ impl Tls {
 }
 
 fn verifier(
-    api: &Api,
-    policy: &Policy,
+    files: Files<'_>,
+    trusted: &[String],
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
-    for pem in &policy.client_roots {
+    for pem in trusted {
         for certificate in CertificateDer::pem_reader_iter(BufReader::new(pem.as_bytes())) {
             let unusable = |reason: String| TlsError::Roots { reason };
             let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
@@ -122,7 +132,7 @@ fn verifier(
         }
     }
     let mut crls = Vec::new();
-    for path in &api.crls {
+    for path in files.crls {
         crls.extend(revocation_lists(path)?);
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
