@@ -111,7 +111,7 @@ pub enum Event<A> {
     Signer(AttemptNumber, SignOutcome),
     /// What the signer knows of an attempt's request, or that it could not be asked. `None` only if
     /// it answered that it does not know it.
-    Inquired(AttemptNumber, Result<Option<RequestAnswer>, String>),
+    Inquired(AttemptNumber, Result<Option<Box<RequestAnswer>>, String>),
     /// The signer's view of this lane, or that it could not be asked.
     Compared(Result<Comparison, String>),
     /// What giving bytes to a node came to.

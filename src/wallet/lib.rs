@@ -24,6 +24,7 @@ pub mod nodes;
 pub mod points;
 pub mod signer;
 pub mod store;
+pub mod text;
 pub mod view;
 pub mod web;
 pub mod withdrawal;

@@ -1,6 +1,16 @@
 //! `signerd`, as a lane sees it.
 
-use api::signing::{KeysAnswer, Need, Reason, RequestAnswer, SignAnswer, SignRequest};
+mod becomes;
+mod remote;
+
+pub use self::{
+    becomes::{NotTheSame, becomes},
+    remote::Remote,
+};
+
+use api::signing::{
+    KeysAnswer, Need, Reason, RequestAnswer, RequestsAnswer, SignAnswer, SignRequest,
+};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -81,4 +91,21 @@ pub trait Signer: Send + Sync + 'static {
     /// # Errors
     /// What happened, for people.
     async fn requests(&self, after: Option<u64>) -> Result<Vec<RequestAnswer>, String>;
+
+    /// `GET /v1/requests?after=`, one page.
+    ///
+    /// # Errors
+    /// What happened, for people.
+    async fn page(&self, after: Option<u64>) -> Result<RequestsAnswer, String> {
+        let requests = self.requests(after).await?;
+        Ok(RequestsAnswer {
+            requests,
+            next: None,
+        })
+    }
+
+    /// Why the last call was not answered, if it was not.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
