@@ -53,7 +53,7 @@ pub struct NewWithdrawal {
     pub expires: Time,
 }
 
-/// `POST /v1/withdrawals/bulk`: each is accepted or refused by itself.
+/// `POST /v1/withdrawals` with several: each is accepted or refused by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BulkRequest {
@@ -61,7 +61,7 @@ pub struct BulkRequest {
     pub withdrawals: Vec<NewWithdrawal>,
 }
 
-/// The answer to a [`BulkRequest`], status 200: what became of each, in the request's order.
+/// The answer to a [`BulkRequest`], status 207: what became of each, in the request's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BulkAnswer {

@@ -10,16 +10,16 @@ use crate::{problem::Problem, signing::PendingAnswer};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The signer says no, and why.
-    #[error("the signer says: {}", .0.title)]
+    /// The answer is no, and why.
+    #[error("the answer is: {}", .0.title)]
     Problem(Box<Problem>),
     /// People or attesters are needed first. Nothing was charged.
     #[error("the request waits for people")]
     Pending(Box<PendingAnswer>),
-    /// Nothing was sent that the signer could have acted on.
+    /// Nothing was sent that the daemon could have acted on.
     #[error("{server} cannot be reached; nothing was sent")]
     Unreachable {
-        /// The signer, as `host:port`.
+        /// The daemon, as `host:port`.
         server: String,
         /// What stood in the way.
         #[source]
@@ -28,16 +28,16 @@ pub enum ClientError {
     /// The request was sent and its answer did not come: it may have happened.
     #[error("the request was sent to {server}, and its answer did not come")]
     Unknown {
-        /// The signer, as `host:port`.
+        /// The daemon, as `host:port`.
         server: String,
         /// What happened instead.
         #[source]
         source: Lost,
     },
-    /// Something answered, and not as the signer does: it may have happened.
-    #[error("the answer of {server} with status {status} is not one of the signing API")]
+    /// Something answered, and not as a daemon of this API does: it may have happened.
+    #[error("the answer of {server} with status {status} is not one of this API")]
     Malformed {
-        /// The signer, as `host:port`.
+        /// The daemon, as `host:port`.
         server: String,
         /// The HTTP status.
         status: u16,
@@ -45,8 +45,8 @@ pub enum ClientError {
         #[source]
         source: Oddity,
     },
-    /// The text is no request's id; nothing was sent.
-    #[error("a request id has 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-'")]
+    /// The text is no id; nothing was sent.
+    #[error("an id has 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-'")]
     RequestId,
     /// The request has no JSON form, which cannot be; nothing was sent.
     #[error("the request cannot be written")]
@@ -66,8 +66,8 @@ pub enum Obstacle {
     /// The two ends did not agree on TLS, or the server is not who it should be.
     #[error("the TLS handshake failed")]
     Handshake(#[source] io::Error),
-    /// The signer refused the client's certificate, which is the last step of the handshake.
-    #[error("the signer refused the client certificate: {alert}")]
+    /// The daemon refused the client's certificate, which is the last step of the handshake.
+    #[error("the daemon refused the client certificate: {alert}")]
     Certificate {
         /// The TLS alert.
         alert: String,
@@ -111,7 +111,7 @@ pub enum Oddity {
     /// The problem has another status than the answer, or than its kind.
     #[error("it contradicts its own status")]
     Status,
-    /// An error that is no problem document: something else than the signer answered.
+    /// An error, or a success that the verb does not have, that is no problem document: something else than the daemon answered.
     #[error("it is no problem document")]
     MediaType,
     /// The body is longer than any answer of its kind.
