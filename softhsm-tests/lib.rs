@@ -18,6 +18,7 @@ pub mod program;
 pub mod random;
 pub mod records;
 pub mod signerd;
+pub mod site;
 pub mod tls;
 pub mod token;
 pub mod world;

@@ -40,8 +40,13 @@ impl Pki {
 
     /// A certificate for the daemon at this address; certificate and key.
     pub fn server(&self, ip: IpAddr) -> (PathBuf, PathBuf) {
-        self.issue("server", "signerd", &["--ip", &ip.to_string()]);
-        self.files("signerd")
+        self.server_named("signerd", ip)
+    }
+
+    /// A certificate for a daemon of this name at this address; certificate and key.
+    pub fn server_named(&self, name: &str, ip: IpAddr) -> (PathBuf, PathBuf) {
+        self.issue("server", name, &["--ip", &ip.to_string()]);
+        self.files(name)
     }
 
     /// A certificate for a client.
