@@ -1,25 +1,16 @@
-//! JSON-RPC over HTTP/1.1 to a chain's node, which is not trusted: every answer has a deadline and a
-//! size, and nothing it says reaches the terminal unescaped.
+//! Nodes, as the command line names them: one call after the other, each on a connection of its own.
 
 mod error;
 mod login;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use hyper::Uri;
+use rpc::Settings;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{Instant, timeout_at};
 
 pub use self::error::RpcError;
 use self::login::LoginArgs;
@@ -45,90 +36,45 @@ pub struct NodeArgs {
 
 /// A node.
 pub struct Node {
-    authority: String,
-    path: String,
-    authorization: Option<HeaderValue>,
+    node: rpc::Node,
     timeout: Duration,
     runtime: Runtime,
-}
-
-/// A JSON-RPC answer, of version 1 or 2.
-#[derive(Deserialize)]
-struct Envelope {
-    // Kept as text: Bitcoin Core writes amounts as decimal numbers, which must not become floats.
-    #[serde(default)]
-    result: Option<Box<RawValue>>,
-    #[serde(default)]
-    error: Option<RemoteError>,
-}
-
-#[derive(Deserialize)]
-struct RemoteError {
-    code: i64,
-    #[serde(default)]
-    message: String,
 }
 
 impl NodeArgs {
     /// Checks the address and reads the credentials. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`RpcError::Https`], [`RpcError::Url`], [`RpcError::CredentialsExposed`], and those of files.
+    /// [`RpcError::Settings`], [`RpcError::Credentials`], and those of files.
     pub fn node(&self) -> Result<Node, RpcError> {
-        let uri = &self.rpc;
-        // The address is not repeated: it may hold a password, or a provider's key.
-        let host = uri.host().unwrap_or_default().to_owned();
-        let url = |reason| RpcError::Url { reason };
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(RpcError::Https { host }),
-            _ => return Err(url("it does not begin with http://")),
-        }
-        let authority = uri.authority().ok_or_else(|| url("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(url(
-                "it holds credentials, which other users of this machine could read",
-            ));
-        }
-        let authorization = self.login.authorization()?;
-        if authorization.is_some() && !is_loopback(authority.host()) {
-            return Err(RpcError::CredentialsExposed { host });
-        }
+        let timeout = Duration::from_secs(self.timeout_secs);
+        let settings = Settings {
+            url: &self.rpc.to_string(),
+            credentials: self.login.credentials()?,
+            timeout,
+            answer_max_bytes: ANSWER_MAX_BYTES,
+            calls_max: 1,
+            // What a node closes while a request is on its way leaves open what became of it.
+            idle_max: 0,
+        };
+        let node = rpc::Node::new(settings).map_err(RpcError::Settings)?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(RpcError::Runtime)?;
         Ok(Node {
-            authority: format!(
-                "{}:{}",
-                authority.host(),
-                authority.port_u16().unwrap_or(80)
-            ),
-            path: uri
-                .path_and_query()
-                .map_or("/", |path| path.as_str())
-                .to_owned(),
-            authorization,
-            timeout: Duration::from_secs(self.timeout_secs),
+            node,
+            timeout,
             runtime,
         })
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl Node {
     /// Calls a method and reads its result.
     ///
     /// # Errors
-    /// [`RpcError::Unreachable`] when nothing was sent; [`RpcError::NoAnswer`] when it was and nothing
-    /// came back; [`RpcError::Refused`] when the node says no.
+    /// [`RpcError::Call`].
     pub fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -155,85 +101,8 @@ impl Node {
         method: &'static str,
         params: Value,
     ) -> Result<T, RpcError> {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let deadline = Instant::now() + timeout;
-        let (status, body) =
-            self.runtime
-                .block_on(self.exchange(method, request.to_string(), deadline))?;
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(RpcError::Unauthorized {
-                status: status.as_u16(),
-            });
-        }
-        // Bitcoin Core answers errors with status 500 and a body that says which.
-        let strange = |_| RpcError::NotJsonRpc {
-            method,
-            status: status.as_u16(),
-        };
-        let envelope: Envelope = serde_json::from_slice(&body).map_err(strange)?;
-        if let Some(error) = envelope.error {
-            return Err(RpcError::refused(method, error.code, &error.message));
-        }
-        let result = envelope.result.as_deref().map_or("null", RawValue::get);
-        serde_json::from_str(result).map_err(|source| RpcError::Unexpected { method, source })
+        self.runtime
+            .block_on(self.node.call_within(timeout, method, params))
+            .map_err(RpcError::Call)
     }
-
-    async fn exchange(
-        &self,
-        method: &'static str,
-        body: String,
-        deadline: Instant,
-    ) -> Result<(StatusCode, Bytes), RpcError> {
-        let unreachable = |source| RpcError::Unreachable {
-            host: self.authority.clone(),
-            source,
-        };
-        let connecting = timeout_at(deadline, TcpStream::connect(&self.authority)).await;
-        let stream = connecting
-            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-            .map_err(unreachable)?;
-        let request = self.request(body)?;
-        // From here on the node may have acted, whatever happens.
-        match timeout_at(deadline, answer(stream, request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(source)) => Err(RpcError::NoAnswer { method, source }),
-            Err(_) => Err(RpcError::NoAnswer {
-                method,
-                source: "the time is up".into(),
-            }),
-        }
-    }
-
-    fn request(&self, body: String) -> Result<Request<Full<Bytes>>, RpcError> {
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(&self.path)
-            .header(HOST, &self.authority)
-            .header(CONTENT_TYPE, "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        let reason = "it cannot be written into a request";
-        request
-            .body(Full::from(body))
-            .map_err(|_| RpcError::Url { reason })
-    }
-}
-
-type Broken = Box<dyn std::error::Error + Send + Sync>;
-
-async fn answer(
-    stream: TcpStream,
-    request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes), Broken> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
-        .collect()
-        .await?
-        .to_bytes();
-    driver.abort();
-    Ok((status, body))
 }

@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use base64ct::{Base64, Encoding};
 use clap::Args;
-use hyper::header::HeaderValue;
+use rpc::Credentials;
 use zeroize::Zeroizing;
 
 use super::RpcError;
@@ -29,39 +28,28 @@ pub struct LoginArgs {
 }
 
 impl LoginArgs {
-    /// The header for basic authentication, if there are credentials.
+    /// The credentials, if there are any.
     ///
     /// # Errors
-    /// [`RpcError::File`], [`RpcError::CredentialsInvalid`].
-    pub fn authorization(&self) -> Result<Option<HeaderValue>, RpcError> {
+    /// [`RpcError::File`], [`RpcError::Credentials`].
+    pub fn credentials(&self) -> Result<Option<Credentials>, RpcError> {
         let credentials = match self {
             Self {
                 cookie_file: Some(path),
                 ..
-            } => first_line(path)?,
+            } => Credentials::cookie(&read(path)?),
             Self {
                 user: Some(user),
                 password_file: Some(path),
                 ..
-            } => {
-                let password = first_line(path)?;
-                Zeroizing::new(format!("{user}:{}", *password))
-            }
+            } => Credentials::password(user, &read(path)?),
             _ => return Ok(None),
         };
-        let encoded = Zeroizing::new(Base64::encode_string(credentials.as_bytes()));
-        let header = Zeroizing::new(format!("Basic {}", *encoded));
-        let mut value = HeaderValue::from_str(&header).map_err(|_| RpcError::CredentialsInvalid)?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        credentials.map(Some).map_err(RpcError::Credentials)
     }
 }
 
-fn first_line(path: &Path) -> Result<Zeroizing<String>, RpcError> {
-    let bytes = Zeroizing::new(files::read(path, FILE_MAX_BYTES).map_err(RpcError::File)?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| RpcError::CredentialsInvalid)?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(Zeroizing::new(line.to_owned())),
-        _ => Err(RpcError::CredentialsInvalid),
-    }
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, RpcError> {
+    let bytes = files::read(path, FILE_MAX_BYTES).map_err(RpcError::File)?;
+    Ok(Zeroizing::new(bytes))
 }

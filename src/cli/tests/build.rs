@@ -8,7 +8,7 @@ use bitcoin::{
 use serde_json::{Value, json};
 use tx::{Address, Chain, Network};
 
-use crate::node::{FakeNode, Reply, http};
+use crate::node::{FakeNode, Reply};
 use crate::program::Place;
 
 const FROM: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
@@ -233,7 +233,7 @@ fn utxo_node(coins: Vec<Coin>) -> FakeNode {
         )
     };
     let unspents = coins.iter().map(unspent).collect::<Vec<_>>().join(",");
-    let scan = format!(r#"{{"result":{{"success":true,"unspents":[{unspents}]}},"error":null}}"#);
+    let scan = format!(r#"{{"success":true,"unspents":[{unspents}]}}"#);
     let find = move |params: &Value| {
         coins
             .iter()
@@ -243,7 +243,7 @@ fn utxo_node(coins: Vec<Coin>) -> FakeNode {
     };
     FakeNode::start(move |method, params| match method {
         "validateaddress" => Reply::Result(json!({ "isvalid": true })),
-        "scantxoutset" => Reply::Raw(http(200, scan.as_bytes())),
+        "scantxoutset" => Reply::Text(scan.clone()),
         "gettxout" => Reply::Result(find(params).unspent),
         "getblockhash" => Reply::Result(json!(format!("block {}", params[0]))),
         "getrawtransaction" => Reply::Result(json!(serialize_hex(&find(params).previous))),

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 /// What the node does with a call.
 pub enum Reply {
     Result(Value),
+    /// A result to the letter: JSON values of ours have no decimal numbers.
+    Text(String),
     Error(i64, &'static str),
     /// Closes the connection without a word.
     Close,
@@ -26,6 +28,7 @@ pub struct Call {
     pub method: String,
     pub params: Value,
     pub authorization: Option<String>,
+    id: Value,
 }
 
 /// A node on a port of its own.
@@ -51,9 +54,9 @@ impl FakeNode {
                 }
                 let mut stream = stream.unwrap();
                 let call = read(&stream);
-                let reply = answer(&call.method, &call.params);
+                let reply = bytes(answer(&call.method, &call.params), &call.id);
                 seen.lock().unwrap().push(call);
-                match bytes(reply) {
+                match reply {
                     Some(bytes) => drop(stream.write_all(&bytes)),
                     None => hung.push(stream),
                 }
@@ -119,20 +122,25 @@ fn read(stream: &TcpStream) -> Call {
         method: body["method"].as_str().unwrap().to_owned(),
         params: body["params"].take(),
         authorization,
+        id: body["id"].take(),
     }
 }
 
-fn bytes(reply: Reply) -> Option<Vec<u8>> {
+fn bytes(reply: Reply, id: &Value) -> Option<Vec<u8>> {
     match reply {
         Reply::Result(result) => Some(response(
             200,
-            &json!({ "result": result, "error": null, "id": 1 }),
+            &json!({ "result": result, "error": null, "id": id }),
         )),
+        Reply::Text(result) => {
+            let body = format!(r#"{{"result":{result},"error":null,"id":{id}}}"#);
+            Some(http(200, body.as_bytes()))
+        }
         Reply::Error(code, message) => {
             let error = json!({ "code": code, "message": message });
             Some(response(
                 500,
-                &json!({ "result": null, "error": error, "id": 1 }),
+                &json!({ "result": null, "error": error, "id": id }),
             ))
         }
         Reply::Close => Some(Vec::new()),

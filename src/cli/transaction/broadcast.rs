@@ -66,13 +66,14 @@ pub fn broadcast(node: &Node, signed: &Signed) -> Result<Broadcast, TransactionE
             txid,
             answered: answered.escape_debug().take(80).collect(),
         }),
-        Err(RpcError::Refused {
-            code: ALREADY_IN_CHAIN,
-            ..
-        }) if matches!(signed, Signed::Utxo(_)) => Ok(Broadcast {
-            txid,
-            status: Status::Known,
-        }),
+        Err(error)
+            if error.refusal() == Some(ALREADY_IN_CHAIN) && matches!(signed, Signed::Utxo(_)) =>
+        {
+            Ok(Broadcast {
+                txid,
+                status: Status::Known,
+            })
+        }
         Err(error) => after_error(node, signed, txid, error),
     }
 }
@@ -108,8 +109,7 @@ fn after_error(
     txid: String,
     error: RpcError,
 ) -> Result<Broadcast, TransactionError> {
-    let refused = matches!(error, RpcError::Refused { .. });
-    if !refused && !error.may_have_happened() {
+    if error.refusal().is_none() && !error.may_have_happened() {
         return Err(TransactionError::Rpc(error));
     }
     if is_known(node, signed) {
