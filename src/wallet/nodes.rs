@@ -1,11 +1,22 @@
 //! Chain nodes: what a lane's questions are answered from. A node may lie, lag, hang or answer garbage;
 //! then a withdrawal is delayed.
 
+mod coin;
+mod connect;
+mod evm;
+mod hexadecimal;
+
 use async_trait::async_trait;
+use rpc::CallError;
 use thiserror::Error;
 use tx::{Address, Amount, evm::Action, utxo::Outpoint};
 
-use crate::{evidence::BlockRef, lane::SendOutcome};
+pub use self::{
+    coin::CoinRpc,
+    connect::{ConnectError, connect_coin, connect_evm},
+    evm::EvmRpc,
+};
+use crate::{evidence::BlockRef, lane::SendOutcome, text};
 
 /// Why a node's answer is none.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -182,4 +193,28 @@ pub trait CoinNode: Send + Sync + 'static {
     async fn fee_rate_sat_vb(&self, target_blocks: u16) -> Result<Option<u64>, NodeError>;
     /// `sendrawtransaction`, `raw` in hexadecimal.
     async fn send(&self, raw: &str) -> SendOutcome;
+}
+
+impl From<CallError> for NodeError {
+    fn from(error: CallError) -> Self {
+        let detail = text::chain(&error);
+        match error {
+            CallError::Refused { code, message, .. } => Self::Refused { code, message },
+            // It looked at nothing.
+            CallError::Unreachable { .. }
+            | CallError::BatchTooLong { .. }
+            | CallError::Unauthorized { .. } => Self::Unreachable { detail },
+            CallError::NoAnswer { .. } => Self::NoAnswer { detail },
+            _ => Self::Garbage { detail },
+        }
+    }
+}
+
+/// What giving bytes to a node came to when it did not simply take them.
+fn sent(error: &CallError) -> SendOutcome {
+    let detail = text::chain(error);
+    match error {
+        CallError::Refused { .. } if !error.may_have_happened() => SendOutcome::Rejected { detail },
+        _ => SendOutcome::Unknown { detail },
+    }
 }
