@@ -1,4 +1,19 @@
 //! The API: REST over mTLS, for the clients that the configuration names.
+//!
+//! A request walks [`Web`] (certificate, client, rate) → [`routes`] → a verb, whose first argument
+//! is the grant that it needs. What cannot be done is a problem, whatever it is.
+
+mod caller;
+mod fault;
+mod feed;
+mod host;
+mod input;
+mod ledger;
+mod names;
+mod routes;
+mod wire;
+mod withdraw;
+mod withdrawals;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,6 +26,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tx::{Address, Amount, Asset, Chain, Name, Time};
 
+pub use self::{
+    host::{Counters, Web},
+    routes::ROUTES,
+};
 use crate::store::Store;
 
 /// What the API is made of.

@@ -59,6 +59,11 @@ impl Transport {
             .await
     }
 
+    /// `POST` without a body.
+    pub(super) async fn tell(&self, path: &str, limit: usize) -> Result<Success, ClientError> {
+        self.call(Method::POST, path, Bytes::new(), limit).await
+    }
+
     /// `GET`.
     pub(super) async fn fetch(&self, path: &str, limit: usize) -> Result<Success, ClientError> {
         self.call(Method::GET, path, Bytes::new(), limit).await
@@ -107,7 +112,7 @@ impl Transport {
             Protocol::Http1 => request.uri(path).header(HOST, self.endpoint.authority()),
             Protocol::Http2 => request.uri(format!("https://{}{path}", self.endpoint.authority())),
         };
-        if method == Method::POST {
+        if !body.is_empty() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         request

@@ -111,7 +111,7 @@ impl Client {
         self.fetch(&path_of(source, id, "")).await
     }
 
-    /// `GET /v1/withdrawals/{id}/explain`.
+    /// `GET /v1/withdrawals/{id}/explain`, with the first page of its events.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -121,6 +121,22 @@ impl Client {
         id: &IntentKey,
     ) -> Result<Explanation, ClientError> {
         self.fetch(&path_of(source, id, "/explain")).await
+    }
+
+    /// The same, with the events after one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn explain_after(
+        &self,
+        source: Option<&Name>,
+        id: &IntentKey,
+        event: u64,
+    ) -> Result<Explanation, ClientError> {
+        let mut path = path_of(source, id, "/explain");
+        path.push(if source.is_some() { '&' } else { '?' });
+        path.push_str(&format!("after={event}"));
+        self.fetch(&path).await
     }
 
     /// `POST /v1/withdrawals/{id}/cancel`, `…/approve` or `…/reject`.
@@ -138,8 +154,8 @@ impl Client {
             Deed::Approve => "/approve",
             Deed::Reject => "/reject",
         };
-        let nothing = serde_json::Map::new();
-        self.post(&path_of(source, id, verb), &nothing).await
+        let path = path_of(source, id, verb);
+        self.read(&self.transport.tell(&path, ANSWER_MAX_BYTES).await?)
     }
 
     /// `GET /v1/withdrawals`: a page.

@@ -37,9 +37,20 @@ impl Answer {
         Self(response)
     }
 
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
     /// The HTTP response.
     pub fn into_response(self) -> Response<Full<Bytes>> {
         self.0
+    }
+}
+
+impl From<Response<Full<Bytes>>> for Answer {
+    fn from(response: Response<Full<Bytes>>) -> Self {
+        Self(response)
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Request,
-    body::Incoming,
+    body::Body,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use tokio::time::timeout;
@@ -27,8 +27,8 @@ pub struct Length {
 ///
 /// # Errors
 /// A problem that says what is wrong with it.
-pub async fn body(
-    request: Request<Incoming>,
+pub async fn body<B: Body<Data = Bytes> + Unpin>(
+    request: Request<B>,
     length: Length,
     patience: Duration,
 ) -> Result<Bytes, Problem> {
@@ -70,7 +70,10 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// A body, `None` when it is too large.
-async fn receive(mut body: Incoming, length: Length) -> Result<Option<Vec<u8>>, hyper::Error> {
+async fn receive<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    length: Length,
+) -> Result<Option<Vec<u8>>, B::Error> {
     let mut bytes = Vec::new();
     let mut received = 0usize;
     while let Some(frame) = body.frame().await {

@@ -14,8 +14,11 @@ pub struct Explanation {
     pub withdrawal: Withdrawal,
     /// Every transaction that was made for it, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Everything that was recorded about it, oldest first.
+    /// What was recorded about it, oldest first, at most 500 at a time.
     pub events: Vec<Event>,
+    /// The value of `after` with which its later events are shown; absent when there are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// A transaction for one withdrawal or several.
