@@ -176,6 +176,11 @@ pub trait Lane: Send + 'static {
 
     /// Takes what happened and says what is to be done.
     fn handle(&mut self, event: Event<Self::Answer>, now: Time) -> Vec<Effect<Self::Question>>;
+
+    /// Why the view is not what the store has and must be loaded again, if it must.
+    fn lost(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Answers a lane's questions from nodes, and gives them its bytes.
