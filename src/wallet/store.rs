@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 use tx::{Amount, Asset, Chain, IntentId, IntentKey, Name, Time};
 
-pub use self::sqlite::SqliteStore;
+pub use self::sqlite::{Durability, Options, SqliteStore};
 use crate::{
     change::Commit,
     lane::{LaneId, LaneRow, LaneView},

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use thiserror::Error;
 use tx::{ConflictKey, Time, utxo::Outpoint};
 
-pub(crate) use self::undo::Applied;
 use self::undo::Applying;
+pub(crate) use self::undo::{Applied, Step};
 use crate::{
     attempt::{Attempt, AttemptNumber, AttemptStage},
     change::{Change, Coin, Gate},

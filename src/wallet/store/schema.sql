@@ -1,0 +1,201 @@
+-- What the coordinator keeps. Amounts are 32 bytes, big-endian: compared as they stand, never summed
+-- by the database. Times are milliseconds since 1970. The tables are SQLite's (STRICT, BLOB); the
+-- statements that use them are PostgreSQL's as well.
+
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
+-- Withdrawals: the content is fixed for ever, (source, id) is the client's key for ever.
+CREATE TABLE withdrawals (
+    number       INTEGER PRIMARY KEY,
+    source       TEXT NOT NULL,
+    id           TEXT NOT NULL,
+    client       TEXT NOT NULL,
+    account      TEXT NOT NULL,
+    chain        TEXT NOT NULL,
+    intent       TEXT NOT NULL,
+    stage        TEXT NOT NULL CHECK (stage IN (
+        'requested', 'authenticated', 'held', 'manual', 'approved', 'assigned', 'signed', 'broadcast',
+        'included', 'final', 'failed-on-chain', 'released', 'halted')),
+    waiting      TEXT,
+    not_before   INTEGER NOT NULL,
+    lane         TEXT REFERENCES lanes (id),
+    requested_at INTEGER NOT NULL,
+    changed_at   INTEGER NOT NULL,
+    UNIQUE (source, id)
+) STRICT;
+CREATE INDEX withdrawals_by_stage ON withdrawals (stage, chain, number);
+CREATE INDEX withdrawals_by_account ON withdrawals (account, number);
+
+-- History and outbox at once. Append-only.
+CREATE TABLE events (
+    id         INTEGER PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    topic      TEXT NOT NULL,
+    withdrawal INTEGER REFERENCES withdrawals (number),
+    body       TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_by_withdrawal ON events (withdrawal, id) WHERE withdrawal IS NOT NULL;
+
+-- The ledger. Append-only.
+CREATE TABLE postings (
+    id         TEXT PRIMARY KEY,
+    debit      TEXT NOT NULL,
+    credit     TEXT NOT NULL,
+    asset      TEXT NOT NULL,
+    amount     BLOB NOT NULL CHECK (length(amount) = 32 AND amount > zeroblob(32)),
+    withdrawal INTEGER REFERENCES withdrawals (number),
+    memo       TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    CHECK (debit <> credit)
+) STRICT;
+
+-- What was ever posted to an account: both sums only grow. Written by compare-and-set.
+CREATE TABLE balances (
+    account TEXT NOT NULL,
+    asset   TEXT NOT NULL,
+    debits  BLOB NOT NULL CHECK (length(debits) = 32),
+    credits BLOB NOT NULL CHECK (length(credits) = 32),
+    PRIMARY KEY (account, asset),
+    CHECK (debits <= credits OR NOT (account LIKE 'customer/%' OR account LIKE 'held/%'))
+) STRICT;
+
+-- What is frozen for a withdrawal: settled or released, once.
+CREATE TABLE holds (
+    withdrawal INTEGER PRIMARY KEY REFERENCES withdrawals (number),
+    account    TEXT NOT NULL,
+    asset      TEXT NOT NULL,
+    amount     BLOB NOT NULL CHECK (length(amount) = 32 AND amount > zeroblob(32)),
+    state      TEXT NOT NULL CHECK (state IN ('held', 'settled', 'released')),
+    changed_at INTEGER NOT NULL
+) STRICT;
+
+-- Deposits booked by hand. Append-only.
+CREATE TABLE credits (
+    id      TEXT PRIMARY KEY,
+    client  TEXT NOT NULL,
+    account TEXT NOT NULL,
+    asset   TEXT NOT NULL,
+    amount  BLOB NOT NULL CHECK (length(amount) = 32 AND amount > zeroblob(32)),
+    memo    TEXT NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT;
+
+-- Daily limits. No row means deny.
+CREATE TABLE limits (
+    asset    TEXT PRIMARY KEY,
+    total    BLOB NOT NULL CHECK (length(total) = 32),
+    customer BLOB NOT NULL CHECK (length(customer) = 32)
+) STRICT;
+
+-- What of them is used on a day: account is a customer, or 'total'. Written by compare-and-set.
+CREATE TABLE limit_days (
+    asset   TEXT NOT NULL,
+    account TEXT NOT NULL,
+    day     INTEGER NOT NULL,
+    used    BLOB NOT NULL CHECK (length(used) = 32),
+    PRIMARY KEY (asset, account, day)
+) STRICT;
+
+-- Who used them: at most one use and one reversal of it for a withdrawal. Append-only.
+CREATE TABLE limit_uses (
+    withdrawal INTEGER NOT NULL REFERENCES withdrawals (number),
+    kind       TEXT NOT NULL CHECK (kind IN ('use', 'reversal')),
+    asset      TEXT NOT NULL,
+    account    TEXT NOT NULL,
+    day        INTEGER NOT NULL,
+    amount     BLOB NOT NULL CHECK (length(amount) = 32 AND amount > zeroblob(32)),
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (withdrawal, kind)
+) STRICT;
+
+CREATE TABLE lanes (
+    id           TEXT PRIMARY KEY,
+    account      TEXT NOT NULL,
+    owner        TEXT,
+    lease        INTEGER NOT NULL,
+    lease_until  INTEGER NOT NULL,
+    epoch        INTEGER NOT NULL,
+    epoch_seen   INTEGER NOT NULL,
+    next_attempt INTEGER NOT NULL,
+    next_nonce   INTEGER NOT NULL,
+    gate         TEXT NOT NULL,
+    compared_to  INTEGER
+) STRICT;
+
+-- Attempts: append-only; only the stage, its evidence and the signer's answer are filled in.
+CREATE TABLE attempts (
+    lane       TEXT NOT NULL REFERENCES lanes (id),
+    number     INTEGER NOT NULL,
+    set_number INTEGER NOT NULL,
+    purpose    TEXT NOT NULL,
+    anchor     TEXT NOT NULL,
+    keys       TEXT NOT NULL,
+    request    TEXT NOT NULL,
+    fee_terms  TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    stage      TEXT NOT NULL CHECK (stage IN (
+        'reserved', 'signed', 'broadcast', 'included', 'final', 'failed', 'void', 'dead')),
+    -- The stage with its inclusion or certificate.
+    evidence   TEXT NOT NULL,
+    live       INTEGER NOT NULL CHECK (live = (stage IN ('reserved', 'signed', 'broadcast', 'included'))),
+    answer     TEXT,
+    PRIMARY KEY (lane, number)
+) STRICT;
+CREATE INDEX attempts_by_set ON attempts (lane, set_number);
+CREATE INDEX attempts_live ON attempts (lane, set_number) WHERE live = 1;
+
+-- Which withdrawals an attempt pays, in the order of its intents. Append-only.
+CREATE TABLE attempt_withdrawals (
+    lane       TEXT NOT NULL,
+    number     INTEGER NOT NULL,
+    position   INTEGER NOT NULL,
+    withdrawal INTEGER NOT NULL REFERENCES withdrawals (number),
+    PRIMARY KEY (lane, number, position),
+    FOREIGN KEY (lane, number) REFERENCES attempts (lane, number)
+) STRICT;
+CREATE INDEX attempts_by_withdrawal ON attempt_withdrawals (withdrawal);
+
+-- At most one live conflict set for a withdrawal.
+CREATE TABLE live_sets (
+    withdrawal INTEGER PRIMARY KEY REFERENCES withdrawals (number),
+    lane       TEXT NOT NULL,
+    set_number INTEGER NOT NULL
+) STRICT;
+CREATE INDEX live_sets_by_lane ON live_sets (lane);
+
+-- At most one live conflict set for what the chain lets one transaction consume.
+CREATE TABLE reservations (
+    key        TEXT PRIMARY KEY,
+    lane       TEXT NOT NULL,
+    set_number INTEGER NOT NULL
+) STRICT;
+
+-- Own coins as blocks show them, spent ones until their block is deep.
+CREATE TABLE coins (
+    lane     TEXT NOT NULL REFERENCES lanes (id),
+    outpoint TEXT NOT NULL,
+    amount   INTEGER NOT NULL,
+    key      TEXT NOT NULL,
+    script   BLOB NOT NULL,
+    previous BLOB NOT NULL,
+    height   INTEGER NOT NULL,
+    coinbase INTEGER NOT NULL,
+    PRIMARY KEY (lane, outpoint)
+) STRICT;
+CREATE TABLE spends (
+    lane     TEXT NOT NULL,
+    outpoint TEXT NOT NULL,
+    height   INTEGER NOT NULL,
+    txid     TEXT NOT NULL,
+    PRIMARY KEY (lane, outpoint),
+    FOREIGN KEY (lane, outpoint) REFERENCES coins (lane, outpoint)
+) STRICT;
+CREATE TABLE blocks (
+    lane   TEXT NOT NULL REFERENCES lanes (id),
+    height INTEGER NOT NULL,
+    hash   TEXT NOT NULL,
+    PRIMARY KEY (lane, height)
+) STRICT;

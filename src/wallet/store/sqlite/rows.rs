@@ -1,0 +1,222 @@
+//! Rows as the types that they hold.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::sql::{Fields, Values, json, unsound, values};
+use crate::{
+    attempt::{Attempt, AttemptNumber},
+    change::Coin,
+    lane::{LaneId, LaneRow},
+    ledger::{Balance, Posting},
+    store::{Recorded, StoreError},
+    withdrawal::{Stage, Withdrawal, WithdrawalNumber},
+};
+
+/// The columns of [`withdrawal`], of the table `w`.
+macro_rules! withdrawal_columns {
+    () => {
+        "w.number, w.client, w.account, w.intent, w.stage, w.waiting, w.not_before, w.lane, \
+         w.requested_at, w.changed_at"
+    };
+}
+pub(super) use withdrawal_columns;
+
+/// The columns of [`attempt`], of the table `a`.
+macro_rules! attempt_columns {
+    () => {
+        "a.number, a.set_number, a.purpose, a.anchor, a.keys, a.request, a.fee_terms, \
+         a.created_at, a.evidence, a.answer, a.lane"
+    };
+}
+pub(super) use attempt_columns;
+
+/// The columns of [`lane`].
+macro_rules! lane_columns {
+    () => {
+        "id, account, lease, epoch, epoch_seen, next_attempt, next_nonce, gate, compared_to"
+    };
+}
+pub(super) use lane_columns;
+
+pub(super) fn stage(name: &str) -> Result<Stage, StoreError> {
+    let found = Stage::ALL.into_iter().find(|stage| stage.name() == name);
+    found.ok_or_else(|| unsound("a stage"))
+}
+
+pub(super) fn withdrawal(row: &Fields) -> Result<Withdrawal, StoreError> {
+    let waiting = row.text_or_none(5)?.map(serde_json::from_str).transpose();
+    let lane = row.text_or_none(7)?.map(str::parse).transpose();
+    Ok(Withdrawal {
+        number: WithdrawalNumber(row.number(0)?),
+        client: row.parsed(1, "a client")?,
+        account: row.parsed(2, "an account")?,
+        intent: row.json(3, "an intent")?,
+        stage: stage(row.text(4)?)?,
+        waiting: waiting.map_err(|_| unsound("why a withdrawal waits"))?,
+        not_before: row.time(6)?,
+        lane: lane.map_err(|_| unsound("a lane"))?,
+        requested_at: row.time(8)?,
+        changed_at: row.time(9)?,
+    })
+}
+
+/// A new withdrawal, in the order of `INSERT INTO withdrawals`.
+pub(super) fn withdrawal_values(withdrawal: &Withdrawal) -> Result<Values, StoreError> {
+    let intent = &withdrawal.intent;
+    Ok(values![
+        withdrawal.number.0,
+        intent.id.source.as_str(),
+        intent.id.id.as_str(),
+        withdrawal.client.as_str(),
+        withdrawal.account.to_string(),
+        intent.asset.chain.to_string(),
+        json(intent)?,
+        withdrawal.stage.name(),
+        withdrawal.waiting.as_ref().map(json).transpose()?,
+        withdrawal.not_before,
+        withdrawal.lane.as_ref().map(LaneId::to_string),
+        withdrawal.requested_at,
+        withdrawal.changed_at,
+    ])
+}
+
+pub(super) const INSERT_WITHDRAWALS: &str = "INSERT INTO withdrawals (number, source, id, client, account, chain, \
+     intent, stage, waiting, not_before, lane, requested_at, changed_at) VALUES";
+
+/// An attempt without its withdrawals, which stand in a table of their own.
+pub(super) fn attempt(row: &Fields) -> Result<Attempt, StoreError> {
+    let answer = row.text_or_none(9)?.map(serde_json::from_str).transpose();
+    let answer = answer.map_err(|_| unsound("a signer's answer"))?;
+    let purpose = serde_json::Value::from(row.text(2)?);
+    Ok(Attempt {
+        number: AttemptNumber(row.number(0)?),
+        set: AttemptNumber(row.number(1)?),
+        purpose: serde_json::from_value(purpose).map_err(|_| unsound("a purpose"))?,
+        anchor: row.parsed(3, "a conflict key")?,
+        keys: row.json(4, "conflict keys")?,
+        request: Arc::new(row.json(5, "a request")?),
+        fee_terms: row.json(6, "fee terms")?,
+        created_at: row.time(7)?,
+        stage: row.json(8, "an attempt's stage")?,
+        signed: answer.map(Arc::new),
+        pays: Vec::new(),
+    })
+}
+
+/// A new attempt, in the order of `INSERT INTO attempts`.
+pub(super) fn attempt_values(lane: &str, attempt: &Attempt) -> Result<Values, StoreError> {
+    let purpose = serde_json::to_value(attempt.purpose).unwrap_or_default();
+    Ok(values![
+        lane,
+        attempt.number.0,
+        attempt.set.0,
+        purpose.as_str(),
+        attempt.anchor.to_string(),
+        json(&attempt.keys)?,
+        json(&*attempt.request)?,
+        json(&attempt.fee_terms)?,
+        attempt.created_at,
+        attempt.stage.name(),
+        json(&attempt.stage)?,
+        u64::from(attempt.is_live()),
+        attempt.signed.as_deref().map(json).transpose()?,
+    ])
+}
+
+pub(super) const INSERT_ATTEMPTS: &str = "INSERT INTO attempts (lane, number, set_number, purpose, anchor, keys, \
+     request, fee_terms, created_at, stage, evidence, live, answer) VALUES";
+
+/// Attempts with their withdrawals, which `pays` gives as (lane, number, withdrawal) in order.
+pub(super) fn attempts(
+    rows: &[Fields],
+    pays: &[Fields],
+) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
+    let mut paid: BTreeMap<(&str, u64), Vec<WithdrawalNumber>> = BTreeMap::new();
+    for row in pays {
+        let of = paid.entry((row.text(0)?, row.number(1)?)).or_default();
+        of.push(WithdrawalNumber(row.number(2)?));
+    }
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut attempt = attempt(row)?;
+        let of = paid.remove(&(row.text(10)?, attempt.number.0));
+        attempt.pays = of.unwrap_or_default();
+        found.push((row.parsed(10, "a lane")?, attempt));
+    }
+    Ok(found)
+}
+
+pub(super) fn lane(row: &Fields) -> Result<LaneRow, StoreError> {
+    Ok(LaneRow {
+        id: row.parsed(0, "a lane")?,
+        account: row.parsed(1, "an account")?,
+        lease: row.number(2)?,
+        epoch: row.number(3)?,
+        epoch_seen: row.is(4)?,
+        next_attempt: AttemptNumber(row.number(5)?),
+        next_nonce: row.number(6)?,
+        gate: row.json(7, "a gate")?,
+        compared_to: row.number_or_none(8)?,
+    })
+}
+
+/// A coin, with the block and the transaction that spend it: `outpoint, amount, key, script,
+/// previous, height, coinbase, spent height, txid`.
+pub(super) fn coin(row: &Fields) -> Result<(Coin, Option<(u64, String)>), StoreError> {
+    let coin = Coin {
+        outpoint: row.parsed(0, "an outpoint")?,
+        amount: row.number(1)?,
+        key: row.parsed(2, "a key")?,
+        script: row.bytes(3)?.into(),
+        previous: row.bytes(4)?.into(),
+        height: row.number(5)?,
+        coinbase: row.is(6)?,
+    };
+    let spent = row.number_or_none(7)?.zip(row.text_or_none(8)?);
+    Ok((coin, spent.map(|(height, txid)| (height, txid.to_owned()))))
+}
+
+pub(super) fn coin_values(lane: &str, coin: &Coin) -> Values {
+    values![
+        lane,
+        coin.outpoint.to_string(),
+        coin.amount,
+        coin.key.as_str(),
+        super::sql::Value::Blob(coin.script.to_vec()),
+        super::sql::Value::Blob(coin.previous.to_vec()),
+        coin.height,
+        u64::from(coin.coinbase),
+    ]
+}
+
+/// `id, at, topic, withdrawal, body`.
+pub(super) fn recorded(row: &Fields) -> Result<Recorded, StoreError> {
+    Ok(Recorded {
+        event: row.number(0)?,
+        at: row.time(1)?,
+        topic: row.text(2)?.to_owned(),
+        withdrawal: row.number_or_none(3)?.map(WithdrawalNumber),
+        body: row.json(4, "an event")?,
+    })
+}
+
+/// `debits, credits`, from a column on.
+pub(super) fn balance(row: &Fields, from: usize) -> Result<Balance, StoreError> {
+    Ok(Balance {
+        debits: row.amount(from)?,
+        credits: row.amount(from.saturating_add(1))?,
+    })
+}
+
+pub(super) fn posting_values(posting: &Posting) -> Values {
+    values![
+        posting.id.as_str(),
+        posting.debit.to_string(),
+        posting.credit.to_string(),
+        posting.asset.to_string(),
+        posting.amount,
+        posting.withdrawal.map(|number| number.0),
+        posting.memo.as_str(),
+        posting.at,
+    ]
+}
