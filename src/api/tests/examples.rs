@@ -27,7 +27,7 @@ pub struct Example {
     pub reads: fn(&Value) -> bool,
 }
 
-fn example<T: Serialize + DeserializeOwned>(
+pub fn example<T: Serialize + DeserializeOwned>(
     schema: &'static str,
     whole: &T,
     smallest: &T,
@@ -48,7 +48,7 @@ pub fn all() -> Vec<Example> {
     examples
 }
 
-fn parsed<T: std::str::FromStr>(text: &str) -> T {
+pub fn parsed<T: std::str::FromStr>(text: &str) -> T {
     text.parse()
         .unwrap_or_else(|_| panic!("{text} does not parse"))
 }
@@ -201,7 +201,7 @@ fn psbt() -> Transaction {
     }
 }
 
-fn intent() -> Intent {
+pub fn intent() -> Intent {
     serde_json::from_value(json!({
         "source": "payouts",
         "id": "w-7",
@@ -252,7 +252,7 @@ fn signed() -> SignedTransaction {
     }
 }
 
-fn need() -> Need {
+pub fn need() -> Need {
     Need {
         statement: "large-eth".into(),
         at: "statements.toml:81".into(),
@@ -261,7 +261,7 @@ fn need() -> Need {
     }
 }
 
-fn reason() -> Reason {
+pub fn reason() -> Reason {
     Reason {
         code: "limit".into(),
         statement: Some("eth-hour".into()),
@@ -271,7 +271,7 @@ fn reason() -> Reason {
     }
 }
 
-fn covered() -> CoveredEffect {
+pub fn covered() -> CoveredEffect {
     CoveredEffect {
         effect: Effect {
             kind: EffectKind::OwnTransfer,
@@ -340,7 +340,7 @@ fn request_answer() -> RequestAnswer {
     }
 }
 
-fn interval() -> Interval {
+pub fn interval() -> Interval {
     Interval {
         lo: parsed("2026-11-20T12:00:00Z"),
         hi: parsed("2026-11-20T12:00:00.25Z"),

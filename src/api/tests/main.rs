@@ -1,4 +1,4 @@
-//! The OpenAPI document, held equal to the wire types.
+//! The OpenAPI documents, held equal to the wire types.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -11,4 +11,5 @@
 mod document;
 mod examples;
 mod schema;
+mod wallet_examples;
 mod wire;

@@ -1,7 +1,7 @@
 //! Answers about accounts, fees, events and the coordinator itself.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tx::{Amount, Asset, Chain, IntentId, IntentKey, Name, Time};
 
 use super::Stage;
@@ -104,7 +104,7 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawal: Option<IntentId>,
     /// More about it.
-    pub body: Value,
+    pub body: Map<String, Value>,
 }
 
 /// The answer to `GET /v1/status`.

@@ -1,7 +1,7 @@
 //! The answer to `GET /v1/withdrawals/{id}/explain`: everything about one withdrawal.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tx::{Amount, ConflictKey, Effect, IntentId, Interval, Name, Time};
 
 use super::{Event, Withdrawal};
@@ -145,5 +145,5 @@ pub struct Proof {
     /// What kind of proof, such as `conflict`.
     pub kind: String,
     /// The certificate as it is stored.
-    pub certificate: Value,
+    pub certificate: Map<String, Value>,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use api::wallet as wire;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tx::{Amount, FeeTerms, IntentId};
 
 use crate::{
@@ -173,7 +174,9 @@ fn place(inclusion: &Inclusion, height: Option<u64>) -> wire::Place {
 }
 
 fn proof(certificate: &impl Serialize) -> Option<wire::Proof> {
-    let certificate = serde_json::to_value(certificate).ok()?;
+    let Value::Object(certificate) = serde_json::to_value(certificate).ok()? else {
+        return None;
+    };
     let kind = certificate.get("proof")?.as_str()?.to_owned();
     Some(wire::Proof { kind, certificate })
 }
@@ -210,7 +213,11 @@ pub(super) fn event(
         withdrawal: recorded
             .withdrawal
             .and_then(|number| names.get(&number).cloned()),
-        body: recorded.body,
+        body: match recorded.body {
+            Value::Object(body) => body,
+            Value::Null => Map::new(),
+            other => Map::from_iter([("value".to_owned(), other)]),
+        },
     }
 }
 
