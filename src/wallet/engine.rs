@@ -139,6 +139,7 @@ struct Shared {
     owner: Owner,
     lease: Duration,
     signer_calls: Arc<Semaphore>,
+    signer_calls_max: usize,
     metrics: Arc<Metrics>,
     statuses: Statuses,
     keys: watch::Receiver<Arc<Keys>>,
@@ -162,6 +163,7 @@ impl Engine {
             owner: settings.owner,
             lease: settings.lease,
             signer_calls: Arc::new(Semaphore::new(settings.signer_calls)),
+            signer_calls_max: settings.signer_calls,
             metrics: settings.metrics,
             statuses: Statuses::default(),
             keys,
@@ -249,9 +251,17 @@ impl Handle {
         self.chains.iter().map(length).collect()
     }
 
-    /// Calls to the signer that could begin now.
-    pub fn signer_places(&self) -> usize {
-        self.shared.signer_calls.available_permits()
+    /// Calls to the signer that are out.
+    pub fn signer_calls(&self) -> u64 {
+        let free = self.shared.signer_calls.available_permits();
+        u64::try_from(self.shared.signer_calls_max.saturating_sub(free)).unwrap_or(u64::MAX)
+    }
+
+    /// Chains on which there is no lane at all.
+    pub fn idle_chains(&self) -> Vec<Chain> {
+        let lanes = self.lanes();
+        let has_none = |chain: &&Chain| !lanes.iter().any(|lane| lane.id.chain == **chain);
+        self.chains.keys().filter(has_none).copied().collect()
     }
 
     /// What is durable.

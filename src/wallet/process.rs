@@ -1,0 +1,76 @@
+//! What the process gives up at its start, how it logs, and what it tells systemd.
+
+use std::os::{
+    linux::net::SocketAddrExt,
+    unix::{
+        ffi::OsStrExt,
+        net::{SocketAddr, UnixDatagram},
+    },
+};
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use tracing_subscriber::EnvFilter;
+
+/// No core dump, no debugger of the same user, and no program that would give more privileges.
+///
+/// # Errors
+/// As the operating system reports them.
+pub fn harden() -> std::io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// Starts logging at `level` (`error`, `warn`, `info`, `debug`): one JSON object a line on standard
+/// error, without secrets and without request bodies.
+///
+/// # Errors
+/// When something logs already.
+pub fn log(level: &str) -> Result<(), String> {
+    // Libraries log what peers sent at their lower levels; only our own crates go below warn.
+    let own = ["wallet", "walletd", "strongroom_api", "api", "rpc", "tx"];
+    let directives: Vec<String> = own
+        .iter()
+        .map(|target| format!("{target}={level}"))
+        .collect();
+    let filter = EnvFilter::new(format!("warn,{}", directives.join(",")));
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init()
+        .map_err(|error| error.to_string())
+}
+
+/// systemd's notification (`sd_notify(3)`): the daemon takes requests.
+pub fn ready() {
+    notify("READY=1");
+}
+
+/// systemd's notification: the daemon is stopping.
+pub fn stopping() {
+    notify("STOPPING=1");
+}
+
+fn notify(state: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    let sent = address.and_then(|address| {
+        UnixDatagram::unbound()?
+            .send_to_addr(state.as_bytes(), &address)
+            .map(|_| ())
+    });
+    if let Err(error) = sent {
+        tracing::warn!(error = %error, "systemd could not be notified");
+    }
+}
