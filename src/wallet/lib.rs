@@ -9,6 +9,7 @@
 //! - [`engine`] runs the lanes: it executes effects, each behind a numbered point at which a test can
 //!   end the process, and returns what came of them.
 //! - [`web`] is the API.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod attempt;
 pub mod chains;

@@ -3,12 +3,11 @@
 use tx::Time;
 
 use crate::{
+    evidence::Unknown,
     signer::SignOutcome,
+    text::shown,
     withdrawal::{Waiting, WaitingReason},
 };
-
-/// The longest text of a detail that is stored, in characters.
-const DETAIL_CHARS_MAX: usize = 300;
 
 /// Waiting times that double with every failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ pub fn waiting(
     let same = before.filter(|before| before.reason == reason);
     Waiting {
         reason,
-        detail: detail_of(detail),
+        detail: shown(detail),
         reasons: Vec::new(),
         needs: Vec::new(),
         since: same.map_or(now, |before| before.since),
@@ -109,6 +108,15 @@ pub fn signer_says(before: Option<&Waiting>, outcome: &SignOutcome, now: Time) -
     Some(said)
 }
 
+/// What is not known, for people.
+pub fn unknown_detail(unknown: &Unknown) -> &str {
+    match unknown {
+        Unknown::NoAnswer { detail }
+        | Unknown::Disagreement { detail }
+        | Unknown::Lagging { detail } => detail,
+    }
+}
+
 /// Whether two say the same to a person: a commit that changes no word is not worth its flush.
 pub fn says_the_same(a: Option<&Waiting>, b: Option<&Waiting>) -> bool {
     match (a, b) {
@@ -119,12 +127,6 @@ pub fn says_the_same(a: Option<&Waiting>, b: Option<&Waiting>) -> bool {
         }
         _ => false,
     }
-}
-
-/// A detail as it is stored: one line of printable characters, cut.
-pub fn detail_of(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(shown).take(DETAIL_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -156,13 +158,5 @@ mod tests {
         let other = waiting(Some(&second), WaitingReason::Funds, "empty", late);
         assert_eq!(other.since, late);
         assert_eq!(not_before(&other, late).millis_since(late), 5_000);
-    }
-
-    #[test]
-    fn details_are_one_short_line() {
-        let text = format!("a\nb\u{1b}[31m{}", "x".repeat(1_000));
-        let detail = detail_of(&text);
-        assert_eq!(detail.chars().count(), DETAIL_CHARS_MAX);
-        assert!(!detail.contains(['\n', '\u{1b}']));
     }
 }

@@ -1,0 +1,6 @@
+//! The lane's rules, driven by events.
+
+mod chain;
+mod rig;
+mod signer;
+mod straight;
