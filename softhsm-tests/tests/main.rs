@@ -13,6 +13,7 @@ mod evm;
 mod governance;
 mod lifecycle;
 mod malformed;
+mod nodes;
 mod races;
 mod refusals;
 mod replay;
