@@ -1,39 +1,10 @@
 //! Which coins to spend, and what that costs.
 
 use tx::Chain;
-use tx::utxo::Outpoint;
+use tx::utxo::weight::{Contents, INPUT_WEIGHT, P2WPKH_SCRIPT_LENGTH};
+use tx::utxo::{Outpoint, change_dust};
 
 use super::error::TransactionError;
-
-/// What a coin must be worth, beyond the cost of spending it, to be made as change: below it nodes do
-/// not relay a P2WPKH output (Core's `GetDustThreshold` at the default `-dustrelayfee`).
-fn dust(chain: Chain) -> u64 {
-    match chain {
-        Chain::Litecoin(_) => 2940,
-        _ => 294,
-    }
-}
-
-/// The weight of a transaction without inputs and outputs: version, lock time, two counts, and the
-/// marker and flag of a witness (BIP-141).
-const OVERHEAD_WEIGHT: u64 = 4 * (4 + 4 + 1 + 1) + 2;
-
-/// The counts take two bytes more each from 253 on.
-const LONG_COUNTS_WEIGHT: u64 = 4 * 4;
-
-/// A P2WPKH input: outpoint, empty script, sequence; two items, a signature of at most 72 bytes with
-/// its hash type, a key. The longest is taken, so that the rate is never below what was asked for.
-const INPUT_WEIGHT: u64 = 4 * (36 + 1 + 4) + 1 + (1 + 72) + (1 + 33);
-
-/// A P2WPKH output as change.
-const CHANGE_WEIGHT: u64 = output_weight(22);
-
-/// What it will take to spend the change.
-const CHANGE_INPUT_VBYTES: u64 = INPUT_WEIGHT.div_ceil(4);
-
-const fn output_weight(script_length: u64) -> u64 {
-    4 * (8 + 1 + script_length)
-}
 
 /// A coin that can be spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,35 +90,36 @@ impl Payment {
 
     /// The amount and the fee without change.
     fn needed(&self, inputs: usize) -> Result<u64, TransactionError> {
-        let fee = self.fee(inputs, 0)?;
+        let fee = self.fee(inputs, None)?;
         self.amount
             .checked_add(fee)
             .ok_or(TransactionError::FeeOverflow)
     }
 
     fn with_rest(&self, coins: Vec<Coin>, rest: u64) -> Result<Selection, TransactionError> {
-        let fee = self.fee(coins.len(), 0)?;
-        let change_cost = self.fee(coins.len(), CHANGE_WEIGHT)?.saturating_sub(fee);
-        let spend_cost = self.fee_rate_sat_vb.saturating_mul(CHANGE_INPUT_VBYTES);
-        let least = dust(self.chain).max(spend_cost);
+        let fee = self.fee(coins.len(), None)?;
+        let with_change = self.fee(coins.len(), Some(P2WPKH_SCRIPT_LENGTH))?;
+        let change_cost = with_change.saturating_sub(fee);
+        let spend_cost = self
+            .fee_rate_sat_vb
+            .saturating_mul(INPUT_WEIGHT.div_ceil(4));
+        let least = change_dust(self.chain).unwrap_or_default().max(spend_cost);
         let change = rest
             .checked_sub(change_cost)
             .filter(|change| *change >= least);
         let fee = match change {
-            Some(_) => fee.saturating_add(change_cost),
+            Some(_) => with_change,
             None => fee.saturating_add(rest),
         };
         Ok(Selection { coins, change, fee })
     }
 
-    fn fee(&self, inputs: usize, change_weight: u64) -> Result<u64, TransactionError> {
-        let inputs = inputs as u64;
-        let long = if inputs > 252 { LONG_COUNTS_WEIGHT } else { 0 };
-        let outputs = output_weight(self.script_length as u64).saturating_add(change_weight);
-        let weight = OVERHEAD_WEIGHT.saturating_add(long).saturating_add(outputs);
-        let weight = weight.saturating_add(inputs.saturating_mul(INPUT_WEIGHT));
-        weight
-            .div_ceil(4)
+    fn fee(&self, inputs: usize, change: Option<usize>) -> Result<u64, TransactionError> {
+        let contents = Contents::default().with_inputs(inputs);
+        let contents = contents.with_output(self.script_length);
+        let contents = change.map_or(contents, |length| contents.with_output(length));
+        contents
+            .vsize()
             .checked_mul(self.fee_rate_sat_vb)
             .ok_or(TransactionError::FeeOverflow)
     }

@@ -51,6 +51,19 @@ impl Limits {
     }
 }
 
+/// The least amount of an output with this script that nodes relay; `None` for a script that is never
+/// paid, and on other chains.
+pub fn dust(chain: Chain, script: &[u8]) -> Option<u64> {
+    let limits = Limits::of(chain).ok()?;
+    Some(limits.dust(Template::of(script)?))
+}
+
+/// The least amount of a P2WPKH output, such as change, that nodes relay; `None` on other chains.
+pub fn change_dust(chain: Chain) -> Option<u64> {
+    let limits = Limits::of(chain).ok()?;
+    Some(limits.dust(Template::P2wpkh([0; 20])))
+}
+
 /// Refuses outputs that cost more to spend than they are worth.
 pub(super) fn check_dust(limits: &Limits, outputs: &[WireOutput<'_>]) -> Result<(), Refusal> {
     for (output, wire) in outputs.iter().enumerate() {

@@ -9,6 +9,7 @@
 //! the registry it becomes [`crate::Decoded`]. [`Draft`] is the way back, from payments to a PSBT.
 
 pub mod address;
+pub mod weight;
 
 mod amounts;
 mod assemble;
@@ -24,10 +25,12 @@ mod sighash;
 mod view;
 mod wire;
 
+pub use amounts::{change_dust, dust};
 pub use draft::{Draft, DraftInput, DraftOutput};
 pub use outpoint::{Outpoint, OutpointError};
 pub use refusal::{Part, Place, Refusal};
 pub use view::{View, ViewInput, ViewOutput, view};
+pub use wire::{Stripped, stripped};
 
 pub(crate) use assemble::{Unsigned, assemble};
 pub(crate) use decode::decode;

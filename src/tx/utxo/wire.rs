@@ -193,6 +193,38 @@ impl<'a> Previous<'a> {
     }
 }
 
+/// A transaction without its witness, and what Litecoin's extension blocks add to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stripped {
+    /// Its id, over these bytes.
+    pub txid: [u8; 32],
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Takes the witness from a transaction as a node shows it; `None` if it is none. Whoever knows the
+/// transaction's id compares it: what follows the outputs is not read.
+pub fn stripped(raw: &[u8]) -> Option<Stripped> {
+    let mut reader = Reader::new(raw, Part::Previous(0));
+    let version: [u8; 4] = reader.array().ok()?;
+    if let [0x00, flag, ..] = reader.rest()
+        && *flag != 0
+    {
+        reader.take(2).ok()?;
+    }
+    let start = reader.rest();
+    skip_inputs(&mut reader).ok()?;
+    for _ in 0..reader.count().ok()? {
+        WireOutput::parse(&mut reader).ok()?;
+    }
+    let body = reader.read_since(start);
+    let (_, lock_time) = reader.rest().split_last_chunk::<4>()?;
+    Some(Stripped {
+        txid: txid(&[&version, body, lock_time]),
+        bytes: [&version, body, lock_time].concat(),
+    })
+}
+
 /// The id of a transaction, by its serialisation without witnesses in pieces.
 pub(super) fn txid(pieces: &[&[u8]]) -> [u8; 32] {
     let mut engine = sha256d::Hash::engine();
