@@ -43,6 +43,11 @@ impl Backoff {
         now.after_millis(doubled.min(self.longest_millis))
     }
 
+    /// Whether both wait for the same kind of thing.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.first_millis, self.longest_millis) == (other.first_millis, other.longest_millis)
+    }
+
     /// Begins anew: it worked.
     pub fn reset(&mut self) {
         self.failures = 0;

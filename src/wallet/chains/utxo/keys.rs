@@ -1,0 +1,102 @@
+//! The account's own keys, as far as they can be paid and spent from.
+
+use std::{collections::HashMap, sync::Arc};
+
+use api::signing::KeysAnswer;
+use thiserror::Error;
+use tx::{Address, Name, utxo::weight::P2WPKH_SCRIPT_LENGTH};
+
+use crate::lane::{LaneId, Sender};
+
+/// The keys of a lane's account, in the signer's order.
+#[derive(Clone, Debug)]
+pub struct OwnKeys {
+    keys: Vec<OwnKey>,
+    by_script: HashMap<Arc<[u8]>, usize>,
+}
+
+/// A key with its P2WPKH address on the lane's chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnKey {
+    /// Its name at the signer.
+    pub name: Name,
+    /// Its address.
+    pub address: Address,
+    /// The address's script.
+    pub script: Arc<[u8]>,
+}
+
+/// The signer has no key that a lane could use.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// It is not an account's lane.
+    #[error("{lane} is no lane of an account")]
+    NoAccount {
+        /// The lane.
+        lane: String,
+    },
+    /// The account has no P2WPKH address on the chain.
+    #[error("the signer has no key with a P2WPKH address for {lane}")]
+    NoKey {
+        /// The lane.
+        lane: String,
+    },
+}
+
+impl OwnKeys {
+    /// The keys of a lane's account among those that the signer names.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn of(answer: &KeysAnswer, lane: &LaneId) -> Result<Self, KeysError> {
+        let Sender::Account(account) = &lane.sender else {
+            let lane = lane.to_string();
+            return Err(KeysError::NoAccount { lane });
+        };
+        let of_account = answer.keys.iter().filter(|key| key.account == *account);
+        let named = of_account.flat_map(|key| {
+            let addresses = key.addresses.iter();
+            let on_chain = addresses.filter(|address| address.chain == lane.chain);
+            let parsed = on_chain.filter_map(|had| Address::parse(lane.chain, &had.address).ok());
+            parsed.map(|address| (key.name.clone(), address))
+        });
+        let keys = named.filter_map(|(name, address)| OwnKey::new(name, address));
+        let keys: Vec<_> = keys.collect();
+        if keys.is_empty() {
+            let lane = lane.to_string();
+            return Err(KeysError::NoKey { lane });
+        }
+        let scripts = keys.iter().map(|key| Arc::clone(&key.script));
+        Ok(Self {
+            by_script: scripts.zip(0..).collect(),
+            keys,
+        })
+    }
+
+    /// The key that a script pays.
+    pub fn by_script(&self, script: &[u8]) -> Option<&OwnKey> {
+        self.keys.get(*self.by_script.get(script)?)
+    }
+
+    /// Where the change of a set goes: the keys after the first in turn, or the only one.
+    pub fn change(&self, turn: u64) -> Option<&OwnKey> {
+        let (first, others) = self.keys.split_first()?;
+        let turn = usize::try_from(turn).unwrap_or_default();
+        let turn = turn.checked_rem(others.len()).unwrap_or_default();
+        Some(others.get(turn).unwrap_or(first))
+    }
+}
+
+impl OwnKey {
+    /// Only P2WPKH is signed for.
+    fn new(name: Name, address: Address) -> Option<Self> {
+        let script: Arc<[u8]> = address.as_bytes().into();
+        let is_p2wpkh = script.len() == P2WPKH_SCRIPT_LENGTH && script.starts_with(&[0x00, 0x14]);
+        is_p2wpkh.then_some(Self {
+            name,
+            address,
+            script,
+        })
+    }
+}
