@@ -9,4 +9,5 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod engine;
 mod nodes;
