@@ -7,7 +7,7 @@ use tx::Time;
 use super::{Question, sets::Sets};
 use crate::{
     attempt::{Attempt, AttemptNumber},
-    chains::common::{Backoff, says_the_same},
+    chains::common::says_the_same,
     change::{Change, Gate},
     lane::{Effect, LaneView},
     withdrawal::{Waiting, Withdrawal, WithdrawalNumber},
@@ -37,11 +37,9 @@ pub(super) struct Draft {
 }
 
 /// The one commit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Writing {
     pub(super) out: Option<Out>,
-    pub(super) backoff: Backoff,
-    pub(super) not_before: Time,
     lazy_until: Option<Time>,
 }
 
@@ -143,20 +141,6 @@ impl Writing {
     }
 
     pub(super) fn due(&self) -> Option<Time> {
-        Some(
-            self.lazy_until
-                .map_or(self.not_before, |until| until.max(self.not_before)),
-        )
-    }
-}
-
-impl Default for Writing {
-    fn default() -> Self {
-        Self {
-            out: None,
-            backoff: Backoff::STORE,
-            not_before: Time::default(),
-            lazy_until: None,
-        }
+        self.lazy_until
     }
 }

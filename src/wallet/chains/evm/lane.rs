@@ -42,7 +42,6 @@ pub struct EvmLane {
     pub(super) writing: Writing,
     /// Set when the view is not what the store has: it must be loaded again.
     lost: Option<String>,
-    woken: Option<Time>,
 }
 
 /// Why a view is none of an EVM lane.
@@ -83,20 +82,14 @@ impl EvmLane {
             restore: Restore::default(),
             writing: Writing::default(),
             lost: None,
-            woken: None,
         })
-    }
-
-    /// Why the view must be loaded again, if it must.
-    pub fn lost(&self) -> Option<&str> {
-        self.lost.as_deref()
     }
 
     fn hear(&mut self, event: Event<Answer>, now: Time, effects: &mut Effects) {
         match event {
             Event::Started | Event::Tick => {}
             Event::Committed(changes) => self.hear_committed(&changes, effects),
-            Event::CommitFailed => self.hear_commit_failed(now, effects),
+            Event::CommitFailed => self.hear_commit_failed(effects),
             Event::Queued(withdrawals) => self.hear_queued(withdrawals, effects),
             Event::Signer(number, outcome) => self.hear_signer(number, outcome, now),
             Event::Inquired(number, answer) => self.hear_inquired(number, answer, now),
@@ -121,7 +114,6 @@ impl EvmLane {
         let Some(out) = self.writing.out.take() else {
             return;
         };
-        self.writing.backoff.reset();
         let nonces = self.nonces_of(changes);
         let had = self.withdrawals_over(&nonces);
         let taken = |number: WithdrawalNumber| out.taken.get(&number).cloned();
@@ -196,11 +188,10 @@ impl EvmLane {
         pays.into_iter()
     }
 
-    fn hear_commit_failed(&mut self, now: Time, effects: &mut Effects) {
+    fn hear_commit_failed(&mut self, effects: &mut Effects) {
         let Some(out) = self.writing.out.take() else {
             return;
         };
-        self.writing.not_before = self.writing.backoff.fail(now);
         // One of them may have been released meanwhile, and would fail it again.
         self.supply.taken_back(out.taken.into_keys());
         self.supply.return_all();
@@ -231,7 +222,7 @@ impl EvmLane {
     }
 
     fn plan_commit(&mut self, now: Time, effects: &mut Effects) {
-        if self.writing.out.is_some() || now < self.writing.not_before {
+        if self.writing.out.is_some() {
             return;
         }
         let mut draft = Draft::new(&self.view, &self.sets, now);
@@ -256,13 +247,8 @@ impl EvmLane {
             self.restore.due(),
         ];
         // What is due by now and was not done waits for something else than time.
-        let Some(next) = due.into_iter().flatten().filter(|due| *due > now).min() else {
-            return;
-        };
-        if self.woken != Some(next) {
-            self.woken = Some(next);
-            effects.push(Effect::Wake(next));
-        }
+        let next = due.into_iter().flatten().filter(|due| *due > now).min();
+        effects.extend(next.map(Effect::Wake));
     }
 }
 
@@ -288,5 +274,9 @@ impl Lane for EvmLane {
         self.hear(event, now, &mut effects);
         self.plan(now, &mut effects);
         effects
+    }
+
+    fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 }
