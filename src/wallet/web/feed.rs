@@ -10,7 +10,7 @@ use super::{
     App,
     caller::Reader,
     fault::Fault,
-    input::{Parameters, page},
+    input::{NoParameters, Parameters, page},
     names::names,
     wire::{event, lane, stage},
 };
@@ -49,6 +49,7 @@ pub(super) async fn events(
 pub(super) async fn status(
     State(app): State<Arc<App>>,
     Reader(_): Reader,
+    _: Parameters<NoParameters>,
 ) -> Result<Json<StatusAnswer>, Fault> {
     let lanes = app.store.lanes().await?;
     let counts = app.store.counts().await?;

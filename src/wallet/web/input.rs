@@ -10,7 +10,7 @@ use axum::{
     http::request::Parts,
 };
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use tx::{IntentKey, Name};
 
@@ -34,6 +34,11 @@ pub(super) struct Empty;
 
 /// The parameters behind the question mark.
 pub(super) struct Parameters<T>(pub(super) T);
+
+/// That there are no parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParameters {}
 
 /// An id in the path.
 pub(super) struct Id(pub(super) IntentKey);

@@ -16,7 +16,7 @@ use super::{
     App,
     caller::{Creditor, Reader},
     fault::Fault,
-    input::{self, Named},
+    input::{self, Named, NoParameters, Parameters},
     withdraw::{countable, destination, foreign, payable, positive},
 };
 use crate::{
@@ -29,6 +29,7 @@ pub(super) async fn account(
     State(app): State<Arc<App>>,
     Reader(_): Reader,
     Named(name): Named,
+    _: Parameters<NoParameters>,
 ) -> Result<Json<AccountAnswer>, Fault> {
     let mut balances: BTreeMap<Asset, AssetBalance> = BTreeMap::new();
     for (asset, amount) in owed(&app, &Account::Customer(name.clone())).await? {
@@ -69,6 +70,7 @@ async fn owed(app: &App, account: &Account) -> Result<Vec<(Asset, Amount)>, Faul
 pub(super) async fn credit(
     State(app): State<Arc<App>>,
     Creditor(caller): Creditor,
+    _: Parameters<NoParameters>,
     input::Json(new): input::Json<NewCredit>,
 ) -> Result<(StatusCode, Json<CreditAnswer>), Fault> {
     payable(&app, &new.asset)?;
@@ -110,6 +112,7 @@ pub(super) async fn credit(
 pub(super) async fn quote(
     State(app): State<Arc<App>>,
     Reader(_): Reader,
+    _: Parameters<NoParameters>,
     input::Json(asked): input::Json<QuoteRequest>,
 ) -> Result<Json<QuoteAnswer>, Fault> {
     positive(asked.amount, "amount")?;

@@ -20,7 +20,7 @@ use super::{
     App,
     caller::{Caller, Withdrawer},
     fault::Fault,
-    input::{self, Bytes},
+    input::{self, Bytes, NoParameters, Parameters},
     wire::withdrawal,
 };
 use crate::{
@@ -47,6 +47,7 @@ struct Several {
 pub(super) async fn withdraw(
     State(app): State<Arc<App>>,
     Withdrawer(caller): Withdrawer,
+    _: Parameters<NoParameters>,
     Bytes(body): Bytes,
 ) -> Result<Response, Fault> {
     let probe = serde_json::from_slice::<Probe>(&body);

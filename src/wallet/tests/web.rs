@@ -1,0 +1,12 @@
+//! The API, over TLS, on a real store.
+
+mod bad_input;
+mod connections;
+mod decisions;
+mod grants;
+mod house;
+mod openapi;
+mod pki;
+mod raw;
+mod same_again;
+mod views;
