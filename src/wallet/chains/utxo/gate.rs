@@ -4,10 +4,11 @@ use tx::Time;
 
 use super::lane::{Effects, UtxoLane};
 use crate::{
-    chains::common::{Backoff, detail_of},
+    chains::common::Backoff,
     change::{Change, Gate},
     lane::Effect,
     signer::Comparison,
+    text::shown,
 };
 
 /// The comparison with the signer's journal.
@@ -126,7 +127,7 @@ impl UtxoLane {
     fn closed_for(&self) -> Option<String> {
         let because = |what: &str, trouble: Option<&str>| {
             let text = trouble.map_or_else(|| what.into(), |trouble| format!("{what}: {trouble}"));
-            Some(detail_of(&text))
+            Some(shown(&text))
         };
         if !self.restore.is_done() {
             let trouble = self.restore.trouble.as_deref();

@@ -303,7 +303,7 @@ impl UtxoLane {
 
     /// Stops the lane until a person looks, if it is not stopped.
     pub(super) fn halt(&self, detail: &str) -> Option<Change> {
-        let detail = common::detail_of(detail);
+        let detail = crate::text::shown(detail);
         (!self.is_halted()).then_some(Change::Gate(Gate::Halted { detail }))
     }
 
