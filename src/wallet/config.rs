@@ -14,7 +14,11 @@ use serde::Deserialize;
 use thiserror::Error;
 use tx::{Chain, Name};
 
-use crate::{limit::DailyLimit, web::Grant};
+use crate::{
+    chains::{evm, utxo},
+    limit::DailyLimit,
+    web::Grant,
+};
 
 /// The configuration file, TOML. Paths are taken as they are, relative ones from the folder of the
 /// file.
@@ -140,10 +144,10 @@ pub struct ChainConfig {
     pub accounts: Vec<Name>,
     /// For an EVM chain.
     #[serde(default)]
-    pub evm: Option<toml::Table>,
+    pub evm: Option<evm::Config>,
     /// For a UTXO chain.
     #[serde(default)]
-    pub utxo: Option<toml::Table>,
+    pub utxo: Option<utxo::Config>,
 }
 
 /// A node's JSON-RPC.

@@ -70,7 +70,10 @@ pub trait Family: Market {
     fn lane(&self, view: LaneView, keys: &[Key]) -> Result<Self::Lane, String>;
 
     /// Who answers this lane's questions.
-    fn observer(&self, row: &LaneRow) -> Arc<Self::Observer>;
+    ///
+    /// # Errors
+    /// Why nobody can, for people.
+    fn observer(&self, row: &LaneRow) -> Result<Arc<Self::Observer>, String>;
 
     /// How many withdrawals a lane has at once that it has not begun to pay.
     fn hand_max(&self) -> usize;

@@ -15,6 +15,7 @@ pub mod attempt;
 pub mod chains;
 pub mod change;
 pub mod config;
+pub mod daemon;
 pub mod engine;
 pub mod evidence;
 pub mod health;

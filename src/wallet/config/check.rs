@@ -138,11 +138,30 @@ impl Checking<'_> {
             let what = format!("does not belong to {}", chain.chain);
             return Err(self.value(&format!("{key}.{foreign}"), what));
         }
+        self.family(key, chain)?;
         chain
             .nodes
             .iter()
             .enumerate()
             .try_for_each(|(place, node)| self.node(&format!("{key}.nodes[{place}]"), node))
+    }
+
+    /// The settings of a chain's family.
+    fn family(&self, key: &str, chain: &ChainConfig) -> Result<(), ConfigError> {
+        if let Some(evm) = &chain.evm {
+            evm.check()
+                .map_err(|error| self.value(&format!("{key}.evm"), format!("is wrong: {error}")))?;
+        }
+        match (&chain.utxo, chain.chain) {
+            (Some(utxo), _) => utxo
+                .check()
+                .map_err(|error| self.value(&format!("{key}.utxo"), format!("is wrong: {error}"))),
+            (None, Chain::Evm(_)) => Ok(()),
+            (None, _) => {
+                let what = "is missing: the height from which the chain is read".to_owned();
+                Err(self.value(&format!("{key}.utxo.start_height"), what))
+            }
+        }
     }
 
     fn node(&self, key: &str, node: &Node) -> Result<(), ConfigError> {
@@ -191,6 +210,8 @@ accounts = ["eth-hot"]
 chain = "litecoin:regtest"
 nodes = [{ url = "http://127.0.0.1:19443", user = "u", password_file = "p" }]
 accounts = ["ltc-hot"]
+[chain.utxo]
+start_height = 0
 [[limit]]
 asset = "eip155:31337/native"
 total = "1000"
@@ -236,9 +257,16 @@ customer = "100"
                 "signer.timeout_secs is 0",
             ),
             ("eip155:31337/native", "eip155:1/native", "limit[0].asset"),
+            ("[chain.utxo]\nstart_height = 0", "", "chain[1].utxo"),
+            ("start_height = 0", "start = 0", "start"),
             (
                 "accounts = [\"eth-hot\"]",
-                "accounts = [\"eth-hot\"]\n[chain.utxo]",
+                "accounts = [\"eth-hot\"]\n[chain.evm]\npoll_millis = 0",
+                "chain[0].evm is wrong: poll_millis is 0",
+            ),
+            (
+                "accounts = [\"eth-hot\"]",
+                "accounts = [\"eth-hot\"]\n[chain.utxo]\nstart_height = 0",
                 "chain[0].utxo",
             ),
             (

@@ -253,6 +253,7 @@ impl<F: Family> Life<F> {
             })?;
         let keys = self.of.shared.keys.borrow().of(&self.account);
         let observer = self.of.family.observer(&view.row);
+        let observer = observer.map_err(Obstacle::Now)?;
         let lane = self
             .of
             .family

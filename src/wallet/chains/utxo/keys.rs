@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use api::signing::KeysAnswer;
+use api::signing::Key;
 use thiserror::Error;
 use tx::{Address, Name, utxo::weight::P2WPKH_SCRIPT_LENGTH};
 
@@ -49,12 +49,12 @@ impl OwnKeys {
     ///
     /// # Errors
     /// [`KeysError`].
-    pub fn of(answer: &KeysAnswer, lane: &LaneId) -> Result<Self, KeysError> {
+    pub fn of(keys: &[Key], lane: &LaneId) -> Result<Self, KeysError> {
         let Sender::Account(account) = &lane.sender else {
             let lane = lane.to_string();
             return Err(KeysError::NoAccount { lane });
         };
-        let of_account = answer.keys.iter().filter(|key| key.account == *account);
+        let of_account = keys.iter().filter(|key| key.account == *account);
         let named = of_account.flat_map(|key| {
             let addresses = key.addresses.iter();
             let on_chain = addresses.filter(|address| address.chain == lane.chain);

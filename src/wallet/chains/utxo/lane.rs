@@ -101,11 +101,6 @@ impl UtxoLane {
         lane
     }
 
-    /// Why the view must be loaded again, if it must.
-    pub fn lost(&self) -> Option<&str> {
-        self.lost.as_deref()
-    }
-
     pub(super) fn is_halted(&self) -> bool {
         matches!(self.view.row.gate, Gate::Halted { .. })
     }
@@ -235,6 +230,10 @@ impl UtxoLane {
 impl Lane for UtxoLane {
     type Question = Question;
     type Answer = Answer;
+
+    fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
 
     fn view(&self) -> &LaneView {
         &self.view

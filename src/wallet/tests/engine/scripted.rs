@@ -102,8 +102,8 @@ impl Family for Plans {
         })
     }
 
-    fn observer(&self, _: &LaneRow) -> Arc<Nodes> {
-        Arc::new(Nodes)
+    fn observer(&self, _: &LaneRow) -> Result<Arc<Nodes>, String> {
+        Ok(Arc::new(Nodes))
     }
 
     fn hand_max(&self) -> usize {

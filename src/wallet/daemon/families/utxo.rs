@@ -1,0 +1,115 @@
+//! A Bitcoin-like chain with its nodes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::{signing::Key, wallet::ChainReport};
+use async_trait::async_trait;
+use tx::{Address, Amount, Asset, Chain};
+
+use super::{Heights, LOOK_EVERY, unknown};
+use crate::{
+    chains::utxo::{Answer, Config, Observer, OwnKeys, Question, UtxoLane},
+    config::ChainConfig,
+    engine::{Family, Market},
+    lane::{LaneRow, LaneView, Observer as _},
+    nodes::{CoinNode, connect_coin},
+    text::chain as causes,
+    web::FeeQuote,
+};
+
+/// The virtual size of a payment from two coins with change.
+const USUAL_VSIZE: u64 = 209;
+/// How much more than its fee of today a payment may cost, so that it is paid when fees rise.
+const FEE_MARGIN: u64 = 3;
+
+/// A Bitcoin-like chain.
+pub(super) struct UtxoFamily {
+    chain: Chain,
+    config: Config,
+    observer: Arc<Observer>,
+    nodes: Vec<Arc<dyn CoinNode>>,
+    report: Mutex<ChainReport>,
+}
+
+impl UtxoFamily {
+    pub(super) fn new(chain: &ChainConfig) -> Result<Self, String> {
+        let config = chain.utxo.clone();
+        let config = config.ok_or("chain.utxo.start_height is missing")?;
+        let node = |node| {
+            let node = connect_coin(node).map_err(|error| causes(&error))?;
+            Ok(Arc::new(node) as Arc<dyn CoinNode>)
+        };
+        let nodes = chain.nodes.iter().map(node);
+        let nodes: Vec<_> = nodes.collect::<Result<_, String>>()?;
+        Ok(Self {
+            chain: chain.chain,
+            config,
+            observer: Arc::new(Observer::new(chain.chain, nodes.clone())),
+            nodes,
+            report: Mutex::new(unknown(chain.chain)),
+        })
+    }
+
+    pub(super) fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// Looks how far the chain is, for ever.
+    pub(super) async fn watch(self: Arc<Self>) {
+        loop {
+            let mut heights = Heights::default();
+            for node in &self.nodes {
+                match node.tip().await {
+                    Ok(tip) => heights.latest.push(tip.height),
+                    Err(error) => heights.fail(node.name(), &error),
+                }
+            }
+            let report = heights.report(self.chain);
+            *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+impl Family for UtxoFamily {
+    type Lane = UtxoLane;
+    type Observer = Observer;
+
+    fn lane(&self, view: LaneView, keys: &[Key]) -> Result<UtxoLane, String> {
+        let keys = OwnKeys::of(keys, &view.row.id).map_err(|error| causes(&error))?;
+        Ok(UtxoLane::new(self.config.clone(), keys, view))
+    }
+
+    fn observer(&self, _: &LaneRow) -> Result<Arc<Observer>, String> {
+        Ok(Arc::clone(&self.observer))
+    }
+
+    fn hand_max(&self) -> usize {
+        // Many are paid by one transaction.
+        usize::try_from(self.config.batch_max).unwrap_or(usize::MAX)
+    }
+}
+
+#[async_trait]
+impl Market for UtxoFamily {
+    fn report(&self) -> ChainReport {
+        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.clone()
+    }
+
+    async fn fee(&self, _: &Asset, _: Amount, _: &Address) -> Result<FeeQuote, String> {
+        let target_blocks = self.config.target_blocks;
+        let answer = self.observer.ask(Question::FeeRate { target_blocks }).await;
+        let Answer::FeeRate(Ok(rate)) = answer else {
+            return Err(format!("the nodes of {} do not say", self.chain));
+        };
+        let rate = rate
+            .unwrap_or(self.config.fee_rate_fallback_sat_vb)
+            .min(self.config.fee_rate_ceiling_sat_vb);
+        let fee = rate.saturating_mul(USUAL_VSIZE);
+        Ok(FeeQuote {
+            fee: fee.into(),
+            max_fee: fee.saturating_mul(FEE_MARGIN).into(),
+        })
+    }
+}
