@@ -265,10 +265,6 @@ impl Lane for EvmLane {
     type Question = Question;
     type Answer = Answer;
 
-    fn lost(&self) -> Option<&str> {
-        self.lost.as_deref()
-    }
-
     fn view(&self) -> &LaneView {
         &self.view
     }
