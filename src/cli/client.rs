@@ -1,35 +1,39 @@
-//! How the commands reach a signer: its address, the certificates, and a profile that holds them.
+//! How the commands reach a daemon: its address, the certificates, and a profile that holds them.
 
 mod error;
 mod profile;
+mod wallet;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::client::{Client, ClientError, Protocol, Settings};
+use api::client::{Client, ClientError, Protocol, Settings, wallet as coordinator};
+use api::problem::ProblemKind;
 use api::signing::{EvaluateAnswer, KeysAnswer, SignAnswer, SignRequest};
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
-pub use self::error::{SignerError, plain};
+pub use self::error::{SignerError, need_text, plain, reason_text};
 use self::profile::Profile;
+pub use self::wallet::{Wallet, WalletError};
 use crate::files;
 
 /// The largest PEM file that is read.
 const PEM_MAX_BYTES: u64 = 1 << 20;
 
-/// How to reach a signer.
+/// How to reach a daemon.
 #[derive(Debug, Args)]
-pub struct SignerArgs {
+pub struct PeerArgs {
     /// A TOML file with connect, ca, certificate, key, and if needed server_name, health and
-    /// timeout_secs [default: ~/.config/strongroom/client.toml, if there is one].
+    /// timeout_secs [default: client.toml for a signer, wallet.toml for a coordinator, in
+    /// ~/.config/strongroom, if there is one].
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Where the signer listens.
+    /// Where the daemon listens.
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
-    /// The certificate of the authority that certifies the signer, PEM.
+    /// The certificate of the authority that certifies the daemon, PEM.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Your client certificate, PEM.
@@ -38,7 +42,7 @@ pub struct SignerArgs {
     /// Its private key, PEM.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The name in the signer's certificate, where it is not the host.
+    /// The name in the daemon's certificate, where it is not the host.
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
     /// How long to wait for each answer [default: 30].
@@ -53,54 +57,92 @@ pub struct Signer {
     health: Option<String>,
 }
 
-impl SignerArgs {
-    /// Reads profile, certificates and key. Nothing is connected yet.
+impl PeerArgs {
+    /// The signer, by profile, certificates and key. Nothing is connected yet.
     ///
     /// # Errors
     /// [`SignerError::Profile`], [`SignerError::Missing`], [`SignerError::Settings`], and those of files.
     pub fn signer(&self) -> Result<Signer, SignerError> {
-        let profile = self.merged()?;
-        let connect = profile.connect.ok_or(SignerError::Missing {
-            option: "--connect",
-        })?;
-        let ca = profile.ca.ok_or(SignerError::Missing { option: "--ca" })?;
-        let certificate = profile.certificate.ok_or(SignerError::Missing {
-            option: "--certificate",
-        })?;
-        let key = profile
-            .key
-            .ok_or(SignerError::Missing { option: "--key" })?;
-        files::check_private(&key).map_err(SignerError::File)?;
-        let read = |path: &PathBuf| files::read(path, PEM_MAX_BYTES).map_err(SignerError::File);
-        let (roots, chain, key) = (read(&ca)?, read(&certificate)?, Zeroizing::new(read(&key)?));
-        let settings = Settings {
-            server: &connect,
-            server_name: profile.server_name.as_deref(),
-            roots: &roots,
-            certificate: &chain,
-            key: &key,
-            protocol: Protocol::Http1,
-            timeout: Duration::from_secs(profile.timeout_secs.unwrap_or(30)),
-        };
+        let reach = self.reach("client.toml")?;
         Ok(Signer {
-            client: Client::new(&settings).map_err(SignerError::Settings)?,
+            client: Client::new(&reach.settings()).map_err(SignerError::Settings)?,
             runtime: runtime()?,
-            health: profile.health,
+            health: reach.health,
         })
     }
 
-    /// The profile, under what the command line says.
-    fn merged(&self) -> Result<Profile, SignerError> {
-        let profile = Profile::find(self.profile.as_deref())?;
-        Ok(Profile {
-            connect: self.connect.clone().or(profile.connect),
-            ca: self.ca.clone().or(profile.ca),
-            certificate: self.certificate.clone().or(profile.certificate),
-            key: self.key.clone().or(profile.key),
+    /// The same of a coordinator.
+    ///
+    /// # Errors
+    /// As [`Self::signer`].
+    pub fn wallet(&self) -> Result<Wallet, SignerError> {
+        let reach = self.reach("wallet.toml")?;
+        let client = coordinator::Client::new(&reach.settings()).map_err(SignerError::Settings)?;
+        Ok(Wallet::new(client, runtime()?))
+    }
+
+    /// Both: whichever it is that listens.
+    ///
+    /// # Errors
+    /// As [`Self::signer`].
+    pub fn either(&self) -> Result<(Signer, Wallet), SignerError> {
+        let reach = self.reach("client.toml")?;
+        let wallet = coordinator::Client::new(&reach.settings()).map_err(SignerError::Settings)?;
+        let signer = Signer {
+            client: Client::new(&reach.settings()).map_err(SignerError::Settings)?,
+            runtime: runtime()?,
+            health: reach.health,
+        };
+        Ok((signer, Wallet::new(wallet, runtime()?)))
+    }
+
+    /// What the command line says, over the profile.
+    fn reach(&self, usual: &str) -> Result<Reach, SignerError> {
+        let profile = Profile::find(self.profile.as_deref(), usual)?;
+        let missing = |option| SignerError::Missing { option };
+        let said = |said: &Option<PathBuf>, told, option| {
+            let path = said.clone().or(told).ok_or(missing(option))?;
+            if option == "--key" {
+                files::check_private(&path).map_err(SignerError::File)?;
+            }
+            files::read(&path, PEM_MAX_BYTES).map_err(SignerError::File)
+        };
+        let connect = self.connect.clone().or(profile.connect);
+        let seconds = self.timeout_secs.or(profile.timeout_secs);
+        Ok(Reach {
+            connect: connect.ok_or(missing("--connect"))?,
+            roots: said(&self.ca, profile.ca, "--ca")?,
+            certificate: said(&self.certificate, profile.certificate, "--certificate")?,
+            key: Zeroizing::new(said(&self.key, profile.key, "--key")?),
             server_name: self.server_name.clone().or(profile.server_name),
             health: profile.health,
-            timeout_secs: self.timeout_secs.or(profile.timeout_secs),
+            timeout: Duration::from_secs(seconds.unwrap_or(30)),
         })
+    }
+}
+
+/// Everything that is needed to reach a daemon.
+struct Reach {
+    connect: String,
+    roots: Vec<u8>,
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+    server_name: Option<String>,
+    health: Option<String>,
+    timeout: Duration,
+}
+
+impl Reach {
+    fn settings(&self) -> Settings<'_> {
+        Settings {
+            server: &self.connect,
+            server_name: self.server_name.as_deref(),
+            roots: &self.roots,
+            certificate: &self.certificate,
+            key: &self.key,
+            protocol: Protocol::Http1,
+            timeout: self.timeout,
+        }
     }
 }
 
@@ -154,8 +196,17 @@ pub fn runtime() -> Result<Runtime, SignerError> {
 
 /// Whether an answer says that the client may not use the verb.
 pub fn is_not_granted(error: &SignerError) -> bool {
+    is_problem(error, ProblemKind::NotGranted)
+}
+
+/// Whether an answer says that there is no such verb: it is another daemon's.
+pub fn is_absent(error: &SignerError) -> bool {
+    is_problem(error, ProblemKind::NotFound)
+}
+
+fn is_problem(error: &SignerError, kind: ProblemKind) -> bool {
     let SignerError::Ask(ClientError::Problem(problem)) = error else {
         return false;
     };
-    problem.kind == api::problem::ProblemKind::NotGranted
+    problem.kind == kind
 }

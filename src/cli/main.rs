@@ -4,6 +4,7 @@
 //! says by its exit code how it went ([`failure::Exit`]).
 
 mod client;
+mod credit;
 mod doctor;
 mod failure;
 mod files;
@@ -16,6 +17,8 @@ mod rpc;
 mod sign;
 mod status;
 mod transaction;
+mod withdraw;
+mod withdrawals;
 
 use std::process::ExitCode;
 
@@ -40,6 +43,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Book a customer's deposit at a coordinator, by hand.
+    Credit(credit::Args),
     /// Check a signer's machine: clock, token, journal, certificates, policy.
     Doctor(doctor::Args),
     /// Initialise tokens, generate keys in them, and list them.
@@ -50,24 +55,30 @@ enum Command {
     Policy(policy::Args),
     /// Have a signer sign a transaction, or only ask what it would say.
     Sign(Box<sign::Args>),
-    /// Show a signer's keys, the room left in its limits, and whether it is ready.
+    /// Show a signer's keys, the room left in its limits, and whether it is ready; or a coordinator's
+    /// lanes, chains and withdrawals.
     Status(status::Args),
     /// Build, show and broadcast transactions.
     Tx(transaction::Args),
+    /// Ask a coordinator for a withdrawal, and follow it.
+    Withdraw(Box<withdraw::Args>),
+    /// List, show and explain withdrawals, and decide about them.
+    Withdrawals(withdrawals::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => {
             let format = if cli.json { Format::Json } else { Format::Text };
-            output::finish(format, run(cli.command))
+            output::finish(format, run(cli.command, format))
         }
         Err(error) => output::finish_usage(&error),
     }
 }
 
-fn run(command: Command) -> Result<Answer, Failure> {
+fn run(command: Command, format: Format) -> Result<Answer, Failure> {
     match command {
+        Command::Credit(args) => credit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Pki(args) => pki::run(args),
@@ -75,5 +86,7 @@ fn run(command: Command) -> Result<Answer, Failure> {
         Command::Sign(args) => sign::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Tx(args) => transaction::run(args),
+        Command::Withdraw(args) => withdraw::run(&args, format),
+        Command::Withdrawals(args) => withdrawals::run(&args),
     }
 }

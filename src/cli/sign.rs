@@ -14,8 +14,9 @@ use tx::{Chain, IntentKey, Name, Time, Transaction};
 
 use self::error::SignError;
 use self::intents::Derivation;
+pub use self::report::effect_text;
 use self::report::{Evaluated, Signed};
-use crate::client::{Signer, SignerArgs};
+use crate::client::{PeerArgs, Signer};
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
@@ -29,7 +30,7 @@ use crate::transaction::parcel::Parcel;
 )]
 pub struct Args {
     #[command(flatten)]
-    signer: SignerArgs,
+    signer: PeerArgs,
     /// The unsigned transaction, or - for stdin: what `tx build --out` writes, or a PSBT in base64.
     #[arg(long, value_name = "FILE")]
     transaction: PathBuf,

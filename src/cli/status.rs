@@ -1,5 +1,7 @@
-//! `strongroom status`: keys, addresses, room left, and whether a request would be signed now.
+//! `strongroom status`: a signer's keys, addresses, room left, and whether a request would be signed
+//! now; a coordinator's lanes, chains and withdrawals.
 
+mod coordinator;
 mod report;
 
 use std::collections::BTreeMap;
@@ -8,8 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use policy::bundle;
 
+use self::coordinator::Coordinator;
 use self::report::{Readiness, Status, Unit};
-use crate::client::{self, SignerArgs};
+use crate::client::{self, PeerArgs, is_absent};
 use crate::failure::{Exit, Explained, Failure};
 use crate::health;
 use crate::output::Answer;
@@ -18,8 +21,8 @@ use crate::output::Answer;
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(flatten)]
-    signer: SignerArgs,
-    /// Where the signer tells its health; a profile can say it too.
+    peer: PeerArgs,
+    /// Where the daemon tells its health; a profile can say it too.
     #[arg(long, value_name = "HOST:PORT")]
     health: Option<String>,
     /// The folder of the bundle that governs, to show limits in its units instead of base units.
@@ -56,7 +59,8 @@ impl Explained for StatusError {
     }
 }
 
-/// Asks and shows. The answer is a no when the signer is not ready.
+/// Asks and shows. The answer is a no when the daemon is not ready. Which of the two it
+/// is, its answers say.
 ///
 /// # Errors
 /// See [`crate::client::SignerError`].
@@ -67,12 +71,22 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         .map(units)
         .transpose()?
         .unwrap_or_default();
-    let signer = args.signer.signer()?;
+    let (signer, wallet) = args.peer.either()?;
     let readiness = match args.health.as_deref().or(signer.health()) {
         Some(address) => Some(readiness(address)?),
         None => None,
     };
-    let keys = signer.keys().map_err(|error| {
+    let keys = match signer.keys() {
+        Err(error) if is_absent(&error) => {
+            let status = Coordinator::new(wallet.status()?, readiness);
+            return match status.is_well() {
+                true => Answer::done(&status),
+                false => Answer::refused(&status),
+            };
+        }
+        answer => answer,
+    };
+    let keys = keys.map_err(|error| {
         let mut failure = Failure::from(error);
         // A signer that is sealed serves no API, but its health says why.
         if let Some(readiness) = &readiness {

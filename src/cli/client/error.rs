@@ -33,7 +33,7 @@ pub enum SignerError {
         option: &'static str,
     },
     /// The settings cannot be used.
-    #[error("the settings for the signer cannot be used")]
+    #[error("the settings for the daemon cannot be used")]
     Settings(#[source] SettingsError),
     /// The system gave no thread.
     #[error("the network cannot be used")]
@@ -93,7 +93,7 @@ impl Explained for SignerError {
                 "It has connect, ca, certificate, key, and if needed server_name, health and timeout_secs.".into()
             }
             Self::Missing { .. } => {
-                "Give it on the command line, or in a profile with --profile or in ~/.config/strongroom/client.toml.".into()
+                "Give it on the command line, or in a profile with --profile or in ~/.config/strongroom.".into()
             }
             Self::Settings(_) => "Check the address and the PEM files; `strongroom pki issue` makes both of them.".into(),
             Self::Runtime(_) => "Check the limits of this user on open files.".into(),
@@ -214,7 +214,7 @@ fn of_problem(problem: &Problem) -> Vec<String> {
 }
 
 /// A reason in a line or two: what, where, and what would permit it.
-fn reason_text(reason: &Reason) -> String {
+pub fn reason_text(reason: &Reason) -> String {
     let mut text = plain(&format!("{}: {}", reason.code, reason.detail));
     if let Some(statement) = &reason.statement {
         text.push_str(&plain(&format!(" ({statement}")));
@@ -226,7 +226,7 @@ fn reason_text(reason: &Reason) -> String {
     text + &plain(&format!("; would be permitted by: {}", reason.remedy))
 }
 
-fn need_text(need: &Need) -> String {
+pub fn need_text(need: &Need) -> String {
     let Need {
         statement,
         at,

@@ -9,10 +9,10 @@ use crate::files;
 
 /// The largest profile that is read.
 const PROFILE_MAX_BYTES: u64 = 64 << 10;
-/// Where a profile is looked for, below the home folder.
-const DEFAULT: &str = ".config/strongroom/client.toml";
+/// Where profiles are looked for, below the home folder.
+const FOLDER: &str = ".config/strongroom";
 
-/// How to reach a signer. Relative paths start at the file's folder.
+/// How to reach a daemon. Relative paths start at the file's folder.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Profile {
@@ -34,11 +34,11 @@ pub(super) struct Profile {
 
 impl Profile {
     /// Reads the file that was named, or the usual one if there is one.
-    pub(super) fn find(named: Option<&Path>) -> Result<Self, SignerError> {
+    pub(super) fn find(named: Option<&Path>, usual: &str) -> Result<Self, SignerError> {
         if let Some(path) = named {
             return Self::read(path);
         }
-        let usual = std::env::var_os("HOME").map(|home| Path::new(&home).join(DEFAULT));
+        let usual = std::env::var_os("HOME").map(|home| Path::new(&home).join(FOLDER).join(usual));
         match usual.filter(|path| path.exists()) {
             Some(path) => Self::read(&path),
             None => Ok(Self::default()),

@@ -138,7 +138,8 @@ impl fmt::Display for Evaluated {
     }
 }
 
-fn effect_text(effect: &Effect) -> String {
+/// An effect in a line.
+pub fn effect_text(effect: &Effect) -> String {
     let kind = serde_json::to_value(effect.kind).ok();
     let kind = kind
         .as_ref()

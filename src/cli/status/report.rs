@@ -24,7 +24,7 @@ pub struct Status {
 /// What the health listener says.
 #[derive(Debug, Serialize)]
 pub struct Readiness {
-    /// Whether a request would be signed now.
+    /// Whether a request would be carried out now.
     pub ready: bool,
     /// In words.
     pub text: String,
@@ -91,12 +91,20 @@ fn span(seconds: u64) -> String {
     }
 }
 
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.ready { "ready" } else { "NOT READY" };
+        match self.text.as_str() {
+            "ready" | "" => writeln!(f, "{word}"),
+            told => writeln!(f, "{word}: {told}"),
+        }
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Readiness { ready, text }) = &self.readiness {
-            let word = if *ready { "ready" } else { "NOT READY" };
-            let told = if text == "ready" { "" } else { text };
-            writeln!(f, "{word}{}{told}", if told.is_empty() { "" } else { ": " })?;
+        if let Some(readiness) = &self.readiness {
+            write!(f, "{readiness}")?;
         }
         writeln!(f, "policy {}", plain(&self.keys.policy))?;
         writeln!(f, "time   {} to {}", self.keys.time.lo, self.keys.time.hi)?;
