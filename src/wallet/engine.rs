@@ -18,6 +18,7 @@ mod lease;
 mod owner;
 mod queue;
 mod status;
+mod waiting;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use api::signing::{Key, KeyAddress};
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tx::{Address, Chain, Name};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     lease::{Lease, third},
     queue::{Place, Queue},
     status::LaneState,
+    waiting,
 };
 use crate::{
     lane::{LaneId, LaneRow, Sender},
@@ -25,6 +26,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How soon again while something stands in the way.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long after the start withdrawals are told why they wait.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(4);
 /// How long a lane rests whose database is not sound.
 const CORRUPT_PAUSE: Duration = Duration::from_secs(60);
 /// The first pause before a view is loaded again, and the longest.
@@ -47,7 +50,9 @@ impl<F: Family> OfChain<F> {
         let mut keys = self.shared.keys.clone();
         let mut living = JoinSet::new();
         let mut known = BTreeSet::new();
+        let started = Instant::now();
         while !*stop.borrow() {
+            self.explain(started).await;
             let pause = match self.find().await {
                 Ok(rows) => {
                     for (id, account) in rows {
@@ -79,6 +84,17 @@ impl<F: Family> OfChain<F> {
             }
         }
         while living.join_next().await.is_some() {}
+    }
+
+    /// Says why withdrawals wait, once it is longer than every start takes.
+    async fn explain(&self, started: Instant) {
+        if started.elapsed() < EXPLAIN_AFTER {
+            return;
+        }
+        let explained = waiting::explain(&self.shared, self.chain, &self.queue).await;
+        if let Err(error) = explained {
+            tracing::warn!(chain = %self.chain, error = %causes(&error), "nobody is told why it waits");
+        }
     }
 
     /// The lanes of the store, and of the signer's keys, of which the store learns.

@@ -105,6 +105,12 @@ impl Queue {
         self.hungry.notify_one();
     }
 
+    /// Whether a withdrawal is in a lane's hands.
+    pub(super) fn is_with_a_lane(&self, number: WithdrawalNumber) -> bool {
+        let state = self.state();
+        matches!(state.held.get(&number), Some(Holder::Lane(_)))
+    }
+
     /// How many withdrawals were read and not begun.
     pub(super) fn length(&self) -> usize {
         let state = self.state();

@@ -45,6 +45,7 @@ struct State {
     fault: Option<Fault>,
     loads: u32,
     readings: u32,
+    told: u32,
 }
 
 struct Row {
@@ -108,6 +109,13 @@ impl Memory {
         self.state().approved.extend(withdrawals);
     }
 
+    /// Why each withdrawal waits that may be paid, and how often any was told.
+    pub fn waiting(&self) -> (Vec<Option<Waiting>>, u32) {
+        let state = self.state();
+        let waiting = state.approved.iter().map(|had| had.waiting.clone());
+        (waiting.collect(), state.told)
+    }
+
     /// These attempts are known.
     pub fn know(&self, attempts: impl IntoIterator<Item = u64>) {
         self.state().known.extend(attempts);
@@ -137,9 +145,7 @@ impl Store for Memory {
             epoch_seen: false,
             next_attempt: AttemptNumber(0),
             next_nonce: lane.next_nonce,
-            gate: Gate::Closed {
-                detail: "new".into(),
-            },
+            gate: Gate::Open,
             compared_to: None,
         };
         self.state().lanes.entry(lane.id.clone()).or_insert(Row {
@@ -248,11 +254,18 @@ impl Store for Memory {
 
     async fn wait(
         &self,
-        _: &[WithdrawalNumber],
-        _: Option<&Waiting>,
-        _: Time,
+        withdrawals: &[WithdrawalNumber],
+        waiting: Option<&Waiting>,
+        not_before: Time,
         _: Time,
     ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let theirs = |had: &&mut Withdrawal| withdrawals.contains(&had.number);
+        for had in state.approved.iter_mut().filter(theirs) {
+            had.waiting = waiting.cloned();
+            had.not_before = not_before;
+        }
+        state.told += 1;
         Ok(())
     }
 

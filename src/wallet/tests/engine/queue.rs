@@ -11,7 +11,7 @@ use wallet::{
     change::Change,
     lane::{Effect, Event, LaneId, LaneView},
     web::Engine as _,
-    withdrawal::WithdrawalNumber,
+    withdrawal::{WaitingReason, WithdrawalNumber},
 };
 
 use super::{
@@ -185,4 +185,23 @@ async fn nobody_reads_the_queue_while_no_lane_wants_anything() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(store.readings(), 0);
     drop(bench);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_pay_those_who_wait_are_told_once_why() {
+    let store = Arc::new(Memory::default());
+    store.approve_all((0..3).map(withdrawal));
+    let gone = signer(0);
+    *gone.keys.lock().unwrap() = None;
+    let mut bench = Bench::new(Arc::clone(&store), gone, greedy);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (waiting, told) = store.waiting();
+    assert_eq!(told, 1);
+    for waiting in waiting {
+        assert_eq!(waiting.unwrap().reason, WaitingReason::LaneClosed);
+    }
+    // And are paid as soon as somebody can.
+    let back = signer(1).keys.lock().unwrap().clone();
+    *bench.signer.keys.lock().unwrap() = back;
+    given(&mut bench, 3).await;
 }
