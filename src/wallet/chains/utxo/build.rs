@@ -13,7 +13,7 @@ use tx::{
 
 use super::{
     config::Config,
-    follow::depth,
+    follow::{depth, txid},
     keys::OwnKeys,
     selection::{self, Problem, Selection, SelectionError},
 };
@@ -35,6 +35,8 @@ pub(super) struct Builder<'a> {
     pub(super) view: &'a LaneView,
     pub(super) keys: &'a OwnKeys,
     pub(super) config: &'a Config,
+    /// Coins that are not to be used.
+    pub(super) avoided: &'a BTreeSet<Outpoint>,
     /// What is paid for a vbyte now.
     pub(super) fee_rate_sat_vb: u64,
     pub(super) at: Time,
@@ -180,15 +182,20 @@ impl<'a> Builder<'a> {
         coin.ok_or_else(|| unbuildable("a coin of the set is spent"))
     }
 
-    /// What may be spent, deep enough, in the order of the outpoints.
+    /// What may be spent, deep enough, in the order of the outpoints. Change of an attempt that is not
+    /// final yet may not: were its block to leave the chain and another attempt of its set included,
+    /// whatever spends the change could never be.
     fn spendable(&self) -> Vec<&'a Coin> {
         let Some(tip) = self.view.tip() else {
             return Vec::new();
         };
         let deep = self.config.coin_confirmations;
+        let open: BTreeSet<String> = self.view.attempts.values().filter_map(txid).collect();
         let coins = self.view.spendable_coins();
         coins
             .filter(|coin| depth(tip, coin.height) >= deep)
+            .filter(|coin| !self.avoided.contains(&coin.outpoint))
+            .filter(|coin| !open.contains(&shown_txid(coin.outpoint)))
             .collect()
     }
 
@@ -379,6 +386,12 @@ pub(super) fn unpayable(
         }
         Some(_) => None,
     }
+}
+
+fn shown_txid(outpoint: Outpoint) -> String {
+    let mut txid = outpoint.txid;
+    txid.reverse();
+    hex::encode(txid)
 }
 
 /// The conflict key of an outpoint.

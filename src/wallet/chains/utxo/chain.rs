@@ -9,7 +9,7 @@ use super::{
     question::{Answer, Followed, Question},
 };
 use crate::{
-    chains::common::Backoff,
+    chains::common::{Backoff, unknown_detail},
     change::Change,
     evidence::{BlockRef, Unknown},
     lane::Effect,
@@ -162,11 +162,7 @@ impl Watch {
 
     /// Why nothing is known of the chain, for people.
     pub(super) fn trouble(&self) -> Option<&str> {
-        match self.unknown.as_ref()? {
-            Unknown::NoAnswer { detail }
-            | Unknown::Disagreement { detail }
-            | Unknown::Lagging { detail } => Some(detail),
-        }
+        self.unknown.as_ref().map(unknown_detail)
     }
 }
 

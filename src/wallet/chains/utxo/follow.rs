@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The transaction's id of an attempt, signed or not: signatures are no part of it.
-fn txid(attempt: &Attempt) -> Option<String> {
+pub(super) fn txid(attempt: &Attempt) -> Option<String> {
     if let Some(signed) = &attempt.signed {
         return Some(signed.transaction.txid.clone());
     }

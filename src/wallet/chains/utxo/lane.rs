@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tx::Time;
+use tx::{Time, utxo::Outpoint};
 
 use super::{
     chain::Watch,
@@ -40,6 +40,9 @@ pub struct UtxoLane {
     pub(super) restore: Restore,
     pub(super) supply: Supply,
     pub(super) bumps: Bumps,
+    /// Coins that an attempt consumes of which this store does not know, or not any more: the signer
+    /// refuses whoever does not declare it.
+    pub(super) avoided: BTreeSet<Outpoint>,
     pub(super) writing: Writing,
     /// Set when the view is not what the store has: it must be loaded again.
     lost: Option<String>,
@@ -81,6 +84,7 @@ impl UtxoLane {
             restore: Restore::default(),
             supply: Supply::default(),
             bumps: Bumps::default(),
+            avoided: BTreeSet::new(),
             writing: Writing {
                 out: None,
                 backoff: Backoff::STORE,
@@ -133,6 +137,7 @@ impl UtxoLane {
         };
         self.writing.backoff.reset();
         let had = under_way(&self.view);
+        self.avoid(changes);
         let supply = &self.supply;
         let queued = |number: WithdrawalNumber| supply.find(number).cloned();
         if let Err(error) = self.view.apply(changes, queued, at) {
@@ -140,6 +145,8 @@ impl UtxoLane {
             self.lost = Some(error.to_string());
             return;
         }
+        let coins = &self.view.coins;
+        self.avoided.retain(|outpoint| coins.contains_key(outpoint));
         self.restore.committed(changes);
         let chained = |change: &Change| matches!(change, Change::Block(_) | Change::Rewind { .. });
         if changes.iter().any(chained) {
@@ -231,12 +238,12 @@ impl Lane for UtxoLane {
     type Question = Question;
     type Answer = Answer;
 
-    fn lost(&self) -> Option<&str> {
-        self.lost.as_deref()
-    }
-
     fn view(&self) -> &LaneView {
         &self.view
+    }
+
+    fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     fn handle(&mut self, event: Event<Answer>, now: Time) -> Effects {

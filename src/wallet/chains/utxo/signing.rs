@@ -13,9 +13,12 @@ use crate::{
     evidence::VoidCertificate,
     lane::Effect,
     signer::SignOutcome,
+    view::outpoint,
     withdrawal::{Waiting, Withdrawal, WithdrawalNumber},
 };
 
+/// The signer's name for a request that consumes what another does, without saying so.
+const UNDECLARED_CONFLICT: &str = "undeclared-conflict";
 /// The signer's name for a request whose lane epoch is over.
 const LANE_EPOCH: &str = "lane-epoch";
 
@@ -93,7 +96,7 @@ impl Call {
                     Said::Refused(refused)
                 } else {
                     self.aside = true;
-                    self.inquiry = fence.filter(|_| is_fenced(&refused));
+                    self.inquiry = fence.filter(|_| is_refused_for(&refused, LANE_EPOCH));
                     Said::Waits(refused)
                 }
             }
@@ -118,12 +121,10 @@ impl Call {
     }
 }
 
-/// Whether the signer refuses the request because its epoch is over.
-fn is_fenced(refused: &SignOutcome) -> bool {
-    match refused {
-        SignOutcome::Refused { reasons, .. } => {
-            reasons.iter().any(|reason| reason.code == LANE_EPOCH)
-        }
+/// Whether the signer refuses for a reason of this name.
+fn is_refused_for(outcome: &SignOutcome, code: &str) -> bool {
+    match outcome {
+        SignOutcome::Refused { reasons, .. } => reasons.iter().any(|reason| reason.code == code),
         _ => false,
     }
 }
@@ -325,6 +326,35 @@ impl UtxoLane {
             let attempt = attempts.get(number);
             attempt.is_some_and(|attempt| attempt.stage == AttemptStage::Reserved)
         });
+    }
+
+    /// Before changes are made: the coins that are free after them and that the signer still holds to
+    /// be consumed. It is only asked again for others.
+    pub(super) fn avoid(&mut self, changes: &[Change]) {
+        let mut avoided = Vec::new();
+        for change in changes {
+            match change {
+                Change::Void { attempt, .. } => {
+                    let said = self.calls.get(attempt).and_then(|call| call.said.as_ref());
+                    let (Some(Said::Refused(outcome)), Some(attempt)) =
+                        (said, self.view.attempts.get(attempt))
+                    else {
+                        continue;
+                    };
+                    if is_refused_for(outcome, UNDECLARED_CONFLICT) {
+                        avoided.extend(attempt.keys.iter().filter_map(outpoint));
+                    }
+                }
+                // What a replacement that was not included would have spent besides.
+                Change::Final { attempt, .. } => {
+                    let set = self.view.attempts.get(attempt).map(|attempt| attempt.set);
+                    let others = set.into_iter().flat_map(|set| self.view.set(set));
+                    avoided.extend(others.flat_map(|had| had.keys.iter().filter_map(outpoint)));
+                }
+                _ => {}
+            }
+        }
+        self.avoided.extend(avoided);
     }
 
     /// The signer has authorised an attempt of its epoch.

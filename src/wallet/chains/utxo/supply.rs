@@ -9,7 +9,7 @@ use super::{
     lane::{Effects, UtxoLane},
 };
 use crate::{
-    attempt::{Attempt, AttemptNumber},
+    attempt::{Attempt, AttemptNumber, AttemptStage},
     chains::common::{self, Backoff, signer_says},
     change::Change,
     lane::{Effect, LaneView},
@@ -164,6 +164,7 @@ impl UtxoLane {
             view: &self.view,
             keys: &self.keys,
             config: &self.config,
+            avoided: &self.avoided,
             fee_rate_sat_vb,
             at,
         }
@@ -288,7 +289,7 @@ impl UtxoLane {
                 .view
                 .set(attempt.set)
                 .any(|had| self.calls.contains_key(&had.number));
-            let due = now.millis_since(attempt.created_at) >= bump_after
+            let due = now.millis_since(since(attempt)) >= bump_after
                 && height.saturating_sub(*noticed) >= self.config.bump_after_blocks
                 && failed.is_none_or(|(_, not_before)| now >= *not_before)
                 && !unsigned
@@ -305,7 +306,7 @@ impl UtxoLane {
         let newest = newest.filter_map(|number| self.view.attempts.get(number));
         let due = newest.map(|attempt| {
             let failed = self.bumps.failed.get(&attempt.set);
-            let due = attempt.created_at.after_millis(bump_after);
+            let due = since(attempt).after_millis(bump_after);
             failed.map_or(due, |(_, not_before)| due.max(*not_before))
         });
         due.filter(|due| *due > now).min()
@@ -339,6 +340,14 @@ impl Bumps {
         let entry = self.failed.entry(set);
         let (backoff, not_before) = entry.or_insert((Backoff::REFUSAL, now));
         *not_before = backoff.fail(now);
+    }
+}
+
+/// Since when an attempt waits to be included: since it was sent, or its block left the chain.
+fn since(attempt: &Attempt) -> Time {
+    match attempt.stage {
+        AttemptStage::Broadcast { at } => at,
+        _ => attempt.created_at,
     }
 }
 
