@@ -11,4 +11,5 @@
 
 mod engine;
 mod nodes;
+mod utxo;
 mod web;
