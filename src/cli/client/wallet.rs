@@ -172,7 +172,8 @@ impl Wallet {
 
     /// Lets time pass.
     pub fn pause(&self, time: Duration) {
-        self.runtime.block_on(tokio::time::sleep(time));
+        self.runtime
+            .block_on(async { tokio::time::sleep(time).await });
     }
 
     fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, WalletError> {

@@ -11,6 +11,7 @@ mod broadcast;
 mod build;
 mod client;
 mod command_line;
+mod coordinator;
 mod doctor;
 mod keys;
 mod node;

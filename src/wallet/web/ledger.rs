@@ -17,7 +17,7 @@ use super::{
     caller::{Creditor, Reader},
     fault::Fault,
     input::{self, Named, NoParameters, Parameters},
-    withdraw::{countable, destination, foreign, payable, positive},
+    withdraw::{countable, destination, foreign, payable, positive, relayed},
 };
 use crate::{
     ledger::Account,
@@ -118,6 +118,7 @@ pub(super) async fn quote(
     positive(asked.amount, "amount")?;
     countable(&asked.asset, asked.amount)?;
     let to = destination(&asked.asset, &asked.destination)?;
+    relayed(&to, asked.amount)?;
     payable(&app, &asked.asset)?;
     foreign(&app, &to)?;
     let available = available(&app, &asked.account, &asked.asset).await?;

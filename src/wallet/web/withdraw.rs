@@ -119,6 +119,8 @@ fn intent(caller: &Caller, new: wire::NewWithdrawal) -> Result<NewWithdrawal, Pr
         return Err(Problem::new(ProblemKind::InvalidTag, detail).at("tag"));
     }
     countable(&new.asset, new.amount)?;
+    let destination = destination(&new.asset, &new.destination)?;
+    relayed(&destination, new.amount)?;
     Ok(NewWithdrawal {
         client: caller.name.clone(),
         account: Account::Customer(new.account),
@@ -127,7 +129,7 @@ fn intent(caller: &Caller, new: wire::NewWithdrawal) -> Result<NewWithdrawal, Pr
                 source: caller.client.source.clone(),
                 id: new.id,
             },
-            destination: destination(&new.asset, &new.destination)?,
+            destination,
             asset: new.asset,
             amount: new.amount,
             tag: None,
@@ -170,6 +172,17 @@ pub(super) fn countable(asset: &Asset, amount: Amount) -> Result<(), Problem> {
     }
     let detail = format!("There is not so much on {}.", asset.chain);
     Err(Problem::new(ProblemKind::InvalidAmount, detail).at("amount"))
+}
+
+/// That nodes relay a payment of so little: what they do not would wait for ever.
+pub(super) fn relayed(to: &Address, amount: Amount) -> Result<(), Problem> {
+    match tx::utxo::dust(to.chain(), to.as_bytes()) {
+        Some(least) if amount < Amount::from(least) => {
+            let detail = format!("Nodes relay payments of {least} or more to this address.");
+            Err(Problem::new(ProblemKind::InvalidAmount, detail).at("amount"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// That the chain is one that is paid on.

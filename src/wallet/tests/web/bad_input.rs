@@ -58,6 +58,11 @@ async fn amounts_that_cannot_be_paid() {
             .refuses(above, "insufficient-funds", 422, Some("amount"))
             .await;
     }
+    // Less than nodes relay.
+    let dust = json!({ "asset": LITECOIN, "destination": COINS, "amount": "2939" });
+    house
+        .refuses(dust, "invalid-amount", 422, Some("amount"))
+        .await;
     // More than all the coins that there will ever be, and more than a transaction can say.
     let coins = json!({
         "asset": LITECOIN, "destination": COINS,

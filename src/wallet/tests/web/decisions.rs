@@ -126,7 +126,7 @@ async fn a_quote_says_what_would_happen_and_consumes_nothing() {
     own.destination = super::house::OWN.into();
     let own = exchange.quote(&own).await.unwrap_err();
     assert_eq!(kind(own), ProblemKind::InvalidDestination);
-    let mut coins = quote(super::house::LITECOIN, 1, "ann");
+    let mut coins = quote(super::house::LITECOIN, 2940, "ann");
     coins.destination = super::house::COINS.into();
     let coins = exchange.quote(&coins).await;
     let coins = coins.unwrap();

@@ -42,7 +42,7 @@ async fn another_content_under_one_id_is_a_conflict() {
         json!({ "max_fee": "1000001" }),
         json!({ "expires": "2026-11-21T12:00:01Z" }),
         json!({ "destination": "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC" }),
-        json!({ "asset": LITECOIN, "destination": super::house::COINS }),
+        json!({ "asset": LITECOIN, "destination": super::house::COINS, "amount": "5000" }),
         // What could not be accepted now does not hide what is stored.
         json!({ "expires": "2026-11-20T11:00:00Z" }),
         json!({ "asset": "eip155:1/native" }),
