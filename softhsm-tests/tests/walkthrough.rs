@@ -1,11 +1,11 @@
-//! The README's commands, as they stand.
+//! The commands of `docs/walkthrough.md`, as they stand.
 
 use std::process::Command;
 
 use strongroom_softhsm_tests::program::{binary, repository, run};
 
 #[test]
-fn the_readme_s_first_payment_is_made_and_a_stranger_is_refused() {
+fn the_first_payment_by_hand_is_made_and_a_stranger_is_refused() {
     let binaries = binary("signerd");
     let folder = binaries.parent().expect("a target folder");
     assert!(binary("strongroom").starts_with(folder));
