@@ -14,6 +14,7 @@ mod governance;
 mod lifecycle;
 mod malformed;
 mod nodes;
+mod quickstart;
 mod races;
 mod refusals;
 mod replay;
