@@ -11,5 +11,6 @@
 
 mod engine;
 mod nodes;
+mod store;
 mod utxo;
 mod web;
