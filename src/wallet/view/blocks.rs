@@ -21,6 +21,10 @@ impl Applying<'_> {
             if coin.height != height {
                 return Err(misfit("it does not make a coin of this height"));
             }
+            let outpoint = &coin.outpoint;
+            if self.view.coins.contains_key(outpoint) || self.view.spent.contains_key(outpoint) {
+                return Err(misfit("it makes a coin that is there already"));
+            }
             self.add_coin(coin.clone());
         }
         for spend in &read.spent {

@@ -10,7 +10,7 @@ use proptest::{
 use tx::{Chain, ConflictKey};
 use wallet::{
     attempt::{Attempt, AttemptNumber},
-    change::{Adopt, BlockRead, Change, Gate, Spend},
+    change::{Adopt, BlockRead, Change, Coin, Gate, Spend},
     evidence::VoidCertificate,
     lane::LaneView,
     store::{Store, StoreError},
@@ -259,6 +259,10 @@ fn adopt<S: Store>(lane: &Worker<'_, S>, queued: &[Withdrawal], a: u8, b: u8) ->
     }))
 }
 
+fn known(view: &LaneView, coin: &Coin) -> bool {
+    view.coins.contains_key(&coin.outpoint) || view.spent.contains_key(&coin.outpoint)
+}
+
 fn blocks<S: Store>(lane: &Worker<'_, S>, a: u8, b: u8) -> Change {
     let view = &lane.view;
     let tip = view.tip().map_or(100, |tip| tip.height);
@@ -270,7 +274,8 @@ fn blocks<S: Store>(lane: &Worker<'_, S>, a: u8, b: u8) -> Change {
     }
     let made = (0..3).map(|n| a.wrapping_mul(3).wrapping_add(n) % 40);
     let made = made.map(|number| coin(number, tip + 1, number % 7 == 0));
-    let made = made.filter(|coin| !view.coins.contains_key(&coin.outpoint));
+    // Now and then one that is there already.
+    let made = made.filter(|coin| a > 250 || !known(view, coin));
     let spent = view.coins.keys().take(usize::from(b % 2));
     let spent = spent.map(|outpoint| Spend {
         outpoint: *outpoint,
