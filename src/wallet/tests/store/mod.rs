@@ -7,6 +7,7 @@ mod fixture;
 mod ledger;
 mod lists;
 mod random;
+mod sqlite;
 
 use std::future::Future;
 

@@ -1,0 +1,281 @@
+//! What is SQLite's: faults of the file, rights of the tables, and the books as rows.
+
+use std::{collections::BTreeMap, path::Path};
+
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+use tx::Amount;
+use wallet::{
+    change::{Change, Gate},
+    store::{Accepted, Durability, Filter, Options, SqliteStore, Store, StoreError},
+};
+
+use super::fixture::{Worker, accepted, ann, asked, at, evm, finally, id, lane_id, name, prepare};
+
+const QUICK: Options = Options {
+    durability: Durability::Process,
+    busy_millis: 100,
+    readers: 2,
+    pages_max: None,
+};
+
+async fn raw(path: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path);
+    options.connect().await.unwrap()
+}
+
+async fn run(conn: &mut SqliteConnection, text: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(text).execute(conn).await.map(|_| ())
+}
+
+/// A folder with a store in which one withdrawal was paid and one is under way.
+async fn used() -> (TempDir, std::path::PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("walletd.db");
+    let store = SqliteStore::open_with(&path, &QUICK).await.unwrap();
+    prepare(&store).await;
+    let (a, b) = (
+        accepted(&store, evm(), "a", 5).await,
+        accepted(&store, evm(), "b", 5).await,
+    );
+    let queued = [a.clone(), b.clone()];
+    let mut lane = Worker::take(&store, evm()).await;
+    let paid = lane.send(lane.payout_next(&[&a]), &queued).await;
+    lane.send(lane.payout_next(&[&b]), &queued).await;
+    lane.commit(vec![finally(paid, 3)], &[]).await;
+    accepted(&store, evm(), "c", 5).await;
+    let done = store.release(&id("c"), &name("ann"), at(2)).await;
+    assert!(done.is_ok());
+    store.close().await;
+    (folder, path)
+}
+
+#[tokio::test]
+async fn what_is_written_once_stays() {
+    let (_folder, path) = used().await;
+    let mut conn = raw(&path).await;
+    for text in [
+        "UPDATE events SET topic = 'x' WHERE id = 1",
+        "DELETE FROM events WHERE id = 1",
+        "UPDATE postings SET memo = 'x'",
+        "DELETE FROM postings",
+        "UPDATE credits SET memo = 'x'",
+        "DELETE FROM credits",
+        "UPDATE limit_uses SET day = 1",
+        "DELETE FROM limit_uses",
+        "DELETE FROM attempts",
+        "UPDATE attempts SET request = '{}'",
+        "UPDATE attempts SET answer = '{}' WHERE answer IS NOT NULL",
+        "UPDATE attempts SET stage = 'broadcast', live = 1 WHERE live = 0",
+        "UPDATE attempts SET live = 0 WHERE live = 1",
+        "UPDATE attempt_withdrawals SET withdrawal = 2",
+        "DELETE FROM attempt_withdrawals",
+        "DELETE FROM withdrawals",
+        "UPDATE withdrawals SET intent = '{}'",
+        "UPDATE withdrawals SET stage = 'approved' WHERE stage = 'final'",
+        "UPDATE withdrawals SET stage = 'paid' WHERE stage = 'broadcast'",
+        "DELETE FROM holds",
+        "UPDATE holds SET state = 'held' WHERE state = 'settled'",
+        "UPDATE holds SET amount = zeroblob(32)",
+        "UPDATE balances SET credits = zeroblob(32)",
+        "DELETE FROM balances",
+        "UPDATE balances SET debits = cast(x'ff' || randomblob(31) AS BLOB) WHERE account LIKE 'held/%'",
+        "INSERT INTO live_sets SELECT withdrawal, 'other', 9 FROM live_sets",
+        "INSERT INTO reservations SELECT key, 'other', 9 FROM reservations",
+    ] {
+        assert!(run(&mut conn, text).await.is_err(), "{text}");
+    }
+    conn.close().await.unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn balances_are_the_sums_of_postings() {
+    let (_folder, path) = used().await;
+    let mut conn = raw(&path).await;
+    let amount = |bytes: &[u8]| Amount::from_be_bytes(bytes.try_into().unwrap());
+    let add = |sum: &mut Amount, more| *sum = sum.checked_add(more).unwrap();
+    let mut sums: BTreeMap<(String, String), (Amount, Amount)> = BTreeMap::new();
+    let rows = sqlx::query("SELECT debit, credit, asset, amount FROM postings");
+    let rows = rows.fetch_all(&mut conn).await.unwrap();
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        let (asset, units) = (row.get::<String, _>(2), amount(row.get(3)));
+        let debit = sums
+            .entry((row.get(0), asset.clone()))
+            .or_insert((Amount::ZERO, Amount::ZERO));
+        add(&mut debit.0, units);
+        let credit = sums
+            .entry((row.get(1), asset))
+            .or_insert((Amount::ZERO, Amount::ZERO));
+        add(&mut credit.1, units);
+    }
+    let rows = sqlx::query("SELECT account, asset, debits, credits FROM balances");
+    let rows = rows.fetch_all(&mut conn).await.unwrap();
+    assert_eq!(rows.len(), sums.len());
+    for row in rows {
+        let key: (String, String) = (row.get(0), row.get(1));
+        assert_eq!(
+            sums[&key],
+            (amount(row.get(2)), amount(row.get(3))),
+            "{key:?}"
+        );
+    }
+    let states = sqlx::query("SELECT state FROM holds ORDER BY withdrawal");
+    let states = states.fetch_all(&mut conn).await.unwrap();
+    let states: Vec<String> = states.iter().map(|row| row.get(0)).collect();
+    assert_eq!(states, ["settled", "held", "released"]);
+}
+
+#[tokio::test]
+async fn locked_by_another_it_waits_and_then_says_so() {
+    let (_folder, path) = used().await;
+    let store = SqliteStore::open_with(&path, &QUICK).await.unwrap();
+    let mut other = raw(&path).await;
+    run(&mut other, "BEGIN IMMEDIATE").await.unwrap();
+    let refusal = store.accept(vec![asked("d", ann(), 1)], at(3)).await;
+    assert!(
+        matches!(refusal, Err(StoreError::Unavailable { .. })),
+        "{refusal:?}"
+    );
+    // Who reads is not hindered.
+    assert_eq!(store.withdrawal(&id("d")).await.unwrap(), None);
+    run(&mut other, "ROLLBACK").await.unwrap();
+    let again = store
+        .accept(vec![asked("d", ann(), 1)], at(3))
+        .await
+        .unwrap();
+    assert!(matches!(again[..], [Accepted::New(_)]));
+}
+
+#[tokio::test]
+async fn full_it_writes_nothing_and_then_goes_on() {
+    let (_folder, path) = used().await;
+    let full = Options {
+        pages_max: Some(1),
+        ..QUICK
+    };
+    let before;
+    {
+        // SQLite bounds the pages to those there are.
+        let store = SqliteStore::open_with(&path, &full).await.unwrap();
+        before = store
+            .withdrawals(&Filter::default(), None, 9_999)
+            .await
+            .unwrap();
+        let many: Vec<_> = (0..500)
+            .map(|n| asked(&format!("f-{n}"), ann(), 1))
+            .collect();
+        let refusal = store.accept(many, at(3)).await;
+        let Err(StoreError::Unavailable { detail }) = refusal else {
+            panic!("{refusal:?}");
+        };
+        assert_eq!(detail, "the disk is full");
+        let after = store
+            .withdrawals(&Filter::default(), None, 9_999)
+            .await
+            .unwrap();
+        assert_eq!(after, before);
+        store.close().await;
+    }
+    let store = SqliteStore::open_with(&path, &QUICK).await.unwrap();
+    let many: Vec<_> = (0..500)
+        .map(|n| asked(&format!("f-{n}"), ann(), 1))
+        .collect();
+    assert_eq!(store.accept(many, at(3)).await.unwrap().len(), 500);
+}
+
+#[tokio::test]
+async fn what_is_not_its_own_is_refused() {
+    let (folder, path) = used().await;
+    let mut conn = raw(&path).await;
+    run(
+        &mut conn,
+        "UPDATE meta SET value = '2' WHERE name = 'version'",
+    )
+    .await
+    .unwrap();
+    conn.close().await.unwrap();
+    let newer = SqliteStore::open(&path).await;
+    assert!(matches!(newer, Err(StoreError::Corrupt { .. })));
+    let other = folder.path().join("other.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&other)
+        .create_if_missing(true);
+    let mut conn = options.connect().await.unwrap();
+    run(&mut conn, "CREATE TABLE t (x INTEGER)").await.unwrap();
+    conn.close().await.unwrap();
+    let text = folder.path().join("text.db");
+    std::fs::write(
+        &text,
+        "no database at all, and long enough to have a header. ".repeat(99),
+    )
+    .unwrap();
+    for path in [&other, &text] {
+        let refusal = SqliteStore::open(path).await.unwrap_err();
+        assert!(matches!(refusal, StoreError::Corrupt { .. }), "{refusal:?}");
+        assert!(!refusal.to_string().contains("db"), "no path: {refusal}");
+    }
+    let nowhere = SqliteStore::open(&folder.path().join("no/where.db")).await;
+    assert!(matches!(nowhere, Err(StoreError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_said() {
+    let (_folder, path) = used().await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    for byte in &mut bytes[8_192..] {
+        *byte = 0xa5;
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let refusal = match SqliteStore::open_with(&path, &QUICK).await {
+        Err(error) => error,
+        Ok(store) => store.load(&lane_id(evm())).await.unwrap_err(),
+    };
+    assert!(matches!(refusal, StoreError::Corrupt { .. }), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn two_on_one_file_fence_each_other() {
+    let (_folder, path) = used().await;
+    let one = SqliteStore::open_with(&path, &QUICK).await.unwrap();
+    let two = SqliteStore::open_with(&path, &QUICK).await.unwrap();
+    assert_eq!(one.id(), two.id());
+    let held = Worker {
+        store: &one,
+        view: one.load(&lane_id(evm())).await.unwrap(),
+        now: 10,
+    };
+    let open = |lane: &Worker<'_, SqliteStore>| lane.commit_of(vec![Change::Gate(Gate::Open)]);
+    one.commit(open(&held)).await.unwrap();
+    let lane = lane_id(evm());
+    assert_eq!(
+        two.acquire(&lane, "two", at(900), at(9_000)).await.unwrap(),
+        None
+    );
+    let row = two
+        .acquire(&lane, "two", at(1_000), at(9_000))
+        .await
+        .unwrap();
+    assert_eq!(row.unwrap().lease, held.view.row.lease + 1);
+    // The first had kept its view: its next commit is refused all the same.
+    let late = one.commit(open(&held)).await;
+    assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+    assert_eq!(
+        one.load(&lane).await.unwrap(),
+        two.load(&lane).await.unwrap()
+    );
+    // Both accept, in turns, by one set of books.
+    for number in 0..20 {
+        let store = if number % 2 == 0 { &one } else { &two };
+        let answers = store
+            .accept(vec![asked(&format!("t-{number}"), ann(), 1)], at(3))
+            .await;
+        assert!(matches!(answers.unwrap()[..], [Accepted::New(_)]));
+    }
+    let all = one
+        .withdrawals(&Filter::default(), None, 100)
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 23);
+}
