@@ -1,6 +1,8 @@
 //! The lane's rules, driven by events.
 
 mod chain;
+mod fees;
+mod gate;
 mod rig;
 mod signer;
 mod straight;
