@@ -32,6 +32,9 @@ pub(super) struct Draft {
     /// Whether the lane may begin new payouts.
     pub(super) open: bool,
     pub(super) halted: bool,
+    /// Withdrawals of which it was said why they wait: what is said first counts, or two reasons would
+    /// take turns for ever.
+    noted: BTreeSet<WithdrawalNumber>,
     /// Withdrawals of the queue that it concerns.
     pub(super) taken: BTreeMap<WithdrawalNumber, Withdrawal>,
 }
@@ -62,6 +65,7 @@ impl Draft {
             over: BTreeSet::new(),
             open: view.row.gate == Gate::Open,
             halted: matches!(view.row.gate, Gate::Halted { .. }),
+            noted: BTreeSet::new(),
             taken: BTreeMap::new(),
         }
     }
@@ -95,6 +99,9 @@ impl Draft {
             let Some(withdrawal) = view.withdrawals.get(number) else {
                 continue;
             };
+            if !self.noted.insert(*number) {
+                continue;
+            }
             let before = withdrawal.waiting.as_ref();
             let waiting = say(before);
             if !says_the_same(before, waiting.as_ref()) {

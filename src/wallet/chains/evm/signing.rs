@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use api::signing::{Reason, RequestAnswer, SignAnswer};
+use api::signing::{Reason, RequestAnswer, RequestStatus, SignAnswer};
 use tx::Time;
 
 use super::{
@@ -47,6 +47,7 @@ pub(super) struct Ask {
     /// The journal's index, where the signer says that it authorised the attempt.
     authorised: Option<u64>,
     inquiry: Inquiry,
+    inquire_at: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,7 @@ impl Ask {
             outcome: None,
             authorised: None,
             inquiry: Inquiry::None,
+            inquire_at: Time::default(),
         }
     }
 
@@ -135,7 +137,7 @@ impl EvmLane {
         let set = attempt.and_then(|attempt| self.sets.get(sets::nonce(attempt)?));
         for other in set.iter().flat_map(|set| &set.attempts) {
             if let Some(ask) = self.asks.get_mut(other).filter(|_| *other != number) {
-                ask.not_before = Time::default();
+                // Known, it is asked about once; unknown, with the pauses of its own calls.
                 if ask.inquiry == Inquiry::None && ask.authorised.is_none() {
                     ask.inquiry = Inquiry::Wanted;
                 }
@@ -156,13 +158,15 @@ impl EvmLane {
         match answer {
             Ok(Some(known)) => {
                 ask.authorised = Some(known.attempt);
-                ask.not_before = Time::default();
+                if known.status == RequestStatus::Signed {
+                    ask.not_before = now;
+                }
             }
             // That it is not known proves nothing: a call may be under way.
             Ok(None) => {}
             Err(_) => {
                 ask.inquiry = Inquiry::Wanted;
-                ask.not_before = ask.backoff.fail(now);
+                ask.inquire_at = ask.backoff.fail(now);
             }
         }
     }
@@ -356,12 +360,12 @@ impl EvmLane {
             else {
                 continue;
             };
-            if ask.out || ask.is_answered() || now < ask.not_before {
-                continue;
-            }
-            if ask.inquiry == Inquiry::Wanted {
+            if ask.inquiry == Inquiry::Wanted && now >= ask.inquire_at {
                 ask.inquiry = Inquiry::Out;
                 effects.push(Effect::Inquire(number));
+            }
+            if ask.out || ask.is_answered() || now < ask.not_before {
+                continue;
             }
             ask.out = true;
             effects.push(Effect::Sign(number, Arc::clone(&attempt.request)));

@@ -1,5 +1,6 @@
 //! The lane's rules, driven by events.
 
+mod any_order;
 mod chain;
 mod fees;
 mod gate;

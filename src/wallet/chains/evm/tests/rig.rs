@@ -41,6 +41,8 @@ pub(super) struct Rig {
     pub(super) returned: Vec<WithdrawalNumber>,
     pub(super) wake: Option<Time>,
     pub(super) commits_fail: bool,
+    /// The attempts that are final, over all restarts.
+    pub(super) finals: Vec<AttemptNumber>,
     journal: u64,
 }
 
@@ -213,6 +215,7 @@ impl Rig {
             returned: Vec::new(),
             wake: None,
             commits_fail: false,
+            finals: Vec::new(),
             journal: 0,
         }
     }
@@ -245,8 +248,10 @@ impl Rig {
             view.row.epoch_seen = false;
         }
         let (now, known, journal) = (self.now, std::mem::take(&mut self.known), self.journal);
+        let finals = std::mem::take(&mut self.finals);
         *self = Self::loaded(view, self.config.clone());
-        (self.now, self.known, self.journal) = (now, known, journal);
+        self.store = self.lane.view().clone();
+        (self.now, self.known, self.journal, self.finals) = (now, known, journal, finals);
         self.event(Event::Started);
     }
 
@@ -292,6 +297,11 @@ impl Rig {
         self.store
             .apply(&changes, |number| known.get(&number).cloned(), self.now)
             .expect("the store would refuse it");
+        let finals = changes.iter().filter_map(|change| match change {
+            Change::Final { attempt, .. } => Some(*attempt),
+            _ => None,
+        });
+        self.finals.extend(finals);
         // What the store alone keeps of those that are in no set.
         for change in &changes {
             if let Change::Wait {

@@ -174,6 +174,7 @@ fn a_cancellation_refused_as_an_undeclared_conflict_shows_that_the_other_was_sig
     ));
     // The other one is asked for, and about.
     assert_eq!(rig.inquired, [AttemptNumber(0)]);
+    rig.after_secs(60);
     assert_eq!(rig.signs.front().unwrap().0, AttemptNumber(0));
     rig.signer_signs();
     assert_eq!(rig.stage(1), Some(Stage::Signed));
