@@ -72,6 +72,16 @@ impl Litecoind {
         &self.node
     }
 
+    /// The node as the coordinator's configuration names it, with its password in a file there.
+    pub fn configured(&self, folder: &Path) -> String {
+        let password = folder.join("litecoind-password");
+        std::fs::write(&password, "p").expect("the password");
+        format!(
+            "{{ url = {:?}, user = \"u\", password_file = {password:?}, timeout_secs = 5 }}",
+            self.node.url()
+        )
+    }
+
     /// Mines blocks.
     pub fn mine(&self, blocks: u32) {
         let _: Value = self

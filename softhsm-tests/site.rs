@@ -139,6 +139,17 @@ impl Site {
         self.launch(&[]).ready()
     }
 
+    /// Starts the coordinator, does something while it is ready, and stops it.
+    ///
+    /// # Panics
+    /// When it does not stop by itself.
+    pub fn start_and(&self, act: impl FnOnce()) {
+        let walletd = self.start();
+        act();
+        let status = walletd.stop();
+        assert!(status.success(), "walletd ended with {status}");
+    }
+
     /// Starts the coordinator with these variables, and waits for nothing.
     pub fn launch(&self, variables: &[(&str, &str)]) -> Walletd {
         let mut command = Command::new(binary("walletd"));
@@ -326,6 +337,12 @@ impl Teller {
     pub fn explain(&self, id: &str) -> Explanation {
         self.ask("GET", &format!("/v1/withdrawals/{id}/explain"), None)
             .json()
+    }
+
+    /// Everything about a withdrawal, if the coordinator answers.
+    pub fn try_explain(&self, id: &str) -> Option<Explanation> {
+        let answer = self.try_ask("GET", &format!("/v1/withdrawals/{id}/explain"), None)?;
+        (answer.status == 200).then(|| answer.json())
     }
 
     /// Waits for a stage.
