@@ -6,7 +6,7 @@ use std::{
     process::{Command, ExitStatus},
 };
 
-use api::wallet::{Explanation, Stage, Withdrawal};
+use api::wallet::{Explanation, Stage, StatusAnswer, Withdrawal};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
@@ -300,6 +300,20 @@ impl Teller {
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         self.try_ask(method, path, body)
             .unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    /// A connection of its own.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub fn connection(&self) -> Connection {
+        Connection::open(self.api, &self.config).expect("the coordinator's API")
+    }
+
+    /// The coordinator's state, if it answers.
+    pub fn try_status(&self) -> Option<StatusAnswer> {
+        let answer = self.try_ask("GET", "/v1/status", None)?;
+        (answer.status == 200).then(|| answer.json())
     }
 
     /// Books a deposit by hand.

@@ -6,7 +6,9 @@ mod figure;
 mod load;
 mod machine;
 mod path;
+mod payouts;
 mod raw;
+mod raw_store;
 
 use figure::{Figure, Format};
 
@@ -21,19 +23,25 @@ fn main() {
     }
     let json = arguments.iter().any(|argument| argument == "--json");
     arguments.retain(|argument| argument != "--json");
+    let known: Vec<&str> = [path::FIGURES.as_slice(), &payouts::FIGURES].concat();
     for name in &arguments {
         assert!(
-            path::FIGURES.contains(&name.as_str()),
-            "no figure {name}; there are {:?}",
-            path::FIGURES
+            known.contains(&name.as_str()),
+            "no figure {name}; there are {known:?}"
         );
     }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|one| one == name);
     let format = if json { Format::Json } else { Format::Text };
-    for figure in path::measure(SESSIONS)
-        .into_iter()
-        .filter(|figure: &Figure| wanted(figure.figure))
-    {
-        figure.print(format);
+    let print = |figures: Vec<Figure>| {
+        for figure in figures.iter().filter(|figure| wanted(figure.figure)) {
+            figure.print(format);
+        }
+    };
+    if path::FIGURES.into_iter().any(wanted) {
+        print(path::measure(SESSIONS));
+    }
+    if payouts::FIGURES.into_iter().any(wanted) {
+        // The signer's own rate, beside what the coordinator makes of it.
+        print(payouts::measure(path::per_second(SESSIONS)));
     }
 }

@@ -107,6 +107,11 @@ pub fn measure(sessions: u16) -> Vec<Figure> {
     ]
 }
 
+/// Signatures a second at full load.
+pub fn per_second(sessions: u16) -> f64 {
+    with_sessions(sessions, Part::FullLoad).0.per_second()
+}
+
 /// What one daemon did.
 struct Measured {
     raw: Raw,
@@ -246,7 +251,7 @@ fn post(body: &[u8]) -> Vec<u8> {
 }
 
 /// The bundle of the tests with one account of all keys, and room for the whole run.
-fn bundle(authority: &std::path::Path, keys: &[String]) -> Bundle {
+pub fn bundle(authority: &std::path::Path, keys: &[String]) -> Bundle {
     let mut bundle = Bundle::read("softhsm-tests/measure/policy", authority);
     let mut accounts = String::new();
     let list: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
