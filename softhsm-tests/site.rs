@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
 };
 
@@ -45,22 +45,24 @@ pub struct ChainText(String);
 impl ChainText {
     /// anvil's chain, by these nodes, with what stands in the table of the family.
     pub fn evm(nodes: &[&str], family: &str) -> Self {
+        let assets = [
+            "eip155:31337/native",
+            "eip155:31337/erc20:0x5FbDB2315678afecb367f032d93F642f64180aa3",
+        ];
+        let family = format!("[chain.evm]\n{family}\n");
         Self::new(
             "eip155:31337",
             nodes,
             "eth-hot",
-            &format!("[chain.evm]\n{family}\n"),
+            &(family + &limits(&assets)),
         )
     }
 
     /// litecoind's chain, by these nodes, with what stands in the table of the family.
     pub fn litecoin(nodes: &[&str], family: &str) -> Self {
-        Self::new(
-            "litecoin:regtest",
-            nodes,
-            "coin-hot",
-            &format!("[chain.utxo]\n{family}\n"),
-        )
+        let family = format!("[chain.utxo]\n{family}\n");
+        let limits = limits(&["litecoin:regtest/native"]);
+        Self::new("litecoin:regtest", nodes, "coin-hot", &(family + &limits))
     }
 
     fn new(chain: &str, nodes: &[&str], account: &str, family: &str) -> Self {
@@ -77,7 +79,7 @@ pub fn open_node(url: &str) -> String {
 }
 
 impl Site {
-    /// A site on this world, with limits that no test reaches by chance.
+    /// A site on this world.
     ///
     /// # Panics
     /// When certificates cannot be made.
@@ -98,7 +100,7 @@ impl Site {
     /// # Panics
     /// When it cannot be written.
     pub fn configure(&self, chains: &[ChainText]) {
-        self.configure_with(chains, &limits("1000000000000000000000", "1000000000000"));
+        self.configure_with(chains, "");
     }
 
     /// Writes the configuration with these chains and further tables at its end.
@@ -134,6 +136,43 @@ impl Site {
         std::fs::write(self.config(), text).expect("the configuration");
     }
 
+    /// A second coordinator on the same database, with listeners of its own.
+    ///
+    /// # Panics
+    /// When its configuration cannot be written.
+    pub fn beside(&self) -> Beside<'_> {
+        let beside = Beside {
+            site: self,
+            api: SocketAddr::new(self.api.ip(), address::free().port()),
+            health: address::free(),
+        };
+        let text = std::fs::read_to_string(self.config()).expect("the configuration");
+        let text = text
+            .replace(&self.api.to_string(), &beside.api.to_string())
+            .replace(&self.health.to_string(), &beside.health.to_string());
+        std::fs::write(beside.config(), text).expect("the configuration");
+        beside
+    }
+
+    /// Copies the data folder of a coordinator that does not run.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn backup(&self) -> PathBuf {
+        let to = self.world.folder().join("backup");
+        copy_files(&self.data(), &to);
+        to
+    }
+
+    /// Puts a copy in the place of the data folder of a coordinator that does not run.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn restore(&self, backup: &Path) {
+        std::fs::remove_dir_all(self.data()).expect("the data folder");
+        copy_files(backup, &self.data());
+    }
+
     /// Starts the coordinator, and waits until it would pay.
     pub fn start(&self) -> Walletd {
         self.launch(&[]).ready()
@@ -152,15 +191,7 @@ impl Site {
 
     /// Starts the coordinator with these variables, and waits for nothing.
     pub fn launch(&self, variables: &[(&str, &str)]) -> Walletd {
-        let mut command = Command::new(binary("walletd"));
-        command
-            .arg("--config")
-            .arg(self.config())
-            .envs(variables.iter().copied());
-        Walletd {
-            process: Running::start(&mut command, &self.config().with_extension("log")),
-            health: self.health,
-        }
+        Walletd::launch(&self.config(), self.health, variables)
     }
 
     /// The coordinator's configuration file.
@@ -182,20 +213,63 @@ impl Site {
     }
 }
 
-/// The tables of daily limits, for all and for each customer.
-pub fn limits(eth: &str, ltc: &str) -> String {
-    let limit = |asset: &str, cap: &str| {
+/// Daily limits that no test reaches by chance.
+fn limits(assets: &[&str]) -> String {
+    let limit = |asset: &&str| {
+        let cap = "1000000000000000000000000";
         format!("[[limit]]\nasset = {asset:?}\ntotal = {cap:?}\ncustomer = {cap:?}\n")
     };
-    limit("eip155:31337/native", eth)
-        + &limit("litecoin:regtest/native", ltc)
-        + &limit(
-            "eip155:31337/erc20:0x5FbDB2315678afecb367f032d93F642f64180aa3",
-            eth,
-        )
+    assets.iter().map(limit).collect()
+}
+
+/// A second coordinator on a site's database.
+#[derive(Debug)]
+pub struct Beside<'a> {
+    site: &'a Site,
+    api: SocketAddr,
+    health: SocketAddr,
+}
+
+impl Beside<'_> {
+    /// Starts it, and waits until it would pay.
+    pub fn start(&self) -> Walletd {
+        Walletd::launch(&self.config(), self.health, &[]).ready()
+    }
+
+    /// A client of it with the certificate of this name.
+    pub fn client(&self, name: &str) -> Teller {
+        Teller {
+            api: self.api,
+            config: self.site.world.pki.config(name),
+        }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.site.world.folder().join("beside.toml")
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
 }
 
 impl Walletd {
+    fn launch(config: &Path, health: SocketAddr, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary("walletd"));
+        command
+            .arg("--config")
+            .arg(config)
+            .envs(variables.iter().copied());
+        Self {
+            process: Running::start(&mut command, &config.with_extension("log")),
+            health,
+        }
+    }
+
     /// Waits until it would pay.
     ///
     /// # Panics

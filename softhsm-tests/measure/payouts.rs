@@ -15,7 +15,7 @@ use strongroom_softhsm_tests::{
     evm::ETHER,
     http,
     program::{until, until_within},
-    site::{ChainText, Order, Site, Teller, Walletd, limits, open_node},
+    site::{ChainText, Order, Site, Teller, Walletd, open_node},
     world::{World, address_on},
 };
 use tx::Chain;
@@ -59,10 +59,9 @@ pub fn measure(own_rate: f64) -> Vec<Figure> {
     let anvil = Anvil::start_with(world.folder(), &["--no-mining"]);
     fund(&world, &anvil);
     let site = Site::new(world);
-    let family = "bump_after_secs = 3600\n";
+    let family = "bump_after_secs = 3600\nnative_gas_limit = 21000\nin_flight_max = 10000\n";
     let chain = ChainText::evm(&[&open_node(&anvil.node().url())], family);
-    let more = limits("1000000000000000000000000", "1") + "[log]\nlevel = \"warn\"\n";
-    site.configure_with(&[chain], &more);
+    site.configure_with(&[chain], "[log]\nlevel = \"warn\"\n");
 
     let accepted = accepted(&site);
     let paid = paid(&site);
@@ -127,7 +126,7 @@ fn release_all(exchange: &Teller, count: u64) {
     let mut connection = exchange.connection();
     for number in 0..count {
         let path = format!("/v1/withdrawals/asked-{number}/cancel");
-        let answer = connection.exchange(&http::request("POST", &path, Some(b"{}")));
+        let answer = connection.exchange(&http::request("POST", &path, None));
         let answer = answer.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
@@ -232,9 +231,7 @@ fn queue(officer: &Teller, exchange: &Teller, name: &str, count: usize) {
             .map(|number| order(&format!("{name}-{number}")))
             .collect();
         let body = json!({ "withdrawals": orders });
-        let answer: BulkAnswer = exchange
-            .ask("POST", "/v1/withdrawals/bulk", Some(&body))
-            .json();
+        let answer: BulkAnswer = exchange.ask("POST", "/v1/withdrawals", Some(&body)).json();
         let new = |result: &BulkResult| matches!(result, BulkResult::Accepted(_));
         assert!(answer.results.iter().all(new), "{answer:?}");
     }

@@ -205,7 +205,8 @@ fn killed_at_every_point_of_a_litecoin_withdrawal_it_pays_once() {
     litecoind.pay(&payments);
     litecoind.pay(&payments);
     let site = Site::new(world);
-    let family = "poll_millis = 50\nbump_after_secs = 1\nconfirmations = 2\n";
+    let family = "start_height = 0\npoll_millis = 50\nbump_after_secs = 1\nbump_after_blocks = 0\n\
+        confirmations = [{ blocks = 2 }]\n";
     let node = litecoind.configured(site.world.folder());
     site.configure(&[ChainText::litecoin(&[&node], family)]);
     site.start_and(|| {

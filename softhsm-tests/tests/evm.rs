@@ -8,12 +8,15 @@ use serde_json::Value;
 use strongroom_softhsm_tests::{
     anvil::{Anvil, quantity},
     ask::{intent, request, units},
-    evm::{Draft, ETHER, Envelope, GWEI, read_signed, token_call},
+    evm::{Draft, ETHER, Envelope, GWEI, read_signed},
     program::{repository, run},
     world::World,
 };
 
-use crate::support::{CUSTOMER, TOKEN, raw, sender, transfer, usdx};
+use crate::support::{
+    CUSTOMER, TOKEN, artefact, deploy_token, give_tokens, raw, sender, token_balance, transfer,
+    usdx,
+};
 
 #[test]
 fn native_transfers_of_every_envelope_are_mined() {
@@ -49,18 +52,12 @@ fn native_transfers_of_every_envelope_are_mined() {
 fn a_token_is_deployed_and_paid_and_its_log_says_so() {
     let world = World::new();
     let anvil = Anvil::start(world.folder());
-    let supply = format!("{:064x}", 1_000_000_000_000u64);
-    let artefact = artefact();
-    let bytecode = artefact["bytecode"].as_str().unwrap();
-    assert_eq!(anvil.deploy(&format!("{bytecode}{supply}")), TOKEN);
+    deploy_token(&anvil);
     let _daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
     anvil.fund(&from, U256::from(ETHER));
-    let fill = hex::encode(token_call(&from, 500_000_000));
-    let fill = serde_json::json!([{ "from": Anvil::ACCOUNTS[0], "to": TOKEN, "data": format!("0x{fill}") }]);
-    let filled: Value = anvil.node().call("eth_sendTransaction", fill);
-    assert_eq!(anvil.receipt(&filled)["status"], "0x1");
+    give_tokens(&anvil, &from, 500_000_000);
 
     let draft = Draft::token_transfer(0, TOKEN, CUSTOMER, 123_456_789);
     let paid = intent("token-1", &usdx(), 123_456_789, CUSTOMER);
@@ -77,8 +74,7 @@ fn a_token_is_deployed_and_paid_and_its_log_says_so() {
     );
     assert_eq!(quantity(&log["data"]), U256::from(123_456_789));
     assert_eq!(log["address"], TOKEN.to_lowercase());
-    let balance = format!("0x70a08231{:0>64}", &CUSTOMER[2..].to_lowercase());
-    assert_eq!(anvil.view(TOKEN, &balance), U256::from(123_456_789));
+    assert_eq!(token_balance(&anvil, CUSTOMER), U256::from(123_456_789));
 }
 
 #[test]
@@ -87,11 +83,6 @@ fn the_committed_bytecode_is_that_of_the_source() {
     let compiled = run(Command::new("node").arg(compile));
     let compiled: Value = serde_json::from_slice(&compiled.stdout).unwrap();
     assert_eq!(compiled, artefact());
-}
-
-fn artefact() -> Value {
-    let path = repository("softhsm-tests/contracts/Token.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 #[test]

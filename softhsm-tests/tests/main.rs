@@ -7,6 +7,7 @@ mod chaos;
 mod clients;
 mod clock;
 mod coins;
+mod coordinator;
 mod crashes;
 mod device;
 mod engines;

@@ -1,11 +1,14 @@
 //! What several tests send.
 
+use alloy_primitives::U256;
 use api::signing::{SignAnswer, SignRequest};
+use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
     anvil::Anvil,
     ask::{intent, request},
     coins::{self, Previous},
-    evm::Draft,
+    evm::{Draft, token_call},
+    program::repository,
     world::{Client, address_on},
 };
 use tx::{Asset, Chain, Network};
@@ -71,4 +74,32 @@ pub fn coin_scripts(client: &mut Client) -> Vec<bitcoin::ScriptBuf> {
     ["coin-1", "coin-2", "coin-3"]
         .map(|name| coins::script(&client.key(name).public_key))
         .to_vec()
+}
+
+/// The compiled token and where its source is.
+pub fn artefact() -> Value {
+    let path = repository("softhsm-tests/contracts/Token.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Deploys [`TOKEN`] from account 0, who then has all of it.
+pub fn deploy_token(anvil: &Anvil) {
+    let supply = format!("{:064x}", 1_000_000_000_000u64);
+    let artefact = artefact();
+    let bytecode = artefact["bytecode"].as_str().unwrap();
+    assert_eq!(anvil.deploy(&format!("{bytecode}{supply}")), TOKEN);
+}
+
+/// Gives an address some of account 0's tokens.
+pub fn give_tokens(anvil: &Anvil, to: &str, amount: u128) {
+    let call = hex::encode(token_call(to, amount));
+    let call = json!([{ "from": Anvil::ACCOUNTS[0], "to": TOKEN, "data": format!("0x{call}") }]);
+    let sent: Value = anvil.node().call("eth_sendTransaction", call);
+    assert_eq!(anvil.receipt(&sent)["status"], "0x1");
+}
+
+/// How many tokens an address has.
+pub fn token_balance(anvil: &Anvil, of: &str) -> U256 {
+    let call = format!("0x70a08231{:0>64}", &of[2..].to_lowercase());
+    anvil.view(TOKEN, &call)
 }

@@ -1,0 +1,381 @@
+//! The coordinator between a real signer and real nodes: what users and operators see.
+
+use alloy_primitives::U256;
+use api::wallet::{AttemptStage, GateState, Stage, WaitingReason};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use strongroom_softhsm_tests::{
+    anvil::{Anvil, quantity},
+    evm::ETHER,
+    litecoind::Litecoind,
+    program::until,
+    signerd::Signerd,
+    site::{ChainText, Order, Site, open_node},
+    world::World,
+};
+
+use crate::support::{
+    CUSTOMER, LITECOIN, STRANGER, TOKEN, coin_addresses, deploy_token, give_tokens, sender,
+    token_balance,
+};
+
+const ETH: &str = "eip155:31337/native";
+const LTC: &str = "litecoin:regtest/native";
+const EVM_FAMILY: &str = "poll_millis = 50\nbump_after_secs = 3600\n";
+const UTXO_FAMILY: &str = "start_height = 0\npoll_millis = 50\nbump_after_secs = 3600\n\
+    confirmations = [{ blocks = 2 }]\n";
+
+/// A site that pays on anvil, which mines when it is told to.
+struct EvmSite {
+    site: Site,
+    signerd: Signerd,
+    anvil: Anvil,
+    from: String,
+}
+
+impl EvmSite {
+    fn new() -> Self {
+        Self::with(EVM_FAMILY)
+    }
+
+    fn with(family: &str) -> Self {
+        let world = World::new();
+        let anvil = Anvil::start_with(world.folder(), &["--no-mining", "--slots-in-an-epoch", "1"]);
+        let signerd = world.start();
+        let from = sender(&mut world.walletd());
+        anvil.fund(&from, U256::from(100 * ETHER));
+        let site = Site::new(world);
+        site.configure(&[ChainText::evm(&[&open_node(&anvil.node().url())], family)]);
+        site.start_and(|| site.client("officer").credit("float", ETH, 50 * ETHER));
+        Self {
+            site,
+            signerd,
+            anvil,
+            from,
+        }
+    }
+
+    fn mine(&self, blocks: u64) {
+        let _: Value = self.anvil.node().call("anvil_mine", json!([blocks]));
+    }
+
+    /// How many transactions of the hot address were mined.
+    fn nonce(&self) -> u64 {
+        let count = self
+            .anvil
+            .node()
+            .call("eth_getTransactionCount", json!([self.from, "latest"]));
+        quantity(&count).to()
+    }
+}
+
+/// A site that pays on litecoind.
+struct UtxoSite {
+    site: Site,
+    litecoind: Litecoind,
+    _signerd: Signerd,
+}
+
+impl UtxoSite {
+    fn new(coins: usize, family: &str) -> Self {
+        let world = World::new();
+        let litecoind = Litecoind::start(world.folder());
+        let signerd = world.start();
+        let own = coin_addresses(&mut world.walletd(), LITECOIN);
+        for _ in 0..coins {
+            litecoind.pay(&[(own[0].as_str(), 2.0)]);
+        }
+        let site = Site::new(world);
+        let node = litecoind.configured(site.world.folder());
+        site.configure(&[ChainText::litecoin(&[&node], family)]);
+        site.start_and(|| site.client("officer").credit("float", LTC, 1_000_000_000));
+        Self {
+            site,
+            litecoind,
+            _signerd: signerd,
+        }
+    }
+
+    fn received(&self, address: &str) -> f64 {
+        self.litecoind
+            .node()
+            .call("getreceivedbyaddress", json!([address, 1]))
+    }
+}
+
+fn eth<'a>(id: &'a str, amount: u128, to: &'a str) -> Order<'a> {
+    Order {
+        id,
+        asset: ETH,
+        amount,
+        to,
+    }
+}
+
+fn ltc<'a>(id: &'a str, amount: u128, to: &'a str) -> Order<'a> {
+    Order {
+        id,
+        asset: LTC,
+        amount,
+        to,
+    }
+}
+
+#[test]
+fn a_withdrawal_of_ether_is_paid_settled_and_explained() {
+    let evm = EvmSite::new();
+    let _walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("first", ETHER, CUSTOMER));
+    exchange.reaches_while("first", Stage::Final, || evm.mine(1));
+    let explained = exchange.explain("first");
+    let [attempt] = explained.attempts.as_slice() else {
+        panic!("{explained:?}")
+    };
+    let decision = attempt.decision.as_ref().expect("the signer's decision");
+    assert!(
+        decision
+            .allowed_by
+            .iter()
+            .any(|name| name.as_str() == "pay-eth"),
+        "{decision:?}"
+    );
+    let receipt = evm
+        .anvil
+        .receipt(&json!(attempt.txid.as_ref().expect("a txid")));
+    assert_eq!(receipt["status"], "0x1");
+    let account: Value = exchange.ask("GET", "/v1/accounts/ann", None).json();
+    let balance = &account["balances"][0];
+    assert_eq!(balance["held"], "0", "{account}");
+    assert_eq!(balance["available"], (49 * ETHER).to_string(), "{account}");
+}
+
+#[test]
+fn a_token_is_final_by_its_own_log() {
+    let evm = EvmSite::new();
+    let _: Value = evm.anvil.node().call("evm_setAutomine", json!([true]));
+    deploy_token(&evm.anvil);
+    give_tokens(&evm.anvil, &evm.from, 1_000_000);
+    let _walletd = evm.site.start();
+    let asset = format!("eip155:31337/erc20:{TOKEN}");
+    evm.site
+        .client("officer")
+        .credit("tokens", &asset, 1_000_000);
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&Order {
+        id: "token",
+        asset: &asset,
+        amount: 400_000,
+        to: CUSTOMER,
+    });
+    exchange.reaches_while("token", Stage::Final, || evm.mine(1));
+    assert_eq!(token_balance(&evm.anvil, CUSTOMER), U256::from(400_000));
+}
+
+#[test]
+fn what_the_policy_refuses_says_why_and_holds_no_nonce() {
+    let evm = EvmSite::new();
+    let _walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("stranger", ETHER, STRANGER));
+    let refused = until("the signer's reasons", || {
+        let waiting = exchange.withdrawal("stranger")?.waiting?;
+        (waiting.reason == WaitingReason::SignerRefused).then_some(waiting)
+    });
+    assert!(
+        refused
+            .reasons
+            .iter()
+            .any(|reason| reason.code == "uncovered"),
+        "{refused:?}"
+    );
+    exchange.withdraw(&eth("large", 6 * ETHER, CUSTOMER));
+    let pending = until("the people who are needed", || {
+        let waiting = exchange.withdrawal("large")?.waiting?;
+        (waiting.reason == WaitingReason::SignerNeeds).then_some(waiting)
+    });
+    assert_eq!(pending.needs.len(), 1, "{pending:?}");
+    // Neither holds up another.
+    exchange.withdraw(&eth("small", ETHER, CUSTOMER));
+    exchange.reaches_while("small", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.nonce(), 1);
+    // And nothing was signed for it, so that it can be cancelled.
+    let cancelled = exchange.ask("POST", "/v1/withdrawals/stranger/cancel", None);
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text());
+    assert_eq!(
+        exchange.withdrawal("stranger").map(|one| one.stage),
+        Some(Stage::Released)
+    );
+}
+
+#[test]
+fn a_transaction_that_a_reorganisation_drops_is_sent_again_and_paid_once() {
+    let evm = EvmSite::new();
+    let _walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    evm.mine(5);
+    exchange.withdraw(&eth("reorganised", ETHER, CUSTOMER));
+    exchange.reaches("reorganised", Stage::Broadcast);
+    evm.mine(1);
+    exchange.reaches("reorganised", Stage::Included);
+    let before = evm.anvil.balance(CUSTOMER);
+    let _: Value = evm.anvil.node().call("anvil_reorg", json!([1, []]));
+    exchange.reaches("reorganised", Stage::Broadcast);
+    assert!(
+        evm.anvil.balance(CUSTOMER) < before,
+        "the reorganisation dropped nothing"
+    );
+    exchange.reaches_while("reorganised", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.anvil.balance(CUSTOMER), before);
+    assert_eq!(evm.nonce(), 1);
+}
+
+#[test]
+fn a_stuck_transaction_is_replaced_and_the_payment_stays_one() {
+    let evm = EvmSite::with("poll_millis = 50\nbump_after_secs = 1\n");
+    let _walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    let before = evm.anvil.balance(CUSTOMER);
+    exchange.withdraw(&eth("stuck", ETHER, CUSTOMER));
+    let attempts = until("a replacement", || {
+        let attempts = exchange.try_explain("stuck")?.attempts;
+        let sent = attempts
+            .iter()
+            .filter(|one| one.stage == AttemptStage::Broadcast);
+        (sent.count() >= 2).then_some(attempts)
+    });
+    assert!(
+        attempts.iter().all(|one| one.set == attempts[0].set),
+        "{attempts:?}"
+    );
+    exchange.reaches_while("stuck", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.anvil.balance(CUSTOMER), before + U256::from(ETHER));
+    assert_eq!(evm.nonce(), 1);
+}
+
+#[test]
+fn while_the_signer_is_gone_withdrawals_wait_and_say_so() {
+    let evm = EvmSite::new();
+    let walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    evm.signerd.kill();
+    exchange.withdraw(&eth("patient", ETHER, CUSTOMER));
+    until("the reason", || {
+        let reason = exchange.withdrawal("patient")?.waiting?.reason;
+        (reason == WaitingReason::SignerUnavailable).then_some(())
+    });
+    let (status, text) = walletd.readiness().expect("an answer");
+    assert_eq!(status, 503, "{text}");
+    let _signerd = evm.site.world.start();
+    exchange.reaches_while("patient", Stage::Final, || {
+        let _: Value = evm.anvil.node().call("anvil_mine", json!([1]));
+    });
+}
+
+#[test]
+fn a_coordinator_that_was_paused_writes_nothing_over_its_successor() {
+    let evm = EvmSite::new();
+    let first = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("before", ETHER, CUSTOMER));
+    exchange.reaches_while("before", Stage::Final, || evm.mine(1));
+    first.signal(Signal::STOP);
+    // The second one has listeners of its own.
+    let second = evm.site.beside();
+    let running = second.start();
+    let other = second.client("exchange");
+    other.withdraw(&eth("after", ETHER, CUSTOMER));
+    other.reaches_while("after", Stage::Final, || evm.mine(1));
+    first.signal(Signal::CONT);
+    until("the first one's farewell to the lane", || {
+        first
+            .said()
+            .contains("the lane's lease is lost")
+            .then_some(())
+    });
+    exchange.withdraw(&eth("both", ETHER, CUSTOMER));
+    other.reaches_while("both", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.nonce(), 3);
+    drop(running);
+}
+
+#[test]
+fn a_database_from_yesterday_adopts_what_was_signed_since_and_pays_nothing_twice() {
+    let evm = EvmSite::new();
+    let exchange = evm.site.client("exchange");
+    let walletd = evm.site.start();
+    exchange.withdraw(&eth("known", ETHER, CUSTOMER));
+    exchange.reaches_while("known", Stage::Final, || evm.mine(1));
+    exchange.withdraw(&eth("waiting", ETHER, STRANGER));
+    walletd.stop();
+    let backup = evm.site.backup();
+    // Signed after the backup: one that it knows nothing of.
+    let walletd = evm.site.start();
+    let before = evm.anvil.balance(CUSTOMER);
+    exchange.withdraw(&eth("lost", ETHER, CUSTOMER));
+    exchange.reaches("lost", Stage::Broadcast);
+    walletd.kill();
+    evm.site.restore(&backup);
+    let _walletd = evm.site.start();
+    // Asked for again by a client that heard nothing, it is the same one.
+    let again = exchange.ask(
+        "POST",
+        "/v1/withdrawals",
+        Some(&eth("lost", ETHER, CUSTOMER).json()),
+    );
+    assert!(matches!(again.status, 200 | 201 | 409), "{}", again.text());
+    exchange.reaches_while("lost", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.anvil.balance(CUSTOMER), before + U256::from(ETHER));
+    let status = exchange.try_status().expect("a status");
+    assert!(
+        status.lanes.iter().all(|lane| lane.gate == GateState::Open),
+        "{status:?}"
+    );
+}
+
+#[test]
+fn several_payouts_share_a_transaction_and_each_is_paid_once() {
+    let utxo = UtxoSite::new(3, UTXO_FAMILY);
+    let addresses: Vec<String> = (0..5).map(|_| utxo.litecoind.address()).collect();
+    let exchange = utxo.site.client("exchange");
+    let ids: Vec<String> = (0..5).map(|number| format!("batch-{number}")).collect();
+    let walletd = utxo.site.start();
+    let orders: Vec<Value> = ids
+        .iter()
+        .zip(&addresses)
+        .map(|(id, address)| ltc(id, 10_000_000, address).json())
+        .collect();
+    let body = json!({ "withdrawals": orders });
+    let answer = exchange.ask("POST", "/v1/withdrawals", Some(&body));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for id in &ids {
+        exchange.reaches_while(id, Stage::Final, || utxo.litecoind.mine(1));
+    }
+    drop(walletd);
+    for address in &addresses {
+        assert!((utxo.received(address) - 0.1).abs() < 1e-9, "{address}");
+    }
+}
+
+#[test]
+fn a_block_that_leaves_the_chain_takes_the_payment_back_until_it_is_mined_again() {
+    let utxo = UtxoSite::new(2, UTXO_FAMILY);
+    let _walletd = utxo.site.start();
+    let exchange = utxo.site.client("exchange");
+    let to = utxo.litecoind.address();
+    exchange.withdraw(&ltc("reorganised", 50_000_000, &to));
+    exchange.reaches("reorganised", Stage::Broadcast);
+    utxo.litecoind.mine(1);
+    exchange.reaches("reorganised", Stage::Included);
+    let node = utxo.litecoind.node();
+    let tip: String = node.call("getbestblockhash", json!([]));
+    let _: Value = node.call("invalidateblock", json!([tip]));
+    // A longer branch without the transaction: blocks with nothing in them.
+    let to_miner = utxo.litecoind.address();
+    for _ in 0..2 {
+        let _: Value = node.call("generateblock", json!([to_miner, []]));
+    }
+    exchange.reaches("reorganised", Stage::Broadcast);
+    exchange.reaches_while("reorganised", Stage::Final, || utxo.litecoind.mine(1));
+    assert!((utxo.received(&to) - 0.5).abs() < 1e-9);
+}
