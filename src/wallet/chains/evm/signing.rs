@@ -183,7 +183,29 @@ impl EvmLane {
                 self.draft_outcome(attempt, ask, draft);
             }
         }
+        self.draft_overtaken(draft);
         self.draft_cancellation(draft);
+    }
+
+    /// Unsigned attempts beside one that is signed already, as after a restore: the signer has
+    /// authorised that one, which declares only what is known here to be signed.
+    fn draft_overtaken(&self, draft: &mut Draft) {
+        let unsigned = self.sets.unsigned().iter();
+        let nonces: BTreeSet<u64> = unsigned
+            .filter_map(|number| sets::nonce(self.view.attempts.get(number)?))
+            .collect();
+        for nonce in nonces {
+            let set = self.sets.get(nonce).into_iter();
+            let signed = set.flat_map(|set| set.signed(&self.view));
+            let signed = signed.filter_map(|one| Some((one, one.signed.as_ref()?.attempt)));
+            let signed: Vec<(&Attempt, u64)> = signed.collect();
+            for (attempt, index) in &signed {
+                let known = |replaced| signed.iter().any(|(_, index)| index == replaced);
+                if attempt.request.replaces.iter().all(known) {
+                    self.draft_displaced(attempt, *index, draft);
+                }
+            }
+        }
     }
 
     fn draft_outcome(&self, attempt: &Attempt, ask: &Ask, draft: &mut Draft) {
