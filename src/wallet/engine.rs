@@ -40,6 +40,7 @@ use self::{
     status::Statuses,
 };
 pub use self::{
+    journal::compare,
     owner::Owner,
     status::{LaneState, LaneStatus},
 };

@@ -12,7 +12,7 @@ use tx::{ConflictKey, Name};
 use crate::{
     attempt::{Attempt, AttemptNumber, AttemptStage, Purpose},
     change::Adopt,
-    lane::{LaneId, Sender},
+    lane::{LaneId, LaneRow, Sender},
     signer::{Comparison, Signer, becomes},
     store::Store,
     text::{chain, shown},
@@ -75,6 +75,28 @@ impl Journal {
     }
 }
 
+/// What the signer authorised on one lane and the store does not know, read for that lane alone.
+///
+/// # Errors
+/// What happened, for people.
+pub async fn compare(
+    signer: Arc<dyn Signer>,
+    store: Arc<dyn Store>,
+    row: &LaneRow,
+) -> Result<Comparison, String> {
+    let (reply, answer) = oneshot::channel();
+    let asked = Asked {
+        lane: row.id.clone(),
+        account: row.account.clone(),
+        after: row.compared_to,
+        reply,
+    };
+    let (_, reader) = Journal::new(signer, store);
+    reader.answer(vec![Comparing::new(asked)]).await;
+    let gone = |_| "nobody answered".to_owned();
+    answer.await.map_err(gone)?
+}
+
 impl Reader {
     /// Compares for all who ask, for ever.
     pub(super) async fn run(mut self) {
@@ -84,13 +106,17 @@ impl Reader {
             while let Ok(next) = self.asked.try_recv() {
                 all.push(Comparing::new(next));
             }
-            if let Err(detail) = self.read(&mut all).await {
-                all.iter_mut().for_each(|one| one.fail(&detail));
-            }
-            match self.signer.keys().await {
-                Ok(keys) => all.into_iter().for_each(|one| one.finish(&keys)),
-                Err(detail) => all.into_iter().for_each(|one| one.end(Err(detail.clone()))),
-            }
+            self.answer(all).await;
+        }
+    }
+
+    async fn answer(&self, mut all: Vec<Comparing>) {
+        if let Err(detail) = self.read(&mut all).await {
+            all.iter_mut().for_each(|one| one.fail(&detail));
+        }
+        match self.signer.keys().await {
+            Ok(keys) => all.into_iter().for_each(|one| one.finish(&keys)),
+            Err(detail) => all.into_iter().for_each(|one| one.end(Err(detail.clone()))),
         }
     }
 
