@@ -1,6 +1,7 @@
 //! The coordinator.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
@@ -11,6 +12,8 @@
 
 mod engine;
 mod nodes;
+mod shapes;
+mod simulation;
 mod store;
 mod utxo;
 mod web;
