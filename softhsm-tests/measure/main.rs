@@ -2,6 +2,7 @@
 //!
 //! `softhsm-tests/bench [--json] [NAME…]` builds what is needed and runs this.
 
+mod coins;
 mod figure;
 mod load;
 mod machine;
@@ -23,7 +24,7 @@ fn main() {
     }
     let json = arguments.iter().any(|argument| argument == "--json");
     arguments.retain(|argument| argument != "--json");
-    let known: Vec<&str> = [path::FIGURES.as_slice(), &payouts::FIGURES].concat();
+    let known: Vec<&str> = [path::FIGURES.as_slice(), &payouts::FIGURES, &coins::FIGURES].concat();
     for name in &arguments {
         assert!(
             known.contains(&name.as_str()),
@@ -43,5 +44,8 @@ fn main() {
     if payouts::FIGURES.into_iter().any(wanted) {
         // The signer's own rate, beside what the coordinator makes of it.
         print(payouts::measure(path::per_second(SESSIONS)));
+    }
+    if coins::FIGURES.into_iter().any(wanted) {
+        print(coins::measure());
     }
 }
