@@ -4,6 +4,7 @@ mod any_order;
 mod chain;
 mod fees;
 mod gate;
+mod observer;
 mod rig;
 mod signer;
 mod straight;

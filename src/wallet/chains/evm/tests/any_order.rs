@@ -460,8 +460,6 @@ fn nothing<T>() -> Evidence<T> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn each_withdrawal_is_paid_once_whatever_happens(
         ops in prop::collection::vec((0_u8..34, 0_u8..60), 0..120),
