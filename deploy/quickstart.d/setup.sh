@@ -133,10 +133,10 @@ make_pki() {
     strongroom pki --dir "$1" init --name "Strongroom's quick start"
     for name in signerd walletd; do
         strongroom pki --dir "$1" issue server --name "$name-api" --dns localhost --ip 127.0.0.1 \
-            --days 3650 --out "$1/servers"
+            --days 3600 --out "$1/servers"
     done
     for name in walletd operator; do
-        strongroom pki --dir "$1" issue client --name "$name" --days 3650 --out "$1/clients"
+        strongroom pki --dir "$1" issue client --name "$name" --days 3600 --out "$1/clients"
     done
 }
 
