@@ -15,13 +15,18 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A binary of this workspace, as it was built last; for `signerd` the one that the variable
-/// `SIGNERD` names, if any.
+/// A binary of this workspace, as it was built last; for the daemons those that the variables
+/// `SIGNERD` and `WALLETD` name, if any.
 ///
 /// # Panics
 /// When it has not been built.
 pub fn binary(name: &str) -> PathBuf {
-    if let (Some(path), "signerd") = (std::env::var_os("SIGNERD"), name) {
+    let variable = match name {
+        "signerd" => Some("SIGNERD"),
+        "walletd" => Some("WALLETD"),
+        _ => None,
+    };
+    if let Some(path) = variable.and_then(std::env::var_os) {
         return path.into();
     }
     let test = std::env::current_exe().expect("the path of this test");
