@@ -61,7 +61,10 @@ pub fn measure(own_rate: f64) -> Vec<Figure> {
     let site = Site::new(world);
     let family = "bump_after_secs = 3600\nnative_gas_limit = 21000\nin_flight_max = 10000\n";
     let chain = ChainText::evm(&[&open_node(&anvil.node().url())], family);
-    site.configure_with(&[chain], "[log]\nlevel = \"warn\"\n");
+    site.configure_with(
+        &[chain],
+        "[bounds]\nrequests_per_second = 1000000\n[log]\nlevel = \"warn\"\n",
+    );
 
     let accepted = accepted(&site);
     let paid = paid(&site);
