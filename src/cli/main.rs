@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod health;
 mod keys;
+mod lanes;
 mod output;
 mod pki;
 mod policy;
@@ -49,6 +50,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Initialise tokens, generate keys in them, and list them.
     Keys(keys::Args),
+    /// List a coordinator's lanes, and have a halted one compared anew.
+    Lanes(lanes::Args),
     /// A small private certificate authority in a folder.
     Pki(pki::Args),
     /// Check, sign and explain a policy bundle.
@@ -81,6 +84,7 @@ fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Credit(args) => credit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Lanes(args) => lanes::run(&args),
         Command::Pki(args) => pki::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Sign(args) => sign::run(&args),

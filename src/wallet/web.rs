@@ -8,6 +8,7 @@ mod fault;
 mod feed;
 mod host;
 mod input;
+mod lanes;
 mod ledger;
 mod names;
 mod routes;
@@ -65,7 +66,7 @@ pub enum Grant {
     Withdraw,
     /// See withdrawals and events of its own source, accounts and the coordinator's state.
     Read,
-    /// See those of every source; approve and reject what waits for a person.
+    /// See those of every source; approve and reject what waits for a person; open lanes.
     Decide,
     /// Book deposits.
     Credit,

@@ -11,8 +11,9 @@ use super::{
     transport::{Success, Transport},
 };
 use crate::wallet::{
-    AccountAnswer, BulkAnswer, BulkRequest, CreditAnswer, EventsAnswer, Explanation, NewCredit,
-    NewWithdrawal, QuoteAnswer, QuoteRequest, Stage, StatusAnswer, Withdrawal, WithdrawalsAnswer,
+    AccountAnswer, BulkAnswer, BulkRequest, CreditAnswer, EventsAnswer, Explanation, LaneReport,
+    NewCredit, NewWithdrawal, QuoteAnswer, QuoteRequest, Stage, StatusAnswer, Withdrawal,
+    WithdrawalsAnswer,
 };
 
 /// The largest answer: a page, or a thousand results.
@@ -210,6 +211,15 @@ impl Client {
         self.fetch("/v1/status").await
     }
 
+    /// `POST /v1/lanes/{lane}/open`: a halted lane is compared anew.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn open_lane(&self, lane: &str) -> Result<LaneReport, ClientError> {
+        let path = format!("/v1/lanes/{}/open", escaped(lane));
+        self.read(&self.transport.tell(&path, ANSWER_MAX_BYTES).await?)
+    }
+
     async fn once<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -280,7 +290,7 @@ fn path_of(source: Option<&Name>, id: &IntentKey, verb: &str) -> String {
     format!("/v1/withdrawals/{id}{verb}{}", query.unwrap_or_default())
 }
 
-/// A cursor comes from outside: what does not stand for itself is escaped.
+/// Cursors and lanes come from outside: what does not stand for itself is escaped.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {

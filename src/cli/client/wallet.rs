@@ -6,8 +6,8 @@ use api::client::wallet::{Client, Deed, Once, Which};
 use api::client::{ClientError, Obstacle};
 use api::problem::{Problem, ProblemKind};
 use api::wallet::{
-    CreditAnswer, Explanation, NewCredit, NewWithdrawal, QuoteAnswer, QuoteRequest, StatusAnswer,
-    Withdrawal, WithdrawalsAnswer,
+    CreditAnswer, Explanation, LaneReport, NewCredit, NewWithdrawal, QuoteAnswer, QuoteRequest,
+    StatusAnswer, Withdrawal, WithdrawalsAnswer,
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -101,6 +101,14 @@ impl Wallet {
         id: &IntentKey,
     ) -> Result<Withdrawal, WalletError> {
         self.tell(self.client.decide(deed, source, id))
+    }
+
+    /// Has a halted lane compared anew.
+    ///
+    /// # Errors
+    /// [`WalletError::Told`].
+    pub fn open_lane(&self, lane: &str) -> Result<LaneReport, WalletError> {
+        self.tell(self.client.open_lane(lane))
     }
 
     /// What a withdrawal would cost.
@@ -331,7 +339,7 @@ fn of_kind(kind: ProblemKind) -> &'static str {
         ProblemKind::TooManyRequests | ProblemKind::Busy | ProblemKind::Stopping => {
             "Nothing was written. Ask again in a moment."
         }
-        ProblemKind::NotFound => "Check the id, and the source with --source.",
+        ProblemKind::NotFound => "Check the name or the id, and the source with --source.",
         _ => "Check what was asked, and the versions of both ends.",
     }
 }

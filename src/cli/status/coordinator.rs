@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::report::Readiness;
 use crate::client::plain;
+use crate::lanes::view;
 
 /// The answer of `status`.
 #[derive(Debug, Serialize)]
@@ -65,32 +66,11 @@ impl fmt::Display for Coordinator {
             }
         }
         for lane in &status.lanes {
-            show(f, lane)?;
+            view::lane(f, lane)?;
         }
         for count in &status.stages {
             writeln!(f, "stage {:<15} {}", count.stage.name(), count.count)?;
         }
         Ok(())
-    }
-}
-
-fn show(f: &mut fmt::Formatter<'_>, lane: &LaneReport) -> fmt::Result {
-    let gate = match lane.gate {
-        GateState::Open => "open",
-        GateState::Halted => "HALTED",
-        _ => "closed",
-    };
-    let detail = lane.detail.as_deref().map(plain);
-    let why = detail.map(|detail| format!(": {detail}"));
-    let (name, why) = (plain(&lane.lane), why.unwrap_or_default());
-    writeln!(f, "lane {name} of {} is {gate}{why}", lane.account)?;
-    write!(f, "  epoch {}, lease {}", lane.epoch, lane.lease)?;
-    if let Some(nonce) = lane.next_nonce {
-        write!(f, ", next nonce {nonce}")?;
-    }
-    write!(f, ", next attempt {}", lane.next_attempt)?;
-    match lane.compared_to {
-        Some(to) => writeln!(f, ", compared to entry {to}"),
-        None => writeln!(f),
     }
 }

@@ -483,3 +483,52 @@ fn a_profile_of_its_own_is_found() {
     assert_eq!(place.answer("withdrawals show w-1"), withdrawal("final"));
     place.fails("status", 2, "client-settings");
 }
+
+/// A lane, as its coordinator reports it.
+fn lane(gate: &str, detail: Option<&str>) -> Value {
+    let mut lane = json!({
+        "lane": LANE, "account": "eth-hot", "epoch": 1, "lease": 3, "gate": gate,
+        "next_nonce": 7, "next_attempt": 4, "compared_to": 17,
+    });
+    if let Some(detail) = detail {
+        lane["detail"] = json!(detail);
+    }
+    lane
+}
+
+#[test]
+fn a_halted_lane_is_seen_and_opened() {
+    let place = founded();
+    let mut status = status("halted", true);
+    status["lanes"][0]["detail"] = json!("nonce 7 was used by another");
+    let opened = lane("closed", Some("it was not compared since"));
+    let (told, answer) = (status.clone(), opened.clone());
+    let signer = Signer::start(&place, move |request| {
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/v1/status") => Reply::ok(&told),
+            ("POST", path) => {
+                assert_eq!(path, format!("/v1/lanes/{}/open", LANE.replace(':', "%3A")));
+                assert_eq!(request.body, Value::Null);
+                Reply::ok(&answer)
+            }
+            _ => Reply::problem("not-found", 404),
+        }
+    });
+    let list = format!("lanes list {}", signer.options());
+    assert_eq!(place.answer(&list), json!({ "lanes": status["lanes"] }));
+    let text = String::from_utf8(place.run(&list).stdout).unwrap();
+    assert!(
+        text.contains("of eth-hot is HALTED: nonce 7 was used by another\n"),
+        "{text}"
+    );
+    let open = format!("lanes open {LANE} {}", signer.options());
+    assert_eq!(place.answer(&open), opened);
+    let text = String::from_utf8(place.run(&open).stdout).unwrap();
+    assert!(
+        text.contains("is closed: it was not compared since\n"),
+        "{text}"
+    );
+    let again = Signer::answering(&place, lane("halted", Some("nonce 7")));
+    let output = place.run(&format!("lanes open {LANE} {}", again.options()));
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -228,6 +228,19 @@ impl Store for SqliteStore {
         self.do_it(Task::Renew(lane.clone(), lease, until)).await
     }
 
+    async fn open_lane(
+        &self,
+        lane: &LaneId,
+        by: &Name,
+        at: Time,
+    ) -> Result<Option<LaneRow>, StoreError> {
+        let task = Task::OpenLane(lane.clone(), by.clone(), at);
+        match self.ask(task).await? {
+            Done::Lane(row) => Ok(row),
+            _ => Err(lost()),
+        }
+    }
+
     async fn load(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
         let mut state = self.state().await?;
         let found = load::view(&mut state, lane).await?;

@@ -5,6 +5,7 @@ mod connections;
 mod decisions;
 mod grants;
 mod house;
+mod lanes;
 mod openapi;
 mod pki;
 mod raw;

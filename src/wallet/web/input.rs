@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tx::{IntentKey, Name};
 
 use super::{caller::Caller, fault::Fault};
-use crate::text::shown;
+use crate::{lane::LaneId, text::shown};
 
 /// Of a body that is too large, so much is read that its answer arrives.
 const LENGTH: Length = Length {
@@ -45,6 +45,9 @@ pub(super) struct Id(pub(super) IntentKey);
 
 /// A name in the path.
 pub(super) struct Named(pub(super) Name);
+
+/// A lane in the path: its colons may stand for themselves.
+pub(super) struct Lane(pub(super) LaneId);
 
 /// Reads JSON. The problem names the field that is wrong.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -147,6 +150,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         in_path(parts, state, "account").await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Lane {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        in_path(parts, state, "lane").await.map(Self)
     }
 }
 

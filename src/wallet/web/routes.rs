@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::problem::{Problem, ProblemKind};
 use axum::{Router, http::Uri, routing};
 
-use super::{App, fault::Fault, feed, ledger, withdraw, withdrawals};
+use super::{App, fault::Fault, feed, lanes, ledger, withdraw, withdrawals};
 use crate::text::shown;
 
 macro_rules! routes {
@@ -27,6 +27,7 @@ routes! {
     post "/v1/withdrawals/{id}/cancel" => withdrawals::cancel;
     post "/v1/withdrawals/{id}/approve" => withdrawals::approve;
     post "/v1/withdrawals/{id}/reject" => withdrawals::reject;
+    post "/v1/lanes/{lane}/open" => lanes::open;
     post "/v1/quote" => ledger::quote;
     post "/v1/credits" => ledger::credit;
     get "/v1/accounts/{name}" => ledger::account;

@@ -1,7 +1,7 @@
 //! Lanes and their leases.
 
 use serde_json::json;
-use tx::Time;
+use tx::{Name, Time};
 
 use super::{
     error::conflict,
@@ -92,6 +92,35 @@ pub(super) async fn renew(
         0 => Err(StoreError::Fenced { lane: id.clone() }),
         _ => Ok(()),
     }
+}
+
+/// Halted → closed, under a new lease of the same owner.
+pub(super) async fn open(
+    work: &mut Work<'_>,
+    id: &LaneId,
+    by: &Name,
+    at: Time,
+) -> Result<Option<LaneRow>, StoreError> {
+    let Some(mut row) = load::lane(work.conn, id).await? else {
+        return Ok(None);
+    };
+    let Gate::Halted { detail } = &row.gate else {
+        return Ok(Some(row));
+    };
+    let body = json!({ "lane": id, "by": by, "halted": detail });
+    let had = row.lease;
+    // Who works on the lane believes it to be halted: what it would write now rests on that.
+    row.lease = had.saturating_add(1);
+    row.gate = Gate::Closed {
+        detail: "a person had it looked at: it was not compared since".into(),
+    };
+    let text = "UPDATE lanes SET gate = $3, lease = $4 WHERE id = $1 AND lease = $2";
+    let values = values![id.to_string(), had, text_of(&row.gate)?, row.lease];
+    if sql::run(work.conn, text, values).await? == 0 {
+        return Err(StoreError::Fenced { lane: id.clone() });
+    }
+    work.record("lane.opened", None, &body, at);
+    Ok(Some(row))
 }
 
 /// Writes a lane's row under its lease.

@@ -34,6 +34,7 @@ pub(super) enum Task {
     EnsureLane(NewLane, Time),
     Acquire(LaneId, String, Time, Time),
     Renew(LaneId, u64, Time),
+    OpenLane(LaneId, Name, Time),
     Commit(Commit),
     Wait(Vec<WithdrawalNumber>, Option<Waiting>, Time, Time),
 }
@@ -212,6 +213,7 @@ async fn one(work: &mut Work<'_>, views: &mut Views, task: &Task) -> Result<Done
             lanes::renew(work, lane, *lease, *until).await?;
             Done::Nothing
         }
+        Task::OpenLane(lane, by, at) => Done::Lane(lanes::open(work, lane, by, *at).await?),
         Task::Commit(commit) => {
             commit::commit(work, views, commit).await?;
             Done::Nothing

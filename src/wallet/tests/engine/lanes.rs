@@ -127,6 +127,23 @@ async fn after_a_lease_was_lost_nothing_further_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lane_that_a_person_opened_is_taken_anew_while_its_worker_has_the_lease() {
+    let store = Arc::new(Memory::default());
+    let mut bench = Bench::new(Arc::clone(&store), signer(1), |_, _| Vec::new());
+    bench.hears(is_started).await;
+    let by = "officer".parse().unwrap();
+    let opened = store.open_lane(&lane(0), &by, Time::default()).await;
+    let opened = opened.unwrap().unwrap();
+    // It hears so when it renews its lease, and begins with the view that there is now.
+    bench.hears(is_started).await;
+    assert_eq!(store.lease(&lane(0)).0, opened.lease + 1);
+    let LaneState::Running { gate } = &bench.engine.handle().lanes()[0].state else {
+        panic!("it works")
+    };
+    assert_eq!(*gate, opened.gate);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_cannot_be_renewed_ends_the_lane_in_time() {
     let store = Arc::new(Memory::default());
     let mut bench = Bench::new(Arc::clone(&store), signer(1), once);

@@ -152,6 +152,15 @@ impl Store for Wrapped {
         self.store.renew(lane, lease, until).await
     }
 
+    async fn open_lane(
+        &self,
+        lane: &LaneId,
+        by: &Name,
+        at: Time,
+    ) -> Result<Option<LaneRow>, StoreError> {
+        self.store.open_lane(lane, by, at).await
+    }
+
     async fn load(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
         let mut view = self.store.load(lane).await?;
         if self.breaks == Breaks::Bytes {

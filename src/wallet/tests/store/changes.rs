@@ -21,7 +21,7 @@ use super::{
     accept::{owed, topics},
     fixture::{
         Worker, accepted, amount, ann, answer, at, block, coin, dead, evm, finally, id, included,
-        inclusion, intent, lane_id, outpoint_key, prepare, refused, signed, utxo,
+        inclusion, intent, lane_id, name, outpoint_key, prepare, refused, signed, utxo,
     },
 };
 
@@ -448,6 +448,50 @@ pub async fn a_halted_gate_stays<K: Kind>() {
     assert_eq!(opened, Err(ApplyError::Gate));
     let taken = store.acquire(&lane_id(evm()), "one", at(9), at(99)).await;
     assert_eq!(taken.unwrap().unwrap().gate, halted);
+}
+
+pub async fn a_person_opens_a_halted_lane<K: Kind>() {
+    let place = K::new();
+    let store = place.open().await;
+    prepare(&store).await;
+    let mut lane = Worker::take(&store, evm()).await;
+    let (id, officer) = (lane_id(evm()), name("officer"));
+    let open = async |now| store.open_lane(&id, &officer, at(now)).await.unwrap();
+    // What is not halted is as it was, and nothing is recorded.
+    assert_eq!(open(2).await.as_ref(), Some(&lane.view.row));
+    let detail = "a spend of nobody's";
+    let halted = Gate::Halted {
+        detail: detail.into(),
+    };
+    lane.commit(vec![Change::Gate(halted)], &[]).await;
+    let opened = open(3).await.unwrap();
+    assert!(matches!(opened.gate, Gate::Closed { .. }));
+    assert_eq!(store.load(&id).await.unwrap().row, opened);
+    // Its worker still believes it to be halted: nothing that rests on that is written, not even a
+    // second halt, and the lease cannot be kept.
+    let fenced = |result| matches!(result, Err(StoreError::Fenced { lane }) if lane == id);
+    let seen = Change::EpochSeen { epoch: 5 };
+    assert!(fenced(store.commit(lane.commit_of(vec![seen])).await));
+    let lease = lane.view.row.lease;
+    assert!(fenced(store.renew(&id, lease, at(2_000)).await));
+    // The lease is still its own, and it takes the lane anew; nobody else can before it ends.
+    let take = async |owner: &str| store.acquire(&id, owner, at(4), at(99)).await.unwrap();
+    assert_eq!(take("two").await, None);
+    let taken = take("one").await.unwrap();
+    assert!(taken.lease > opened.lease && matches!(taken.gate, Gate::Closed { .. }));
+    lane.view = store.load(&id).await.unwrap();
+    lane.commit(vec![Change::Gate(Gate::Open)], &[]).await;
+    let events = store.events(None, None, 500).await.unwrap();
+    let mut recorded = events.iter().filter(|it| it.topic == "lane.opened");
+    let body = &recorded.next().unwrap().body;
+    assert_eq!(
+        (&body["by"], &body["halted"]),
+        (&"officer".into(), &detail.into())
+    );
+    assert!(recorded.next().is_none());
+    let unknown = lane_id(utxo());
+    let unknown = store.open_lane(&unknown, &officer, at(5)).await;
+    assert_eq!(unknown.unwrap(), None);
 }
 
 pub async fn a_lease_fences<K: Kind>() {

@@ -95,6 +95,7 @@ mod sqlite_conforms {
         changes::adopted_strangers_go_to_suspense,
         changes::blocks_come_and_go,
         changes::a_halted_gate_stays,
+        changes::a_person_opens_a_halted_lane,
         changes::a_lease_fences,
         changes::the_epoch_rises_once_it_was_seen,
         changes::two_lanes_never_share_a_withdrawal,

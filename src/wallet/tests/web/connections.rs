@@ -40,6 +40,7 @@ async fn other_paths_methods_and_media_types() {
     }
     for (_, path) in ROUTES {
         let asked = path.replace("{id}", "w-1").replace("{name}", "ann");
+        let asked = asked.replace("{lane}", "litecoin:regtest:hot");
         let answer = house
             .send("exchange", ("DELETE", &asked), &[], Vec::new())
             .await;

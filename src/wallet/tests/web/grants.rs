@@ -12,7 +12,12 @@ use super::{
 fn needs(method: &str, path: &str) -> &'static str {
     match (method, path) {
         ("post", "/v1/withdrawals" | "/v1/withdrawals/{id}/cancel") => "withdraw",
-        ("post", "/v1/withdrawals/{id}/approve" | "/v1/withdrawals/{id}/reject") => "decide",
+        (
+            "post",
+            "/v1/withdrawals/{id}/approve"
+            | "/v1/withdrawals/{id}/reject"
+            | "/v1/lanes/{lane}/open",
+        ) => "decide",
         ("post", "/v1/credits") => "credit",
         _ => "read",
     }
@@ -28,6 +33,7 @@ async fn every_route_takes_its_grant_and_no_other() {
     ];
     for (method, path) in ROUTES {
         let asked = path.replace("{id}", "w-1").replace("{name}", "ann");
+        let asked = asked.replace("{lane}", "litecoin:regtest:hot");
         for (client, granted) in &clients {
             let call = (method.to_uppercase(), asked.clone());
             let call = (call.0.as_str(), call.1.as_str());
