@@ -60,12 +60,16 @@ impl Plan {
             Some(_) => Purpose::Payout,
             None => Purpose::Cancellation,
         };
+        // As the signer's journal keeps them: what is rebuilt from there is then exactly what was asked.
+        let mut replaces = self.replaces;
+        replaces.sort_unstable();
+        replaces.dedup();
         let (pays, intents) = self.pays.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         let request = SignRequest {
             request_id: row.id.request_id(self.number),
             lane_epoch: row.epoch,
             intents: intents.into_iter().map(unsigned_intent).collect(),
-            replaces: self.replaces,
+            replaces,
             transaction: Transaction::Eip2718 {
                 chain: row.id.chain,
                 from: sender.to_string(),

@@ -260,6 +260,14 @@ impl<'a> Builder<'a> {
     fn attempt(&self, mut chosen: Chosen<'_>) -> Result<Attempt, BuildError> {
         // The order that nobody can tell anything from (BIP-69's, for inputs).
         chosen.coins.sort_by_key(|coin| coin.outpoint);
+        // The order in which the signer's journal keeps intents: what is rebuilt from there after a
+        // restore is then exactly what was asked.
+        let mut members = chosen.members.to_vec();
+        members.sort_by(|one, other| one.intent.id.cmp(&other.intent.id));
+        let chosen = Chosen {
+            members: &members,
+            ..chosen
+        };
         let row = &self.view.row;
         let chain = row.id.chain;
         let keys: BTreeSet<_> = chosen
@@ -268,7 +276,7 @@ impl<'a> Builder<'a> {
             .map(|coin| conflict_key(chain, coin.outpoint))
             .collect();
         let first = keys.first().cloned();
-        let anchor = chosen.anchor.take().or(first);
+        let anchor = chosen.anchor.clone().or(first);
         let anchor = anchor.ok_or_else(|| unbuildable("it spends nothing"))?;
         let request = self.request(&chosen)?;
         let inputs = Contents::default().with_inputs(chosen.coins.len());

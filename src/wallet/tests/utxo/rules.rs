@@ -42,7 +42,16 @@ fn withdrawals_that_wait_share_one_transaction() {
     let numbers: Vec<_> = (0..20).map(|at| world.ask(10_000 + at)).collect();
     world.run();
     assert_eq!(world.live().len(), 1);
-    assert_eq!(world.live()[0].pays, numbers);
+    // In the order of their ids, which is the journal's and not that of their numbers.
+    let attempt = world.live()[0].clone();
+    let ids = |number| &world.withdrawals[number].intent.id;
+    let paid: Vec<_> = attempt.pays.iter().map(ids).collect();
+    let mut expected: Vec<_> = numbers.iter().map(ids).collect();
+    expected.sort();
+    assert_eq!(paid, expected);
+    assert_ne!(attempt.pays, numbers);
+    let intents = attempt.request.intents.iter();
+    assert!(intents.map(|it| &it.intent.id).eq(paid));
     world.mine(3);
     assert!(
         numbers

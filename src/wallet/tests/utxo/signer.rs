@@ -79,6 +79,10 @@ impl Signer {
         if request.lane_epoch < self.epoch || request.lane_epoch > self.epoch + 1 {
             return refused("lane-epoch");
         }
+        // The journal sorts both: only what was sorted is rebuilt from it exactly.
+        let intents = &request.intents;
+        assert!(intents.is_sorted_by(|one, next| one.intent.id < next.intent.id));
+        assert!(request.replaces.is_sorted_by(|one, next| one < next));
         let Transaction::Psbt { chain, psbt } = &request.transaction else {
             return refused("transaction");
         };

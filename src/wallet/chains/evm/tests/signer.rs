@@ -2,9 +2,12 @@
 
 use api::signing::{RequestAnswer, RequestStatus};
 
-use super::rig::{Rig, pending, refused, unknown, withdrawal};
+use tx::Time;
+
+use super::rig::{Rig, pending, refused, row, sender, unknown, withdrawal};
 use crate::{
     attempt::{AttemptNumber, AttemptStage, Purpose},
+    chains::evm::{build::Plan, fees::Caps},
     change::{Change, Gate},
     evidence::VoidCertificate,
     lane::{Event, Lane},
@@ -251,4 +254,23 @@ fn a_late_answer_about_what_is_over_is_ignored() {
     rig.event(Event::Signer(number, SignOutcome::Signed(answer)));
     assert!(rig.store.attempts.is_empty());
     assert_eq!(rig.store.row.next_nonce, 0);
+}
+
+#[test]
+fn what_is_replaced_is_named_in_the_journal_s_order() {
+    let plan = Plan {
+        number: AttemptNumber(3),
+        set: AttemptNumber(0),
+        nonce: 0,
+        gas_limit: 21_000,
+        caps: Caps {
+            max_fee: 2,
+            priority_fee: 1,
+        },
+        pays: None,
+        replaces: vec![9, 4, 9],
+        at: Time::default(),
+    };
+    let attempt = plan.attempt(&row(), &sender()).unwrap();
+    assert_eq!(attempt.request.replaces, [4, 9]);
 }
