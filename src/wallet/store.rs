@@ -268,8 +268,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Fenced`] if another has taken the lane.
     async fn renew(&self, lane: &LaneId, lease: u64, until: Time) -> Result<(), StoreError>;
 
-    /// A person had a halted lane looked at: it is closed, so that everything is compared again before
-    /// it opens, or halts again. The lease's number rises with it: whoever works on the lane holds the
+    /// A person had a halted lane looked at: it is closed, so that everything is compared again, with
+    /// the signer's journal from its beginning, before it opens, or halts again. The lease's number rises with it: whoever works on the lane holds the
     /// old view, can write nothing any more, and takes the lane anew. A lane that is not halted stays
     /// as it is. Answers with its row; `None` if there is no such lane.
     ///

@@ -6,6 +6,7 @@ mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use api::signing::SignAnswer;
 use thiserror::Error;
 use tx::{ConflictKey, Time, utxo::Outpoint};
 
@@ -246,6 +247,22 @@ impl LaneView {
     /// UTXO: the best block.
     pub fn tip(&self) -> Option<&BlockRef> {
         self.blocks.back()
+    }
+
+    /// How far the signer's journal is known by an attempt that it signed, so that a restart compares
+    /// no more than what came after.
+    ///
+    /// Sound while the gate is open: up to the last comparison the store knew everything of this lane.
+    /// Since then the signer has authorised on it only what a holder of its lease asked for, and each
+    /// had made the attempt durable in this store before, so that none below `answer` is unknown here,
+    /// whoever held the lease. What other lanes authorised below is theirs to compare. Only a second
+    /// coordinator on a copy of this database could add what is unknown; the epoch ends that as soon as
+    /// one of both is ahead, the chain shows it as a stranger's, and a lane that halts over it is
+    /// compared from the journal's beginning once a person opens it.
+    pub(crate) fn compared_by(&self, answer: &SignAnswer) -> Option<Change> {
+        let to = answer.attempt;
+        let further = self.row.compared_to < Some(to);
+        (self.is_open() && further).then_some(Change::Compared { to })
     }
 
     /// Whether new payouts may begin.

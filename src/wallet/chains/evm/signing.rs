@@ -241,6 +241,8 @@ impl EvmLane {
             attempt: attempt.number,
             answer: Arc::clone(answer),
         });
+        let compared = self.view.compared_by(answer);
+        draft.changes.extend(compared.filter(|_| !draft.halted));
         draft.unsigned.remove(&attempt.number);
         if sets::nonce(attempt) == Some(draft.next_nonce) {
             draft.next_nonce = draft.next_nonce.saturating_add(1);

@@ -214,9 +214,12 @@ impl UtxoLane {
             };
             match said {
                 Said::Signed(answer) => {
+                    let compared = self.view.compared_by(answer);
                     let answer = Arc::clone(answer);
                     let attempt = *number;
                     changes.push(Change::Signed { attempt, answer });
+                    // A view that was loaded again is compared again, and may bring what is below.
+                    changes.extend(compared.filter(|_| self.restore.is_done()));
                 }
                 Said::Refused(outcome) => {
                     let calls = call.calls;

@@ -114,7 +114,10 @@ pub(super) async fn open(
     row.gate = Gate::Closed {
         detail: "a person had it looked at: it was not compared since".into(),
     };
-    let text = "UPDATE lanes SET gate = $3, lease = $4 WHERE id = $1 AND lease = $2";
+    // Nothing that was believed counts: the journal is compared from its beginning.
+    row.compared_to = None;
+    let text = "UPDATE lanes SET gate = $3, lease = $4, compared_to = NULL \
+                WHERE id = $1 AND lease = $2";
     let values = values![id.to_string(), had, text_of(&row.gate)?, row.lease];
     if sql::run(work.conn, text, values).await? == 0 {
         return Err(StoreError::Fenced { lane: id.clone() });

@@ -463,9 +463,11 @@ pub async fn a_person_opens_a_halted_lane<K: Kind>() {
     let halted = Gate::Halted {
         detail: detail.into(),
     };
-    lane.commit(vec![Change::Gate(halted)], &[]).await;
+    let compared = Change::Compared { to: 12 };
+    lane.commit(vec![compared, Change::Gate(halted)], &[]).await;
     let opened = open(3).await.unwrap();
     assert!(matches!(opened.gate, Gate::Closed { .. }));
+    assert_eq!(opened.compared_to, None);
     assert_eq!(store.load(&id).await.unwrap().row, opened);
     // Its worker still believes it to be halted: nothing that rests on that is written, not even a
     // second halt, and the lease cannot be kept.

@@ -195,6 +195,27 @@ fn an_attempt_of_another_life_is_void_only_behind_a_later_epoch() {
 }
 
 #[test]
+fn what_is_signed_behind_an_open_gate_is_compared_by_that() {
+    let mut world = World::with_coins(config(), &[500_000, 400_000]);
+    let first = world.ask(10_000);
+    world.run();
+    assert_eq!(world.stage(first), Stage::Broadcast);
+    let journal = |world: &World, at: usize| world.live()[at].signed.as_ref().unwrap().attempt;
+    let compared = Some(journal(&world, 0));
+    assert_eq!(world.durable.row.compared_to, compared);
+    // Behind a closed one, the journal below may hold what is not known here.
+    world.signer.script = vec![Mood::AnswerLost];
+    let second = world.ask(20_000);
+    world.run();
+    world.journal = Err("it cannot be read".into());
+    world.restart();
+    world.pass(60_000);
+    assert_eq!(world.stage(second), Stage::Broadcast);
+    assert!(Some(journal(&world, 1)) > compared);
+    assert_eq!(world.durable.row.compared_to, compared);
+}
+
+#[test]
 fn a_sealed_signer_is_waited_for() {
     let mut world = World::with_coins(config(), &[500_000]);
     world.signer.script = vec![Mood::Sealed];

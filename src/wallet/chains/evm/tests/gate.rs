@@ -123,6 +123,21 @@ fn an_outstanding_attempt_is_asked_for_before_the_gate_opens() {
 }
 
 #[test]
+fn what_is_signed_behind_an_open_gate_is_compared_by_that() {
+    let mut rig = Rig::open();
+    rig.pay(withdrawal(1));
+    assert_eq!(rig.store.row.compared_to, Some(1));
+    // Behind a closed one, the journal below may hold what is not known here.
+    rig.queue(vec![withdrawal(2)]);
+    rig.signer_says(unknown());
+    rig.restart();
+    rig.signer_signs();
+    assert_eq!(rig.stage(2), Some(Stage::Signed));
+    assert!(matches!(rig.store.row.gate, Gate::Closed { .. }));
+    assert_eq!(rig.store.row.compared_to, Some(1));
+}
+
+#[test]
 fn stored_bytes_are_given_away_behind_a_closed_gate() {
     let mut rig = Rig::open();
     rig.queue(vec![withdrawal(1)]);
