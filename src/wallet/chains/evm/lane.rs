@@ -129,6 +129,7 @@ impl EvmLane {
         for nonce in nonces {
             self.refresh(nonce, changes);
         }
+        self.refresh_excluded(changes);
         self.supply.taken_back(had.chain(out.taken.into_keys()));
         self.give_back(effects);
     }
@@ -153,6 +154,16 @@ impl EvmLane {
                 self.asks.remove(number);
             } else if voided && let Some(ask) = self.asks.get_mut(number) {
                 ask.begin_anew();
+            }
+        }
+    }
+
+    fn refresh_excluded(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Excluded { attempt } = change
+                && let Some(nonce) = self.view.attempts.get(attempt).and_then(sets::nonce)
+            {
+                self.give_again(nonce);
             }
         }
     }

@@ -40,6 +40,19 @@ impl Default for Sending {
 }
 
 impl EvmLane {
+    /// A block that left the chain may have taken the set's transaction along: nodes need not have kept
+    /// it, and whoever was asked before says nothing now.
+    pub(super) fn give_again(&mut self, nonce: u64) {
+        let set = self.sets.get(nonce).into_iter();
+        for number in set.flat_map(|set| &set.attempts) {
+            if let Some(sending) = self.sends.get_mut(number) {
+                sending.taken_at = None;
+                sending.not_before = Time::default();
+            }
+        }
+        self.watch.excluded = true;
+    }
+
     pub(super) fn hear_sent(&mut self, number: AttemptNumber, outcome: SendOutcome, now: Time) {
         let Some(sending) = self.sends.get_mut(&number) else {
             return;

@@ -45,6 +45,8 @@ pub(super) struct Watch {
     /// Blocks that are not in the chain any more.
     pub(super) gone: BTreeSet<BlockRef>,
     checked: Option<BlockRef>,
+    /// Whether something left its block and is to be given to nodes before the next poll.
+    pub(super) excluded: bool,
     /// At which head it was asked who used a nonce.
     user_asked: u64,
     /// Who used a nonce that is none of ours.
@@ -287,7 +289,7 @@ impl EvmLane {
         self.plan_find(effects);
         self.plan_still_there(effects);
         self.plan_user(effects);
-        if due {
+        if due || std::mem::take(&mut self.watch.excluded) {
             let from = self.watch.head().map(|head| head.nonce_least);
             if let Some(from) = from {
                 self.plan_resends(from, now, effects);

@@ -282,6 +282,26 @@ fn what_was_evicted_is_given_again() {
 }
 
 #[test]
+fn what_left_its_block_is_given_to_nodes_at_once() {
+    let mut world = World::with_coins(config(), &[500_000, 500_000]);
+    let number = world.ask(100_000);
+    world.run();
+    world.mine(1);
+    assert_eq!(world.stage(number), Stage::Included);
+    let given = world.node.state().given.len();
+    // Another branch, without it, and a node that did not keep it.
+    world.node.state().blocks.pop();
+    world.node.state().mine(vec![]);
+    world.node.state().mine(vec![]);
+    world.node.state().mempool.clear();
+    world.pass(world.config.poll_millis);
+    assert_eq!(world.stage(number), Stage::Broadcast);
+    assert_eq!(world.node.state().given.len(), given + 1);
+    world.mine(3);
+    assert_eq!(world.payments(number), 1);
+}
+
+#[test]
 fn what_waits_too_long_is_replaced_over_the_same_coins() {
     let mut world = World::with_coins(config(), &[500_000, 400_000]);
     let number = world.ask(100_000);

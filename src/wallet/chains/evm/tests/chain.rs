@@ -191,6 +191,34 @@ fn a_block_that_left_the_chain_takes_the_inclusion_with_it() {
 }
 
 #[test]
+fn what_left_its_block_is_given_to_nodes_at_once() {
+    let mut rig = Rig::open();
+    rig.pay(withdrawal(1));
+    rig.see(head(1, 0));
+    rig.found(vec![(ZERO, Evidence::Found(rig_mined(&rig)))]);
+    assert_eq!(rig.stage(1), Some(Stage::Included));
+    rig.after_secs(3);
+    let mut next = head(0, 0);
+    next.latest = block(150);
+    rig.see(next);
+    assert!(rig.sends.is_empty());
+    let gone = Evidence::Absent {
+        covered: Covered { from: 7, to: 7 },
+        tip: block(150),
+    };
+    // At the same moment, however lately a node took it.
+    rig.event(Event::Answered(Answer::StillThere(vec![(block(7), gone)])));
+    assert_eq!(rig.stage(1), Some(Stage::Broadcast));
+    assert_eq!(rig.node_takes(), ZERO);
+    // And after that no more often than what was never included.
+    for _ in 0..5 {
+        rig.after_secs(3);
+        rig.see(head(0, 0));
+    }
+    assert!(rig.sends.is_empty());
+}
+
+#[test]
 fn a_missing_receipt_proves_nothing() {
     let mut rig = Rig::open();
     rig.pay(withdrawal(1));
