@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -41,12 +42,23 @@ pub struct Settings<'a> {
 pub struct Node {
     authority: String,
     path: Uri,
-    headers: HeaderMap,
+    headers: RwLock<HeaderMap>,
+    renew: Option<Renew>,
     on_this_machine_only: bool,
     timeout: Duration,
     answer_max_bytes: usize,
     next_id: AtomicU64,
     pool: Pool,
+}
+
+/// Where newer credentials come from.
+type Renew = Box<dyn Fn() -> Option<Credentials> + Send + Sync>;
+
+/// What is written for a call.
+#[derive(Clone)]
+struct Outgoing {
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 /// A method and its parameters.
@@ -90,7 +102,8 @@ impl Node {
         let path = url.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
             path: path.parse().map_err(|_| reason("it has no path"))?,
-            headers: headers(&authority, settings.credentials.as_ref())?,
+            headers: RwLock::new(headers(&authority, settings.credentials.as_ref())?),
+            renew: None,
             authority,
             on_this_machine_only: settings.credentials.is_some(),
             timeout: settings.timeout,
@@ -98,6 +111,14 @@ impl Node {
             next_id: AtomicU64::new(1),
             pool: pool::Pool::new(settings.calls_max, settings.idle_max),
         })
+    }
+
+    /// Where to look for newer credentials when the node refuses those it was given: it writes its
+    /// cookie anew with each start. A node that was given none never gets any.
+    #[must_use]
+    pub fn renewing(self, renew: impl Fn() -> Option<Credentials> + Send + Sync + 'static) -> Self {
+        let renew = self.on_this_machine_only.then(|| Box::new(renew) as Renew);
+        Self { renew, ..self }
     }
 
     /// The host and port: what people know it by.
@@ -171,12 +192,30 @@ impl Node {
         let now = Instant::now();
         // Beyond the end of time there is no call to be made.
         let deadline = now.checked_add(timeout).unwrap_or(now);
-        let body = Bytes::from(body);
+        let mut outgoing = Outgoing {
+            headers: self.headers(),
+            body: body.into(),
+        };
         let _turn = timeout_at(deadline, self.pool.enter())
             .await
             .map_err(|_| self.unreachable("it is busy with earlier calls".into()))?;
+        let answered = self.exchange_by(method, &outgoing, deadline).await?;
+        // What is refused for its credentials is not done: with others it is asked once more.
+        if answered.status != StatusCode::UNAUTHORIZED || !self.renew(&outgoing) {
+            return Ok(answered);
+        }
+        outgoing.headers = self.headers();
+        self.exchange_by(method, &outgoing, deadline).await
+    }
+
+    async fn exchange_by(
+        &self,
+        method: &'static str,
+        outgoing: &Outgoing,
+        deadline: Instant,
+    ) -> Result<Answered, CallError> {
         while let Some(link) = self.pool.take() {
-            match self.exchange_on(link, method, body.clone(), deadline).await {
+            match self.exchange_on(link, method, outgoing, deadline).await {
                 // It was closed while it waited: nothing was sent, another one will do.
                 Err(CallError::Unreachable { .. }) => {}
                 done => return done,
@@ -186,7 +225,23 @@ impl Node {
             .await
             .unwrap_or_else(|_| Err("the time is up".into()))
             .map_err(|source| self.unreachable(source))?;
-        self.exchange_on(link, method, body, deadline).await
+        self.exchange_on(link, method, outgoing, deadline).await
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let headers = self.headers.read().unwrap_or_else(PoisonError::into_inner);
+        headers.clone()
+    }
+
+    /// Whether there are other credentials by now than those that were refused.
+    fn renew(&self, refused: &Outgoing) -> bool {
+        let Some(newer) = self.renew.as_ref().and_then(|renew| renew()) else {
+            return false;
+        };
+        let newer = newer.header();
+        let mut headers = self.headers.write().unwrap_or_else(PoisonError::into_inner);
+        headers.insert(AUTHORIZATION, newer.clone());
+        refused.headers.get(AUTHORIZATION) != Some(newer)
     }
 
     async fn connect(&self) -> Result<Link, Broken> {
@@ -203,10 +258,10 @@ impl Node {
         &self,
         mut link: Link,
         method: &'static str,
-        body: Bytes,
+        outgoing: &Outgoing,
         deadline: Instant,
     ) -> Result<Answered, CallError> {
-        let exchange = link.exchange(self.request(body), self.answer_max_bytes);
+        let exchange = link.exchange(self.request(outgoing), self.answer_max_bytes);
         let source = match timeout_at(deadline, exchange).await {
             Ok(Ok(answered)) => {
                 self.pool.put(link);
@@ -225,11 +280,11 @@ impl Node {
         Err(CallError::NoAnswer { method, source })
     }
 
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, outgoing: &Outgoing) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(outgoing.body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.path.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = outgoing.headers.clone();
         request
     }
 

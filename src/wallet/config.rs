@@ -5,6 +5,7 @@ mod check;
 
 use std::{
     collections::BTreeSet,
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -151,7 +152,7 @@ pub struct ChainConfig {
 }
 
 /// A node's JSON-RPC.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     /// Where it is: `http://host:port`.
@@ -176,6 +177,22 @@ fn signer_timeout_secs() -> u64 {
 
 fn node_timeout_secs() -> u64 {
     10
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of the address no more than the host: a path or a query may be a provider's key.
+        let (_, rest) = self.url.split_once("://").unwrap_or_default();
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (_, host) = host.rsplit_once('@').unwrap_or(("", host));
+        f.debug_struct("Node")
+            .field("host", &host)
+            .field("user", &self.user)
+            .field("password_file", &self.password_file)
+            .field("cookie_file", &self.cookie_file)
+            .field("timeout_secs", &self.timeout_secs)
+            .finish()
+    }
 }
 
 impl Default for Lanes {

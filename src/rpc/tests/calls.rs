@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use strongroom_rpc::{CallError, Node, SettingsError};
+use strongroom_rpc::{CallError, Credentials, Node, SettingsError};
 
-use crate::server::{LONG, Server, http, result, settings, with_password};
+use crate::server::{LONG, Server, Step, http, result, settings, with_password};
 
 #[tokio::test]
 async fn a_call_is_json_rpc_over_http() {
@@ -123,6 +123,49 @@ async fn credentials_are_sent_and_never_shown() {
     assert!(head.contains("authorization: basic dtpodw50zxiy"), "{head}");
     let shown = format!("{node:?} {:?}", with_password(&url));
     assert!(!shown.contains("hunter2") && !shown.contains("dTpodW50ZXIy"));
+}
+
+#[tokio::test]
+async fn refused_credentials_are_looked_up_once_more() {
+    let good = http(200, result("1").as_bytes());
+    let script = [
+        Step::Write(http(401, b"")),
+        Step::Next,
+        Step::Write(good),
+        Step::Next,
+    ];
+    let server = Server::start(script).await;
+    let url = format!("http://{}", server.address);
+    let node = Node::new(with_password(&url)).unwrap();
+    // As the cookie of a node that was started again: `Basic X19jb29raWVfXzphYmM=`.
+    let node = node.renewing(|| Credentials::cookie(b"__cookie__:abc").ok());
+    assert_eq!(node.call::<u64>("m", json!([])).await.unwrap(), 1);
+    let heads: Vec<String> = server.asked().iter().map(|it| it.head.clone()).collect();
+    assert_eq!(heads.len(), 2);
+    assert!(heads[0].contains("authorization: basic dtpodw50zxiy"));
+    assert!(heads[1].contains("authorization: basic x19jb29rawvfxzphymm="));
+}
+
+#[tokio::test]
+async fn credentials_that_stay_refused_are_not_tried_for_ever() {
+    let refused = || [Step::Write(http(401, b"")), Step::Next];
+    let server = Server::start([refused(), refused()].concat()).await;
+    let url = format!("http://{}", server.address);
+    let cookie = |text: &'static [u8]| move || Credentials::cookie(text).ok();
+    let node = Node::new(with_password(&url)).unwrap();
+    let node = node.renewing(cookie(b"u:hunter2"));
+    let error = node.call::<u64>("m", json!([])).await.unwrap_err();
+    assert!(matches!(error, CallError::Unauthorized { status: 401 }));
+    // The same as before: it was asked once.
+    assert_eq!(server.asked().len(), 1);
+    // Who was given none gets none.
+    let open = Node::new(settings(&url, LONG)).unwrap();
+    let open = open.renewing(cookie(b"u:hunter2"));
+    let error = open.call::<u64>("m", json!([])).await.unwrap_err();
+    assert!(matches!(error, CallError::Unauthorized { .. }));
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2);
+    assert!(!asked[1].head.contains("authorization"));
 }
 
 #[test]

@@ -79,7 +79,10 @@ fn open(node: &config::Node) -> Result<Node, ConnectError> {
         calls_max: CALLS_MAX,
         idle_max: CALLS_MAX,
     };
-    Node::new(settings).map_err(ConnectError::Settings)
+    let opened = Node::new(settings).map_err(ConnectError::Settings)?;
+    // A node writes its cookie anew with each start: a few bytes, read where it is refused.
+    let node = node.clone();
+    Ok(opened.renewing(move || credentials(&node).ok().flatten()))
 }
 
 fn credentials(node: &config::Node) -> Result<Option<Credentials>, ConnectError> {
@@ -157,5 +160,21 @@ mod tests {
     fn the_address_is_not_shown() {
         let node = connect_evm(1, &node("")).unwrap();
         assert!(!format!("{node:?}").contains("key"));
+        for url in [
+            "http://node:8545/v3/key",
+            "http://node:8545?key=1",
+            "http://user:key@node:8545/",
+            "node:8545/key",
+        ] {
+            let mut node = self::node("user = 'u'");
+            node.url = url.into();
+            let shown = format!("{node:?}");
+            assert!(!shown.contains("key"), "{shown}");
+            assert_eq!(
+                shown.contains("node:8545"),
+                url.starts_with("http"),
+                "{shown}"
+            );
+        }
     }
 }
