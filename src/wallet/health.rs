@@ -145,9 +145,11 @@ async fn stages(subject: &Subject, text: &mut Exposition) {
         return;
     };
     let name = "walletd_withdrawals";
-    text.family(name, "Withdrawals by stage", "gauge");
-    for (stage, count) in counts {
-        text.sample(name, &[("stage", stage.name())], count);
+    text.family(name, "Withdrawals by stage and chain", "gauge");
+    for (stage, chain, count) in counts {
+        let chain = chain.to_string();
+        let labels = [("stage", stage.name()), ("chain", chain.as_str())];
+        text.sample(name, &labels, count);
     }
     let age = oldest
         .first()

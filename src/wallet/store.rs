@@ -193,11 +193,11 @@ pub trait Store: Send + Sync + 'static {
         withdrawal: WithdrawalNumber,
     ) -> Result<Vec<(LaneId, crate::attempt::Attempt)>, StoreError>;
 
-    /// How many withdrawals are in each stage.
+    /// How many withdrawals of each chain are in each stage, stage by stage.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn counts(&self) -> Result<Vec<(Stage, u64)>, StoreError>;
+    async fn counts(&self) -> Result<Vec<(Stage, Chain, u64)>, StoreError>;
 
     /// Recorded events after a cursor, in order; of one withdrawal or of all.
     ///

@@ -168,7 +168,7 @@ impl Store for SqliteStore {
         load::attempts(&mut state, withdrawal).await
     }
 
-    async fn counts(&self) -> Result<Vec<(Stage, u64)>, StoreError> {
+    async fn counts(&self) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
         load::counts(&mut *self.reader().await?).await
     }
 

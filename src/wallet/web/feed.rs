@@ -52,20 +52,19 @@ pub(super) async fn status(
     _: Parameters<NoParameters>,
 ) -> Result<Json<StatusAnswer>, Fault> {
     let lanes = app.store.lanes().await?;
-    let counts = app.store.counts().await?;
-    let counted = |(it, count)| StageCount {
-        stage: stage(it),
-        count,
-    };
+    let mut stages: Vec<StageCount> = Vec::new();
+    for (it, _, count) in app.store.counts().await? {
+        let stage = stage(it);
+        match stages.last_mut().filter(|last| last.stage == stage) {
+            Some(last) => last.count = last.count.saturating_add(count),
+            None => stages.push(StageCount { stage, count }),
+        }
+    }
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION").into(),
         time: (app.clock)(),
         lanes: lanes.into_iter().map(lane).collect(),
-        stages: counts
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .map(counted)
-            .collect(),
+        stages,
         signer: app.engine.signer(),
         chains: app.engine.chains(),
     }))

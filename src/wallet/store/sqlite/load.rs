@@ -232,10 +232,16 @@ pub(super) async fn attempts(
     rows::attempts(&found, &pays)
 }
 
-pub(super) async fn counts(conn: &mut SqliteConnection) -> Result<Vec<(Stage, u64)>, StoreError> {
-    let text = "SELECT stage, count(*) FROM withdrawals GROUP BY stage";
+pub(super) async fn counts(
+    conn: &mut SqliteConnection,
+) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
+    let text = "SELECT stage, chain, count(*) FROM withdrawals \
+                GROUP BY stage, chain ORDER BY stage, chain";
     let found = sql::read(conn, text, Values::new()).await?;
-    let count = |row: &Fields| Ok((rows::stage(row.text(0)?)?, row.number(1)?));
+    let count = |row: &Fields| {
+        let chain = row.text(1)?.parse().map_err(|_| sql::unsound("a chain"))?;
+        Ok((rows::stage(row.text(0)?)?, chain, row.number(2)?))
+    };
     found.iter().map(count).collect()
 }
 

@@ -320,7 +320,7 @@ impl Store for Memory {
         absent()
     }
 
-    async fn counts(&self) -> Result<Vec<(Stage, u64)>, StoreError> {
+    async fn counts(&self) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
         absent()
     }
 

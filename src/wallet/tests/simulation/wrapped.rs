@@ -84,7 +84,7 @@ impl Store for Wrapped {
         self.store.attempts(withdrawal).await
     }
 
-    async fn counts(&self) -> Result<Vec<(Stage, u64)>, StoreError> {
+    async fn counts(&self) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
         self.store.counts().await
     }
 

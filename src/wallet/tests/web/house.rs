@@ -301,7 +301,7 @@ impl House {
     /// How many withdrawals there are.
     pub async fn accepted(&self) -> u64 {
         let counts = self.store.counts().await.unwrap();
-        counts.into_iter().map(|(_, count)| count).sum()
+        counts.into_iter().map(|(_, _, count)| count).sum()
     }
 }
 
