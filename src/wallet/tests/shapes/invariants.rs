@@ -1,14 +1,12 @@
 //! The twelve invariants of `docs/withdrawals.md`: for each, someone who breaks it is caught by the
 //! very checker that passes the real lanes, or refused by the store.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod mutants;
+mod twice;
 
-use api::signing::{SignAnswer, SignRequest};
-use tx::{Address, Amount, Asset, ConflictKey, Transaction};
+use tx::{Amount, Asset};
 use wallet::{
-    attempt::{Attempt, AttemptNumber, AttemptStage},
     change::{Change, Commit},
-    lane::{Effect, Event, LaneView},
     ledger::Account,
     limit::DailyLimit,
     signer::{SignOutcome, Signer as _},
@@ -16,11 +14,17 @@ use wallet::{
     withdrawal::Stage,
 };
 
+use self::{
+    mutants::{
+        AsksFirst, BelievesItself, SendsFirst, SendsOthers, SettlesEarly, TakesSilenceForNo,
+    },
+    twice::Twice,
+};
 use super::{payment, until};
 use crate::simulation::{
     crash::block_on,
     families::{Coin, Evm},
-    family::{Answer, Family, Question, SimChain},
+    family::{Family, SimChain},
     mutant::{Mutant, Mutation},
     signer::name,
     stepper::Process,
@@ -30,8 +34,6 @@ use crate::simulation::{
 
 /// How long a mutant may be stuck until that is seen, in milliseconds.
 const PATIENCE: u64 = 40 * 60_000;
-
-type Effects<F> = Vec<Effect<Question<F>>>;
 
 /// Runs a world and gives what was broken in it.
 async fn breaches<F: Family>(build: impl Fn(&mut World<F>) -> Scenario<F>) -> Vec<String> {
@@ -61,99 +63,6 @@ fn watched<F: Family, M: Mutation<F>>(
 
 fn one<F: Family>(_: &mut World<F>) -> Scenario<F> {
     Scenario::new().pays(0, payment::<F>("a", "ann"))
-}
-
-/// The same payment once more, over something else.
-trait Twice: Family {
-    fn twice(attempt: &Attempt, view: &LaneView) -> Attempt;
-}
-
-fn again(
-    attempt: &Attempt,
-    view: &LaneView,
-    transaction: Transaction,
-    key: ConflictKey,
-) -> Attempt {
-    let number = view.row.next_attempt;
-    let mut request = SignRequest::clone(&attempt.request);
-    request.request_id = view.row.id.request_id(number);
-    request.transaction = transaction;
-    Attempt {
-        number,
-        set: number,
-        keys: BTreeSet::from([key.clone()]),
-        anchor: key,
-        request: Arc::new(request),
-        stage: AttemptStage::Reserved,
-        signed: None,
-        ..attempt.clone()
-    }
-}
-
-impl Twice for Evm {
-    fn twice(attempt: &Attempt, view: &LaneView) -> Attempt {
-        let Transaction::Eip2718 {
-            chain,
-            from,
-            payload,
-        } = &attempt.request.transaction
-        else {
-            panic!("{attempt:?}");
-        };
-        let first = tx::evm::Unsigned::parse(*chain, payload).unwrap();
-        let nonce = view.row.next_nonce;
-        let terms = tx::evm::Terms {
-            nonce,
-            ..first.terms()
-        };
-        let second = tx::evm::Unsigned::new(*chain, terms, first.action().clone()).unwrap();
-        let transaction = Transaction::Eip2718 {
-            chain: *chain,
-            from: from.clone(),
-            payload: second.payload(),
-        };
-        let account = Evm::sender();
-        again(
-            attempt,
-            view,
-            transaction,
-            ConflictKey::Nonce { account, nonce },
-        )
-    }
-}
-
-impl Twice for Coin {
-    fn twice(attempt: &Attempt, view: &LaneView) -> Attempt {
-        let key = |coin: &wallet::change::Coin| ConflictKey::Outpoint {
-            chain: Coin::CHAIN,
-            txid: coin.outpoint.txid,
-            vout: coin.outpoint.vout,
-        };
-        let free = |coin: &&wallet::change::Coin| !attempt.keys.contains(&key(coin));
-        let coin = view.coins.values().find(free).unwrap();
-        let intent = &attempt.request.intents[0].intent;
-        let amount = intent.amount.to_u64().unwrap();
-        let output = |address: Address, amount| tx::utxo::DraftOutput { address, amount };
-        let own = Address::from_script(Coin::CHAIN, &coin.script).unwrap();
-        let draft = tx::utxo::Draft {
-            chain: Coin::CHAIN,
-            lock_time: 0,
-            inputs: vec![tx::utxo::DraftInput {
-                outpoint: coin.outpoint,
-                previous: coin.previous.to_vec(),
-                sequence: 0xffff_fffd,
-            }],
-            outputs: vec![
-                output(intent.destination.clone(), amount),
-                output(own, coin.amount - amount - 10_000),
-            ],
-        };
-        let transaction = Transaction::Psbt {
-            chain: Coin::CHAIN,
-            psbt: draft.psbt().unwrap(),
-        };
-        again(attempt, view, transaction, key(coin))
-    }
 }
 
 /// Invariant 1: At most one live conflict set for an intent: the store refuses another, and if a signer signed
@@ -210,26 +119,6 @@ fn invariant_01_is_watched() {
 }
 
 /// Invariant 2: The attempt is durable before the signer is called.
-#[derive(Default)]
-struct AsksFirst;
-
-impl<F: Family> Mutation<F> for AsksFirst {
-    fn effects(&mut self, effects: Effects<F>) -> Effects<F> {
-        let mut mutated = Vec::new();
-        for effect in effects {
-            if let Effect::Commit(changes) = &effect {
-                for change in changes {
-                    if let Change::Assign(attempt) | Change::Replace(attempt) = change {
-                        mutated.push(Effect::Sign(attempt.number, attempt.request.clone()));
-                    }
-                }
-            }
-            mutated.push(effect);
-        }
-        mutated
-    }
-}
-
 #[test]
 fn invariant_02_is_watched() {
     let words = "is asked for and not durable";
@@ -238,25 +127,6 @@ fn invariant_02_is_watched() {
 }
 
 /// Invariant 3: Signed bytes are durable before the first broadcast.
-#[derive(Default)]
-struct SendsFirst(Option<(AttemptNumber, Arc<SignAnswer>)>);
-
-impl<F: Family> Mutation<F> for SendsFirst {
-    fn event(&mut self, event: Event<Answer<F>>) -> Event<Answer<F>> {
-        if let Event::Signer(number, SignOutcome::Signed(answer)) = &event {
-            self.0 = Some((*number, answer.clone()));
-        }
-        event
-    }
-
-    fn effects(&mut self, mut effects: Effects<F>) -> Effects<F> {
-        if let Some((number, answer)) = self.0.take() {
-            effects.insert(0, Effect::Send(number, answer));
-        }
-        effects
-    }
-}
-
 #[test]
 fn invariant_03_is_watched() {
     let words = "is sent and its bytes are not durable";
@@ -265,24 +135,6 @@ fn invariant_03_is_watched() {
 }
 
 /// Invariant 4: Only stored bytes are broadcast.
-#[derive(Default)]
-struct SendsOthers;
-
-impl<F: Family> Mutation<F> for SendsOthers {
-    fn effects(&mut self, effects: Effects<F>) -> Effects<F> {
-        let other = |answer: Arc<SignAnswer>| {
-            let mut answer = SignAnswer::clone(&answer);
-            answer.transaction.raw.push_str("00");
-            Arc::new(answer)
-        };
-        let mutate = |effect| match effect {
-            Effect::Send(number, answer) => Effect::Send(number, other(answer)),
-            effect => effect,
-        };
-        effects.into_iter().map(mutate).collect()
-    }
-}
-
 #[test]
 fn invariant_04_is_watched() {
     for words in [
@@ -295,24 +147,6 @@ fn invariant_04_is_watched() {
 }
 
 /// Invariant 6: An error is unknown, never absent: here a call without an answer is taken for a refusal.
-#[derive(Default)]
-struct TakesSilenceForNo;
-
-impl<F: Family> Mutation<F> for TakesSilenceForNo {
-    fn event(&mut self, event: Event<Answer<F>>) -> Event<Answer<F>> {
-        match event {
-            Event::Signer(number, SignOutcome::Unknown { .. }) => {
-                let outcome = SignOutcome::Refused {
-                    reasons: Vec::new(),
-                    needs: Vec::new(),
-                };
-                Event::Signer(number, outcome)
-            }
-            event => event,
-        }
-    }
-}
-
 #[test]
 fn invariant_06_is_watched() {
     fn lost<F: Family>(world: &mut World<F>) -> Scenario<F> {
@@ -325,30 +159,6 @@ fn invariant_06_is_watched() {
 }
 
 /// Invariant 7: A hold is settled at the end only.
-#[derive(Default)]
-struct SettlesEarly;
-
-impl<F: Family> Mutation<F> for SettlesEarly {
-    fn effects(&mut self, effects: Effects<F>) -> Effects<F> {
-        let mutate = |effect| match effect {
-            Effect::Commit(mut changes) => {
-                let early = changes.iter().find_map(|change| match change {
-                    Change::Included { attempt, inclusion } => Some(Change::Final {
-                        attempt: *attempt,
-                        tip: inclusion.block.clone(),
-                        inclusion: inclusion.clone(),
-                    }),
-                    _ => None,
-                });
-                changes.extend(early);
-                Effect::Commit(changes)
-            }
-            effect => effect,
-        };
-        effects.into_iter().map(mutate).collect()
-    }
-}
-
 #[test]
 fn invariant_07_is_watched() {
     let words = "is called over and is not";
@@ -436,22 +246,6 @@ fn invariant_08_is_watched() {
         .iter()
         .any(|breach| breach.contains("is void and was signed"));
     assert!(caught, "{broken:#?}");
-}
-
-/// Invariant 9: A lane that does not believe the signer's journal.
-#[derive(Default)]
-struct BelievesItself;
-
-impl<F: Family> Mutation<F> for BelievesItself {
-    fn event(&mut self, event: Event<Answer<F>>) -> Event<Answer<F>> {
-        match event {
-            Event::Compared(Ok(mut comparison)) => {
-                comparison.unknown.clear();
-                Event::Compared(Ok(comparison))
-            }
-            event => event,
-        }
-    }
 }
 
 /// Invariant 9: After a restore a lane stays closed until store, signer and chain agree. One that begins at once

@@ -80,9 +80,8 @@ impl Family for Evm {
         SimEvm::new(book)
     }
 
-    fn nodes(chain: &SimEvm, random: &mut Random) -> Vec<SimEvmNode> {
-        let random = Random::new(random.number());
-        vec![chain.node("one", NodeFaults::default(), random)]
+    fn node(chain: &SimEvm, name: &str, random: Random) -> SimEvmNode {
+        chain.node(name, NodeFaults::default(), random)
     }
 
     fn settings() -> evm::Config {
@@ -166,9 +165,8 @@ impl Family for Coin {
         chain
     }
 
-    fn nodes(chain: &SimCoin, random: &mut Random) -> Vec<SimCoinNode> {
-        let random = Random::new(random.number());
-        vec![chain.node("one", NodeFaults::default(), random)]
+    fn node(chain: &SimCoin, name: &str, random: Random) -> SimCoinNode {
+        chain.node(name, NodeFaults::default(), random)
     }
 
     fn settings() -> utxo::Config {

@@ -38,7 +38,7 @@ pub trait Family: Sized + 'static {
     /// An address of someone else.
     fn destination(number: u64) -> Address;
     fn chain(book: Book) -> Self::Chain;
-    fn nodes(chain: &Self::Chain, random: &mut Random) -> Vec<Self::Node>;
+    fn node(chain: &Self::Chain, name: &str, random: Random) -> Self::Node;
     fn settings() -> Self::Settings;
     fn new_lane(signer_epoch: u64, next_nonce: u64) -> NewLane;
     fn lane(settings: &Self::Settings, registry: &Registry, view: LaneView) -> Self::Lane;

@@ -17,5 +17,6 @@ pub mod world;
 pub mod wrapped;
 
 pub mod crash;
+mod liars;
 mod scenarios;
 mod seeds;

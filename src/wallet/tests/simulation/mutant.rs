@@ -95,8 +95,8 @@ impl<F: Family, M: Mutation<F>> Family for Mutant<F, M> {
         F::chain(book)
     }
 
-    fn nodes(chain: &F::Chain, random: &mut Random) -> Vec<F::Node> {
-        F::nodes(chain, random)
+    fn node(chain: &F::Chain, name: &str, random: Random) -> F::Node {
+        F::node(chain, name, random)
     }
 
     fn settings() -> F::Settings {

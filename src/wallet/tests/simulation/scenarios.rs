@@ -6,7 +6,7 @@ use super::{
     crash::{Pairs, block_on, everywhere},
     families::{Coin, Evm},
     family::{Evicts, Family, SimChain},
-    seeds,
+    liars, seeds,
     world::{Expected, Scenario, Wish, World, intent_id, withdrawal},
 };
 
@@ -231,6 +231,9 @@ fn mayhem<F: Family>(world: &mut World<F>) -> Scenario<F> {
             world.sim.lock().faults.pending.insert(intent_id(&id));
         }
     }
+    if world.nodes.len() > 1 {
+        scenario = deceits(world, scenario);
+    }
     for _ in 0..world.random.below(5) {
         let at = world.random.below(8 * MINUTE);
         let what = world.random.below(7);
@@ -254,6 +257,29 @@ fn mayhem<F: Family>(world: &mut World<F>) -> Scenario<F> {
         }
         due
     })
+}
+
+/// One of the nodes lies, and then another, or otherwise.
+fn deceits<F: Family>(world: &mut World<F>, mut scenario: Scenario<F>) -> Scenario<F> {
+    let lies = liars::lies::<F>();
+    for _ in 0..1 + world.random.below(4) {
+        let at = world.random.below(10 * MINUTE);
+        let lie = lies[world.random.index(lies.len())];
+        let liar = world.random.index(world.nodes.len());
+        scenario = scenario.nudge(move |world: &World<F>| {
+            let due = world.elapsed() >= at;
+            if due {
+                liars::tell(world, liar, lie);
+            }
+            due
+        });
+    }
+    scenario
+}
+
+fn two_nodes<F: Family>(world: &mut World<F>) -> Scenario<F> {
+    world.add_node();
+    mayhem(world)
 }
 
 fn mischief<F: Family>(world: &World<F>, what: u64) {
@@ -294,4 +320,15 @@ fn utxo_pays_once_whatever_goes_wrong_by_even_seeds() {
 #[test]
 fn utxo_pays_once_whatever_goes_wrong_by_odd_seeds() {
     seeds::run::<Coin>("UTXO", seeds::Half::Odd, mayhem);
+}
+
+/// With two nodes, of which one lies: now this one, now that.
+#[test]
+fn evm_pays_once_whichever_of_two_nodes_lies() {
+    seeds::run::<Evm>("EVM, two nodes", seeds::Half::Odd, two_nodes);
+}
+
+#[test]
+fn utxo_pays_once_whichever_of_two_nodes_lies() {
+    seeds::run::<Coin>("UTXO, two nodes", seeds::Half::Even, two_nodes);
 }

@@ -1,6 +1,9 @@
 //! A signer with the rules of the real one that a coordinator meets. It is durable: nothing that
 //! happens to the coordinator makes it forget.
 
+mod forms;
+mod rules;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
@@ -11,13 +14,13 @@ use api::signing::{
     SignRequest,
 };
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use tx::{
-    Chain, ChainRules, ConflictKey, Decoded, EcdsaSignature, EffectKind, FeeTerms, Intent,
-    IntentId, IntentPayload, Interval, Name, Registry, SignedTransaction, Time,
+    Chain, ChainRules, ConflictKey, Decoded, FeeTerms, IntentId, IntentPayload, Interval, Name,
+    Registry, SignedTransaction, Time,
 };
 use wallet::signer::{SignOutcome, Signer};
 
+use self::forms::{receipt, signature};
 use super::{
     book::{Book, Made},
     random::Random,
@@ -233,125 +236,6 @@ impl State {
         Decision::Answer(Box::new(answer.unwrap()))
     }
 
-    fn reasons(&self, request: &SignRequest, decoded: &Decoded) -> Vec<Reason> {
-        let mut reasons = Vec::new();
-        self.check_lane(request, &mut reasons);
-        self.check_intents(request, decoded, &mut reasons);
-        if self.conflicts {
-            self.check_conflicts(request, decoded, &mut reasons);
-        }
-        self.check_sequence(decoded, &mut reasons);
-        let refused = |intent: &&Intent| self.faults.refused.contains(&intent.id);
-        for intent in request.intents.iter().map(|i| &i.intent).filter(refused) {
-            reasons.push(reason("limit", format!("limit reached for {}", intent.id)));
-        }
-        reasons
-    }
-
-    fn check_lane(&self, request: &SignRequest, reasons: &mut Vec<Reason>) {
-        let (asked, present) = (request.lane_epoch, self.epoch);
-        if self.epochs && asked != present && asked != present + 1 {
-            let detail = format!("the lane has epoch {present}, not {asked}");
-            reasons.push(reason("lane-epoch", detail));
-        }
-    }
-
-    fn check_intents(&self, request: &SignRequest, decoded: &Decoded, reasons: &mut Vec<Reason>) {
-        let mut payments: Vec<_> = decoded
-            .effects()
-            .iter()
-            .filter(|effect| effect.kind == EffectKind::Payment)
-            .map(|effect| {
-                let to = effect.to.as_ref().unwrap().address.clone();
-                (effect.asset.clone(), effect.amount, to)
-            })
-            .collect();
-        let mut fees = tx::Amount::ZERO;
-        for intent in request.intents.iter().map(|signed| &signed.intent) {
-            let paid = (
-                intent.asset.clone(),
-                intent.amount,
-                intent.destination.clone(),
-            );
-            match payments.iter().position(|payment| *payment == paid) {
-                Some(at) => drop(payments.swap_remove(at)),
-                None => reasons.push(reason(
-                    "intent-mismatch",
-                    format!("{} is not paid", intent.id),
-                )),
-            }
-            let known = self.intents.get(&intent.id);
-            if known.is_some_and(|known| known.payload != intent.payload()) {
-                reasons.push(reason("intent-reused", format!("{} is another", intent.id)));
-            }
-            if self.now > intent.expires {
-                reasons.push(reason("intent-closed", format!("{} expired", intent.id)));
-            }
-            fees = fees.checked_add(intent.max_fee).unwrap();
-        }
-        if !payments.is_empty() {
-            reasons.push(reason(
-                "intent-mismatch",
-                format!("{payments:?} has no intent"),
-            ));
-        }
-        let fee = decoded.effects().iter().find(|e| e.kind == EffectKind::Fee);
-        if !request.intents.is_empty() && fee.is_some_and(|fee| fee.amount > fees) {
-            reasons.push(reason(
-                "intent-fee",
-                "the fee is above what the intents allow",
-            ));
-        }
-    }
-
-    fn check_conflicts(&self, request: &SignRequest, decoded: &Decoded, reasons: &mut Vec<Reason>) {
-        let keys = decoded.conflict_keys();
-        for (index, entry) in &self.journal {
-            if entry.keys.is_disjoint(keys) {
-                continue;
-            }
-            if !request.replaces.contains(index) {
-                let detail = format!("attempt {index} consumes what this consumes");
-                reasons.push(reason("undeclared-conflict", detail));
-            }
-            if !replaceable(&entry.fee_terms, &decoded.fee_terms()) {
-                let detail = format!("too little more than attempt {index} offers");
-                reasons.push(reason("replacement-fee", detail));
-            }
-        }
-        for intent in request.intents.iter().map(|signed| &signed.intent) {
-            let known = self.intents.get(&intent.id);
-            if known.is_some_and(|known| known.anchors.is_disjoint(keys)) && !self.reissues {
-                let detail = format!("no statement allows a re-issue of {}", intent.id);
-                reasons.push(reason("uncovered", detail));
-            }
-        }
-    }
-
-    fn check_sequence(&self, decoded: &Decoded, reasons: &mut Vec<Reason>) {
-        for key in decoded.conflict_keys() {
-            if let ConflictKey::Nonce { nonce, .. } = key
-                && *nonce > self.next
-            {
-                let detail = format!("{nonce} leaves a gap after the next one, {}", self.next);
-                reasons.push(reason("sequence", detail));
-            }
-        }
-    }
-
-    fn needs(&self, request: &SignRequest) -> Vec<Need> {
-        let mut waiting = request.intents.iter().map(|signed| &signed.intent.id);
-        if !waiting.any(|id| self.faults.pending.contains(id)) {
-            return Vec::new();
-        }
-        vec![Need {
-            statement: "large".into(),
-            at: "policy.toml:7".into(),
-            threshold: 2,
-            people: vec!["ann".into(), "bob".into(), "eve".into()],
-        }]
-    }
-
     /// The charge: from here on the attempt exists.
     fn commit(&mut self, request: &SignRequest, fingerprint: [u8; 32], decoded: &Decoded) -> u64 {
         let index = self.next_index;
@@ -476,96 +360,6 @@ fn reason(code: &str, detail: impl std::fmt::Display) -> Reason {
         detail: detail.to_string(),
         remedy: "ask for something else".into(),
     }
-}
-
-fn replaceable(old: &FeeTerms, new: &FeeTerms) -> bool {
-    let tenth_more = |old: tx::Amount, new: tx::Amount| {
-        let times = |amount: tx::Amount, by: u64| amount.checked_mul(by.into()).unwrap();
-        times(new, 10) >= times(old, 11)
-    };
-    match (*old, *new) {
-        (
-            FeeTerms::Evm {
-                max_fee_per_gas: old_fee,
-                max_priority_fee_per_gas: old_tip,
-                ..
-            },
-            FeeTerms::Evm {
-                max_fee_per_gas: fee,
-                max_priority_fee_per_gas: tip,
-                ..
-            },
-        ) => tenth_more(old_fee, fee) && tenth_more(old_tip, tip),
-        (FeeTerms::Utxo { fee: old, .. }, FeeTerms::Utxo { fee, vsize }) => fee >= old + vsize,
-        _ => false,
-    }
-}
-
-/// No signature, but one for each digest, and always the same.
-fn signature(digest: [u8; 32]) -> EcdsaSignature {
-    let part = |label: &[u8]| {
-        let mut bytes: [u8; 32] = Sha256::new()
-            .chain_update(label)
-            .chain_update(digest)
-            .finalize()
-            .into();
-        // Between 2^251 and 2^254: low, and never short.
-        bytes[0] = (bytes[0] & 0x3f) | 0x08;
-        bytes
-    };
-    EcdsaSignature {
-        r: part(b"r"),
-        s: part(b"s"),
-        recovery_id: 0,
-    }
-}
-
-/// As the real journal writes it: its lists are sorted.
-fn receipt(index: u64, request: &SignRequest, decoded: &Decoded, now: Time) -> Receipt {
-    let transaction = serde_json::to_string(&request.transaction).unwrap();
-    let mut intents = request.intents.clone();
-    intents.sort_by(|one, other| one.intent.cmp(&other.intent));
-    let mut replaces = request.replaces.clone();
-    replaces.sort_unstable();
-    let body = serde_json::json!({
-        "v": 1,
-        "time": Interval { lo: now, hi: now },
-        "entry": { "attempt": {
-            "client": "walletd",
-            "request": request.request_id,
-            "request_hash": hex::encode(request.fingerprint().unwrap()),
-            "lane": lane_of(decoded),
-            "lane_epoch": request.lane_epoch,
-            "transaction": { "inline": transaction },
-            "chain": request.transaction.chain(),
-            "account": decoded.account(),
-            "keys": decoded.conflict_keys(),
-            "intents": intents,
-            "replaces": replaces,
-            "proofs": [],
-            "fee_terms": decoded.fee_terms(),
-            "facts": [],
-            "allowed_by": [],
-            "policy": "07".repeat(32),
-            "calls": [],
-        }},
-    });
-    Receipt {
-        version: 1,
-        log: "ab".repeat(32),
-        entry: index,
-        salt: "5a".repeat(32),
-        body: body.to_string(),
-        inclusion: None,
-    }
-}
-
-fn lane_of(decoded: &Decoded) -> String {
-    let sender = decoded.conflict_keys().iter().find_map(|key| match key {
-        ConflictKey::Nonce { account, .. } => Some(account.qualified()),
-        _ => None,
-    });
-    sender.unwrap_or_else(|| format!("{}:{}", decoded.chain(), decoded.account()))
 }
 
 #[async_trait]

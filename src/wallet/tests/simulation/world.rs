@@ -1,27 +1,29 @@
 //! The world of one run: clock, store, signer, chain, and everyone who asks for something.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+mod database;
+mod scenario;
+mod watch;
 
-use api::signing::{SignAnswer, SignRequest};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use api::signing::SignAnswer;
 use sha2::{Digest, Sha256};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use tx::{Amount, Asset, Intent, IntentId, Name, Time};
+use sqlx::Connection;
+use tx::{IntentId, Time};
 use wallet::{
-    attempt::{Attempt, AttemptNumber},
-    change::Change,
+    attempt::AttemptNumber,
     lane::{Lane, LaneId, LaneView},
-    ledger::Account,
-    limit::DailyLimit,
     points::{Deed, Side},
     signer::{Comparison, Signer},
-    store::{Accepted, Credit, Decided, Durability, Filter, Options, SqliteStore, Store},
+    store::{Accepted, Decided, Filter, SqliteStore, Store},
     withdrawal::{NewWithdrawal, Stage, Withdrawal},
 };
 
+use self::database::{connect, folder, open_store, snapshot, template};
+pub use self::{
+    database::customers,
+    scenario::{Expected, Scenario, Wish, intent_id, withdrawal},
+};
 use super::{
     book::Book,
     check::Confirmed,
@@ -78,71 +80,6 @@ pub struct World<F: Family> {
 /// Puts a mutant around the store.
 pub type Wrap = fn(Arc<SqliteStore>) -> Arc<dyn Store>;
 
-/// What people want.
-#[derive(Clone, Debug)]
-pub enum Wish {
-    Withdraw(Box<NewWithdrawal>),
-    Approve(IntentId),
-    Release(IntentId),
-}
-
-/// What a withdrawal must come to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
-    Paid,
-    /// Is neither paid nor released, whoever says why.
-    Stays(Stage),
-    /// The same, and says why.
-    Waits(Stage),
-    /// Paid or released, whoever came first.
-    PaidOrReleased,
-    Any,
-}
-
-/// Something that happens to the world once its time has come: true when it is done.
-pub type Nudge<F> = Box<dyn FnMut(&World<F>) -> bool>;
-
-pub struct Scenario<F: Family> {
-    /// Milliseconds from the beginning, and the wish.
-    pub wishes: Vec<(u64, Wish)>,
-    pub nudges: Vec<Nudge<F>>,
-    pub expected: BTreeMap<IntentId, Expected>,
-}
-
-impl<F: Family> Scenario<F> {
-    pub fn new() -> Self {
-        Self {
-            wishes: Vec::new(),
-            nudges: Vec::new(),
-            expected: BTreeMap::new(),
-        }
-    }
-
-    /// A withdrawal that must be paid.
-    pub fn pays(mut self, after: u64, withdrawal: NewWithdrawal) -> Self {
-        let id = withdrawal.intent.id.clone();
-        self.expected.insert(id, Expected::Paid);
-        self.wishes
-            .push((after, Wish::Withdraw(Box::new(withdrawal))));
-        self
-    }
-
-    pub fn expects(mut self, id: &IntentId, expected: Expected) -> Self {
-        self.expected.insert(id.clone(), expected);
-        self
-    }
-
-    pub fn wishes(mut self, after: u64, wish: Wish) -> Self {
-        self.wishes.push((after, wish));
-        self
-    }
-
-    pub fn nudge(mut self, nudge: impl FnMut(&World<F>) -> bool + 'static) -> Self {
-        self.nudges.push(Box::new(nudge));
-        self
-    }
-}
-
 impl<F: Family> World<F> {
     pub async fn new(seed: u64) -> Self {
         let folder = folder();
@@ -153,7 +90,7 @@ impl<F: Family> World<F> {
         let book = Book::default();
         let chain = F::chain(book.clone());
         let sim = SimSigner::new(F::CHAIN, F::registry(), book, Random::new(random.number()));
-        let nodes = F::nodes(&chain, &mut random);
+        let nodes = vec![F::node(&chain, "one", Random::new(random.number()))];
         let now = Time::from_millis(BEGINNING);
         sim.lock().now = now;
         let world = Self {
@@ -466,6 +403,12 @@ impl<F: Family> World<F> {
         ));
     }
 
+    /// A second node: from now on nothing counts that only one of them says.
+    pub fn add_node(&mut self) {
+        let random = Random::new(self.random.number());
+        self.nodes.push(F::node(&self.chain, "two", random));
+    }
+
     /// Changes the troubles of every node.
     pub fn nodes(&self, change: impl Fn(&mut NodeFaults)) {
         self.nodes.iter().for_each(|node| node.change(&change));
@@ -497,232 +440,5 @@ impl<F: Family> World<F> {
     /// What the signer knows and the store does not.
     pub async fn compare(&self, view: &LaneView) -> Result<Comparison, String> {
         wallet::engine::compare(self.signer.clone(), self.store(), &view.row).await
-    }
-
-    /// An attempt as it is durable, however long ago it ended.
-    async fn durable(&self, lane: &LaneId, number: AttemptNumber) -> Option<Attempt> {
-        let store = self.store();
-        let mut view = store.load(lane).await.unwrap();
-        if let Some(found) = view.attempts.remove(&number) {
-            return Some(found);
-        }
-        for withdrawal in self.withdrawals().await {
-            let attempts = store.attempts(withdrawal.number).await.unwrap();
-            let mut attempts = attempts.into_iter().map(|(_, attempt)| attempt);
-            if let Some(found) = attempts.find(|attempt| attempt.number == number) {
-                return Some(found);
-            }
-        }
-        None
-    }
-
-    /// Before the signer is called: the very request is durable.
-    pub async fn watch_sign(
-        &mut self,
-        lane: &LaneId,
-        number: AttemptNumber,
-        request: &SignRequest,
-    ) {
-        let stored = self.durable(lane, number).await;
-        if stored.is_none_or(|stored| *stored.request != *request) {
-            self.breach(format!("{number:?} is asked for and not durable"));
-        }
-    }
-
-    /// After the signer was called: of the transactions that pay one intent no two can confirm.
-    pub fn watch_signed(&mut self) {
-        let intents: BTreeSet<_> = self.asked.keys().cloned().collect();
-        for intent in intents {
-            let made = self.sim.book.of_intent(&intent);
-            let alive: Vec<_> = made.iter().filter(|m| self.chain.may_confirm(m)).collect();
-            for (at, one) in alive.iter().enumerate() {
-                if let Some(other) = alive[..at].iter().find(|o| o.keys.is_disjoint(&one.keys)) {
-                    let (a, b) = (one.attempt, other.attempt);
-                    self.breach(format!("{intent}: attempts {a} and {b} can both confirm"));
-                }
-            }
-        }
-    }
-
-    /// Before a commit: what it calls the end of an attempt is its end on the chain.
-    pub fn watch_commit(&mut self, changes: &[Change], view: &LaneView) {
-        for change in changes {
-            let (attempt, ends_well) = match change {
-                Change::Final { attempt, .. } => (attempt, true),
-                Change::Failed { attempt, .. } | Change::Dead { attempt, .. } => (attempt, false),
-                Change::Void { attempt, .. } => {
-                    let id = view.row.id.request_id(*attempt);
-                    if self.sim.book.all().iter().any(|made| made.request_id == id) {
-                        self.breach(format!("{id} is called void and is signed"));
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
-            let id = view.row.id.request_id(*attempt);
-            let made = self
-                .sim
-                .book
-                .all()
-                .into_iter()
-                .find(|made| made.request_id == id);
-            let Some(made) = made else {
-                self.breach(format!("{id} is called over and was never signed"));
-                continue;
-            };
-            if ends_well != self.chain.is_final(&made)
-                || (!ends_well && self.chain.may_confirm(&made))
-            {
-                self.breach(format!("{id} is called over and is not: {change:?}"));
-            }
-        }
-    }
-
-    /// Before bytes are sent: exactly these are durable.
-    pub async fn watch_send(&mut self, lane: &LaneId, number: AttemptNumber, answer: &SignAnswer) {
-        let stored = self.durable(lane, number).await;
-        let stored = stored.and_then(|stored| stored.signed);
-        if stored.as_deref() != Some(answer) {
-            self.breach(format!("{number:?} is sent and its bytes are not durable"));
-        }
-    }
-
-    /// After a commit: no bytes are lost while their set is open, and no withdrawal is in two sets.
-    pub fn watch_view(&mut self, view: &LaneView) {
-        let mut sets: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for attempt in view.attempts.values() {
-            if let Some(answer) = &attempt.signed {
-                self.signed.insert(attempt.number, answer.clone());
-            }
-            if attempt.is_live() {
-                for withdrawal in &attempt.pays {
-                    sets.entry(*withdrawal).or_default().insert(attempt.set);
-                }
-            }
-            let before = self.signed.get(&attempt.number);
-            if before.is_some() && before != attempt.signed.as_ref() {
-                self.breach(format!("the bytes of {:?} are gone", attempt.number));
-            }
-        }
-        for (withdrawal, sets) in sets.iter().filter(|(_, sets)| sets.len() > 1) {
-            self.breach(format!("{withdrawal:?} is in the live sets {sets:?}"));
-        }
-    }
-}
-
-async fn open_store(database: &Path) -> Arc<SqliteStore> {
-    let options = Options {
-        durability: Durability::Process,
-        readers: 1,
-        ..Options::default()
-    };
-    let opened = SqliteStore::open_with(database, &options).await;
-    Arc::new(opened.unwrap())
-}
-
-/// A folder in memory, where there is such a thing.
-fn folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = match memory.is_dir() {
-        true => tempfile::tempdir_in(memory),
-        false => tempfile::tempdir(),
-    };
-    made.unwrap()
-}
-
-/// A database in which nothing has happened but deposits, made once.
-async fn template<F: Family>() -> Vec<u8> {
-    static MADE: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
-    let chain = F::CHAIN.to_string();
-    let found = MADE.lock().unwrap().get(&chain).cloned();
-    if let Some(found) = found {
-        return found;
-    }
-    let folder = folder();
-    let database = folder.path().join("walletd.sqlite");
-    let store = open_store(&database).await;
-    set_up::<F>(&*store).await;
-    let made = snapshot(&database).await;
-    MADE.lock().unwrap().insert(chain, made.clone());
-    made
-}
-
-async fn connect(database: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(database);
-    options.connect().await.unwrap()
-}
-
-/// The whole content of a database that may be in use.
-async fn snapshot(database: &Path) -> Vec<u8> {
-    let mut connection = connect(database).await;
-    let copy = database.with_extension("copy");
-    let query = sqlx::query("VACUUM INTO $1").bind(copy.to_str().unwrap().to_owned());
-    query.execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    let content = std::fs::read(&copy).unwrap();
-    std::fs::remove_file(copy).unwrap();
-    content
-}
-
-async fn set_up<F: Family>(store: &dyn Store) {
-    let now = Time::from_millis(BEGINNING);
-    let most = Amount::from(10 * u128::from(F::DEPOSIT));
-    let limit = |asset| DailyLimit {
-        asset,
-        total: most,
-        customer: most,
-    };
-    let limits: Vec<_> = F::assets().into_iter().map(limit).collect();
-    store.set_limits(&limits, now).await.unwrap();
-    for customer in customers() {
-        for (number, asset) in F::assets().into_iter().enumerate() {
-            let credit = Credit {
-                id: format!("deposit-{customer}-{number}").parse().unwrap(),
-                client: name("ops"),
-                account: Account::Customer(customer.clone()),
-                asset,
-                amount: F::DEPOSIT.into(),
-                memo: "in the beginning".into(),
-            };
-            assert!(store.credit(&credit, now).await.unwrap());
-        }
-    }
-    store.ensure_lane(&F::new_lane(0, 0), now).await.unwrap();
-}
-
-pub fn customers() -> Vec<Name> {
-    ["ann", "bob", "eve"].into_iter().map(name).collect()
-}
-
-/// A withdrawal of a customer.
-pub fn withdrawal(
-    id: &str,
-    customer: &str,
-    asset: Asset,
-    amount: u64,
-    to: tx::Address,
-) -> NewWithdrawal {
-    NewWithdrawal {
-        client: name("shop"),
-        account: Account::Customer(name(customer)),
-        intent: Intent {
-            id: IntentId {
-                source: name("shop"),
-                id: id.parse().unwrap(),
-            },
-            destination: to,
-            asset,
-            amount: amount.into(),
-            tag: None,
-            max_fee: Amount::from(u64::MAX),
-            expires: Time::from_millis(BEGINNING + 400 * 86_400_000),
-        },
-    }
-}
-
-pub fn intent_id(id: &str) -> IntentId {
-    IntentId {
-        source: name("shop"),
-        id: id.parse().unwrap(),
     }
 }
