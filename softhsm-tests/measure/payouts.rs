@@ -14,7 +14,7 @@ use strongroom_softhsm_tests::{
     anvil::Anvil,
     evm::ETHER,
     http,
-    program::{until, until_within},
+    program::until,
     site::{ChainText, Order, Site, Teller, Walletd, open_node},
     world::{World, address_on},
 };
@@ -44,6 +44,10 @@ const CLIENTS: usize = 32;
 /// How long they ask.
 const ASKING: Duration = Duration::from_secs(4);
 
+/// How often it is looked whether all is done.
+const LOOK: Duration = Duration::from_millis(20);
+
+const CHAIN: &str = "eip155:31337";
 const ASSET: &str = "eip155:31337/native";
 const CUSTOMER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -155,9 +159,7 @@ fn paid(site: &Site) -> Paid {
     let signerd = site.world.start();
     let walletd = alive(site);
     let officer = site.client("officer");
-    until_within(PATIENCE, "all payouts broadcast", || {
-        (count(&officer, Stage::Broadcast) >= PAYOUTS as u64).then_some(())
-    });
+    wait_for_broadcast(&walletd, PAYOUTS as u64);
     let cpu_us = machine::cpu_us(walletd.pid()) / PAYOUTS as f64;
     let seconds = span_secs(&officer);
     walletd.stop();
@@ -205,15 +207,26 @@ fn restarted(site: &Site) -> f64 {
     let signerd = site.world.start();
     let began = Instant::now();
     let walletd = site.launch(&[]);
-    let broadcast = PAYOUTS as u64;
-    until_within(PATIENCE, "a new payout", || {
-        let answered = officer.try_status()?;
-        (in_stage(&answered, Stage::Broadcast) > broadcast).then_some(())
-    });
+    wait_for_broadcast(&walletd, PAYOUTS as u64 + 1);
     let millis = began.elapsed().as_secs_f64() * 1000.0;
     walletd.stop();
     signerd.stop();
     millis
+}
+
+/// Looks now and then, so that looking costs the coordinator next to nothing.
+fn wait_for_broadcast(walletd: &Walletd, least: u64) {
+    let name = format!("walletd_withdrawals{{stage=\"broadcast\",chain=\"{CHAIN}\"}} ");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = walletd.metrics();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        if count.is_some_and(|count| count.parse::<u64>().is_ok_and(|count| count >= least)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "not {least} payouts: {metrics}");
+        thread::sleep(LOOK);
+    }
 }
 
 /// A coordinator that answers, whether or not it could pay.
