@@ -45,7 +45,7 @@ const CLIENTS: usize = 32;
 const ASKING: Duration = Duration::from_secs(4);
 
 /// How often it is looked whether all is done.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(200);
 
 const CHAIN: &str = "eip155:31337";
 const ASSET: &str = "eip155:31337/native";

@@ -9,6 +9,7 @@ mod commit;
 mod decide;
 mod error;
 mod lanes;
+mod late;
 mod load;
 mod open;
 mod rows;

@@ -39,11 +39,7 @@ pub(super) async fn commit(
         return Err(fenced(commit));
     };
     let changes = numbered(work, commit).await?;
-    let mut queued = BTreeMap::new();
-    let wanted = wanted(&changes, &view);
-    for withdrawal in load::withdrawals_by_number(work.conn, wanted).await? {
-        queued.insert(withdrawal.number, withdrawal);
-    }
+    let queued = work.withdrawals(wanted(&changes, &view)).await?;
     let applied = {
         let find = |number: WithdrawalNumber| queued.get(&number).cloned();
         view.apply_recorded(&changes, &find, commit.at)
@@ -53,7 +49,7 @@ pub(super) async fn commit(
         Err(error) => return Err(refused(work, commit, &error.to_string()).await?),
     };
     // The lease is looked at here: what another has taken since writes nothing.
-    lanes::write(work, &view.row).await?;
+    lanes::write(work, &view.row)?;
     let moved = Moved {
         view: &view,
         applied: &applied,
@@ -101,6 +97,7 @@ async fn current(
     {
         return Ok(Some(view));
     }
+    work.write_late().await?;
     let view = load::view(work.conn, &commit.lane).await?;
     Ok(view.filter(|view| view.row.lease == commit.lease))
 }
@@ -125,6 +122,15 @@ async fn refused(
     }
 }
 
+/// The withdrawals that the new attempts of a commit pay.
+pub(super) fn assigned(commit: &Commit) -> impl Iterator<Item = WithdrawalNumber> {
+    let pays = commit.changes.iter().flat_map(|change| match change {
+        Change::Assign(attempt) => attempt.pays.as_slice(),
+        _ => &[],
+    });
+    pays.copied()
+}
+
 /// The withdrawals that new attempts pay and the view does not have.
 fn wanted(changes: &[Change], view: &LaneView) -> BTreeSet<WithdrawalNumber> {
     let pays = changes.iter().flat_map(|change| match change {
@@ -145,6 +151,7 @@ async fn numbered<'c>(
     let adopts = |change: &Change| matches!(change, Change::Adopt(_));
     let mut changes = Cow::Borrowed(commit.changes.as_slice());
     if changes.iter().any(adopts) {
+        work.write_late().await?;
         for change in changes.to_mut() {
             if let Change::Adopt(adopt) = change {
                 adopt.attempt.pays.clear();
@@ -207,6 +214,10 @@ async fn wait_outside(
         let outside: Vec<_> = outside
             .filter(|number| !moved.applied.withdrawals.contains_key(number))
             .collect();
+        if outside.is_empty() {
+            continue;
+        }
+        work.write_late().await?;
         let what = (waiting.as_ref(), *not_before);
         decide::wait(work, &outside, what, moved.at).await?;
     }

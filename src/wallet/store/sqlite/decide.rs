@@ -6,6 +6,7 @@ use tx::{Amount, IntentId, Name, Time};
 use super::{
     accept::{days, limits, note_use, topic},
     error::conflict,
+    late::Late,
     load,
     sql::{self, Values, json as text_of, values},
     work::{Use, Work},
@@ -23,8 +24,8 @@ pub(super) struct Move {
     pub(super) now: Withdrawal,
 }
 
-/// Writes withdrawals, each if it is still in the stage it was read in.
-pub(super) async fn write_moves(work: &mut Work<'_>, moves: Vec<Move>) -> Result<(), StoreError> {
+/// The rows that move withdrawals.
+pub(super) fn move_rows(moves: Vec<Move>) -> Result<Vec<Values>, StoreError> {
     let mut rows = Vec::with_capacity(moves.len());
     for Move { was, now } in moves {
         rows.push(values![
@@ -37,11 +38,7 @@ pub(super) async fn write_moves(work: &mut Work<'_>, moves: Vec<Move>) -> Result
             now.changed_at,
         ]);
     }
-    let head = "WITH v (number, was, stage, waiting, not_before, lane, changed_at) AS (VALUES";
-    let tail = ") UPDATE withdrawals SET stage = v.stage, waiting = v.waiting, \
-                not_before = v.not_before, lane = v.lane, changed_at = v.changed_at FROM v \
-                WHERE withdrawals.number = v.number AND withdrawals.stage = v.was";
-    sql::run_each(work.conn, head, rows, tail).await
+    Ok(rows)
 }
 
 async fn step(
@@ -57,7 +54,7 @@ async fn step(
     withdrawal.changed_at = at;
     work.record(topic(to), Some(withdrawal.number), body, at);
     let now = withdrawal.clone();
-    write_moves(work, vec![Move { was, now }]).await?;
+    work.later(Late::Moves, move_rows(vec![Move { was, now }])?);
     Ok(Decided::Done(withdrawal))
 }
 
@@ -134,7 +131,10 @@ async fn end_hold(
     if !withdrawal.account.is_liability() {
         return Ok(());
     }
-    set_holds(work, vec![withdrawal.number], "released", at).await?;
+    work.later(
+        Late::Holds,
+        hold_rows(vec![withdrawal.number], "released", at),
+    );
     let asset = withdrawal.intent.asset.clone();
     let (free, held) = (withdrawal.account.clone(), withdrawal.account.held());
     let accounts = [free.clone(), held.clone()].map(|account| (account, asset.clone()));
@@ -151,19 +151,10 @@ async fn end_hold(
     })
 }
 
-/// Ends holds, each once.
-pub(super) async fn set_holds(
-    work: &mut Work<'_>,
-    withdrawals: Vec<WithdrawalNumber>,
-    state: &str,
-    at: Time,
-) -> Result<(), StoreError> {
+/// The rows that end holds.
+pub(super) fn hold_rows(withdrawals: Vec<WithdrawalNumber>, state: &str, at: Time) -> Vec<Values> {
     let rows = withdrawals.into_iter();
-    let rows = rows.map(|number| values![number.0, state, at]).collect();
-    let head = "WITH v (withdrawal, state, changed_at) AS (VALUES";
-    let tail = ") UPDATE holds SET state = v.state, changed_at = v.changed_at FROM v \
-                WHERE holds.withdrawal = v.withdrawal AND holds.state = 'held'";
-    sql::run_each(work.conn, head, rows, tail).await
+    rows.map(|number| values![number.0, state, at]).collect()
 }
 
 /// What was used of the limits is there again, by a row that says so.
@@ -304,7 +295,8 @@ pub(super) async fn wait(
         now.changed_at = at;
         moves.push(Move { was, now });
     }
-    write_moves(work, moves).await
+    work.later(Late::Moves, move_rows(moves)?);
+    Ok(())
 }
 
 /// Records why a withdrawal waits, when that is something else than before.

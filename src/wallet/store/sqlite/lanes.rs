@@ -5,6 +5,7 @@ use tx::{Name, Time};
 
 use super::{
     error::conflict,
+    late::Late,
     load,
     sql::{self, json as text_of, values},
     work::Work,
@@ -127,9 +128,7 @@ pub(super) async fn open(
 }
 
 /// Writes a lane's row under its lease.
-pub(super) async fn write(work: &mut Work<'_>, row: &LaneRow) -> Result<(), StoreError> {
-    let text = "UPDATE lanes SET epoch = $3, epoch_seen = $4, next_attempt = $5, \
-                next_nonce = $6, gate = $7, compared_to = $8 WHERE id = $1 AND lease = $2";
+pub(super) fn write(work: &mut Work<'_>, row: &LaneRow) -> Result<(), StoreError> {
     let values = values![
         row.id.to_string(),
         row.lease,
@@ -140,10 +139,7 @@ pub(super) async fn write(work: &mut Work<'_>, row: &LaneRow) -> Result<(), Stor
         text_of(&row.gate)?,
         row.compared_to,
     ];
-    match sql::run(work.conn, text, values).await? {
-        0 => Err(StoreError::Fenced {
-            lane: row.id.clone(),
-        }),
-        _ => Ok(()),
-    }
+    work.later(Late::Lanes, vec![values]);
+    work.committed.push(row.id.clone());
+    Ok(())
 }

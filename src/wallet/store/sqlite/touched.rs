@@ -8,9 +8,10 @@ use tx::{Asset, ConflictKey};
 use super::{
     accept::topic,
     commit::{Moved, moves},
-    decide::{record_waiting, set_holds, write_moves},
-    rows::{self, INSERT_ATTEMPTS},
-    sql::{self, Values, json as text_of, values},
+    decide::{hold_rows, move_rows, record_waiting},
+    late::Late,
+    rows,
+    sql::{json as text_of, values},
     work::Work,
 };
 use crate::{
@@ -23,13 +24,13 @@ use crate::{
 };
 
 pub(super) async fn write(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
-    attempts(work, moved).await?;
-    live_sets(work, moved).await?;
-    reservations(work, moved).await?;
-    write_moves(work, moves(moved)).await?;
+    attempts(work, moved)?;
+    live_sets(work, moved);
+    reservations(work, moved);
+    work.later(Late::Moves, move_rows(moves(moved))?);
     ledger(work, moved).await?;
-    coins(work, moved).await?;
-    blocks(work, moved).await?;
+    coins(work, moved);
+    blocks(work, moved);
     for step in &moved.applied.steps {
         let body = step_body(moved, step);
         work.record(topic(step.to), Some(step.withdrawal), &body, moved.at);
@@ -60,7 +61,7 @@ impl Moved<'_> {
     }
 }
 
-async fn attempts(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+fn attempts(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let lane = moved.lane();
     let (mut new, mut pays, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for (before, attempt) in moved.attempts() {
@@ -83,19 +84,14 @@ async fn attempts(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreErr
             answer.map(text_of).transpose()?,
         ]);
     }
-    sql::run_many(work.conn, INSERT_ATTEMPTS, new, "").await?;
-    let head = "INSERT INTO attempt_withdrawals (lane, number, position, withdrawal) VALUES";
-    sql::run_many(work.conn, head, pays, "").await?;
-    let head = "WITH v (lane, number, was, stage, evidence, live, answer) AS (VALUES";
-    let tail = ") UPDATE attempts SET stage = v.stage, evidence = v.evidence, live = v.live, \
-                answer = coalesce(v.answer, attempts.answer) FROM v \
-                WHERE attempts.lane = v.lane AND attempts.number = v.number \
-                AND attempts.stage = v.was";
-    sql::run_each(work.conn, head, changed, tail).await
+    work.later(Late::Attempts, new);
+    work.later(Late::Pays, pays);
+    work.later(Late::Stages, changed);
+    Ok(())
 }
 
 /// The sets of withdrawals that left theirs end first: one may have come to another at once.
-async fn live_sets(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+fn live_sets(work: &mut Work<'_>, moved: &Moved<'_>) {
     let lane = moved.lane();
     let steps = || moved.applied.steps.iter();
     let entered = |number: WithdrawalNumber| {
@@ -117,19 +113,11 @@ async fn live_sets(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreEr
             new.push(values![number.0, lane.as_str(), attempt.set.0]);
         }
     }
-    sql::run_many(
-        work.conn,
-        "DELETE FROM live_sets WHERE withdrawal IN (VALUES",
-        over,
-        ")",
-    )
-    .await?;
-    let head = "INSERT INTO live_sets (withdrawal, lane, set_number) VALUES";
-    sql::run_many(work.conn, head, new, "").await?;
-    Ok(())
+    work.later(Late::SetsOver, over);
+    work.later(Late::Sets, new);
 }
 
-async fn reservations(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+fn reservations(work: &mut Work<'_>, moved: &Moved<'_>) {
     let lane = moved.lane();
     let mut keys: BTreeSet<&ConflictKey> = BTreeSet::new();
     for (before, attempt) in moved.attempts() {
@@ -145,18 +133,9 @@ async fn reservations(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), Stor
             Some(set) => held.push(values![key.to_string(), lane.as_str(), set.0]),
         }
     }
-    sql::run_many(
-        work.conn,
-        "DELETE FROM reservations WHERE key IN (VALUES",
-        free,
-        ")",
-    )
-    .await?;
-    // Of this lane's own sets the view has checked them; what another lane holds stays its.
-    let head = "INSERT INTO reservations (key, lane, set_number) VALUES";
-    let tail = " ON CONFLICT (key) DO UPDATE SET set_number = excluded.set_number \
-                WHERE reservations.lane = excluded.lane";
-    sql::run_each(work.conn, head, held, tail).await
+    work.later(Late::Free, free);
+    // Of this lane's own sets the view has checked them.
+    work.later(Late::Held, held);
 }
 
 /// What was paid for good leaves the wallet, and so does its fee.
@@ -179,7 +158,7 @@ async fn ledger(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError
             postings.push(paid);
         }
     }
-    set_holds(work, held, "settled", moved.at).await?;
+    work.later(Late::Holds, hold_rows(held, "settled", moved.at));
     let accounts = postings.iter().flat_map(|posting| {
         let key = |account: &Account| (account.clone(), posting.asset.clone());
         [key(&posting.debit), key(&posting.credit)]
@@ -221,7 +200,7 @@ fn fee(moved: &Moved<'_>, attempt: &Attempt, inclusion: &Inclusion) -> Option<Po
     })
 }
 
-async fn coins(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+fn coins(work: &mut Work<'_>, moved: &Moved<'_>) {
     let lane = moved.lane();
     let (applied, view) = (moved.applied, moved.view);
     let touched: BTreeSet<_> = applied.coins.keys().chain(applied.spent.keys()).collect();
@@ -243,33 +222,15 @@ async fn coins(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError>
             }
         }
     }
-    let delete = "DELETE FROM spends WHERE (lane, outpoint) IN (VALUES";
-    sql::run_many(work.conn, delete, unspent, ")").await?;
-    let delete = "DELETE FROM coins WHERE (lane, outpoint) IN (VALUES";
-    sql::run_many(work.conn, delete, gone, ")").await?;
-    upsert_coins(work, there, spent).await
+    work.later(Late::Unspent, unspent);
+    work.later(Late::Gone, gone);
+    work.later(Late::Coins, there);
+    work.later(Late::Spent, spent);
 }
 
-async fn upsert_coins(
-    work: &mut Work<'_>,
-    coins: Vec<Values>,
-    spends: Vec<Values>,
-) -> Result<(), StoreError> {
-    let head = "INSERT INTO coins (lane, outpoint, amount, key, script, previous, height, coinbase) VALUES";
-    let tail = " ON CONFLICT (lane, outpoint) DO UPDATE SET amount = excluded.amount, \
-                key = excluded.key, script = excluded.script, previous = excluded.previous, \
-                height = excluded.height, coinbase = excluded.coinbase";
-    sql::run_many(work.conn, head, coins, tail).await?;
-    let head = "INSERT INTO spends (lane, outpoint, height, txid) VALUES";
-    let tail = " ON CONFLICT (lane, outpoint) DO UPDATE SET height = excluded.height, \
-                txid = excluded.txid";
-    sql::run_many(work.conn, head, spends, tail).await?;
-    Ok(())
-}
-
-async fn blocks(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+fn blocks(work: &mut Work<'_>, moved: &Moved<'_>) {
     let Some(before) = &moved.applied.blocks else {
-        return Ok(());
+        return;
     };
     let lane = moved.lane();
     let before: BTreeSet<_> = before.iter().collect();
@@ -278,15 +239,12 @@ async fn blocks(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError
     let gone = gone
         .map(|block| values![lane.as_str(), block.height])
         .collect();
-    let delete = "DELETE FROM blocks WHERE (lane, height) IN (VALUES";
-    sql::run_many(work.conn, delete, gone, ")").await?;
+    work.later(Late::BlocksGone, gone);
     let new = after.difference(&before);
     let new = new
         .map(|block| values![lane.as_str(), block.height, block.hash.as_str()])
         .collect();
-    let head = "INSERT INTO blocks (lane, height, hash) VALUES";
-    sql::run_many(work.conn, head, new, "").await?;
-    Ok(())
+    work.later(Late::Blocks, new);
 }
 
 /// What is recorded of a step: enough for `…/explain` and for a webhook.

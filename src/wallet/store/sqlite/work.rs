@@ -1,6 +1,6 @@
 //! One database transaction under way: what is written at its end, together, whoever asked for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use sqlx::SqliteConnection;
@@ -8,13 +8,15 @@ use tx::{Amount, Asset, Time};
 
 use super::{
     error::{conflict, corrupt},
-    rows,
+    late::{Changes, Late},
+    load, rows,
     sql::{self, Values, values},
 };
 use crate::{
+    lane::LaneId,
     ledger::{Account, Balance, Posting},
     store::StoreError,
-    withdrawal::WithdrawalNumber,
+    withdrawal::{Withdrawal, WithdrawalNumber},
 };
 
 /// A transaction under way.
@@ -27,6 +29,10 @@ pub(super) struct Work<'a> {
     uses: Vec<Values>,
     balances: BTreeMap<(Account, Asset), Kept<Balance>>,
     days: BTreeMap<DayKey, Kept<Amount>>,
+    queued: BTreeMap<WithdrawalNumber, Withdrawal>,
+    late: BTreeMap<Late, Vec<Values>>,
+    /// The lanes whose rows are written.
+    pub(super) committed: Vec<LaneId>,
 }
 
 /// A day's use of a limit: the asset, the account as text, the day.
@@ -63,6 +69,9 @@ impl<'a> Work<'a> {
             uses: Vec::new(),
             balances: BTreeMap::new(),
             days: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            late: BTreeMap::new(),
+            committed: Vec::new(),
         })
     }
 
@@ -85,6 +94,61 @@ impl<'a> Work<'a> {
         let number = withdrawal.map(|number| number.0);
         self.events
             .push(values![id, at, topic, number, body.to_string()]);
+    }
+
+    /// Reads withdrawals that will be wanted, together.
+    pub(super) async fn read_withdrawals(
+        &mut self,
+        numbers: BTreeSet<WithdrawalNumber>,
+    ) -> Result<(), StoreError> {
+        for withdrawal in load::withdrawals_by_number(self.conn, numbers).await? {
+            self.queued.insert(withdrawal.number, withdrawal);
+        }
+        Ok(())
+    }
+
+    /// These withdrawals, as they were when the transaction began to read them: a row that has moved
+    /// since is not written over, and the transaction is made again, one unit after the other.
+    pub(super) async fn withdrawals(
+        &mut self,
+        numbers: BTreeSet<WithdrawalNumber>,
+    ) -> Result<BTreeMap<WithdrawalNumber, Withdrawal>, StoreError> {
+        let unread = numbers
+            .iter()
+            .filter(|number| !self.queued.contains_key(number));
+        let unread: BTreeSet<_> = unread.copied().collect();
+        if !unread.is_empty() {
+            self.read_withdrawals(unread).await?;
+        }
+        let found = numbers.into_iter();
+        let found = found.filter_map(|number| Some((number, self.queued.get(&number)?.clone())));
+        Ok(found.collect())
+    }
+
+    /// Keeps rows for a statement at the end.
+    pub(super) fn later(&mut self, statement: Late, rows: Vec<Values>) {
+        if !rows.is_empty() {
+            self.late.entry(statement).or_default().extend(rows);
+        }
+    }
+
+    /// Writes what was kept, before something reads it.
+    pub(super) async fn write_late(&mut self) -> Result<(), StoreError> {
+        for (statement, rows) in std::mem::take(&mut self.late) {
+            let (head, tail) = statement.text();
+            let written = match statement.changes() {
+                Changes::Each => sql::run_each(self.conn, head, rows, tail).await,
+                Changes::Some => sql::run_many(self.conn, head, rows, tail).await.map(drop),
+            };
+            match (statement, written, self.committed.first()) {
+                // Alone in its transaction a commit learns that another has its lane.
+                (Late::Lanes, Err(StoreError::Conflict { .. }), Some(lane)) => {
+                    return Err(StoreError::Fenced { lane: lane.clone() });
+                }
+                (_, written, _) => written?,
+            }
+        }
+        Ok(())
     }
 
     /// Reads the balances that will be wanted.
@@ -200,6 +264,7 @@ impl<'a> Work<'a> {
 
     /// Writes what was gathered. The caller commits.
     pub(super) async fn finish(mut self) -> Result<(), StoreError> {
+        self.write_late().await?;
         self.write_balances().await?;
         self.write_days().await?;
         let head =

@@ -1,6 +1,8 @@
 //! The one writer. Units of work that wait together share a transaction and its flush; if that does
 //! not do, each has one of its own, so that none harms another.
 
+use std::collections::BTreeSet;
+
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot};
 use tx::{IntentId, Name, Time};
@@ -154,8 +156,15 @@ impl Writer {
         let asked: Vec<(&[NewWithdrawal], Time)> = tasks.iter().filter_map(accepting).collect();
         let accepted = accept::accept(&mut work, &asked).await?;
         let mut accepted = accepted.into_iter();
+        let assigned = tasks.iter().filter_map(committing);
+        let assigned: BTreeSet<_> = assigned.flat_map(commit::assigned).collect();
+        work.read_withdrawals(assigned).await?;
         let mut done = Vec::with_capacity(tasks.len());
         for task in tasks {
+            if committing(task).is_none() {
+                // It may read what a lane has written.
+                work.write_late().await?;
+            }
             done.push(match task {
                 Task::Accept(..) => Done::Accepted(accepted.next().ok_or_else(lost)?),
                 other => one(&mut work, &mut self.views, other).await?,
@@ -184,6 +193,13 @@ impl Failure {
 fn accepting(task: &Task) -> Option<(&[NewWithdrawal], Time)> {
     match task {
         Task::Accept(new, at) => Some((new, *at)),
+        _ => None,
+    }
+}
+
+fn committing(task: &Task) -> Option<&Commit> {
+    match task {
+        Task::Commit(commit) => Some(commit),
         _ => None,
     }
 }
