@@ -349,7 +349,7 @@ fn several_payouts_share_a_transaction_and_each_is_paid_once() {
     let answer = exchange.ask("POST", "/v1/withdrawals", Some(&body));
     assert_eq!(answer.status, 207, "{}", answer.text());
     for id in &ids {
-        exchange.reaches_while(id, Stage::Final, || utxo.litecoind.mine(1));
+        exchange.reaches_while(id, Stage::Final, || utxo.litecoind.mine_if_needed());
     }
     drop(walletd);
     for address in &addresses {
@@ -376,6 +376,8 @@ fn a_block_that_leaves_the_chain_takes_the_payment_back_until_it_is_mined_again(
         let _: Value = node.call("generateblock", json!([to_miner, []]));
     }
     exchange.reaches("reorganised", Stage::Broadcast);
-    exchange.reaches_while("reorganised", Stage::Final, || utxo.litecoind.mine(1));
+    exchange.reaches_while("reorganised", Stage::Final, || {
+        utxo.litecoind.mine_if_needed()
+    });
     assert!((utxo.received(&to) - 0.5).abs() < 1e-9);
 }

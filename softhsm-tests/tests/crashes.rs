@@ -184,7 +184,7 @@ impl Chain for OnLitecoin {
     }
 
     fn mine(&self) {
-        self.0.mine(1);
+        self.0.mine_if_needed();
     }
 
     fn payments(&self, to: &str, amount: u128) -> usize {
