@@ -50,18 +50,22 @@ pub(super) enum Changes {
     Some,
 }
 
+const LANES: &str =
+    "WITH v (id, lease, epoch, epoch_seen, next_attempt, next_nonce, gate, compared_to) AS (VALUES";
+const LANES_UNDER_THEIR_LEASE: &str = ") UPDATE lanes SET epoch = v.epoch, epoch_seen = v.epoch_seen, \
+     next_attempt = v.next_attempt, next_nonce = v.next_nonce, gate = v.gate, \
+     compared_to = v.compared_to FROM v WHERE lanes.id = v.id AND lanes.lease = v.lease";
+const COINS: &str =
+    "INSERT INTO coins (lane, outpoint, amount, key, script, previous, height, coinbase) VALUES";
+const COINS_AGAIN: &str = " ON CONFLICT (lane, outpoint) DO UPDATE SET amount = excluded.amount, key = excluded.key, \
+     script = excluded.script, previous = excluded.previous, height = excluded.height, \
+     coinbase = excluded.coinbase";
+
 impl Late {
     /// What stands before the rows and behind them.
     pub(super) fn text(self) -> (&'static str, &'static str) {
         match self {
-            Self::Lanes => (
-                "WITH v (id, lease, epoch, epoch_seen, next_attempt, next_nonce, gate, compared_to) \
-                 AS (VALUES",
-                ") UPDATE lanes SET epoch = v.epoch, epoch_seen = v.epoch_seen, \
-                 next_attempt = v.next_attempt, next_nonce = v.next_nonce, gate = v.gate, \
-                 compared_to = v.compared_to FROM v \
-                 WHERE lanes.id = v.id AND lanes.lease = v.lease",
-            ),
+            Self::Lanes => (LANES, LANES_UNDER_THEIR_LEASE),
             Self::Attempts => (INSERT_ATTEMPTS, ""),
             Self::Pays => (
                 "INSERT INTO attempt_withdrawals (lane, number, position, withdrawal) VALUES",
@@ -96,28 +100,16 @@ impl Late {
                 ") UPDATE holds SET state = v.state, changed_at = v.changed_at FROM v \
                  WHERE holds.withdrawal = v.withdrawal AND holds.state = 'held'",
             ),
-            other => other.text_of_chain(),
-        }
-    }
-
-    fn text_of_chain(self) -> (&'static str, &'static str) {
-        match self {
             Self::Unspent => ("DELETE FROM spends WHERE (lane, outpoint) IN (VALUES", ")"),
             Self::Gone => ("DELETE FROM coins WHERE (lane, outpoint) IN (VALUES", ")"),
-            Self::Coins => (
-                "INSERT INTO coins (lane, outpoint, amount, key, script, previous, height, \
-                 coinbase) VALUES",
-                " ON CONFLICT (lane, outpoint) DO UPDATE SET amount = excluded.amount, \
-                 key = excluded.key, script = excluded.script, previous = excluded.previous, \
-                 height = excluded.height, coinbase = excluded.coinbase",
-            ),
+            Self::Coins => (COINS, COINS_AGAIN),
             Self::Spent => (
                 "INSERT INTO spends (lane, outpoint, height, txid) VALUES",
                 " ON CONFLICT (lane, outpoint) DO UPDATE SET height = excluded.height, \
                  txid = excluded.txid",
             ),
             Self::BlocksGone => ("DELETE FROM blocks WHERE (lane, height) IN (VALUES", ")"),
-            _ => ("INSERT INTO blocks (lane, height, hash) VALUES", ""),
+            Self::Blocks => ("INSERT INTO blocks (lane, height, hash) VALUES", ""),
         }
     }
 
@@ -125,7 +117,17 @@ impl Late {
     pub(super) fn changes(self) -> Changes {
         match self {
             Self::Lanes | Self::Stages | Self::Held | Self::Moves | Self::Holds => Changes::Each,
-            _ => Changes::Some,
+            Self::Attempts
+            | Self::Pays
+            | Self::SetsOver
+            | Self::Sets
+            | Self::Free
+            | Self::Unspent
+            | Self::Gone
+            | Self::Coins
+            | Self::Spent
+            | Self::BlocksGone
+            | Self::Blocks => Changes::Some,
         }
     }
 }
