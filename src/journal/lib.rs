@@ -7,6 +7,7 @@
 
 pub mod disk;
 pub mod lock;
+pub mod map;
 pub mod segment;
 
 mod bundles;

@@ -82,7 +82,7 @@ pub(super) fn segment_number(name: &str) -> Option<u32> {
 }
 
 /// A checksum that no part of another log, and no other kind of part, has.
-pub(super) fn check(label: &str, log: &LogId, bytes: &[u8]) -> [u8; CHECK_BYTES] {
+pub(crate) fn check(label: &str, log: &LogId, bytes: &[u8]) -> [u8; CHECK_BYTES] {
     Sha256::new()
         .chain_update(label)
         .chain_update(log.0)
@@ -103,35 +103,39 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 
 /// Bytes yet to be read, from the front.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(super) fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
         Some(taken)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*taken)
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    pub(super) fn hash(&mut self) -> Option<Hash> {
+    pub(crate) fn hash(&mut self) -> Option<Hash> {
         self.array().map(Hash::new)
     }
 
     /// A number of bytes or of things.
-    pub(super) fn length(&mut self) -> Option<usize> {
+    pub(crate) fn length(&mut self) -> Option<usize> {
         self.u32().and_then(|length| usize::try_from(length).ok())
     }
 }

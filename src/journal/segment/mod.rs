@@ -74,6 +74,8 @@ mod scan;
 pub use error::{
     AppendError, CreateError, DiskAction, DiskError, OpenError, Place, ReadError, Sealed, Stop,
 };
+pub(crate) use files::{Folder, NamedFile};
+pub(crate) use format::{Fields, check};
 pub use format::{
     LogId, MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SECTOR_BYTES,
 };

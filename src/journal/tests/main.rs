@@ -22,6 +22,7 @@ mod crash;
 #[path = "../../policy/tests/fixture.rs"]
 mod fixture;
 mod machine;
+mod map;
 mod memory_disk;
 mod opening;
 mod race;
