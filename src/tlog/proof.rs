@@ -4,7 +4,7 @@
 //! so is not stored; it is put together from the perfect ones that make it up.
 
 use crate::compact::{MAX_SIZE, fold_right};
-use crate::hash::Hash;
+use crate::hash::{Hash, empty_root};
 use crate::node::{NodeId, NodeSource};
 
 /// The audit path of the leaf at `index` in the tree of the first `size` leaves, lowest node first.
@@ -16,14 +16,23 @@ pub fn inclusion_proof<S: NodeSource>(
     index: u64,
     size: u64,
 ) -> Result<Vec<Hash>, ProveError<S::Error>> {
+    let siblings = siblings(index, size).ok_or(ProveError::OutsideTree { index, size })?;
+    hash_subtrees(source, &siblings)
+}
+
+/// Which nodes [`inclusion_proof`] reads, at most two a level: for who must fetch them first.
+/// Nothing when there is no such leaf.
+pub fn inclusion_nodes(index: u64, size: u64) -> Option<Vec<NodeId>> {
+    siblings(index, size).map(|trees| nodes(&trees))
+}
+
+/// The subtrees beside the way from a leaf to the root, the lowest first.
+fn siblings(index: u64, size: u64) -> Option<Vec<Subtree>> {
     if index >= size || size > MAX_SIZE {
-        return Err(ProveError::OutsideTree { index, size });
+        return None;
     }
     let mut siblings = Vec::new();
-    let mut tree = Subtree {
-        start: 0,
-        end: size,
-    };
+    let mut tree = Subtree::whole(size);
     while let Some((left, right)) = tree.split() {
         let (inside, sibling) = if index < right.start {
             (left, right)
@@ -34,7 +43,7 @@ pub fn inclusion_proof<S: NodeSource>(
         tree = inside;
     }
     siblings.reverse();
-    hash_subtrees(source, &siblings)
+    Some(siblings)
 }
 
 /// The proof that the tree of the first `new_size` leaves begins with the tree of the first `old_size`,
@@ -48,17 +57,26 @@ pub fn consistency_proof<S: NodeSource>(
     old_size: u64,
     new_size: u64,
 ) -> Result<Vec<Hash>, ProveError<S::Error>> {
+    let parts = parts(old_size, new_size).ok_or(ProveError::Shrunk { old_size, new_size })?;
+    hash_subtrees(source, &parts)
+}
+
+/// Which nodes [`consistency_proof`] reads, at most two a level: for who must fetch them first.
+/// Nothing when the tree would shrink.
+pub fn consistency_nodes(old_size: u64, new_size: u64) -> Option<Vec<NodeId>> {
+    parts(old_size, new_size).map(|trees| nodes(&trees))
+}
+
+/// The subtrees of a consistency proof, the lowest first.
+fn parts(old_size: u64, new_size: u64) -> Option<Vec<Subtree>> {
     if old_size > new_size || new_size > MAX_SIZE {
-        return Err(ProveError::Shrunk { old_size, new_size });
-    }
-    if old_size == 0 {
-        return Ok(Vec::new());
+        return None;
     }
     let mut parts = Vec::new();
-    let mut tree = Subtree {
-        start: 0,
-        end: new_size,
-    };
+    if old_size == 0 {
+        return Some(parts);
+    }
+    let mut tree = Subtree::whole(new_size);
     while tree.end != old_size {
         let Some((left, right)) = tree.split() else {
             break;
@@ -76,7 +94,32 @@ pub fn consistency_proof<S: NodeSource>(
         parts.push(tree);
     }
     parts.reverse();
-    hash_subtrees(source, &parts)
+    Some(parts)
+}
+
+/// The root of the tree of the first `size` leaves (RFC 6962 §2.1), from at most 63 nodes.
+///
+/// # Errors
+/// [`ProveError`] when `source` fails or `size` is above [`MAX_SIZE`].
+pub fn root_at<S: NodeSource>(source: &S, size: u64) -> Result<Hash, ProveError<S::Error>> {
+    if size == 0 {
+        return Ok(empty_root());
+    }
+    let index = size.saturating_sub(1);
+    if size > MAX_SIZE {
+        return Err(ProveError::OutsideTree { index, size });
+    }
+    let mut root = hash_subtrees(source, &[Subtree::whole(size)])?;
+    let miscounted = ProveError::Miscounted {
+        asked: 1,
+        answered: root.len(),
+    };
+    root.pop().ok_or(miscounted)
+}
+
+/// Which nodes [`root_at`] reads: the perfect subtrees that make the tree up, the largest first.
+pub fn root_nodes(size: u64) -> Vec<NodeId> {
+    Subtree::whole(size).nodes()
 }
 
 /// The leaves `start..end` as RFC 6962 splits them: `start` is a multiple of the smallest power of
@@ -88,6 +131,13 @@ struct Subtree {
 }
 
 impl Subtree {
+    const fn whole(size: u64) -> Self {
+        Self {
+            start: 0,
+            end: size,
+        }
+    }
+
     fn len(self) -> u64 {
         self.end.saturating_sub(self.start)
     }
@@ -124,6 +174,11 @@ impl Subtree {
         }
         nodes
     }
+}
+
+/// The perfect subtrees that make all of these up.
+fn nodes(subtrees: &[Subtree]) -> Vec<NodeId> {
+    subtrees.iter().flat_map(|tree| tree.nodes()).collect()
 }
 
 /// The root of each subtree, read with one call to the source.

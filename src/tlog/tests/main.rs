@@ -5,10 +5,16 @@
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a panic in a test is a failed test"
 )]
 
+mod checkpoints;
+mod cosignatures;
+mod keys;
+mod notes;
 mod properties;
 mod reference;
 mod rfc6962_vectors;
+mod witnesses;
