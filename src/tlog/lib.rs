@@ -1,5 +1,5 @@
 //! RFC 6962 Merkle trees: hashing, compact trees, inclusion and consistency proofs; and the C2SP formats
-//! in which logs and witnesses speak of them: [`note`], [`checkpoint`], [`cosignature`],
+//! in which logs and witnesses speak of them: [`note`], [`checkpoint`], [`tile`], [`cosignature`],
 //! [`witness`].
 //!
 //! Pure: no input or output, no clock, no randomness, no private key. Trees are named the way C2SP
@@ -23,6 +23,7 @@
 pub mod checkpoint;
 pub mod cosignature;
 pub mod note;
+pub mod tile;
 pub mod witness;
 
 mod compact;

@@ -10,6 +10,7 @@
     reason = "a panic in a test is a failed test"
 )]
 
+mod c2sp_vectors;
 mod checkpoints;
 mod cosignatures;
 mod keys;
@@ -17,4 +18,5 @@ mod notes;
 mod properties;
 mod reference;
 mod rfc6962_vectors;
+mod tiles;
 mod witnesses;
