@@ -144,6 +144,8 @@ pub enum Entry {
         /// The calls.
         calls: Vec<NumberedDigest>,
     },
+    /// A key of the log may sign the tree of all entries before this one.
+    Checkpoint(Checkpoint),
 }
 
 /// An attempt's name: the index of its journal entry.
@@ -343,6 +345,20 @@ pub struct NumberedDigest {
     pub algorithm: KeyAlgorithm,
     /// The digest.
     pub digest: Digest,
+}
+
+/// What a checkpoint says, and the call of the device that it authorises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// How many entries it covers: those before its own.
+    pub size: u64,
+    /// RFC 6962 root over their leaves.
+    pub root: Digest,
+    /// The key that signs it, of purpose [`KeyPurpose::Checkpoint`].
+    pub key: Name,
+    /// The call's number.
+    pub call: u64,
 }
 
 /// A digest of exactly 32 bytes.

@@ -22,9 +22,9 @@ mod verdict;
 mod window;
 
 pub use entry::{
-    Attempt, AttemptId, Blob, BundleHash, Classes, Digest, Entry, Fact, FreezeScope, KeyAlgorithm,
-    KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused, RefusedMany, SignatureRecord,
-    Signed,
+    Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact, FreezeScope,
+    KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused, RefusedMany,
+    SignatureRecord, Signed,
 };
 pub use evaluate::evaluate;
 pub use model::{

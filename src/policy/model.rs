@@ -104,6 +104,8 @@ pub enum Verb {
     Keys,
     /// What became of requests.
     Requests,
+    /// Checkpoints of the journal, its commitments and proofs; no body of an entry.
+    Journal,
 }
 
 /// Who issues intents.

@@ -36,10 +36,17 @@ impl State {
             }
             Entry::Failed { attempt, .. } => self.set_status(*attempt, RequestStatus::Failed),
             Entry::SelfTest { calls } => self.count_calls(calls),
+            Entry::Checkpoint(checkpoint) => {
+                self.next_call = checkpoint.call.saturating_add(1);
+                self.checkpoint = Some(checkpoint.clone());
+            }
             Entry::Frozen { scope, .. } => {
                 self.freezes.insert(scope.clone(), index);
             }
             _ => {}
+        }
+        if !matches!(record.entry, Entry::Checkpoint(_)) {
+            self.to_cover = self.entries;
         }
         Ok(())
     }

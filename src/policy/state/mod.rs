@@ -19,7 +19,7 @@ use tx::{
 };
 
 use crate::{
-    AttemptId, BundleHash, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
+    AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
     NumberedDigest, Policy, RequestId, Room,
     window::{ChargeBook, Window},
 };
@@ -62,6 +62,10 @@ pub struct State {
     paid: HashSet<Address>,
     /// When each freeze was last journalled.
     freezes: BTreeMap<FreezeScope, u64>,
+    /// The last checkpoint that was authorised.
+    checkpoint: Option<Checkpoint>,
+    /// How many entries there are up to the last that is no checkpoint.
+    to_cover: u64,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -138,6 +142,20 @@ pub enum StateError {
     /// A spending key that is no compressed point on secp256k1.
     #[error("key {key} is no public key of its algorithm")]
     KeyForm {
+        /// The name.
+        key: Name,
+    },
+    /// A checkpoint does not cover exactly the entries before it.
+    #[error("a checkpoint of {found} entries stands behind {expected}")]
+    CheckpointSize {
+        /// How many entries there are.
+        expected: u64,
+        /// How many it covers.
+        found: u64,
+    },
+    /// The key that shall sign a checkpoint is not registered for that.
+    #[error("key {key} is not registered to sign checkpoints")]
+    CheckpointKey {
         /// The name.
         key: Name,
     },

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use tx::Name;
+
 use super::{State, StateError, present::spend_key};
 use crate::{
-    Attempt, AttemptId, BundleHash, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
+    Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
     NumberedDigest, Record,
 };
 
@@ -44,6 +46,7 @@ impl State {
             }
             Entry::Failed { attempt, .. } => self.validate_unsigned(*attempt),
             Entry::SelfTest { calls } => self.validate_calls(calls),
+            Entry::Checkpoint(checkpoint) => self.validate_checkpoint(checkpoint),
             _ => Ok(()),
         }
     }
@@ -107,6 +110,33 @@ impl State {
             next = call.call.checked_add(1).ok_or(reused)?;
         }
         Ok(())
+    }
+
+    fn validate_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), StateError> {
+        if checkpoint.size != self.entries {
+            return Err(StateError::CheckpointSize {
+                expected: self.entries,
+                found: checkpoint.size,
+            });
+        }
+        if !self.signs_checkpoints(&checkpoint.key) {
+            return Err(StateError::CheckpointKey {
+                key: checkpoint.key.clone(),
+            });
+        }
+        // The last number cannot be used: none would follow it.
+        if checkpoint.call != self.next_call || checkpoint.call == u64::MAX {
+            return Err(StateError::Call {
+                call: checkpoint.call,
+            });
+        }
+        Ok(())
+    }
+
+    fn signs_checkpoints(&self, key: &Name) -> bool {
+        self.registrations.get(key).is_some_and(|known| {
+            known.purpose == KeyPurpose::Checkpoint && known.algorithm == KeyAlgorithm::Ed25519
+        })
     }
 
     fn validate_attempt(&self, attempt: &Attempt) -> Result<(), StateError> {

@@ -3,12 +3,23 @@
 use tx::{Address, Name, OwnKey};
 
 use super::{RequestStatus, State, lanes::lane_of_address};
-use crate::AttemptId;
+use crate::{AttemptId, Checkpoint};
 
 impl State {
     /// The fleet that the journal is for.
     pub fn fleet(&self) -> Option<&Name> {
         self.fleet.as_ref()
+    }
+
+    /// The last checkpoint that was authorised. Whether it was signed is not known by that.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_ref()
+    }
+
+    /// How many entries there are up to the last that is no checkpoint: a log with a checkpoint of
+    /// as many needs no further one.
+    pub fn entries_to_cover(&self) -> u64 {
+        self.to_cover
     }
 
     /// How many attempts were authorised.

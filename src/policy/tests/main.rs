@@ -12,6 +12,7 @@
 
 mod algebra;
 mod bundle;
+mod checkpoints;
 mod fixture;
 mod hostile;
 mod never_forget;
