@@ -9,7 +9,7 @@ use policy::{
 use thiserror::Error;
 use tx::{Decoded, Name};
 
-use crate::{Committed, SignOrder, StoredEntry};
+use crate::{CheckpointOrder, Committed, SignOrder, StoredEntry};
 
 /// Where an answer goes. It is sent once the entries that it speaks of are durable.
 pub struct Reply<T>(Box<dyn FnOnce(T) + Send>);
@@ -45,6 +45,10 @@ pub(crate) enum Command {
         scope: FreezeScope,
         reason: String,
         reply: Reply<Result<(), Stopped>>,
+    },
+    Checkpoint {
+        key: Name,
+        reply: Reply<Result<CheckpointOutcome, Stopped>>,
     },
     Stop {
         reason: String,
@@ -111,6 +115,16 @@ pub enum SignOutcome {
     Withheld,
 }
 
+/// What becomes of a checkpoint.
+#[derive(Debug)]
+#[must_use]
+pub enum CheckpointOutcome {
+    /// It is durable: sign it.
+    Order(Committed<CheckpointOrder>),
+    /// The key may not sign it.
+    Refused(StateError),
+}
+
 /// What may be done with signatures that are durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -151,6 +165,7 @@ impl Command {
             Self::Signed(_, reply) => reply.send(Err(stopped)),
             Self::Register(_, reply) => reply.send(Err(stopped)),
             Self::Activate(_, reply) => reply.send(Err(stopped)),
+            Self::Checkpoint { reply, .. } => reply.send(Err(stopped)),
             Self::Refuse(_, reply)
             | Self::Failed { reply, .. }
             | Self::PolicyRefused { reply, .. }

@@ -1,6 +1,8 @@
 //! Proof that something is durable.
 
 use policy::{AttemptId, NumberedDigest};
+use tlog::checkpoint::Checkpoint;
+use tx::Name;
 
 /// A value whose journal entry is durable. Made only by the writer, after the flush.
 #[derive(Debug)]
@@ -28,6 +30,40 @@ impl<E> Committed<E> {
     /// What is durable, by value: the proof is used up.
     pub fn into_value(self) -> E {
         self.value
+    }
+}
+
+/// The checkpoint that a durable entry lets a key of the log sign, once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct CheckpointOrder {
+    checkpoint: Checkpoint,
+    key: Name,
+    call: u64,
+}
+
+impl CheckpointOrder {
+    pub(crate) fn new(checkpoint: Checkpoint, key: Name, call: u64) -> Self {
+        Self {
+            checkpoint,
+            key,
+            call,
+        }
+    }
+
+    /// What is signed: the text of a note.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The key that signs it.
+    pub fn key(&self) -> &Name {
+        &self.key
+    }
+
+    /// The call's number.
+    pub fn call(&self) -> u64 {
+        self.call
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tlog::Hash;
+use tlog::{CompactTree, Hash};
 
 use crate::{
     Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry,
@@ -38,6 +38,11 @@ impl Store for Embedded {
         log.append_final(&record(&entry))
             .map(|_| ())
             .map_err(failed)
+    }
+
+    fn tree(&self) -> CompactTree {
+        let log = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        log.tree().clone()
     }
 
     fn anchor(&mut self) -> Result<(), StoreError> {

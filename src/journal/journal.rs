@@ -10,11 +10,15 @@ use std::{
 
 use policy::{AttemptId, Entry, FreezeScope, KeyRegistration, Record, Refused, Signed, State};
 use thiserror::Error;
-use tx::Interval;
+use tlog::{checkpoint::Origin, note::VerifierKey};
+use tx::{Interval, Name};
 
 use crate::{
-    Activation, Bodies, ReadError, Registered, Release, Reply, SignCommand, SignOutcome, Stopped,
-    StoredEntry, command::Command, writer::Writer,
+    Activation, Bodies, CheckpointOutcome, ReadError, Registered, Release, Reply, SignCommand,
+    SignOutcome, Stopped, StoredEntry,
+    checkpoint::log_keys,
+    command::Command,
+    writer::{Watcher, Writer},
 };
 
 /// Most commands that wait for the writer.
@@ -27,6 +31,8 @@ pub struct Journal {
     bodies: Arc<dyn Bodies>,
     now: Arc<Mutex<Interval>>,
     stopped: Arc<OnceLock<Stopped>>,
+    origin: Origin,
+    watcher: Arc<OnceLock<Watcher>>,
 }
 
 /// The writer's thread; it ends with the last handle.
@@ -73,6 +79,7 @@ impl Journal {
         let (commands, receiver) = sync_channel(QUEUE_MAX);
         let (state, now) = (Arc::clone(&writer.state), Arc::clone(&writer.now));
         let stopped = Arc::clone(&writer.stopped);
+        let (origin, watcher) = (writer.origin.clone(), Arc::clone(&writer.watcher));
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&receiver))?;
@@ -83,6 +90,8 @@ impl Journal {
                 bodies,
                 now,
                 stopped,
+                origin,
+                watcher,
             },
             WriterThread(thread),
         ))
@@ -106,6 +115,34 @@ impl Journal {
     /// Where entries are read.
     pub fn bodies(&self) -> &dyn Bodies {
         &*self.bodies
+    }
+
+    /// What the log is called in its checkpoints.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The keys whose signatures under a checkpoint of this log count.
+    pub fn log_keys(&self) -> Vec<VerifierKey> {
+        log_keys(&self.state(), &self.origin)
+    }
+
+    /// Tells `watcher` from now on how many entries are durable, after each flush and on the writer's
+    /// thread, which it must not block. There is one watcher: another one is not taken.
+    pub fn watch(&self, watcher: impl Fn(u64) + Send + Sync + 'static) {
+        let _taken = self.watcher.set(Box::new(watcher));
+    }
+
+    /// Commits to the tree of all entries so far, for `key` to sign.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn checkpoint(
+        &self,
+        key: Name,
+        reply: Reply<Result<CheckpointOutcome, Stopped>>,
+    ) -> Result<(), Busy> {
+        self.ask(Command::Checkpoint { key, reply })
     }
 
     /// Evaluates a request and commits it.

@@ -11,12 +11,14 @@ pub mod map;
 pub mod segment;
 
 mod bundles;
+mod checkpoint;
 mod clock;
 mod command;
 mod committed;
 mod embedded;
 mod group;
 mod journal;
+mod known;
 mod open;
 mod process;
 mod refusals;
@@ -26,9 +28,12 @@ mod writer;
 
 pub use bundles::{BundleStore, FolderError, read_folder};
 pub use clock::{Clock, Reading, SystemClock};
-pub use command::{Activation, Registered, Release, Reply, SignCommand, SignOutcome, Stopped};
-pub use committed::{Committed, SignOrder};
+pub use command::{
+    Activation, CheckpointOutcome, Registered, Release, Reply, SignCommand, SignOutcome, Stopped,
+};
+pub use committed::{CheckpointOrder, Committed, SignOrder};
 pub use journal::{Busy, EntryError, Journal, WriterThread};
+pub use known::{CheckpointFile, Remembered};
 pub use open::{
     BundleError, Bundles, FoldError, OpenJournalError, Opening, create, create_on, open, open_on,
 };

@@ -8,13 +8,16 @@ use std::{
 
 use policy::{BundleHash, Entry, Policy, Record, State, StateError, TimeKeeper};
 use thiserror::Error;
+use tlog::checkpoint::Origin;
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Clock, Journal, WriterThread,
+    Clock, Journal, Remembered, WriterThread,
+    checkpoint::{log_keys, origin},
     disk::{Disk, FsDisk},
     embedded::Embedded,
     group::OpenGroup,
+    known::Found,
     lock::{LockError, Owner},
     refusals::Refusals,
     segment::{CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog},
@@ -51,6 +54,8 @@ pub struct Opening {
     pub entries: u64,
     /// Bytes of a torn last group that were cut.
     pub cut_bytes: u64,
+    /// The newest checkpoint that was remembered.
+    pub remembered: Remembered,
 }
 
 /// Why a journal is not created or not opened. [`OpenJournalError::Log`] means sealed: what is there
@@ -206,14 +211,20 @@ pub fn open_on(
         bundles,
         last: None,
     };
+    let found = Found::read(&*disk).map_err(system)?;
+    let options = OpenOptions {
+        heads: found.head().into_iter().collect(),
+        ..OpenOptions::default()
+    };
     let each = |index, body: &[u8]| fold.take(index, body);
-    let (log, opened) =
-        SegmentLog::open(disk, &OpenOptions::default(), each).map_err(OpenJournalError::Log)?;
+    let (log, opened) = SegmentLog::open(disk, &options, each).map_err(OpenJournalError::Log)?;
     let last = fold.last.ok_or(OpenJournalError::NeverBegun)?;
     if opened.reserve == ReserveState::Missing {
         return Err(OpenJournalError::DiskFull);
     }
     let entries = log.size();
+    let origin = origin_of(&fold.state, &log)?;
+    let remembered = found.verify(&origin, &log_keys(&fold.state, &origin));
     let embedded = Embedded::new(log);
     let started = Entry::Started {
         version: version.into(),
@@ -233,6 +244,8 @@ pub fn open_on(
         active: HashSet::new(),
         anchored: Anchored::default(),
         stopped: Arc::default(),
+        origin,
+        watcher: Arc::default(),
     };
     writer
         .note_start(started)
@@ -243,7 +256,13 @@ pub fn open_on(
         writer,
         entries,
         cut_bytes: opened.cut_bytes,
+        remembered,
     })
+}
+
+fn origin_of(state: &State, log: &SegmentLog) -> Result<Origin, OpenJournalError> {
+    let fleet = state.fleet().ok_or(OpenJournalError::NeverBegun)?;
+    origin(fleet, log.id().as_bytes()).map_err(system)
 }
 
 fn own(folder: &Path) -> Result<FsDisk, OpenJournalError> {

@@ -11,6 +11,7 @@ use tx::Decoded;
 use crate::{
     Activation, Committed, Registered, Release, Reply, SignCommand, SignOrder, SignOutcome,
     StoredEntry,
+    checkpoint::Draft,
     command::{Command, Stopped},
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
     segment::MAX_BLOB_BYTES,
@@ -66,6 +67,13 @@ impl Writer {
             } => {
                 let reason = shortened(reason, REASON_BYTES);
                 record(state, group, Entry::Frozen { scope, reason }, reply)
+            }
+            Command::Checkpoint { key, reply } => {
+                let drafted = self.checkpoint(state, group, key);
+                let reply = Reply::new(|durable: Result<Draft, _>| {
+                    reply.send(durable.map(Draft::behind_flush));
+                });
+                group.answer(reply, drafted)
             }
             Command::Stop { reason, reply } => {
                 let ended = self.end(state, group, reason);

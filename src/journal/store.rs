@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use thiserror::Error;
+use tlog::CompactTree;
 
 /// One entry to append.
 #[derive(Clone)]
@@ -90,6 +91,9 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`].
     fn append_final(&mut self, entry: NewEntry) -> Result<(), StoreError>;
+
+    /// The tree over what is durable.
+    fn tree(&self) -> CompactTree;
 
     /// Remembers how long the log is, so that a shorter one is found when it is opened.
     ///

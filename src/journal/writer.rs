@@ -15,6 +15,7 @@ use std::{
 };
 
 use policy::{AttemptId, Entry, State, TimeKeeper};
+use tlog::checkpoint::Origin;
 use tx::Interval;
 
 use crate::{
@@ -55,7 +56,14 @@ pub(crate) struct Writer {
     pub(crate) active: HashSet<AttemptId>,
     pub(crate) anchored: Anchored,
     pub(crate) stopped: Arc<OnceLock<Stopped>>,
+    /// What the log is called in its checkpoints.
+    pub(crate) origin: Origin,
+    /// Who is told how many entries are durable.
+    pub(crate) watcher: Arc<OnceLock<Watcher>>,
 }
+
+/// Is told how many entries are durable, on the writer's thread.
+pub(crate) type Watcher = Box<dyn Fn(u64) + Send + Sync>;
 
 /// When the anchor was last written.
 #[derive(Debug, Default)]
@@ -103,6 +111,8 @@ impl Writer {
     fn wait(&mut self, command: Command) {
         match command {
             Command::Freeze { .. } => self.waiting.push_front(command),
+            // It is of what is durable already, and authorises no transaction.
+            Command::Checkpoint { .. } => self.waiting.push_front(command),
             _ => self.waiting.push_back(command),
         }
     }
@@ -194,6 +204,9 @@ impl Writer {
         let count = u64::try_from(group.entries.len()).unwrap_or(u64::MAX);
         self.store.append(self.next_index, group)?;
         self.next_index = self.next_index.saturating_add(count);
+        if let Some(tell) = self.watcher.get() {
+            tell(self.next_index);
+        }
         Ok(())
     }
 

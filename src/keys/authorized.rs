@@ -1,10 +1,10 @@
 //! The one way to a signature: a decision that is durable.
 
-use journal::{Committed, SignOrder};
+use journal::{CheckpointOrder, Committed, SignOrder};
 
 use crate::{
     key::{KeyId, KeyPurpose},
-    protocol::SignInput,
+    protocol::{Bytes, SignInput, TooLong},
 };
 
 /// What a committed decision lets be signed, once. There is no other way to a signature: it is made
@@ -39,6 +39,26 @@ impl Authorized {
         Self {
             signings: signings.collect(),
         }
+    }
+
+    /// What a durable checkpoint authorises: its text, which a key of no other purpose signs.
+    ///
+    /// # Errors
+    /// [`TooLong`], which no log's checkpoint is: its one long line is a fleet's name.
+    pub fn from_checkpoint(order: Committed<CheckpointOrder>) -> Result<Self, TooLong> {
+        let order = order.into_value();
+        let text = order.checkpoint().to_string();
+        let signing = Signing {
+            call: order.call(),
+            key: KeyId {
+                purpose: KeyPurpose::Checkpoint,
+                name: order.key().clone(),
+            },
+            input: SignInput::Message(Bytes::new(text.as_bytes())?),
+        };
+        Ok(Self {
+            signings: vec![signing],
+        })
     }
 
     pub(crate) fn into_signings(self) -> Vec<Signing> {

@@ -7,6 +7,7 @@
 
 mod admin;
 mod attributes;
+mod checkpoint;
 mod child;
 mod faults;
 mod hostile;

@@ -94,6 +94,14 @@ impl Signature {
             SignatureValue::Ed25519(_) => None,
         }
     }
+
+    /// The value, where it is Ed25519: R‖S.
+    pub fn ed25519(&self) -> Option<[u8; 64]> {
+        match self.value {
+            SignatureValue::Ed25519(value) => Some(value),
+            SignatureValue::Ecdsa(_) => None,
+        }
+    }
 }
 
 /// Checks what a device answered (`raw`: r‖s or R‖S, 64 bytes) against the public key.

@@ -1,0 +1,352 @@
+//! Checkpoints: what may be signed is durable, and what was signed is known at the next opening.
+
+use std::{io::ErrorKind, sync::mpsc};
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
+use sha2::Digest as _;
+use strongroom_journal::{
+    CheckpointFile, CheckpointOrder, CheckpointOutcome, Committed, OpenJournalError, Remembered,
+    Stopped, open_on,
+    segment::{OpenError, Sealed},
+};
+use tlog::{
+    MemoryTree, TreeHead,
+    checkpoint::{Checkpoint, SignedCheckpoint},
+    leaf_hash,
+    note::VerifierKey,
+};
+
+use crate::{
+    fixture::{Ask, name, registration},
+    machine::{Machine, Running, ask, pending},
+    memory_disk::{Call, Fault, MemoryDisk},
+};
+
+/// What stands for the key in the device.
+fn secret() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn log_key(name: &str, secret: &SigningKey) -> KeyRegistration {
+    KeyRegistration {
+        purpose: KeyPurpose::Checkpoint,
+        algorithm: KeyAlgorithm::Ed25519,
+        ..registration(name, &hex::encode(secret.verifying_key().as_bytes()))
+    }
+}
+
+fn register(running: &Running) {
+    let key = log_key("log-1", &secret());
+    let _known = ask(|reply| running.journal.register(key, reply)).unwrap();
+}
+
+fn begin(machine: &Machine) -> Running {
+    let running = machine.start();
+    register(&running);
+    running
+}
+
+fn checkpoint(running: &Running, key: &str) -> Result<CheckpointOutcome, Stopped> {
+    ask(|reply| running.journal.checkpoint(name(key), reply).unwrap())
+}
+
+fn order(running: &Running) -> Committed<CheckpointOrder> {
+    match checkpoint(running, "log-1").unwrap() {
+        CheckpointOutcome::Order(order) => order,
+        other @ CheckpointOutcome::Refused(_) => panic!("no order: {other:?}"),
+    }
+}
+
+fn payment(n: u32) -> Ask {
+    let id = format!("pay-{n}");
+    Ask::utxo(&id, [n], 10).pay(&id, 1, 7)
+}
+
+/// The head of the first `size` entries, from what is stored of each.
+fn head(running: &Running, size: u64) -> TreeHead {
+    let mut tree = MemoryTree::new();
+    for index in 0..size {
+        let stored = running.journal.bodies().entry(index).unwrap();
+        let commitment = sha2::Sha256::new()
+            .chain_update("strongroom-entry-v1")
+            .chain_update(stored.salt)
+            .chain_update(&stored.body)
+            .finalize();
+        tree.append(leaf_hash(&[&[1], commitment.as_slice()].concat()))
+            .unwrap();
+    }
+    tree.head()
+}
+
+/// As the device signs.
+fn sign(running: &Running, checkpoint: Checkpoint) -> SignedCheckpoint {
+    let name = running.journal.origin().as_str().parse().unwrap();
+    let key = VerifierKey::new(name, secret().verifying_key().as_bytes()).unwrap();
+    let signature = secret().sign(checkpoint.to_string().as_bytes()).to_bytes();
+    SignedCheckpoint::sign(checkpoint, &key, &signature).unwrap()
+}
+
+/// The disk with this file, as it is after a crash.
+fn with_file(machine: &Machine, contents: &[u8]) -> Machine {
+    let mut image = machine.disk.image();
+    image.insert("checkpoint".into(), contents.to_vec());
+    Machine {
+        disk: MemoryDisk::from_image(&image),
+        clock: machine.clock.clone(),
+        shelf: machine.shelf.clone(),
+    }
+}
+
+fn remembered(machine: &Machine) -> Remembered {
+    let clock = machine.clock.clone();
+    let disk = Box::new(MemoryDisk::from_image(&machine.disk.image()));
+    open_on(disk, &*machine.shelf, clock, "1")
+        .unwrap()
+        .remembered
+}
+
+fn sealed(machine: &Machine) -> Sealed {
+    match machine.open().map(drop).unwrap_err() {
+        OpenJournalError::Log(OpenError::Sealed { source }) => source,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_order_is_of_all_entries_before_its_own() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    for n in 0..3 {
+        let _order = running.order(&payment(n));
+        let order = order(&running);
+        let (index, value) = (order.index(), order.into_value());
+        assert_eq!(*value.checkpoint().head(), head(&running, index));
+        assert_eq!(value.key(), &name("log-1"));
+        let Entry::Checkpoint(entry) = running.journal.record(index).unwrap().0.entry else {
+            panic!("another entry");
+        };
+        assert_eq!((entry.size, entry.call), (index, value.call()));
+        assert_eq!(entry.root.0, *value.checkpoint().head().root.as_bytes());
+    }
+}
+
+#[test]
+fn what_waits_together_with_a_checkpoint_is_not_covered_and_none_is_lost() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let (paid, payments) = pending();
+    let (made, checkpoints) = pending();
+    running.together(|journal| {
+        let command = crate::machine::command(&payment(1), crate::machine::capped().hash);
+        journal.sign(command, paid).unwrap();
+        journal.checkpoint(name("log-1"), made).unwrap();
+    });
+    let soon = std::time::Duration::from_secs(60);
+    let outcome = checkpoints.recv_timeout(soon).unwrap().unwrap();
+    let CheckpointOutcome::Order(order) = outcome else {
+        panic!("no order");
+    };
+    let paid: mpsc::Receiver<_> = payments;
+    assert!(paid.recv_timeout(soon).unwrap().is_ok());
+    assert_eq!(
+        *order.value().checkpoint().head(),
+        head(&running, order.index())
+    );
+}
+
+#[test]
+fn no_order_is_handed_out_that_is_not_durable() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    machine.disk.fail(Fault {
+        call: Call::SyncData,
+        after: 0,
+        kind: ErrorKind::Other,
+        written_bytes: 0,
+    });
+    let stopped = checkpoint(&running, "log-1").unwrap_err();
+    assert_eq!(Some(&stopped), running.journal.stopped());
+    assert_eq!(checkpoint(&running, "log-1").unwrap_err(), stopped);
+}
+
+#[test]
+fn a_call_of_a_checkpoint_is_never_numbered_twice() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let first = order(&running).into_value().call();
+    let paid = running.order(&payment(1)).calls[0].call;
+    let running = machine.restart(running);
+    let second = order(&running).into_value().call();
+    assert_eq!((paid, second), (first + 1, first + 2));
+}
+
+#[test]
+fn a_key_of_no_checkpoint_is_refused_and_nothing_is_written() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let before = running.journal.bodies().durable();
+    for key in ["k1", "absent"] {
+        match checkpoint(&running, key).unwrap() {
+            CheckpointOutcome::Refused(StateError::CheckpointKey { key: named }) => {
+                assert_eq!(named, name(key));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(running.journal.bodies().durable(), before);
+}
+
+#[test]
+fn a_log_is_named_by_its_fleet_and_its_id() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let id = hex::encode(running.journal.bodies().log_id());
+    let (digits, _) = id.split_at(16);
+    let origin = format!("strongroom/main/{digits}");
+    assert_eq!(running.journal.origin().as_str(), origin);
+    let keys = running.journal.log_keys();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(keys[0].name().as_str(), origin);
+    assert_eq!(keys[0].public_key(), secret().verifying_key().as_bytes());
+}
+
+#[test]
+fn whoever_watches_is_told_after_each_flush() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let (told, telling) = mpsc::channel();
+    running.journal.watch(move |size| told.send(size).unwrap());
+    running.note("one").unwrap();
+    running.note("two").unwrap();
+    let durable = running.journal.bodies().durable();
+    let heard: Vec<_> = telling.try_iter().collect();
+    assert_eq!(heard, [durable - 1, durable]);
+}
+
+#[test]
+fn a_remembered_checkpoint_that_the_log_contains_is_known_again() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let signed = sign(&running, order(&running).into_value().checkpoint().clone());
+    running.crash();
+    assert_eq!(remembered(&machine), Remembered::Nothing);
+    let machine = with_file(&machine, signed.to_string().as_bytes());
+    assert_eq!(remembered(&machine), Remembered::Signed(Box::new(signed)));
+}
+
+#[test]
+fn a_log_that_is_shorter_than_a_remembered_checkpoint_is_sealed() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    running.crash();
+    let older = MemoryDisk::from_image(&machine.disk.image());
+    let running = machine.open().unwrap();
+    for n in 0..4 {
+        let _order = running.order(&payment(n));
+    }
+    let signed = sign(&running, order(&running).into_value().checkpoint().clone());
+    running.crash();
+    let restored = Machine {
+        disk: older,
+        ..machine
+    };
+    let restored = with_file(&restored, signed.to_string().as_bytes());
+    match sealed(&restored) {
+        Sealed::ShorterThanHead { known, found } => {
+            assert_eq!(known, *signed.head());
+            assert!(found < known.size);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_log_that_does_not_know_the_key_yet_is_sealed_too() {
+    let machine = Machine::new();
+    let running = machine.start();
+    running.crash();
+    let older = MemoryDisk::from_image(&machine.disk.image());
+    let running = machine.open().unwrap();
+    register(&running);
+    let signed = sign(&running, order(&running).into_value().checkpoint().clone());
+    running.crash();
+    let restored = Machine {
+        disk: older,
+        ..machine
+    };
+    let restored = with_file(&restored, signed.to_string().as_bytes());
+    let reason = sealed(&restored);
+    assert!(
+        matches!(reason, Sealed::ShorterThanHead { .. }),
+        "{reason:?}"
+    );
+}
+
+#[test]
+fn a_log_that_forks_from_a_remembered_checkpoint_is_sealed() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    running.crash();
+    let fork = MemoryDisk::from_image(&machine.disk.image());
+    let running = machine.open().unwrap();
+    let _order = running.order(&payment(1));
+    let signed = sign(&running, order(&running).into_value().checkpoint().clone());
+    running.crash();
+    let forked = Machine {
+        disk: fork,
+        ..machine
+    };
+    // As long, with another history: every leaf has a salt of its own.
+    let running = forked.open().unwrap();
+    for n in 0..4 {
+        let _order = running.order(&payment(n));
+    }
+    running.crash();
+    let forked = with_file(&forked, signed.to_string().as_bytes());
+    let reason = sealed(&forked);
+    assert_eq!(
+        reason,
+        Sealed::ForkedFromHead {
+            known: *signed.head()
+        }
+    );
+}
+
+#[test]
+fn a_file_that_is_no_checkpoint_counts_for_nothing() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let signed = sign(&running, order(&running).into_value().checkpoint().clone());
+    running.crash();
+    let text = signed.to_string();
+    let (half, _) = text.split_at(text.len() / 2);
+    let mut unsigned = text.clone().into_bytes();
+    // Inside the signature's base64: the note is well formed and its signature is nobody's.
+    let place = unsigned.len() - 20;
+    unsigned[place] = if unsigned[place] == b'A' { b'B' } else { b'A' };
+    let zeros = vec![0; text.len()];
+    let long = vec![b'x'; 300 << 10];
+    for contents in [&b""[..], half.as_bytes(), &zeros, &unsigned, &long] {
+        match remembered(&with_file(&machine, contents)) {
+            Remembered::Unusable { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn evidence_is_not_replaced_by_the_logs_own_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let older = sign(&running, order(&running).into_value().checkpoint().clone());
+    let newer = sign(&running, order(&running).into_value().checkpoint().clone());
+    let file = CheckpointFile::of(folder.path());
+    let read = || std::fs::read_to_string(folder.path().join("checkpoint")).unwrap();
+    file.put(&older).unwrap();
+    assert_eq!(read(), older.to_string());
+    file.put_evidence(&newer).unwrap();
+    file.put(&older).unwrap();
+    assert_eq!(read(), newer.to_string());
+}
