@@ -13,6 +13,7 @@ pub mod evm;
 pub mod http;
 pub mod litecoind;
 pub mod node;
+pub mod oracle;
 pub mod pki;
 pub mod program;
 pub mod random;

@@ -22,4 +22,5 @@ mod refusals;
 mod replay;
 mod storage;
 mod support;
+mod transparency;
 mod walkthrough;
