@@ -3,6 +3,48 @@
 //! A witness remembers the latest checkpoint of each log that it cosigned, and cosigns another only
 //! when it is proved to continue that one. [`decide`] is the whole of its judgement; who calls it
 //! keeps the latest checkpoint and its key, and replaces the one before it uses the other.
+//!
+//! ```
+//! use ed25519_dalek::{Signer, SigningKey};
+//! use strongroom_tlog::checkpoint::{Checkpoint, SignedCheckpoint};
+//! use strongroom_tlog::cosignature::{Quorum, Timestamp, WitnessKey};
+//! use strongroom_tlog::note::VerifierKey;
+//! use strongroom_tlog::witness::{AddCheckpoint, Answer, Decision, Log, decide};
+//! use strongroom_tlog::{MemoryTree, leaf_hash};
+//!
+//! // A log signs a checkpoint and asks for it to be cosigned.
+//! let (log_key, witness_key) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+//! let key = VerifierKey::new("log.example".parse()?, log_key.verifying_key().as_bytes())?;
+//! let mut tree = MemoryTree::new();
+//! tree.append(leaf_hash(b"entry"))?;
+//! let checkpoint = Checkpoint::new("log.example".parse()?, tree.head())?;
+//! let signature = log_key.sign(checkpoint.to_string().as_bytes()).to_bytes();
+//! let mut signed = SignedCheckpoint::sign(checkpoint, &key, &signature)?;
+//! let body = AddCheckpoint::new(0, Vec::new(), &signed)?.to_string();
+//!
+//! // The witness decides, keeps the checkpoint, cosigns.
+//! let log = Log { origin: "log.example".parse()?, keys: vec![key] };
+//! let witness = WitnessKey::new("w.example".parse()?, witness_key.verifying_key().as_bytes())?;
+//! let request = AddCheckpoint::parse(body.as_bytes())?;
+//! let Decision::Cosign(consistent) = decide(Some(&log), None, request) else {
+//!     return Err("refused".into());
+//! };
+//! let now = Timestamp::new(1_700_000_000).ok_or("no time")?;
+//! let signature = witness_key.sign(&consistent.message(now)).to_bytes();
+//! let answer = Answer::from(&consistent.cosign(&witness, now, &signature)?);
+//!
+//! // The log believes what it verifies, and counts.
+//! let answer = Answer::read(answer.status(), answer.content_type(), answer.body().as_bytes())?;
+//! let Answer::Cosigned(lines) = answer else {
+//!     return Err("refused".into());
+//! };
+//! for line in &lines {
+//!     signed.add_cosignature(&witness, line)?;
+//! }
+//! let witnessed = Quorum::majority(vec![witness])?.witnessed(signed)?;
+//! assert_eq!(witnessed.cosignatures()[0].time(), now);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod answer;
 mod request;

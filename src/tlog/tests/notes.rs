@@ -157,7 +157,9 @@ fn a_note_is_bounded() {
     assert_eq!(parse(&large), Err(NoteError::TooLong));
     // Sixteen post-quantum signatures fit (C2SP signed-note wants them to).
     let quantum = SignatureLine::new("pq".parse().unwrap(), line.id(), vec![1; 5_000]).unwrap();
-    let note = Note::new("a\n".to_owned(), vec![quantum; 16]).unwrap();
+    let many = |number| Note::new("a\n".to_owned(), vec![quantum.clone(); number]);
+    assert_eq!(many(50), Err(NoteError::TooLong));
+    let note = many(16).unwrap();
     assert_eq!(parse(&note.to_string()), Ok(note));
 }
 

@@ -235,6 +235,23 @@ fn a_file_is_its_hashes() {
 }
 
 #[test]
+fn a_tile_has_the_nodes_of_its_place_and_no_others() {
+    let tree = grown(600);
+    let tile = Tile::read(tile("tile/0/001"), &tree).unwrap();
+    let known = |level, index| {
+        let node = NodeId { level, index };
+        (tile.node(node), tree.read_nodes(&[node]).unwrap()[0])
+    };
+    for (level, index) in [(0, 256), (0, 511), (1, 128), (7, 3), (3, 40)] {
+        let (found, there) = known(level, index);
+        assert_eq!(found, Some(there), "{level} {index}");
+    }
+    for (level, index) in [(0, 255), (0, 512), (1, 127), (7, 1), (8, 1), (8, 0)] {
+        assert_eq!(known(level, index).0, None, "{level} {index}");
+    }
+}
+
+#[test]
 fn a_tile_is_not_read_from_what_is_not_there() {
     let refused = Tile::read(tile("tile/0/000"), &grown(255));
     assert!(matches!(refused, Err(StoredTileError::Source { .. })));
@@ -268,6 +285,7 @@ fn bundles_are_entries_after_their_lengths() {
         b"\0\0\0\x02a",
         b"\0\0\0\x02ab\0",
         b"\0\0\0\x02ab",
+        b"\0\0\0\x02ab\0\x01c\0",
         b"\0\0\0\x02ab\0\x01c\0\0",
         b"\0\0\0\x02ab\0\x02c",
     ] {

@@ -263,7 +263,10 @@ fn what_is_no_request_is_a_bad_request() {
     ];
     let too_many = format!("{hash}\n").repeat(MAX_PROOF_LINES + 1);
     refused.push(format!("old 5\n{too_many}\n{note}"));
-    refused.push(body.clone() + &" ".repeat(MAX_REQUEST_BYTES));
+    let long = body.clone() + &" ".repeat(MAX_REQUEST_BYTES);
+    let error = AddCheckpoint::parse(long.as_bytes());
+    assert_eq!(error, Err(RequestError::TooLong));
+    refused.push(long);
     for body in refused {
         let error = AddCheckpoint::parse(body.as_bytes()).unwrap_err();
         assert_eq!(Answer::from(&error).status(), 400, "{body:?}");
