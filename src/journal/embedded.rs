@@ -1,76 +1,71 @@
 //! The embedded store: the segment log of one data folder.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ops::Range;
 
-use tlog::{CompactTree, Hash};
+use tlog::{CompactTree, Hash, NodeId, NodeSource, TreeHead};
 
 use crate::{
-    Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry,
-    segment::{AppendError, Record, Salt, SegmentLog},
+    Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree,
+    segment::{self, AppendError, Reader, Record, Salt, SegmentLog},
 };
 
-/// The segment log, written by one thread and read by many. Readers wait for a flush.
+/// The segment log as its one writer has it.
+#[derive(Debug)]
+pub(crate) struct Embedded(SegmentLog);
+
+/// The segment log as its readers have it: they never wait for a flush.
 #[derive(Clone, Debug)]
-pub(crate) struct Embedded(Arc<RwLock<SegmentLog>>);
+pub(crate) struct EmbeddedReader(Reader);
 
 impl Embedded {
     pub(crate) fn new(log: SegmentLog) -> Self {
-        Self(Arc::new(RwLock::new(log)))
+        Self(log)
+    }
+
+    pub(crate) fn reader(&self) -> EmbeddedReader {
+        EmbeddedReader(self.0.reader())
     }
 }
 
 impl Store for Embedded {
     fn append(&mut self, expected: u64, group: Group) -> Result<(), StoreError> {
-        let mut log = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if log.size() != expected {
-            return Err(StoreError::Moved {
-                expected,
-                found: log.size(),
-            });
+        let found = self.0.size();
+        if found != expected {
+            return Err(StoreError::Moved { expected, found });
         }
         let records: Vec<Record<'_>> = group.entries.iter().map(record).collect();
         let blobs: Vec<&[u8]> = group.blobs.iter().map(Vec::as_slice).collect();
-        log.append(&records, &blobs).map(|_| ()).map_err(failed)
+        self.0.append(&records, &blobs).map(drop).map_err(failed)
     }
 
     fn append_final(&mut self, entry: NewEntry) -> Result<(), StoreError> {
-        let mut log = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        log.append_final(&record(&entry))
-            .map(|_| ())
-            .map_err(failed)
+        let appended = self.0.append_final(&record(&entry));
+        appended.map(drop).map_err(failed)
     }
 
     fn tree(&self) -> CompactTree {
-        let log = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        log.tree().clone()
+        self.0.tree().clone()
     }
 
     fn anchor(&mut self) -> Result<(), StoreError> {
-        let mut log = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        log.write_anchor().map_err(failed)
+        self.0.write_anchor().map_err(failed)
     }
 }
 
-impl Bodies for Embedded {
+impl Bodies for EmbeddedReader {
     fn log_id(&self) -> [u8; 32] {
-        *self
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .id()
-            .as_bytes()
+        *self.0.id().as_bytes()
     }
 
     fn durable(&self) -> u64 {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).size()
+        self.0.size()
     }
 
     fn entry(&self, index: u64) -> Result<StoredEntry, ReadError> {
-        let log = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let stored = log.read(index).map_err(|source| ReadError {
-            what: format!("entry {index}"),
-            source: Box::new(source),
-        })?;
+        let stored = self
+            .0
+            .read(index)
+            .map_err(unread(|| format!("entry {index}")))?;
         Ok(StoredEntry {
             salt: *stored.salt.as_bytes(),
             body: stored.body,
@@ -78,11 +73,29 @@ impl Bodies for Embedded {
     }
 
     fn blob(&self, sha256: [u8; 32]) -> Result<Vec<u8>, ReadError> {
-        let log = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        log.blob(&Hash::new(sha256)).map_err(|source| ReadError {
-            what: format!("blob {}", hex::encode(sha256)),
-            source: Box::new(source),
-        })
+        let blob = self.0.blob(&Hash::new(sha256));
+        blob.map_err(unread(|| format!("blob {}", hex::encode(sha256))))
+    }
+}
+
+impl NodeSource for EmbeddedReader {
+    type Error = ReadError;
+
+    fn read_nodes(&self, ids: &[NodeId]) -> Result<Vec<Hash>, ReadError> {
+        let nodes = self.0.read_nodes(ids);
+        nodes.map_err(unread(|| "the tree".to_owned()))
+    }
+}
+
+impl Tree for EmbeddedReader {
+    fn head(&self) -> TreeHead {
+        self.0.head()
+    }
+
+    fn commitments(&self, range: Range<u64>) -> Result<Vec<Hash>, ReadError> {
+        let Range { start, end } = range;
+        let commitments = self.0.commitments(range);
+        commitments.map_err(unread(|| format!("the leaves from {start} to {end}")))
     }
 }
 
@@ -97,5 +110,12 @@ fn failed(error: AppendError) -> StoreError {
     match error {
         AppendError::DiskFull { .. } => StoreError::Full(Box::new(error)),
         other => StoreError::Failed(Box::new(other)),
+    }
+}
+
+fn unread(what: impl FnOnce() -> String) -> impl FnOnce(segment::ReadError) -> ReadError {
+    |source| ReadError {
+        what: what(),
+        source: Box::new(source),
     }
 }

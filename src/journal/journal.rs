@@ -15,7 +15,7 @@ use tx::{Interval, Name};
 
 use crate::{
     Activation, Bodies, CheckpointOutcome, ReadError, Registered, Release, Reply, SignCommand,
-    SignOutcome, Stopped, StoredEntry,
+    SignOutcome, Stopped, StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
     writer::{Watcher, Writer},
@@ -29,6 +29,7 @@ pub struct Journal {
     commands: SyncSender<Command>,
     state: Arc<RwLock<State>>,
     bodies: Arc<dyn Bodies>,
+    tree: Arc<dyn Tree>,
     now: Arc<Mutex<Interval>>,
     stopped: Arc<OnceLock<Stopped>>,
     origin: Origin,
@@ -74,7 +75,7 @@ impl Journal {
     /// When the operating system gives no thread.
     pub(crate) fn start(
         writer: Writer,
-        bodies: Arc<dyn Bodies>,
+        reader: Arc<impl Bodies + Tree + 'static>,
     ) -> std::io::Result<(Self, WriterThread)> {
         let (commands, receiver) = sync_channel(QUEUE_MAX);
         let (state, now) = (Arc::clone(&writer.state), Arc::clone(&writer.now));
@@ -87,7 +88,8 @@ impl Journal {
             Self {
                 commands,
                 state,
-                bodies,
+                bodies: Arc::clone(&reader) as _,
+                tree: reader,
                 now,
                 stopped,
                 origin,
@@ -115,6 +117,11 @@ impl Journal {
     /// Where entries are read.
     pub fn bodies(&self) -> &dyn Bodies {
         &*self.bodies
+    }
+
+    /// The tree over the entries.
+    pub fn tree(&self) -> &dyn Tree {
+        &*self.tree
     }
 
     /// What the log is called in its checkpoints.

@@ -37,4 +37,4 @@ pub use known::{CheckpointFile, Remembered};
 pub use open::{
     BundleError, Bundles, FoldError, OpenJournalError, Opening, create, create_on, open, open_on,
 };
-pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry};
+pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};

@@ -226,13 +226,14 @@ pub fn open_on(
     let origin = origin_of(&fold.state, &log)?;
     let remembered = found.verify(&origin, &log_keys(&fold.state, &origin));
     let embedded = Embedded::new(log);
+    let reader = embedded.reader();
     let started = Entry::Started {
         version: version.into(),
         cut_bytes: opened.cut_bytes,
         boot_id: clock.boot_id().into(),
     };
     let mut writer = Writer {
-        store: Box::new(embedded.clone()),
+        store: Box::new(embedded),
         state: Arc::new(RwLock::new(fold.state)),
         time: TimeKeeper::restart(last),
         now: Arc::new(Mutex::new(last)),
@@ -250,7 +251,7 @@ pub fn open_on(
     writer
         .note_start(started)
         .map_err(OpenJournalError::Store)?;
-    let (journal, writer) = Journal::start(writer, Arc::new(embedded)).map_err(system)?;
+    let (journal, writer) = Journal::start(writer, Arc::new(reader)).map_err(system)?;
     Ok(Opening {
         journal,
         writer,

@@ -1,9 +1,9 @@
 //! The seam between the journal and where it is kept.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use thiserror::Error;
-use tlog::CompactTree;
+use tlog::{CompactTree, Hash, NodeSource, TreeHead};
 
 /// One entry to append.
 #[derive(Clone)]
@@ -121,4 +121,19 @@ pub trait Bodies: Send + Sync {
     /// # Errors
     /// [`ReadError`] when there is none or it is damaged.
     fn blob(&self, sha256: [u8; 32]) -> Result<Vec<u8>, ReadError>;
+}
+
+/// The Merkle tree over what is durable, of which inclusion and consistency proofs are made at any size
+/// up to that of its head: [`tlog::inclusion_proof`], [`tlog::consistency_proof`].
+///
+/// It holds commitments and hashes only: who may read it learns no body.
+pub trait Tree: NodeSource<Error = ReadError> + Send + Sync {
+    /// Size and root of what is durable.
+    fn head(&self) -> TreeHead;
+
+    /// The salted commitments of these entries, in order: 32 bytes of each leaf, behind its version.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there are fewer or they cannot be read.
+    fn commitments(&self, range: Range<u64>) -> Result<Vec<Hash>, ReadError>;
 }

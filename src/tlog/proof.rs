@@ -11,7 +11,7 @@ use crate::node::{NodeId, NodeSource};
 ///
 /// # Errors
 /// [`ProveError`] when there is no such leaf, or when `source` fails.
-pub fn inclusion_proof<S: NodeSource>(
+pub fn inclusion_proof<S: NodeSource + ?Sized>(
     source: &S,
     index: u64,
     size: u64,
@@ -52,7 +52,7 @@ fn siblings(index: u64, size: u64) -> Option<Vec<Subtree>> {
 ///
 /// # Errors
 /// [`ProveError`] when `old_size` is larger than `new_size`, or when `source` fails.
-pub fn consistency_proof<S: NodeSource>(
+pub fn consistency_proof<S: NodeSource + ?Sized>(
     source: &S,
     old_size: u64,
     new_size: u64,
@@ -182,7 +182,7 @@ fn nodes(subtrees: &[Subtree]) -> Vec<NodeId> {
 }
 
 /// The root of each subtree, read with one call to the source.
-fn hash_subtrees<S: NodeSource>(
+fn hash_subtrees<S: NodeSource + ?Sized>(
     source: &S,
     subtrees: &[Subtree],
 ) -> Result<Vec<Hash>, ProveError<S::Error>> {

@@ -1,17 +1,21 @@
 //! Appending: one write and one `fdatasync` a group.
 
-use tlog::{CompactTree, Hash, TreeHead};
+use std::sync::Arc;
+
+use tlog::{Hash, TreeHead};
 
 use super::error::{AppendError, DiskError, Place, Stop};
 use super::format::{
     MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, blob_hash,
 };
-use super::group::{self, GroupHeader};
+use super::group;
 use super::header::SEGMENT_HEADER_BYTES;
 use super::index::GroupSpots;
 use super::leaf::Leaf;
 use super::log::{Active, Appended, Record, ReserveState, SegmentLog};
+use super::read::Shared;
 use super::reserve;
+use super::tip::{FullTile, Tip};
 
 impl SegmentLog {
     /// Appends a group: all its entries are durable when this returns, or none counts.
@@ -78,7 +82,7 @@ impl SegmentLog {
         for blob in blobs {
             let hash = blob_hash(blob);
             let known = missing.iter().any(|(other, _)| *other == hash);
-            if !known && self.index.blob(&hash).is_none() {
+            if !known && !self.shared.has_blob(&hash) {
                 missing.push((hash, blob));
             }
         }
@@ -86,26 +90,33 @@ impl SegmentLog {
     }
 
     /// Lays a group out in the buffer.
-    fn prepare(
+    fn prepare<'a>(
         &mut self,
-        records: &[Record<'_>],
-        blobs: &[(Hash, &[u8])],
-    ) -> Result<Prepared, AppendError> {
+        records: &'a [Record<'a>],
+        blobs: &'a [(Hash, &'a [u8])],
+    ) -> Result<Prepared<'a>, AppendError> {
         check_bounds(records, blobs)?;
-        let mut tree = self.tree.clone();
+        let mut tip = Tip::clone(&self.tip);
+        let mut full = Vec::new();
         let mut leaves = Vec::with_capacity(records.len());
         for record in records {
-            let leaf = Leaf::commit(&record.salt, record.body).hash();
-            tree.append(leaf).map_err(|_full| AppendError::LogFull)?;
-            leaves.push(leaf);
+            let leaf = Leaf::commit(&record.salt, record.body);
+            let hash = tip.append(&leaf, &mut full);
+            leaves.push(hash.map_err(|_full| AppendError::LogFull)?);
         }
         let head = TreeHead {
-            size: self.tree.size(),
-            root: tree.root(),
+            size: self.size(),
+            root: tip.tree.root(),
         };
-        group::encode(&mut self.buffer, &self.id, &head, records, blobs)
+        group::encode(&mut self.buffer, &self.shared.id, &head, records, blobs)
             .ok_or(AppendError::LogFull)?;
-        Ok(Prepared { tree, leaves })
+        Ok(Prepared {
+            tip: Arc::new(tip),
+            full,
+            leaves,
+            records,
+            blobs,
+        })
     }
 
     /// Goes on to a new segment when the group in the buffer does not fit into this one.
@@ -119,24 +130,37 @@ impl SegmentLog {
         if empty || end <= self.segment_bytes {
             return Ok(());
         }
-        self.active = Active::create(&self.folder, self.id, number, &self.tree)?;
+        let Shared { folder, id, .. } = &*self.shared;
+        self.active = Active::create(folder, *id, number, &self.tip.tree)?;
+        self.shared.roll(number, &self.active.file);
         self.put_anchor()
     }
 
     /// Writes the group in the buffer, makes it durable and only then counts it.
-    fn commit(&mut self, prepared: &Prepared) -> Result<Appended, AppendError> {
+    fn commit(&mut self, prepared: &Prepared<'_>) -> Result<Appended, AppendError> {
         // Before the write: afterwards it would be too late to refuse.
         let spots = self.spots(prepared).ok_or(AppendError::LogFull)?;
         let Active { file, end, .. } = &self.active;
         let written = file.write(&self.buffer, *end).and_then(|()| file.sync());
         written.map_err(|error| self.stopped_by(error))?;
 
-        self.index.add(spots);
         self.active.end = self.active.end.saturating_add(self.buffer.len() as u64);
-        let first = self.tree.size();
-        self.tree = prepared.tree.clone();
-        let head = self.tree.head();
+        let first = self.size();
+        self.tip = Arc::clone(&prepared.tip);
+        self.write_tiles(&prepared.full);
+        self.shared.publish(&self.tip, spots);
+        let head = self.head();
         Ok(Appended { first, head })
+    }
+
+    /// Before readers know of them. The entries are durable: a tile that is lost is made again from them.
+    pub(super) fn write_tiles(&self, full: &[FullTile]) {
+        let Shared { folder, tiles, .. } = &*self.shared;
+        for tile in full {
+            if let Err(error) = tiles.write(folder, tile) {
+                tracing::warn!(%error, tile = ?tile.id, "a tile of the tree cannot be written");
+            }
+        }
     }
 
     /// Removes what the failed write left and gives up the reserve.
@@ -144,29 +168,33 @@ impl SegmentLog {
         self.active.file.truncate(self.active.end)?;
         if self.reserve == ReserveState::Held {
             self.reserve = ReserveState::Missing;
-            reserve::release(&self.folder)?;
+            reserve::release(&self.shared.folder)?;
         }
         Ok(())
     }
 
     /// Where the entries and blobs of the buffer will be.
-    fn spots(&self, prepared: &Prepared) -> Option<GroupSpots> {
-        let header = GroupHeader::decode(&self.buffer, &self.id)?;
-        let items = group::items(&self.buffer, &header)?;
+    fn spots(&self, prepared: &Prepared<'_>) -> Option<GroupSpots> {
         let place = Place {
             segment: self.active.number,
             offset: self.active.end,
         };
-        GroupSpots::of(place, &items, &prepared.leaves)
+        let bodies = prepared.records.iter().map(|record| record.body);
+        let blobs = prepared.blobs.iter().map(|(hash, blob)| (*blob, *hash));
+        GroupSpots::of(place, bodies.zip(&prepared.leaves), blobs)
     }
 }
 
 /// A group that is laid out and not yet written.
-struct Prepared {
+struct Prepared<'a> {
     /// The tree with the group.
-    tree: CompactTree,
+    tip: Arc<Tip>,
+    /// The tiles that the group makes full.
+    full: Vec<FullTile>,
     /// The group's leaf hashes.
     leaves: Vec<Hash>,
+    records: &'a [Record<'a>],
+    blobs: &'a [(Hash, &'a [u8])],
 }
 
 fn check_bounds(records: &[Record<'_>], blobs: &[(Hash, &[u8])]) -> Result<(), AppendError> {

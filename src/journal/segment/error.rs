@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use tlog::{Hash, TreeHead};
+use tlog::{Hash, NodeId, TreeHead};
 
 use super::format::LogId;
 
@@ -418,7 +418,7 @@ impl fmt::Display for Stop {
     }
 }
 
-/// Why an entry or a blob could not be read.
+/// Why an entry, a blob or a part of the tree could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -441,6 +441,20 @@ pub enum ReadError {
     Damaged {
         /// Where the entry or blob begins.
         place: Place,
+    },
+    /// No such subtree is complete yet.
+    #[error("the tree has no node {index} at level {level}", index = id.index, level = id.level)]
+    NoNode {
+        /// The node asked for.
+        id: NodeId,
+    },
+    /// A part of the tree is on the disk as it was not made, and the entries do not lead to it.
+    #[error("tile {number} of level {level} of the tree is damaged, and its entries too")]
+    TreeDamaged {
+        /// The level of tiles.
+        level: u8,
+        /// The tile's position in the level.
+        number: u64,
     },
     /// The disk failed.
     #[error("the log could not be read")]

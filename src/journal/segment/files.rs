@@ -26,6 +26,18 @@ impl Folder {
         Ok(NamedFile { name, file })
     }
 
+    /// Opens a file whose contents need not last, made when it is not there.
+    pub(super) fn open_or_create(&self, name: &str) -> Result<NamedFile, DiskError> {
+        match self.0.create(name) {
+            Ok(file) => Ok(NamedFile {
+                name: name.to_owned(),
+                file,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.open(name),
+            Err(error) => Err(failed(DiskAction::Create, name)(error)),
+        }
+    }
+
     /// Makes a durable file of that name and contents, whole or not at all, in place of any other.
     pub(crate) fn put(&self, name: &str, contents: &[u8]) -> Result<NamedFile, DiskError> {
         let file = self.begin(name)?;

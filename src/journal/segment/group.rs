@@ -161,8 +161,6 @@ pub(super) fn zero_sectors(group: &[u8]) -> u32 {
 /// A body or a blob within a group.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {
-    /// Where its length stands, from the group's beginning.
-    pub(super) offset: u32,
     /// The body's salt, or the blob's hash.
     pub(super) label: [u8; 32],
     pub(super) bytes: &'a [u8],
@@ -186,10 +184,8 @@ pub(super) fn items<'a>(group: &'a [u8], header: &GroupHeader) -> Option<Items<'
     let end = payload.checked_add(GROUP_HEADER_BYTES)?;
     let mut rest = Fields(group.get(GROUP_HEADER_BYTES..end)?);
     let mut take = |most_bytes: usize| {
-        let offset = end.checked_sub(rest.0.len())?;
         let bytes = rest.length().filter(|bytes| *bytes <= most_bytes)?;
         Some(Item {
-            offset: u32::try_from(offset).ok()?,
             label: rest.array()?,
             bytes: rest.take(bytes)?,
         })

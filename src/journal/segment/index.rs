@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tlog::Hash;
 
 use super::error::Place;
-use super::group::{Item, Items};
+use super::group::{GROUP_HEADER_BYTES, ITEM_HEADER_BYTES};
 
 /// Where an entry or a blob is, in 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,19 +17,6 @@ pub(super) struct Spot {
     pub(super) bytes: u32,
     /// The first bytes of an entry's leaf hash: finds damage when it is read again.
     pub(super) tag: [u8; 4],
-}
-
-impl Spot {
-    /// Where `item` of a group that begins at `group` is; nothing past 4 GiB.
-    fn of(group: Place, item: &Item<'_>, hash: &Hash) -> Option<Self> {
-        let offset = group.offset.checked_add(u64::from(item.offset))?;
-        Some(Self {
-            segment: group.segment,
-            offset: u32::try_from(offset).ok()?,
-            bytes: u32::try_from(item.bytes.len()).ok()?,
-            tag: tag(hash),
-        })
-    }
 }
 
 /// What [`Spot::tag`] keeps of a hash.
@@ -44,39 +31,62 @@ pub(super) struct GroupSpots {
 }
 
 impl GroupSpots {
-    /// Nothing when the group is past what the index can address. `leaves` are the leaf hashes of the records.
-    pub(super) fn of(group: Place, items: &Items<'_>, leaves: &[Hash]) -> Option<Self> {
-        let entries = items.records.iter().zip(leaves);
-        let blobs = items.blobs.iter().map(|item| (item, Hash::new(item.label)));
-        Some(Self {
-            entries: entries
-                .map(|(item, leaf)| Spot::of(group, item, leaf))
-                .collect::<Option<_>>()?,
-            blobs: blobs
-                .map(|(item, hash)| Some((hash, Spot::of(group, item, &hash)?)))
-                .collect::<Option<_>>()?,
-        })
+    /// Of a group whose items follow one another from its header on; nothing when it is past what the
+    /// index can address. Entries come with their leaf hashes, blobs with their SHA-256.
+    pub(super) fn of<'a>(
+        group: Place,
+        entries: impl Iterator<Item = (&'a [u8], &'a Hash)>,
+        blobs: impl Iterator<Item = (&'a [u8], Hash)>,
+    ) -> Option<Self> {
+        let mut offset = group.offset.checked_add(GROUP_HEADER_BYTES as u64)?;
+        let mut spot = |bytes: &[u8], hash: &Hash| {
+            let spot = Spot {
+                segment: group.segment,
+                offset: u32::try_from(offset).ok()?,
+                bytes: u32::try_from(bytes.len()).ok()?,
+                tag: tag(hash),
+            };
+            let item_bytes = bytes.len().checked_add(ITEM_HEADER_BYTES)?;
+            offset = offset.checked_add(u64::try_from(item_bytes).ok()?)?;
+            Some(spot)
+        };
+        let entries = entries.map(|(body, leaf)| spot(body, leaf));
+        let entries = entries.collect::<Option<_>>()?;
+        let blobs = blobs.map(|(blob, hash)| Some((hash, spot(blob, &hash)?)));
+        let blobs = blobs.collect::<Option<_>>()?;
+        Some(Self { entries, blobs })
     }
 }
+
+/// How many spots stand together: what is copied at most when they grow.
+const CHUNK_SPOTS: usize = 1 << 16;
 
 /// All entries by index, all blobs by SHA-256.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    entries: Vec<Spot>,
+    /// All chunks but the last are full.
+    chunks: Vec<Vec<Spot>>,
     blobs: HashMap<Hash, Spot>,
 }
 
 impl Index {
     /// Adds the next group.
     pub(super) fn add(&mut self, group: GroupSpots) {
-        self.entries.extend(group.entries);
+        for spot in group.entries {
+            match self.chunks.last_mut() {
+                Some(chunk) if chunk.len() < CHUNK_SPOTS => chunk.push(spot),
+                _ => self.chunks.push(vec![spot]),
+            }
+        }
         for (hash, spot) in group.blobs {
             self.blobs.entry(hash).or_insert(spot);
         }
     }
 
     pub(super) fn entry(&self, index: u64) -> Option<Spot> {
-        self.entries.get(usize::try_from(index).ok()?).copied()
+        let index = usize::try_from(index).ok()?;
+        let chunk = self.chunks.get(index / CHUNK_SPOTS)?;
+        chunk.get(index % CHUNK_SPOTS).copied()
     }
 
     pub(super) fn blob(&self, hash: &Hash) -> Option<Spot> {

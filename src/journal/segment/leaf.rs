@@ -68,11 +68,22 @@ impl Leaf {
             .chain_update(body)
             .finalize()
             .into();
+        Self::of(Hash::new(commitment))
+    }
+
+    /// The leaf of a commitment that was kept.
+    pub fn of(commitment: Hash) -> Self {
         let mut leaf = [VERSION; LEAF_BYTES];
         if let Some(rest) = leaf.last_chunk_mut() {
-            *rest = commitment;
+            *rest = *commitment.as_bytes();
         }
         Self(leaf)
+    }
+
+    /// The commitment alone.
+    pub fn commitment(&self) -> Hash {
+        let commitment = self.0.last_chunk().copied();
+        Hash::new(commitment.unwrap_or_default())
     }
 
     /// The 33 bytes that tiles carry.

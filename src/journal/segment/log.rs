@@ -1,5 +1,7 @@
 //! The log itself: what it knows while it is open.
 
+use std::sync::Arc;
+
 use tlog::{CompactTree, TreeHead};
 
 use super::anchor::Anchor;
@@ -9,7 +11,10 @@ use super::format::{ANCHOR_NAME, LogId, SEGMENT_SUFFIX, segment_name};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::Index;
 use super::leaf::Salt;
+use super::read::{Durable, Reader, Shared};
 use super::reserve;
+use super::tiles::Tiles;
+use super::tip::Tip;
 use crate::disk::Disk;
 
 /// One entry to append.
@@ -65,6 +70,8 @@ pub struct Opened {
     pub head: TreeHead,
     /// How many bytes of a torn last group were cut off; 0 after a clean stop and mostly after a crash too.
     pub cut_bytes: u64,
+    /// How many full tiles of the tree were missing or not as the entries have them.
+    pub rebuilt_tiles: u64,
     /// Whether space is held back for a final entry.
     pub reserve: ReserveState,
 }
@@ -80,14 +87,13 @@ pub enum ReserveState {
 
 /// The append-only log of entries: one writer, durable when [`SegmentLog::append`] returns.
 ///
-/// It keeps 16 bytes of RAM an entry, and about 64 a blob.
+/// It keeps 16 bytes of RAM an entry, and about 64 a blob; what is read is read by a [`Reader`].
 pub struct SegmentLog {
-    pub(super) folder: Folder,
-    pub(super) id: LogId,
+    pub(super) shared: Arc<Shared>,
     pub(super) segment_bytes: u64,
     pub(super) reserve: ReserveState,
-    pub(super) tree: CompactTree,
-    pub(super) index: Index,
+    /// The tree over what is durable.
+    pub(super) tip: Arc<Tip>,
     pub(super) active: Active,
     pub(super) stop: Option<Stop>,
     /// The last group, kept for its memory.
@@ -97,7 +103,7 @@ pub struct SegmentLog {
 /// The segment that takes the next group.
 pub(super) struct Active {
     pub(super) number: u32,
-    pub(super) file: NamedFile,
+    pub(super) file: Arc<NamedFile>,
     /// Where the next group goes: after the last durable one.
     pub(super) end: u64,
 }
@@ -122,43 +128,46 @@ impl SegmentLog {
             let name = name.clone();
             return Err(CreateError::AlreadyThere { name });
         }
-        let tree = CompactTree::new();
-        let active = Active::create(&folder, id, 0, &tree).map_err(failed)?;
+        let active = Active::create(&folder, id, 0, &CompactTree::new()).map_err(failed)?;
         let reserve = reserve::hold(&folder, &names, options.reserve_bytes).map_err(failed)?;
-        let log = Self {
-            folder,
-            id,
-            segment_bytes: u64::from(options.segment_bytes),
-            reserve,
-            tree,
+        let parts = Parts {
+            tip: Tip::default(),
             index: Index::default(),
+            tiles: Tiles::default(),
             active,
-            stop: None,
-            buffer: Vec::new(),
+            reserve,
         };
+        let log = parts.join(folder, id, options);
         // Last: an anchor without a segment would be a log that is gone.
         log.put_anchor().map_err(failed)?;
         Ok(log)
     }
 
     /// The log's name.
-    pub const fn id(&self) -> LogId {
-        self.id
+    pub fn id(&self) -> LogId {
+        self.shared.id
     }
 
     /// How many entries are durable.
-    pub const fn size(&self) -> u64 {
-        self.tree.size()
+    pub fn size(&self) -> u64 {
+        self.tip.tree.size()
     }
 
     /// Size and root of what is durable.
     pub fn head(&self) -> TreeHead {
-        self.tree.head()
+        self.tip.tree.head()
     }
 
     /// The tree over what is durable.
-    pub const fn tree(&self) -> &CompactTree {
-        &self.tree
+    pub fn tree(&self) -> &CompactTree {
+        &self.tip.tree
+    }
+
+    /// Who reads what is durable, in whatever thread, while this appends.
+    pub fn reader(&self) -> Reader {
+        Reader {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// What stopped the log, if anything did.
@@ -183,10 +192,13 @@ impl SegmentLog {
 
     pub(super) fn put_anchor(&self) -> Result<(), DiskError> {
         let anchor = Anchor {
-            log: self.id,
-            head: self.tree.head(),
+            log: self.shared.id,
+            head: self.head(),
         };
-        self.folder.put(ANCHOR_NAME, &anchor.encode()).map(drop)
+        self.shared
+            .folder
+            .put(ANCHOR_NAME, &anchor.encode())
+            .map(drop)
     }
 
     /// Stops the log for a disk error, and says so.
@@ -201,10 +213,39 @@ impl SegmentLog {
     }
 }
 
+/// What a log is made from when it is created and when it is opened.
+pub(super) struct Parts {
+    pub(super) tip: Tip,
+    pub(super) index: Index,
+    pub(super) tiles: Tiles,
+    pub(super) active: Active,
+    pub(super) reserve: ReserveState,
+}
+
+impl Parts {
+    pub(super) fn join(self, folder: Folder, id: LogId, options: &OpenOptions) -> SegmentLog {
+        let tip = Arc::new(self.tip);
+        let durable = Durable {
+            tip: Arc::clone(&tip),
+            index: self.index,
+            active: (self.active.number, Arc::clone(&self.active.file)),
+        };
+        SegmentLog {
+            shared: Arc::new(Shared::new(folder, id, self.tiles, durable)),
+            segment_bytes: u64::from(options.segment_bytes),
+            reserve: self.reserve,
+            tip,
+            active: self.active,
+            stop: None,
+            buffer: Vec::new(),
+        }
+    }
+}
+
 impl std::fmt::Debug for SegmentLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SegmentLog")
-            .field("id", &self.id)
+            .field("id", &self.shared.id)
             .field("size", &self.size())
             .field("segment", &self.active.number)
             .field("stop", &self.stop)
@@ -229,7 +270,7 @@ impl Active {
         let file = folder.put(&segment_name(number), &page)?;
         Ok(Self {
             number,
-            file,
+            file: Arc::new(file),
             end: SEGMENT_HEADER_BYTES as u64,
         })
     }

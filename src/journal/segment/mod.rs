@@ -6,6 +6,7 @@
 //! | `0000000000.seg`, `0000000001.seg`, … | the entries, in order, each file of bounded size |
 //! | `anchor` | how long the log was when this was written |
 //! | `reserve` | 1 MiB of nothing, given up when the disk is full |
+//! | `tree.leaves`, `tree.1`, `tree.2`, … | the tree over the entries: rebuildable, verified when read, never synced |
 //! | `*.tmp` | files not yet complete; removed at opening |
 //! | `lock` | see [`crate::lock`] |
 //!
@@ -66,10 +67,13 @@ mod header;
 mod index;
 mod leaf;
 mod log;
+mod nodes;
 mod open;
 mod read;
 mod reserve;
 mod scan;
+mod tiles;
+mod tip;
 
 pub use error::{
     AppendError, CreateError, DiskAction, DiskError, OpenError, Place, ReadError, Sealed, Stop,
@@ -81,4 +85,4 @@ pub use format::{
 };
 pub use leaf::{LEAF_BYTES, Leaf, NoRandomness, SALT_BYTES, Salt};
 pub use log::{Appended, OpenOptions, Opened, Record, ReserveState, SegmentLog};
-pub use read::{Entries, Stored};
+pub use read::{Entries, Reader, Stored};

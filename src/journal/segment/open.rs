@@ -1,6 +1,8 @@
 //! Opening: every byte is verified, every entry handed on, and only then is anything changed.
 
-use tlog::{CompactTree, TreeHead};
+use std::sync::Arc;
+
+use tlog::{CompactTree, Hash, TreeHead};
 
 use super::anchor::{ANCHOR_BYTES, Anchor};
 use super::error::{DiskError, OpenError, Place, Sealed};
@@ -12,9 +14,11 @@ use super::group::{self, GroupHeader};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::{GroupSpots, Index};
 use super::leaf::Leaf;
-use super::log::{Active, OpenOptions, Opened, ReserveState, SegmentLog};
+use super::log::{Active, OpenOptions, Opened, Parts, ReserveState, SegmentLog};
 use super::reserve;
 use super::scan::{Fault, Found, Tail};
+use super::tiles::Tiles;
+use super::tip::{FullTile, Tip};
 use crate::disk::Disk;
 
 impl SegmentLog {
@@ -40,31 +44,30 @@ impl SegmentLog {
         let first = Segment::open(&folder, 0)?;
         let id = check_identity(first.header.log, options, anchor)?;
 
-        let mut fold = Fold::new(id, options, anchor, each);
+        let tiles = Tiles::open(&folder, &names).map_err(Fault::Disk)?;
+        let mut fold = Fold::new(id, tiles, Pins::new(options, anchor), each);
         let mut last = fold.segment(first)?;
         for number in 1..segments {
             last.check_not_torn()?;
             last = fold.segment(Segment::open(&folder, number)?)?;
         }
         fold.check_end(anchor)?;
-        let (tree, index) = (fold.tree, fold.index);
         let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
-
-        let log = Self {
-            folder,
-            id,
-            segment_bytes: u64::from(options.segment_bytes),
-            reserve,
-            tree,
-            index,
+        let cut_bytes = last.size_bytes.saturating_sub(last.end);
+        let wrong = fold.wrong;
+        let parts = Parts {
+            tip: fold.tip,
+            index: fold.index,
+            tiles: fold.tiles,
             active: Active {
                 number: last.number,
-                file: last.file,
+                file: Arc::new(last.file),
                 end: last.end,
             },
-            stop: None,
-            buffer: Vec::new(),
+            reserve,
         };
+        let log = parts.join(folder, id, options);
+        log.write_tiles(&wrong.made);
         // Only a creation that was cut off leaves an empty log without an anchor.
         if anchor.is_none() {
             log.put_anchor().map_err(Fault::Disk)?;
@@ -72,7 +75,8 @@ impl SegmentLog {
         let opened = Opened {
             log: id,
             head: log.head(),
-            cut_bytes: last.size_bytes.saturating_sub(last.end),
+            cut_bytes,
+            rebuilt_tiles: wrong.count,
             reserve,
         };
         Ok((log, opened))
@@ -183,27 +187,57 @@ impl Folded {
 /// The log as far as it was read.
 struct Fold<F> {
     id: LogId,
-    tree: CompactTree,
+    tip: Tip,
     index: Index,
+    tiles: Tiles,
+    wrong: WrongTiles,
     pins: Pins,
     each: F,
 }
 
+/// Full tiles whose files do not hold them.
+#[derive(Default)]
+struct WrongTiles {
+    count: u64,
+    /// The first of them as they should be; the others are made again when they are read.
+    made: Vec<FullTile>,
+}
+
+/// Most tiles that are held back until the whole log is verified: 32 MiB, a million entries.
+const WRONG_TILES_MAX: usize = 4096;
+
+impl WrongTiles {
+    /// Compares tiles with what the files have.
+    fn check(&mut self, tiles: &Tiles, full: Vec<FullTile>) {
+        for tile in full {
+            if tiles.stored(tile.id).as_ref() == Some(&tile.hashes) {
+                continue;
+            }
+            self.count = self.count.saturating_add(1);
+            if self.made.len() < WRONG_TILES_MAX {
+                self.made.push(tile);
+            }
+        }
+    }
+}
+
 impl<F> Fold<F> {
-    fn new(id: LogId, options: &OpenOptions, anchor: Option<Anchor>, each: F) -> Self {
+    fn new(id: LogId, tiles: Tiles, pins: Pins, each: F) -> Self {
         Self {
             id,
-            tree: CompactTree::new(),
+            tip: Tip::default(),
             index: Index::default(),
-            pins: Pins::new(options, anchor),
+            tiles,
+            wrong: WrongTiles::default(),
+            pins,
             each,
         }
     }
 
     /// Checks that the log goes on to its anchor and to every known head.
     fn check_end(&mut self, anchor: Option<Anchor>) -> Result<(), Fault> {
-        let entries = self.tree.size();
-        self.pins.check(&self.tree)?;
+        let entries = self.tip.tree.size();
+        self.pins.check(&self.tip.tree)?;
         if let Some(pin) = self.pins.0.pop() {
             return Err(pin.beyond(entries).into());
         }
@@ -243,7 +277,7 @@ impl<F> Fold<F> {
                 place,
                 bytes: size_bytes.saturating_sub(folded.end),
             };
-            let Found::Whole(header) = tail.group(self.tree.size(), &mut buffer)? else {
+            let Found::Whole(header) = tail.group(self.tip.tree.size(), &mut buffer)? else {
                 break;
             };
             self.group(&header, &buffer, place)?;
@@ -259,8 +293,8 @@ impl<F> Fold<F> {
             let found = header.log;
             return Err(Sealed::ForeignSegment { segment, found }.into());
         }
-        if header.before != self.tree {
-            let (says, found) = (header.before.size(), self.tree.size());
+        if header.before != self.tip.tree {
+            let (says, found) = (header.before.size(), self.tip.tree.size());
             return Err(Sealed::SegmentDiscontinuous {
                 segment,
                 says,
@@ -285,21 +319,28 @@ impl<F> Fold<F> {
         let malformed = || Fault::Sealed(Sealed::Malformed { place });
         let items = group::items(bytes, header).ok_or_else(malformed)?;
         let mut leaves = Vec::with_capacity(items.records.len());
+        let mut full = Vec::new();
         for item in &items.records {
-            self.pins.check(&self.tree)?;
-            let leaf = Leaf::commit(&item.salt(), item.bytes).hash();
-            self.tree.append(leaf).map_err(|_full| malformed())?;
-            leaves.push(leaf);
+            self.pins.check(&self.tip.tree)?;
+            let leaf = Leaf::commit(&item.salt(), item.bytes);
+            let hash = self.tip.append(&leaf, &mut full);
+            leaves.push(hash.map_err(|_full| malformed())?);
         }
-        if self.tree.root() != header.root {
+        self.wrong.check(&self.tiles, full);
+        if self.tip.tree.root() != header.root {
             return Err(Fault::Sealed(Sealed::GroupRoot { place }).into());
         }
         let is_named = |item: &group::Item<'_>| blob_hash(item.bytes).as_bytes() == &item.label;
         if !items.blobs.iter().all(is_named) {
             return Err(Fault::Sealed(Sealed::BlobHash { place }).into());
         }
-        let spots = GroupSpots::of(place, &items, &leaves).ok_or_else(malformed)?;
-        self.index.add(spots);
+        let bodies = items.records.iter().map(|item| item.bytes);
+        let blobs = items
+            .blobs
+            .iter()
+            .map(|item| (item.bytes, Hash::new(item.label)));
+        let spots = GroupSpots::of(place, bodies.zip(&leaves), blobs);
+        self.index.add(spots.ok_or_else(malformed)?);
         for (index, item) in (header.first..).zip(&items.records) {
             (self.each)(index, item.bytes).map_err(|source| OpenError::Fold { index, source })?;
         }

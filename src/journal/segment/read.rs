@@ -1,16 +1,19 @@
-//! Reading entries and blobs back.
+//! Reading entries and blobs back, while others are being appended.
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use tlog::Hash;
+use tlog::{Hash, TreeHead};
 
 use super::error::{DiskError, Place, ReadError};
-use super::format::{Fields, blob_hash, segment_name};
+use super::files::{Folder, NamedFile};
+use super::format::{Fields, LogId, blob_hash, segment_name};
 use super::group::ITEM_HEADER_BYTES;
-use super::index::{Spot, tag};
+use super::index::{GroupSpots, Index, Spot, tag};
 use super::leaf::{Leaf, Salt};
-use super::log::SegmentLog;
+use super::tiles::Tiles;
+use super::tip::Tip;
 
 /// An entry as it was appended.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +38,88 @@ impl fmt::Debug for Stored {
     }
 }
 
-impl SegmentLog {
+/// What a log's one writer and its readers share.
+pub(super) struct Shared {
+    pub(super) folder: Folder,
+    pub(super) id: LogId,
+    pub(super) tiles: Tiles,
+    durable: RwLock<Durable>,
+}
+
+/// What is durable. Locked for lookups only: nobody reads or writes a file meanwhile.
+pub(super) struct Durable {
+    pub(super) tip: Arc<Tip>,
+    pub(super) index: Index,
+    /// The segment that takes the next group, and its file.
+    pub(super) active: (u32, Arc<NamedFile>),
+}
+
+impl Shared {
+    pub(super) fn new(folder: Folder, id: LogId, tiles: Tiles, durable: Durable) -> Self {
+        Self {
+            folder,
+            id,
+            tiles,
+            durable: RwLock::new(durable),
+        }
+    }
+
+    /// Shows readers what has become durable.
+    pub(super) fn publish(&self, tip: &Arc<Tip>, spots: GroupSpots) {
+        let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
+        durable.tip = Arc::clone(tip);
+        durable.index.add(spots);
+    }
+
+    /// Shows readers where the next groups go.
+    pub(super) fn roll(&self, number: u32, file: &Arc<NamedFile>) {
+        let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
+        durable.active = (number, Arc::clone(file));
+    }
+
+    fn look<T>(&self, at: impl FnOnce(&Durable) -> T) -> T {
+        at(&self.durable.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn has_blob(&self, hash: &Hash) -> bool {
+        self.look(|durable| durable.index.blob(hash)).is_some()
+    }
+}
+
+/// Reads a log while it is written: what is durable, without waiting for what is about to be.
+#[derive(Clone)]
+pub struct Reader {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Reader");
+        shown.field("id", &self.id()).field("size", &self.size());
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// The log's name.
+    pub fn id(&self) -> LogId {
+        self.shared.id
+    }
+
+    /// How many entries are durable.
+    pub fn size(&self) -> u64 {
+        self.tip().tree.size()
+    }
+
+    /// Size and root of what is durable.
+    pub fn head(&self) -> TreeHead {
+        self.tip().tree.head()
+    }
+
+    pub(super) fn tip(&self) -> Arc<Tip> {
+        self.shared.look(|durable| Arc::clone(&durable.tip))
+    }
+
     /// The entry at `index`, with one read of the disk.
     ///
     /// It is compared with the first four bytes of its leaf hash: this finds damage since the log was
@@ -44,9 +128,11 @@ impl SegmentLog {
     /// # Errors
     /// [`ReadError::NoEntry`], [`ReadError::Damaged`], [`ReadError::Disk`].
     pub fn read(&self, index: u64) -> Result<Stored, ReadError> {
-        let size = self.size();
-        let spot = self.index.entry(index);
-        let spot = spot.ok_or(ReadError::NoEntry { index, size })?;
+        let spot = self.shared.look(|durable| durable.index.entry(index));
+        let spot = spot.ok_or_else(|| ReadError::NoEntry {
+            index,
+            size: self.size(),
+        })?;
         let (label, body) = self.item(spot)?;
         let stored = Stored {
             salt: Salt::new(label),
@@ -63,7 +149,7 @@ impl SegmentLog {
     /// # Errors
     /// [`ReadError::NoBlob`], [`ReadError::Damaged`], [`ReadError::Disk`].
     pub fn blob(&self, hash: &Hash) -> Result<Vec<u8>, ReadError> {
-        let spot = self.index.blob(hash);
+        let spot = self.shared.look(|durable| durable.index.blob(hash));
         let spot = spot.ok_or(ReadError::NoBlob { hash: *hash })?;
         let (_, blob) = self.item(spot)?;
         if blob_hash(&blob) != *hash {
@@ -73,10 +159,10 @@ impl SegmentLog {
     }
 
     /// The entries of `range`, as far as there are any, in order.
-    pub fn entries(&self, range: Range<u64>) -> Entries<'_> {
+    pub fn entries(&self, range: Range<u64>) -> Entries {
         let end = range.end.min(self.size());
         Entries {
-            log: self,
+            reader: self.clone(),
             rest: range.start..end,
         }
     }
@@ -99,11 +185,12 @@ impl SegmentLog {
     fn read_item(&self, spot: Spot, buffer: &mut Vec<u8>) -> Result<(), DiskError> {
         let bytes = ITEM_HEADER_BYTES.saturating_add(spot.bytes as usize);
         let offset = u64::from(spot.offset);
-        if spot.segment == self.active.number {
-            return self.active.file.read(buffer, bytes, offset);
+        let (active, file) = self.shared.look(|durable| durable.active.clone());
+        if spot.segment == active {
+            return file.read(buffer, bytes, offset);
         }
         // Opened anew: a log of years has more segments than a process may have files.
-        let file = self.folder.open(&segment_name(spot.segment))?;
+        let file = self.shared.folder.open(&segment_name(spot.segment))?;
         file.read(buffer, bytes, offset)
     }
 }
@@ -116,18 +203,18 @@ fn damaged(spot: Spot) -> ReadError {
     ReadError::Damaged { place }
 }
 
-/// Entries in order, with their indexes; see [`SegmentLog::entries`]. It goes on after an error.
+/// Entries in order, with their indexes; see [`Reader::entries`]. It goes on after an error.
 #[derive(Debug)]
-pub struct Entries<'a> {
-    log: &'a SegmentLog,
+pub struct Entries {
+    reader: Reader,
     rest: Range<u64>,
 }
 
-impl Iterator for Entries<'_> {
+impl Iterator for Entries {
     type Item = Result<(u64, Stored), ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.rest.next()?;
-        Some(self.log.read(index).map(|stored| (index, stored)))
+        Some(self.reader.read(index).map(|stored| (index, stored)))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use strongroom_journal::disk::{Disk, DiskFile};
 
@@ -38,7 +38,48 @@ pub struct Fault {
 }
 
 #[derive(Clone, Default)]
-pub struct MemoryDisk(Arc<Mutex<State>>);
+pub struct MemoryDisk(Arc<Mutex<State>>, Arc<Syncs>);
+
+/// Whether syncs are held up, and how many are.
+#[derive(Default)]
+struct Syncs {
+    held: Mutex<Option<usize>>,
+    changed: Condvar,
+}
+
+/// As long as this is there, no sync returns.
+pub struct HeldSyncs(Arc<Syncs>);
+
+impl HeldSyncs {
+    /// Until a sync is held up.
+    pub fn wait(&self) {
+        let held = self.0.held.lock().unwrap();
+        let none = |held: &mut Option<usize>| *held == Some(0);
+        drop(self.0.changed.wait_while(held, none).unwrap());
+    }
+}
+
+impl Drop for HeldSyncs {
+    fn drop(&mut self) {
+        *self.0.held.lock().unwrap() = None;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Syncs {
+    fn pass(&self) {
+        let mut held = self.held.lock().unwrap();
+        if let Some(waiting) = &mut *held {
+            *waiting += 1;
+            self.changed.notify_all();
+            drop(
+                self.changed
+                    .wait_while(held, |held| held.is_some())
+                    .unwrap(),
+            );
+        }
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -72,7 +113,7 @@ impl MemoryDisk {
             });
         }
         state.durable_names = state.names.clone();
-        Self(Arc::new(Mutex::new(state)))
+        Self(Arc::new(Mutex::new(state)), Arc::default())
     }
 
     /// What a process that reads the disk now sees.
@@ -124,6 +165,12 @@ impl MemoryDisk {
     pub fn lose_power_after(&self, calls: usize) {
         let mut state = self.state();
         state.power_calls = Some(state.calls.len() + calls);
+    }
+
+    /// Holds up every sync from now on.
+    pub fn hold_syncs(&self) -> HeldSyncs {
+        *self.1.held.lock().unwrap() = Some(0);
+        HeldSyncs(Arc::clone(&self.1))
     }
 
     pub fn set_capacity(&self, bytes: Option<usize>) {
@@ -317,6 +364,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.disk.1.pass();
         let mut state = self.disk.state();
         state.call(Call::SyncData)?;
         let file = &mut state.files[self.file];

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod disk_full;
 mod log;
+mod tree;
 
 use std::convert::Infallible;
 

@@ -156,10 +156,10 @@ fn live(log: &mut SegmentLog, appends: usize, acknowledged: &mut Vec<Vec<u8>>) -
 }
 
 /// SplitMix64: a seed is enough to see a failure again.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -26,7 +26,10 @@ fn a_full_disk_stops_the_log_and_takes_one_last_entry() {
 
         log.append_final(&record(b"stopped: disk full")).unwrap();
         assert_eq!(log.stop(), Some(Stop::Finished), "room {room}");
-        assert_eq!(log.read(entries).unwrap().body, b"stopped: disk full");
+        assert_eq!(
+            log.reader().read(entries).unwrap().body,
+            b"stopped: disk full"
+        );
         drop(log);
         in_new_segment += usize::from(disk.image().contains_key("0000000001.seg"));
 
@@ -156,7 +159,7 @@ fn stopped(call: Call, kind: ErrorKind, written_bytes: usize) -> (MemoryDisk, Se
     let outcome = log.append(&[record(&body(2, 700))], &[]);
     assert!(outcome.is_err());
     assert_eq!(log.size(), 1);
-    assert_eq!(log.read(0).unwrap().body, b"one");
+    assert_eq!(log.reader().read(0).unwrap().body, b"one");
     (disk, log)
 }
 

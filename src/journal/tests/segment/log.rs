@@ -47,8 +47,8 @@ fn a_real_disk_keeps_the_log_and_admits_one_owner() {
     assert_eq!(bodies, [b"one".as_slice(), b"second", b"third one"]);
     assert_eq!((opened.head, opened.cut_bytes), (head, 0));
     assert_eq!(opened.reserve, ReserveState::Held);
-    assert_eq!(log.read(1).unwrap().body, b"second");
-    assert_eq!(log.blob(&sha256(&blob)).unwrap(), blob);
+    assert_eq!(log.reader().read(1).unwrap().body, b"second");
+    assert_eq!(log.reader().blob(&sha256(&blob)).unwrap(), blob);
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn a_blob_is_written_once_and_read_by_its_hash() {
 
     let (log, _, bodies) = open(&disk).unwrap();
     assert_eq!(bodies, [b"a", b"b"]);
-    assert_eq!(log.blob(&sha256(&blob)).unwrap(), blob);
-    let unknown = log.blob(&sha256(b"unknown"));
+    assert_eq!(log.reader().blob(&sha256(&blob)).unwrap(), blob);
+    let unknown = log.reader().blob(&sha256(b"unknown"));
     assert!(matches!(unknown, Err(ReadError::NoBlob { .. })));
 }
 
@@ -116,7 +116,7 @@ fn bounds_are_refused_by_name_and_change_nothing() {
     assert_eq!(disk.take_calls(), []);
     assert_eq!((log.size(), log.stop()), (0, None));
     log.append(&[record(&most); 3], &[]).unwrap();
-    assert_eq!(log.read(2).unwrap().body, most);
+    assert_eq!(log.reader().read(2).unwrap().body, most);
 }
 
 #[test]
@@ -174,9 +174,12 @@ fn damage_since_opening_is_found_when_it_is_read() {
     image.get_mut("0000000000.seg").unwrap()[4096 + 104 + 36 + 150] ^= 1;
     let (log, ..) = open(&disk).unwrap();
     disk.overwrite(&image);
-    assert!(matches!(log.read(0), Err(ReadError::Damaged { .. })));
     assert!(matches!(
-        log.read(1),
+        log.reader().read(0),
+        Err(ReadError::Damaged { .. })
+    ));
+    assert!(matches!(
+        log.reader().read(1),
         Err(ReadError::NoEntry { index: 1, size: 1 })
     ));
 }
@@ -243,7 +246,7 @@ proptest! {
         prop_assert_eq!(&folded, &bodies);
         prop_assert_eq!(opened.head, tree.head());
         prop_assert_eq!(opened.cut_bytes, 0);
-        let read: Vec<_> = log.entries(0..u64::MAX).map(|entry| entry.unwrap()).collect();
+        let read: Vec<_> = log.reader().entries(0..u64::MAX).map(|entry| entry.unwrap()).collect();
         prop_assert_eq!(read.len(), bodies.len());
         for ((index, stored), (at, body)) in read.iter().zip(bodies.iter().enumerate()) {
             prop_assert_eq!(*index, at as u64);
