@@ -6,7 +6,7 @@ use tlog::{Hash, TreeHead};
 
 use super::error::{AppendError, DiskError, Place, Stop};
 use super::format::{
-    MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, blob_hash,
+    MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, ROOM_BYTES, blob_hash,
 };
 use super::group;
 use super::header::SEGMENT_HEADER_BYTES;
@@ -40,7 +40,7 @@ impl SegmentLog {
         let prepared = self.prepare(records, &blobs)?;
         self.roll_if_full()
             .map_err(|error| self.stopped_by(error))?;
-        self.commit(&prepared)
+        self.commit(&prepared, self.segment_bytes)
     }
 
     /// Appends one last entry, after which the log takes no more; also when the disk is full, for
@@ -56,13 +56,13 @@ impl SegmentLog {
         }
         let prepared = self.prepare(std::slice::from_ref(record), &[])?;
         if self.stop.is_none() {
-            match self.commit(&prepared) {
+            match self.commit(&prepared, NO_ROOM) {
                 Err(AppendError::DiskFull { .. }) if self.reserve == ReserveState::Held => {}
                 outcome => return self.finished(outcome),
             }
         }
         self.make_room().map_err(|error| self.stopped_by(error))?;
-        let outcome = self.commit(&prepared);
+        let outcome = self.commit(&prepared, NO_ROOM);
         self.finished(outcome)
     }
 
@@ -121,8 +121,8 @@ impl SegmentLog {
 
     /// Goes on to a new segment when the group in the buffer does not fit into this one.
     fn roll_if_full(&mut self) -> Result<(), DiskError> {
-        let active = &self.active;
-        let end = active.end.saturating_add(self.buffer.len() as u64);
+        let active = &mut self.active;
+        let end = active.end_after(&self.buffer);
         let empty = active.end <= SEGMENT_HEADER_BYTES as u64;
         let Some(number) = active.number.checked_add(1) else {
             return Ok(());
@@ -130,21 +130,26 @@ impl SegmentLog {
         if empty || end <= self.segment_bytes {
             return Ok(());
         }
+        // Only the last segment may have room; durable before there is another.
+        if active.size_bytes != active.end {
+            active.cut()?;
+            active.file.sync()?;
+        }
         let Shared { folder, id, .. } = &*self.shared;
         self.active = Active::create(folder, *id, number, &self.tip.tree)?;
         self.shared.roll(number, &self.active.file);
         self.put_anchor()
     }
 
-    /// Writes the group in the buffer, makes it durable and only then counts it.
-    fn commit(&mut self, prepared: &Prepared<'_>) -> Result<Appended, AppendError> {
+    /// Writes the group in the buffer, with room up to `room_end`, makes it durable and only then counts it.
+    fn commit(&mut self, prepared: &Prepared<'_>, room_end: u64) -> Result<Appended, AppendError> {
         // Before the write: afterwards it would be too late to refuse.
         let spots = self.spots(prepared).ok_or(AppendError::LogFull)?;
-        let Active { file, end, .. } = &self.active;
-        let written = file.write(&self.buffer, *end).and_then(|()| file.sync());
-        written.map_err(|error| self.stopped_by(error))?;
+        let written = self.active.write(&mut self.buffer, room_end);
+        let synced = written.and_then(|()| self.active.file.sync());
+        synced.map_err(|error| self.stopped_by(error))?;
 
-        self.active.end = self.active.end.saturating_add(self.buffer.len() as u64);
+        self.active.end = self.active.end_after(&self.buffer);
         let first = self.size();
         self.tip = Arc::clone(&prepared.tip);
         self.write_tiles(&prepared.full);
@@ -165,7 +170,7 @@ impl SegmentLog {
 
     /// Removes what the failed write left and gives up the reserve.
     fn make_room(&mut self) -> Result<(), DiskError> {
-        self.active.file.truncate(self.active.end)?;
+        self.active.cut()?;
         if self.reserve == ReserveState::Held {
             self.reserve = ReserveState::Missing;
             reserve::release(&self.shared.folder)?;
@@ -183,6 +188,54 @@ impl SegmentLog {
         let blobs = prepared.blobs.iter().map(|(hash, blob)| (*blob, *hash));
         GroupSpots::of(place, bodies.zip(&prepared.leaves), blobs)
     }
+}
+
+impl Active {
+    /// Writes a group in one write, with room for those after it when there is none for this one.
+    fn write(&mut self, group: &mut Vec<u8>, room_end: u64) -> Result<(), DiskError> {
+        let end = self.end_after(group);
+        if end <= self.size_bytes {
+            return self.file.write(group, self.end);
+        }
+        let (group_bytes, with_room) = (group.len(), with_room(end, room_end));
+        let bytes = usize::try_from(with_room.saturating_sub(self.end));
+        group.resize(bytes.unwrap_or(group_bytes), 0);
+        let written = self.file.write(group, self.end);
+        group.truncate(group_bytes);
+        match written {
+            // Room is no reason to stop: the group alone may fit.
+            Err(error) if error.is_disk_full() && with_room > end => {
+                self.cut()?;
+                self.file.write(group, self.end)?;
+                self.size_bytes = end;
+            }
+            outcome => {
+                outcome?;
+                self.size_bytes = with_room;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts off what follows the last durable group.
+    fn cut(&mut self) -> Result<(), DiskError> {
+        self.file.truncate(self.end)?;
+        self.size_bytes = self.end;
+        Ok(())
+    }
+
+    /// Where the segment's groups end with this one.
+    fn end_after(&self, group: &[u8]) -> u64 {
+        self.end.saturating_add(group.len() as u64)
+    }
+}
+
+/// Behind the last group there is none.
+const NO_ROOM: u64 = 0;
+
+/// How long a segment is made whose groups come to end at `end`; not over `room_end` for room alone.
+fn with_room(end: u64, room_end: u64) -> u64 {
+    end.next_multiple_of(ROOM_BYTES).min(room_end).max(end)
 }
 
 /// A group that is laid out and not yet written.

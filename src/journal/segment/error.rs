@@ -129,7 +129,7 @@ pub enum Sealed {
         /// Where the group begins.
         place: Place,
     },
-    /// More zeros follow the last group than one torn group can leave.
+    /// More follows the last group, beginning with zeros, than room and one torn group can be.
     #[error("{bytes} bytes that begin with zeros follow the last group ({place})")]
     TrailingZeros {
         /// Where they begin.

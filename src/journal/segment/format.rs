@@ -19,6 +19,10 @@ pub const MAX_GROUP_RECORDS: usize = 1024;
 /// The most bytes a group may have on disk, all included.
 pub const MAX_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
+/// A segment is lengthened by zeros up to the next multiple of this, so that most flushes change no
+/// length and need no journal of the file system: 90 us instead of 150 on ext4.
+pub(super) const ROOM_BYTES: u64 = 512 * 1024;
+
 /// What a disk writes whole or not at all; groups are a whole number of them.
 pub const SECTOR_BYTES: usize = 512;
 

@@ -106,6 +106,8 @@ pub(super) struct Active {
     pub(super) file: Arc<NamedFile>,
     /// Where the next group goes: after the last durable one.
     pub(super) end: u64,
+    /// The file's length: from `end` on there are zeros.
+    pub(super) size_bytes: u64,
 }
 
 impl SegmentLog {
@@ -272,6 +274,7 @@ impl Active {
             number,
             file: Arc::new(file),
             end: SEGMENT_HEADER_BYTES as u64,
+            size_bytes: SEGMENT_HEADER_BYTES as u64,
         })
     }
 }

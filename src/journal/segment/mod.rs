@@ -33,16 +33,21 @@
 //!
 //! The **anchor**: `magic "SRANCHOR" 8 | version u32 | log id 32 | entries u64 | root 32 | check("strongroom-anchor-v1", anchor so far) 32`.
 //!
+//! The last segment may end with **room**: zeros, up to the next multiple of 512 KiB. A group that finds
+//! no room is written together with new room in one write; one that finds room changes no length, and
+//! its flush costs the file system no metadata. A segment is cut to its last group before the next is made.
+//!
 //! # What a crash can leave
 //! A group is one write and one `fdatasync`, and no other group is written until that returned. So a
-//! crash leaves at most one group, the last of the last segment, of which any sector may be missing:
+//! crash leaves at most one group, the last of the last segment, of which any sector may be missing, and
+//! any part of the room it was written with:
 //! - the file ends before the group does, or
-//! - it has its length, and sectors that were not written read as zeros. The header counts the
-//!   all-zero sectors the group had when written: *more* of them explains a wrong checksum, a
-//!   flipped bit does not.
+//! - it has its length, and sectors that were not written read as zeros, whether they were room or
+//!   new. The header counts the all-zero sectors the group had when written: *more* of them explains a
+//!   wrong checksum, a flipped bit does not. Nothing but zeros follows, less than 512 KiB.
 //!
 //! That, and nothing else, is cut off at opening and reported in [`Opened::cut_bytes`]; all other
-//! damage is a [`Sealed`] reason. Assumed of disk and file system: a sector is written whole or not
+//! damage is a [`Sealed`] reason. Room is cut off too, unreported: what was never synced is not relied on. Assumed of disk and file system: a sector is written whole or not
 //! at all, and a new sector that was not written reads as zeros (ext4 in its default mode, XFS).
 //! Old contents of the disk showing through (ext4 with `data=writeback`) are [`Sealed`], not cut.
 //!

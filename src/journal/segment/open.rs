@@ -48,12 +48,12 @@ impl SegmentLog {
         let mut fold = Fold::new(id, tiles, Pins::new(options, anchor), each);
         let mut last = fold.segment(first)?;
         for number in 1..segments {
-            last.check_not_torn()?;
+            last.check_ends()?;
             last = fold.segment(Segment::open(&folder, number)?)?;
         }
         fold.check_end(anchor)?;
         let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
-        let cut_bytes = last.size_bytes.saturating_sub(last.end);
+        let cut_bytes = last.torn_bytes;
         let wrong = fold.wrong;
         let parts = Parts {
             tip: fold.tip,
@@ -63,6 +63,7 @@ impl SegmentLog {
                 number: last.number,
                 file: Arc::new(last.file),
                 end: last.end,
+                size_bytes: last.end,
             },
             reserve,
         };
@@ -167,12 +168,14 @@ struct Folded {
     size_bytes: u64,
     /// Where its last whole group begins; the same as `end` when it has none.
     last_group: u64,
-    /// Where its last whole group ends. What follows is torn.
+    /// Where its last whole group ends. What follows is torn or room.
     end: u64,
+    /// How much of what follows is torn.
+    torn_bytes: u64,
 }
 
 impl Folded {
-    fn check_not_torn(&self) -> Result<(), Fault> {
+    fn check_ends(&self) -> Result<(), Fault> {
         if self.end == self.size_bytes {
             return Ok(());
         }
@@ -264,6 +267,7 @@ impl<F> Fold<F> {
             size_bytes,
             last_group: SEGMENT_HEADER_BYTES as u64,
             end: SEGMENT_HEADER_BYTES as u64,
+            torn_bytes: 0,
         };
         let mut buffer = Vec::new();
         while folded.end < size_bytes {
@@ -277,8 +281,13 @@ impl<F> Fold<F> {
                 place,
                 bytes: size_bytes.saturating_sub(folded.end),
             };
-            let Found::Whole(header) = tail.group(self.tip.tree.size(), &mut buffer)? else {
-                break;
+            let header = match tail.group(self.tip.tree.size(), &mut buffer)? {
+                Found::Whole(header) => header,
+                Found::Torn { bytes } => {
+                    folded.torn_bytes = bytes;
+                    break;
+                }
+                Found::Room => break,
             };
             self.group(&header, &buffer, place)?;
             folded.last_group = folded.end;

@@ -2,7 +2,7 @@
 
 use super::error::{DiskError, OpenError, Place, Sealed};
 use super::files::NamedFile;
-use super::format::{LogId, MAX_GROUP_BYTES, SECTOR_BYTES, is_zero};
+use super::format::{LogId, MAX_GROUP_BYTES, ROOM_BYTES, SECTOR_BYTES, is_zero};
 use super::group::{GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, is_whole, zero_sectors};
 
 /// What stands where a group is due.
@@ -10,8 +10,22 @@ pub(super) enum Found {
     /// A group whose checksum holds; its bytes are in the buffer.
     Whole(GroupHeader),
     /// What a crash in the middle of a write leaves. Damage unless it is at the end of the log.
-    Torn,
+    Torn {
+        /// How far the group reaches, as far as can be seen.
+        bytes: u64,
+    },
+    /// Nothing yet: zeros up to the end of the file. Damage unless it is at the end of the log.
+    Room,
 }
+
+/// What follows a group whose checksum does not hold.
+enum Next {
+    Header,
+    Other,
+}
+
+/// The most that one group leaves when it is torn.
+const TORN_BYTES_MAX: u64 = MAX_GROUP_BYTES as u64;
 
 /// Why there is no group to go on with.
 pub(super) enum Fault {
@@ -76,7 +90,7 @@ impl Tail<'_> {
             .into());
         }
         if self.at_most(group_bytes) < group_bytes {
-            return Ok(Found::Torn);
+            return Ok(Found::Torn { bytes: self.bytes });
         }
         self.read(buffer, group_bytes)?;
         if is_whole(buffer, self.log) {
@@ -85,21 +99,29 @@ impl Tail<'_> {
         self.wrong_checksum(&header, buffer)
     }
 
-    /// The first sector was not written. What a torn group leaves is bounded, and nothing follows it.
+    /// The first sector is zero: what was torn is bounded, and nothing but room follows it.
     fn headless(&self, buffer: &mut Vec<u8>) -> Result<Found, Fault> {
         let (place, bytes) = (self.place, self.bytes);
-        let tail_bytes = self.at_most(MAX_GROUP_BYTES);
-        if u64::try_from(tail_bytes) != Ok(bytes) {
+        let most_bytes = TORN_BYTES_MAX.saturating_add(ROOM_BYTES);
+        if bytes > most_bytes {
             return Err(Sealed::TrailingZeros { place, bytes }.into());
         }
-        self.read(buffer, tail_bytes)?;
+        self.read(buffer, self.at_most(usize::MAX))?;
+        let torn_bytes = match written_bytes(buffer) {
+            0 if bytes <= ROOM_BYTES => return Ok(Found::Room),
+            0 => bytes,
+            written => written,
+        };
+        if torn_bytes > TORN_BYTES_MAX {
+            return Err(Sealed::TrailingZeros { place, bytes }.into());
+        }
         match self.next_header(buffer) {
             Some(valid_offset) => Err(Sealed::DamagedBeforeValid {
                 place,
                 valid_offset,
             }
             .into()),
-            None => Ok(Found::Torn),
+            None => Ok(Found::Torn { bytes: torn_bytes }),
         }
     }
 
@@ -110,7 +132,7 @@ impl Tail<'_> {
             .zip(GROUP_MAGIC)
             .all(|(byte, magic)| *byte == magic)
         {
-            return Ok(Found::Torn);
+            return Ok(Found::Torn { bytes: self.bytes });
         }
         let (place, bytes) = (self.place, self.bytes);
         Err(Sealed::TrailingGarbage { place, bytes }.into())
@@ -131,26 +153,47 @@ impl Tail<'_> {
     /// The header holds and the whole does not.
     fn wrong_checksum(&self, header: &GroupHeader, buffer: &mut Vec<u8>) -> Result<Found, Fault> {
         let place = self.place;
-        if u64::try_from(buffer.len()) == Ok(self.bytes) {
+        let group_bytes = buffer.len();
+        let zero_sectors = zero_sectors(buffer);
+        let followed = self.what_follows(group_bytes, buffer)?;
+        let Some(next) = followed else {
             // Sectors that were not written read as zeros; a flipped bit makes no sector zero.
-            if zero_sectors(buffer) > header.zero_sectors {
-                return Ok(Found::Torn);
+            if zero_sectors > header.zero_sectors {
+                let bytes = u64::from(header.bytes);
+                return Ok(Found::Torn { bytes });
             }
             return Err(Sealed::LastGroupDamaged { place }.into());
-        }
+        };
         // Something follows: the group was acknowledged once, whatever its sectors look like.
-        let group_bytes = buffer.len();
-        let window = group_bytes.saturating_add(SECTOR_BYTES);
-        self.read(buffer, self.at_most(window))?;
-        let next = buffer.get(group_bytes..).unwrap_or_default();
-        Err(match GroupHeader::decode(next, self.log) {
-            Some(_) => Sealed::DamagedBeforeValid {
+        Err(match next {
+            Next::Header => Sealed::DamagedBeforeValid {
                 place,
                 valid_offset: place.offset.saturating_add(u64::from(header.bytes)),
             },
-            None => Sealed::GroupDamaged { place },
+            Next::Other => Sealed::GroupDamaged { place },
         }
         .into())
+    }
+
+    /// What follows the group of that length; nothing when it is room, or the end of the file.
+    fn what_follows(
+        &self,
+        group_bytes: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Next>, DiskError> {
+        let window = group_bytes.saturating_add(SECTOR_BYTES);
+        self.read(buffer, self.at_most(window))?;
+        let next = buffer.get(group_bytes..).unwrap_or_default();
+        if GroupHeader::decode(next, self.log).is_some() {
+            return Ok(Some(Next::Header));
+        }
+        let bytes = self.bytes.saturating_sub(group_bytes as u64);
+        if !is_zero(next) || bytes > ROOM_BYTES {
+            return Ok(Some(Next::Other));
+        }
+        self.read(buffer, self.at_most(usize::MAX))?;
+        let rest = buffer.get(group_bytes..).unwrap_or_default();
+        Ok((!is_zero(rest)).then_some(Next::Other))
     }
 
     /// Where in the file the first whole header is, in the sectors after the first of the tail.
@@ -171,4 +214,13 @@ impl Tail<'_> {
     fn at_most(&self, bytes: usize) -> usize {
         usize::try_from(self.bytes).map_or(bytes, |there| there.min(bytes))
     }
+}
+
+/// The bytes up to the end of the last sector that is not all zero.
+fn written_bytes(tail: &[u8]) -> u64 {
+    let mut sectors = tail.chunks(SECTOR_BYTES).enumerate();
+    let written = sectors.rfind(|(_, sector)| !is_zero(sector));
+    let bytes =
+        written.map(|(at, sector)| at.saturating_mul(SECTOR_BYTES).saturating_add(sector.len()));
+    bytes.map_or(0, |bytes| bytes as u64)
 }

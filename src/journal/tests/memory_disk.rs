@@ -236,6 +236,10 @@ impl Contents {
         if self.now == self.durable {
             return self.now.clone();
         }
+        // That the end was cut off may be lost.
+        if self.durable.starts_with(&self.now) && chance().is_multiple_of(2) {
+            return self.durable.clone();
+        }
         let (short, long) = (self.durable.len().min(self.now.len()), self.now.len());
         let bytes = match chance() % 4 {
             0 => long,
@@ -359,7 +363,11 @@ impl DiskFile for MemoryFile {
     fn truncate(&self, size_bytes: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.call(Call::Truncate)?;
-        state.files[self.file].now.resize(size_bytes as usize, 0);
+        let file = &mut state.files[self.file];
+        file.now.resize(size_bytes as usize, 0);
+        if let Some(lost) = &mut file.forgotten {
+            lost.end = lost.end.min(size_bytes as usize);
+        }
         Ok(())
     }
 

@@ -12,6 +12,8 @@ use strongroom_journal::{
 use crate::{
     fixture::name,
     machine::{Machine, capped, records},
+    memory_disk::MemoryDisk,
+    segment::without_room,
 };
 
 fn opening(machine: &Machine) -> OpenJournalError {
@@ -223,6 +225,10 @@ fn a_kept_bundle_whose_files_were_changed() {
 #[test]
 fn a_start_that_finds_no_room() {
     let machine = Machine::new();
+    let machine = Machine {
+        disk: MemoryDisk::from_image(&without_room(machine.disk.image())),
+        ..machine
+    };
     let used = machine.disk.used_bytes();
     machine.disk.set_capacity(Some(used));
     let clock: Arc<dyn Clock> = Arc::clone(&machine.clock) as _;

@@ -9,10 +9,10 @@ mod tree;
 use std::convert::Infallible;
 
 use strongroom_journal::segment::{
-    LogId, OpenError, OpenOptions, Opened, Record, Salt, Sealed, SegmentLog,
+    LogId, OpenError, OpenOptions, Opened, Record, SECTOR_BYTES, Salt, Sealed, SegmentLog,
 };
 
-use crate::memory_disk::MemoryDisk;
+use crate::memory_disk::{Image, MemoryDisk};
 
 const LOG: LogId = LogId::new([0x4c; 32]);
 
@@ -71,4 +71,21 @@ fn append_each(log: &mut SegmentLog, bodies: &[&[u8]]) {
 /// A body like the real ones: text, none of it zero.
 fn body(seed: u8, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| b'a' + (at as u8 ^ seed) % 26).collect()
+}
+
+/// Where the groups of a segment end: what follows is room.
+fn groups_end(segment: &[u8]) -> usize {
+    let mut sectors = segment.chunks(SECTOR_BYTES).enumerate();
+    let written = sectors.rfind(|(_, sector)| sector.iter().any(|byte| *byte != 0));
+    written.map_or(0, |(at, _)| (at + 1) * SECTOR_BYTES)
+}
+
+/// The image with every segment cut to its groups.
+pub fn without_room(mut image: Image) -> Image {
+    for (name, file) in &mut image {
+        if name.ends_with(".seg") {
+            file.truncate(groups_end(file));
+        }
+    }
+    image
 }

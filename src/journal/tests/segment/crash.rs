@@ -3,17 +3,17 @@
 use proptest::prelude::*;
 use strongroom_journal::segment::{AppendError, OpenOptions, SECTOR_BYTES, SegmentLog};
 
-use super::{LOG, append_each, body, create, open, options, record};
+use super::{LOG, append_each, body, create, groups_end, open, options, record, without_room};
 use crate::memory_disk::{Image, MemoryDisk};
 
 const SEGMENT: &str = "0000000000.seg";
 
-/// A log of two groups, and where the last one begins in its file.
+/// A log of two groups and room, and where the last one begins in its file.
 fn two_groups(last: &[u8], blobs: &[&[u8]]) -> (Image, usize) {
     let disk = MemoryDisk::default();
     let mut log = create(&disk);
     append_each(&mut log, &[b"acknowledged"]);
-    let start = disk.image()[SEGMENT].len();
+    let start = groups_end(&disk.image()[SEGMENT]);
     log.append(&[record(last)], blobs).unwrap();
     (disk.image(), start)
 }
@@ -21,14 +21,15 @@ fn two_groups(last: &[u8], blobs: &[&[u8]]) -> (Image, usize) {
 #[test]
 fn a_crash_at_every_byte_of_the_last_group_leaves_the_prefix() {
     let (image, start) = two_groups(&body(9, 1200), &[]);
-    let end = image[SEGMENT].len();
+    let (size, end) = (image[SEGMENT].len(), groups_end(&image[SEGMENT]));
+    assert!(end < size, "there is room");
     assert_eq!((end - start) % SECTOR_BYTES, 0);
-    for cut in start..=end {
+    for cut in start..=size {
         let mut image = image.clone();
         image.get_mut(SEGMENT).unwrap().truncate(cut);
         let disk = MemoryDisk::from_image(&image);
         let (mut log, opened, bodies) = open(&disk).unwrap();
-        let whole = cut == end;
+        let whole = cut >= end;
         assert_eq!(bodies.len(), 1 + usize::from(whole), "cut at {cut}");
         let torn = if whole { 0 } else { cut - start };
         assert_eq!(opened.cut_bytes, torn as u64, "cut at {cut}");
@@ -43,23 +44,33 @@ fn sectors_that_were_not_written_leave_the_prefix() {
     // The blob has zero sectors of its own, which explain nothing.
     let blob = [body(2, 400), vec![0; 1100]].concat();
     let (image, start) = two_groups(&body(9, 700), &[&blob]);
-    let sectors = (image[SEGMENT].len() - start) / SECTOR_BYTES;
+    let sectors = (groups_end(&image[SEGMENT]) - start) / SECTOR_BYTES;
+    let bare = without_room(image.clone());
     let mut torn = 0;
-    for lost in 1..1_u32 << sectors {
+    for (image, lost) in [image, bare]
+        .iter()
+        .flat_map(|image| (1..1_u32 << sectors).map(move |lost| (image, lost)))
+    {
         let mut image = image.clone();
         let file = image.get_mut(SEGMENT).unwrap();
+        let before = file.clone();
         for sector in (0..sectors).filter(|sector| lost >> sector & 1 == 1) {
             file[start + sector * SECTOR_BYTES..][..SECTOR_BYTES].fill(0);
         }
+        let whole = *file == before;
+        let cut = match (lost & 1, groups_end(file) - start.min(groups_end(file))) {
+            _ if whole => 0,
+            // With its header it is known how long the group was.
+            (0, _) => sectors * SECTOR_BYTES,
+            (_, written) => written,
+        };
         let (_, opened, bodies) = open(&MemoryDisk::from_image(&image)).unwrap();
-        match opened.cut_bytes {
-            0 => assert_eq!(bodies.len(), 2, "lost {lost:b}"),
-            _ => assert_eq!(bodies.len(), 1, "lost {lost:b}"),
-        }
-        torn += usize::from(opened.cut_bytes > 0);
+        assert_eq!(opened.cut_bytes, cut as u64, "lost {lost:b}");
+        assert_eq!(bodies.len(), 1 + usize::from(whole), "lost {lost:b}");
+        torn += usize::from(!whole);
     }
     // Of five sectors one is zero anyway: to lose it alone is to lose nothing.
-    assert_eq!((sectors, torn), (5, 30));
+    assert_eq!((sectors, torn), (5, 60));
 }
 
 #[test]

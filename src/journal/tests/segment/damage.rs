@@ -4,17 +4,19 @@ use strongroom_journal::segment::{
     LogId, MAX_GROUP_BYTES, OpenOptions, Place, SECTOR_BYTES, Sealed, SegmentLog,
 };
 
-use super::{append_each, body, create, open, open_with, options, record};
+use super::{append_each, body, create, open, open_with, options, record, without_room};
 use crate::memory_disk::{Image, MemoryDisk};
 
 const SEGMENTS: [&str; 3] = ["0000000000.seg", "0000000001.seg", "0000000002.seg"];
 const HEADER: usize = 4096;
+/// The most room a segment has.
+const ROOM_BYTES: usize = 512 * 1024;
 
 /// Three segments: two groups, two groups, one group; the anchor names four entries.
 fn small_log() -> Image {
     let disk = MemoryDisk::default();
     fill(&mut create(&disk));
-    let image = disk.image();
+    let image = without_room(disk.image());
     assert_eq!(image.len(), 5);
     image
 }
@@ -79,6 +81,42 @@ fn a_flipped_bit_has_the_name_of_its_place() {
         Sealed::GroupHeaderDamaged { place }
     );
     assert_eq!(flipped(2, HEADER + 700), Sealed::LastGroupDamaged { place });
+}
+
+#[test]
+fn a_damaged_group_before_room() {
+    let with = |room: usize, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut image = small_log();
+        let file = image.get_mut(SEGMENTS[2]).unwrap();
+        change(file);
+        file.extend(vec![0; room]);
+        let disk = MemoryDisk::from_image(&image);
+        open(&disk).map(|(_, opened, bodies)| (bodies.len(), opened.cut_bytes))
+    };
+    let place = at(2, HEADER);
+    let flipped = |file: &mut Vec<u8>| file[HEADER + 700] ^= 1;
+    let damaged = Sealed::LastGroupDamaged { place };
+    assert_eq!(with(ROOM_BYTES, &flipped), Err(damaged));
+    let damaged = Sealed::GroupDamaged { place };
+    assert_eq!(with(ROOM_BYTES + 1, &flipped), Err(damaged.clone()));
+    let lost = |file: &mut Vec<u8>| file[HEADER + 512..HEADER + 1024].fill(0);
+    assert_eq!(with(ROOM_BYTES, &lost), Ok((4, 1536)));
+    // What follows is not room: the group was acknowledged.
+    assert_eq!(with(ROOM_BYTES + 1, &lost), Err(damaged.clone()));
+    let followed = |file: &mut Vec<u8>| {
+        lost(file);
+        file.resize(file.len() + 3000, 0);
+        file.push(1);
+    };
+    assert_eq!(with(5000, &followed), Err(damaged));
+}
+
+#[test]
+fn room_in_a_segment_that_is_not_the_last() {
+    let mut image = small_log();
+    image.get_mut(SEGMENTS[0]).unwrap().extend([0; 512]);
+    let place = at(0, SECOND + 1536);
+    assert_eq!(sealed(&image), Sealed::SegmentCutShort { place });
 }
 
 #[test]
@@ -296,9 +334,31 @@ fn trailing_zeros_and_garbage() {
         open(&disk).map(|(_, opened, bodies)| (bodies.len(), opened.cut_bytes))
     };
     let place = at(2, SECOND);
+    // Room, and more zeros than room can be: a large group of which nothing was written.
+    assert_eq!(with(&[0]).unwrap(), (5, 0));
+    assert_eq!(with(&[0; ROOM_BYTES]).unwrap(), (5, 0));
+    assert_eq!(
+        with(&[0; ROOM_BYTES + 1]).unwrap(),
+        (5, ROOM_BYTES as u64 + 1)
+    );
     // Sectors of a group whose first one was not written.
-    assert_eq!(with(&[0]).unwrap(), (5, 1));
-    assert_eq!(with(&[0; 3 * SECTOR_BYTES]).unwrap(), (5, 1536));
+    let headless = [vec![0; SECTOR_BYTES], vec![1; 700], vec![0; 3000]].concat();
+    assert_eq!(with(&headless).unwrap(), (5, 1536));
+    let torn = |written: usize, zeros: usize| {
+        let mut tail = vec![0; MAX_GROUP_BYTES + zeros];
+        tail[written - 1] = 1;
+        with(&tail)
+    };
+    assert_eq!(
+        torn(MAX_GROUP_BYTES, ROOM_BYTES).unwrap(),
+        (5, MAX_GROUP_BYTES as u64)
+    );
+    // More than one torn group and room can be.
+    for (written, zeros) in [(600, ROOM_BYTES + 1), (MAX_GROUP_BYTES + 1, ROOM_BYTES)] {
+        let bytes = (MAX_GROUP_BYTES + zeros) as u64;
+        let zeros = torn(written, zeros).unwrap_err();
+        assert_eq!(zeros, Sealed::TrailingZeros { place, bytes });
+    }
     let bytes = MAX_GROUP_BYTES as u64 + 1;
     let zeros = with(&vec![0; MAX_GROUP_BYTES + 1]).unwrap_err();
     assert_eq!(zeros, Sealed::TrailingZeros { place, bytes });
@@ -345,7 +405,7 @@ fn zero_sectors_that_were_written_explain_no_flipped_bit() {
     let disk = MemoryDisk::default();
     let mut log = create(&disk);
     log.append(&[record(b"one")], &[&[0; 1600]]).unwrap();
-    let image = disk.image();
+    let image = without_room(disk.image());
     for byte in HEADER..image[SEGMENTS[0]].len() {
         let mut image = image.clone();
         image.get_mut(SEGMENTS[0]).unwrap()[byte] ^= 0x10;

@@ -78,13 +78,58 @@ fn a_failed_sync_is_never_tried_again() {
 
 #[test]
 fn a_short_write_stops_the_log_and_is_cut_off() {
+    // Where there is no room the file ends with what was written.
     for written_bytes in [0, 1, 103, 104, 511, 512, 600] {
-        let (disk, mut log) = stopped(Call::Write, ErrorKind::Other, written_bytes);
+        let disk = MemoryDisk::default();
+        append_each(&mut create(&disk), &[b"one"]);
+        let (mut log, ..) = open(&disk).unwrap();
+        disk.fail(fault(Call::Write, ErrorKind::Other, written_bytes));
+        log.append(&[record(&body(2, 700))], &[]).unwrap_err();
         refuses_everything(&mut log, Stop::Failed(DiskAction::Write));
         let (_, opened, bodies) = open(&disk).unwrap();
         assert_eq!(bodies, [b"one"]);
         assert_eq!(opened.cut_bytes, written_bytes as u64);
     }
+    // Where there is, zeros follow.
+    for (written_bytes, cut_bytes) in [(0, 0), (512, 1024)] {
+        let (disk, mut log) = stopped(Call::Write, ErrorKind::Other, written_bytes);
+        refuses_everything(&mut log, Stop::Failed(DiskAction::Write));
+        let (_, opened, bodies) = open(&disk).unwrap();
+        assert_eq!(bodies, [b"one"]);
+        assert_eq!(opened.cut_bytes, cut_bytes);
+    }
+}
+
+#[test]
+fn room_that_does_not_fit_is_done_without() {
+    for room in [600, 1024, 1500, 3000] {
+        let disk = MemoryDisk::default();
+        append_each(&mut create(&disk), &[b"one"]);
+        let (mut log, ..) = open(&disk).unwrap();
+        let used = disk.used_bytes();
+        disk.set_capacity(Some(used + room));
+        let outcome = log.append(&[record(&body(2, 700))], &[]);
+        if room < 1024 {
+            assert!(matches!(outcome, Err(AppendError::DiskFull { .. })));
+            continue;
+        }
+        outcome.unwrap();
+        assert_eq!(disk.used_bytes(), used + 1024);
+        disk.set_capacity(None);
+        assert_eq!(open(&disk).unwrap().2.len(), 2);
+    }
+}
+
+#[test]
+fn a_group_that_finds_room_changes_no_length() {
+    let disk = MemoryDisk::default();
+    let mut log = create(&disk);
+    append_each(&mut log, &[b"one"]);
+    let used = disk.used_bytes();
+    append_each(&mut log, &[b"two", b"three", b"four"]);
+    assert_eq!(disk.used_bytes(), used);
+    log.append_final(&record(b"stopped")).unwrap();
+    assert_eq!(open(&disk).unwrap().2.len(), 5);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tlog::{
     inclusion_proof, verify_consistency, verify_inclusion,
 };
 
-use super::{LOG, open_with, record};
+use super::{LOG, open_with, record, without_room};
 use crate::memory_disk::{Call, Fault, Image, MemoryDisk};
 
 /// Full tiles of two levels, and some entries beyond.
@@ -129,7 +129,7 @@ fn image(entries: u64) -> Image {
 
 fn large() -> &'static Image {
     static LARGE: OnceLock<Image> = OnceLock::new();
-    LARGE.get_or_init(|| image(ENTRIES))
+    LARGE.get_or_init(|| without_room(image(ENTRIES)))
 }
 
 proptest! {
