@@ -19,10 +19,11 @@ use thiserror::Error;
 use tx::{Address, Chain, Name, Time};
 
 use crate::{
-    attempt::{Attempt, AttemptNumber},
+    attempt::AttemptNumber,
     change::{Change, Coin, Gate},
     evidence::BlockRef,
     signer::{Comparison, SignOutcome},
+    view::Attempts,
     withdrawal::{Withdrawal, WithdrawalNumber},
 };
 
@@ -84,7 +85,7 @@ pub struct LaneView {
     /// Its row.
     pub row: LaneRow,
     /// The attempts of every set in which one is live.
-    pub attempts: BTreeMap<AttemptNumber, Attempt>,
+    pub attempts: Attempts,
     /// The withdrawals of these sets.
     pub withdrawals: BTreeMap<WithdrawalNumber, Withdrawal>,
     /// UTXO: own coins that no block spends.

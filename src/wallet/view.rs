@@ -2,6 +2,7 @@
 
 mod attempts;
 mod blocks;
+mod live;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,10 +11,11 @@ use api::signing::SignAnswer;
 use thiserror::Error;
 use tx::{ConflictKey, Time, utxo::Outpoint};
 
+pub use self::live::Attempts;
 use self::undo::Applying;
 pub(crate) use self::undo::{Applied, Step};
 use crate::{
-    attempt::{Attempt, AttemptNumber, AttemptStage},
+    attempt::{Attempt, AttemptNumber},
     change::{Change, Coin, Gate},
     evidence::BlockRef,
     lane::{LaneRow, LaneView},
@@ -134,7 +136,7 @@ impl LaneView {
     pub fn new(row: LaneRow) -> Self {
         Self {
             row,
-            attempts: BTreeMap::new(),
+            attempts: Attempts::default(),
             withdrawals: BTreeMap::new(),
             coins: BTreeMap::new(),
             spent: BTreeMap::new(),
@@ -179,10 +181,7 @@ impl LaneView {
 
     /// The attempts of a set, oldest first.
     pub fn set(&self, set: AttemptNumber) -> impl DoubleEndedIterator<Item = &Attempt> {
-        // A set bears its first attempt's number, except one that was joined by an adopted attempt.
-        self.attempts
-            .values()
-            .filter(move |attempt| attempt.set == set)
+        self.attempts.set(set)
     }
 
     /// The sets with their attempts, both oldest first.
@@ -204,9 +203,7 @@ impl LaneView {
     /// The attempts that the signer may have been asked for and whose bytes are not durable, oldest
     /// first.
     pub fn unsigned(&self) -> impl DoubleEndedIterator<Item = &Attempt> {
-        self.attempts
-            .values()
-            .filter(|attempt| attempt.stage == AttemptStage::Reserved)
+        self.attempts.unsigned()
     }
 
     /// Whether a live attempt consumes the key.

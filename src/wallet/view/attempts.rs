@@ -157,7 +157,7 @@ impl Applying<'_> {
         from: &[Stage],
         to: Stage,
     ) -> Result<(), ApplyError> {
-        for number in self.attempt_mut(attempt)?.pays.clone() {
+        for number in self.attempt(attempt)?.pays.clone() {
             self.advance(number, from, to, attempt)?;
         }
         Ok(())
@@ -169,17 +169,16 @@ impl Applying<'_> {
         answer: &Arc<SignAnswer>,
     ) -> Result<(), ApplyError> {
         let next = self.view.row.next_nonce;
-        let attempt = self.attempt_mut(number)?;
+        let attempt = self.attempt(number)?;
         if attempt.stage != AttemptStage::Reserved {
             return Err(misstep(attempt, "signed"));
         }
         if attempt.request.request_id != answer.request_id {
             return Err(malformed(attempt, "the answer is to another request"));
         }
-        attempt.stage = AttemptStage::Signed;
-        attempt.signed = Some(Arc::clone(answer));
-        let epoch = attempt.request.lane_epoch;
-        if nonce(attempt) == Some(next) {
+        let (epoch, nonce) = (attempt.request.lane_epoch, nonce(attempt));
+        self.become_signed(number, answer);
+        if nonce == Some(next) {
             self.view.row.next_nonce = next.saturating_add(1);
         }
         self.epoch_seen(epoch);
@@ -199,7 +198,7 @@ impl Applying<'_> {
         number: AttemptNumber,
         certificate: &VoidCertificate,
     ) -> Result<(), ApplyError> {
-        let attempt = self.attempt_mut(number)?;
+        let attempt = self.attempt(number)?;
         if attempt.stage != AttemptStage::Reserved {
             return Err(misstep(attempt, "void"));
         }
@@ -208,7 +207,7 @@ impl Applying<'_> {
         {
             return Err(ApplyError::Certificate { attempt: number });
         }
-        attempt.stage = AttemptStage::Void(certificate.clone());
+        self.become_stage(number, AttemptStage::Void(certificate.clone()));
         self.free_if_over(number)
     }
 
@@ -217,7 +216,7 @@ impl Applying<'_> {
         number: AttemptNumber,
         certificate: &DeathCertificate,
     ) -> Result<(), ApplyError> {
-        let attempt = self.attempt_mut(number)?;
+        let attempt = self.attempt(number)?;
         if !attempt.is_live() || matches!(attempt.stage, AttemptStage::Included(_)) {
             return Err(misstep(attempt, "dead"));
         }
@@ -225,13 +224,13 @@ impl Applying<'_> {
         if !attempt.keys.contains(key) {
             return Err(ApplyError::Certificate { attempt: number });
         }
-        attempt.stage = AttemptStage::Dead(certificate.clone());
+        self.become_stage(number, AttemptStage::Dead(certificate.clone()));
         self.free_if_over(number)
     }
 
     /// The withdrawals of a set without a live attempt are to be paid anew.
     fn free_if_over(&mut self, number: AttemptNumber) -> Result<(), ApplyError> {
-        let set = self.attempt_mut(number)?.set;
+        let set = self.attempt(number)?.set;
         if self.view.set(set).any(Attempt::is_live) {
             return Ok(());
         }
@@ -242,12 +241,12 @@ impl Applying<'_> {
     }
 
     pub(super) fn broadcast(&mut self, number: AttemptNumber, at: Time) -> Result<(), ApplyError> {
-        let attempt = self.attempt_mut(number)?;
+        let attempt = self.attempt(number)?;
         match attempt.stage {
             AttemptStage::Signed | AttemptStage::Broadcast { .. } => {}
             _ => return Err(misstep(attempt, "broadcast")),
         }
-        attempt.stage = AttemptStage::Broadcast { at };
+        self.become_stage(number, AttemptStage::Broadcast { at });
         self.advance_paid(number, &[Stage::Signed], Stage::Broadcast)
     }
 
@@ -256,17 +255,17 @@ impl Applying<'_> {
         number: AttemptNumber,
         inclusion: &Inclusion,
     ) -> Result<(), ApplyError> {
-        let attempt = self.attempt_mut(number)?;
+        let attempt = self.attempt(number)?;
         if !is_out(&attempt.stage) {
             return Err(misstep(attempt, "included"));
         }
-        attempt.stage = AttemptStage::Included(inclusion.clone());
+        self.become_stage(number, AttemptStage::Included(inclusion.clone()));
         self.check_only_one_included(number)?;
         self.advance_paid(number, &[Stage::Signed, Stage::Broadcast], Stage::Included)
     }
 
-    fn check_only_one_included(&mut self, number: AttemptNumber) -> Result<(), ApplyError> {
-        let set = self.attempt_mut(number)?.set;
+    fn check_only_one_included(&self, number: AttemptNumber) -> Result<(), ApplyError> {
+        let set = self.attempt(number)?.set;
         let mut others = self.view.set(set).filter(|other| other.number != number);
         match others.find(|other| matches!(other.stage, AttemptStage::Included(_))) {
             Some(other) => Err(misstep(other, "beside another that is included")),
@@ -276,11 +275,11 @@ impl Applying<'_> {
 
     pub(super) fn excluded(&mut self, number: AttemptNumber) -> Result<(), ApplyError> {
         let at = self.at;
-        let attempt = self.attempt_mut(number)?;
+        let attempt = self.attempt(number)?;
         if !matches!(attempt.stage, AttemptStage::Included(_)) {
             return Err(misstep(attempt, "broadcast"));
         }
-        attempt.stage = AttemptStage::Broadcast { at };
+        self.become_stage(number, AttemptStage::Broadcast { at });
         self.advance_paid(number, &[Stage::Included], Stage::Broadcast)
     }
 
@@ -291,7 +290,7 @@ impl Applying<'_> {
         stage: AttemptStage,
         tip: &BlockRef,
     ) -> Result<(), ApplyError> {
-        let attempt = self.attempt_mut(number)?;
+        let attempt = self.attempt(number)?;
         let (AttemptStage::Final(winner) | AttemptStage::Failed(winner)) = &stage else {
             return Err(misstep(attempt, stage.name()));
         };
@@ -300,8 +299,8 @@ impl Applying<'_> {
         }
         let winner = winner.clone();
         let paid = matches!(stage, AttemptStage::Final(_));
-        attempt.stage = stage;
         let (set, pays) = (attempt.set, attempt.pays.clone());
+        self.become_stage(number, stage);
         self.check_only_one_included(number)?;
         self.bury_others(set, &winner, tip)?;
         for withdrawal in self.view.withdrawals_of(set) {
@@ -327,12 +326,12 @@ impl Applying<'_> {
         let others = self.view.set(set).filter(|other| other.is_live());
         let others: Vec<AttemptNumber> = others.map(|other| other.number).collect();
         for number in others {
-            let other = self.attempt_mut(number)?;
-            other.stage = AttemptStage::Dead(DeathCertificate::Conflict {
-                key: other.anchor.clone(),
+            let certificate = DeathCertificate::Conflict {
+                key: self.attempt(number)?.anchor.clone(),
                 winner: winner.clone(),
                 tip: tip.clone(),
-            });
+            };
+            self.become_stage(number, AttemptStage::Dead(certificate));
         }
         Ok(())
     }

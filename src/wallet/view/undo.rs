@@ -1,7 +1,11 @@
 //! Changes under way: what they touch is kept, so that they can be taken back and written down.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
+use api::signing::SignAnswer;
 use tx::{Time, utxo::Outpoint};
 
 use super::ApplyError;
@@ -151,16 +155,30 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// An attempt to be changed: what it was is kept.
-    pub(super) fn attempt_mut(
-        &mut self,
-        number: AttemptNumber,
-    ) -> Result<&mut Attempt, ApplyError> {
+    /// An attempt to be looked at.
+    pub(super) fn attempt(&self, number: AttemptNumber) -> Result<&Attempt, ApplyError> {
         let unknown = ApplyError::UnknownAttempt { attempt: number };
-        let attempt = self.view.attempts.get_mut(&number).ok_or(unknown)?;
-        let touched = self.applied.attempts.entry(number);
-        touched.or_insert_with(|| Some(attempt.clone()));
-        Ok(attempt)
+        self.view.attempts.get(&number).ok_or(unknown)
+    }
+
+    /// Keeps what an attempt was.
+    fn keep(&mut self, number: AttemptNumber) {
+        if let Some(attempt) = self.view.attempts.get(&number) {
+            let touched = self.applied.attempts.entry(number);
+            touched.or_insert_with(|| Some(attempt.clone()));
+        }
+    }
+
+    /// An attempt comes to another stage; what it was is kept.
+    pub(super) fn become_stage(&mut self, number: AttemptNumber, stage: AttemptStage) {
+        self.keep(number);
+        self.view.attempts.become_stage(number, stage);
+    }
+
+    /// An attempt is signed; what it was is kept.
+    pub(super) fn become_signed(&mut self, number: AttemptNumber, answer: &Arc<SignAnswer>) {
+        self.become_stage(number, AttemptStage::Signed);
+        self.view.attempts.answered(number, Arc::clone(answer));
     }
 
     pub(super) fn add_attempt(&mut self, attempt: Attempt) {
@@ -288,7 +306,12 @@ impl<'a> Applying<'a> {
     pub(super) fn undo(self) {
         let Self { view, applied, .. } = self;
         view.row = applied.row;
-        restore(&mut view.attempts, applied.attempts);
+        for (number, before) in applied.attempts {
+            match before {
+                Some(attempt) => view.attempts.insert(number, attempt),
+                None => view.attempts.remove(&number),
+            };
+        }
         restore(&mut view.withdrawals, applied.withdrawals);
         restore(&mut view.coins, applied.coins);
         restore(&mut view.spent, applied.spent);

@@ -164,9 +164,13 @@ impl Store for Wrapped {
     async fn load(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
         let mut view = self.store.load(lane).await?;
         if self.breaks == Breaks::Bytes {
-            view.attempts
-                .values_mut()
-                .for_each(|attempt| attempt.signed = None);
+            for attempt in view.attempts.clone().values() {
+                let forgotten = Attempt {
+                    signed: None,
+                    ..attempt.clone()
+                };
+                view.attempts.insert(attempt.number, forgotten);
+            }
         }
         Ok(view)
     }
