@@ -101,8 +101,14 @@ impl EvmLane {
 
     fn hear_answer(&mut self, answer: Answer, now: Time) {
         match answer {
-            Answer::Head(head) => self.hear_head(head, now),
-            Answer::Market(market) => self.watch.hear_market(market, now),
+            Answer::Head(head) => {
+                self.hear_head(head, now);
+                self.bumps.look_again();
+            }
+            Answer::Market(market) => {
+                self.watch.hear_market(market, now);
+                self.bumps.look_again();
+            }
             Answer::Gas(gas) => self.supply.hear_gas(gas),
             Answer::Found(found) => self.hear_found(found),
             Answer::StillThere(blocks) => self.watch.hear_still_there(blocks),
@@ -141,11 +147,15 @@ impl EvmLane {
             self.sends.remove(&number);
             self.watch.forget(number);
         }
+        self.watch.look_again_at(nonce);
         let Some(set) = self.sets.get(nonce) else {
             self.bumps.forget(nonce);
             self.watch.forget_nonce(nonce);
             return;
         };
+        if let Some(old) = self.old_from(set) {
+            self.bumps.look_from(old);
+        }
         let voided = changes.iter().any(|change| {
             matches!(change, Change::Void { attempt, .. } if set.attempts.contains(attempt))
         });

@@ -22,9 +22,22 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Bumps {
     not_before: BTreeMap<u64, Time>,
+    /// No set needs a replacement before, unless the chain, the market or the set changes: what is in
+    /// flight is not looked through at every event.
+    look_at: Time,
 }
 
 impl Bumps {
+    /// All are looked at again.
+    pub(super) fn look_again(&mut self) {
+        self.look_at = Time::default();
+    }
+
+    /// One may need a replacement from then on.
+    pub(super) fn look_from(&mut self, at: Time) {
+        self.look_at = self.look_at.min(at);
+    }
+
     pub(super) fn forget(&mut self, nonce: u64) {
         self.not_before.remove(&nonce);
     }
@@ -43,43 +56,62 @@ impl EvmLane {
         if !draft.open || !draft.unsigned.is_empty() {
             return;
         }
-        let stuck: Vec<u64> = self
-            .sets
-            .from(from)
-            .filter(|(nonce, set)| self.is_stuck(*nonce, set, market, draft))
-            .map(|(nonce, _)| nonce)
-            .collect();
+        if draft.now < self.bumps.look_at {
+            return;
+        }
+        let (stuck, look_at) = self.stuck(from, market, draft);
+        self.bumps.look_at = look_at;
         for nonce in stuck {
-            let again = self.config.bump_after_secs.saturating_mul(1_000);
-            let again = draft.now.after_millis(again);
+            let again = draft.now.after_millis(self.bump_after_millis());
             self.bumps.not_before.insert(nonce, again);
+            self.bumps.look_from(again);
             if self.replace(nonce, market, draft) {
-                return;
+                // Whether another needs one is seen when this one is durable.
+                return self.bumps.look_again();
             }
         }
     }
 
-    /// Whether a set has been in no block for too long: the chain's next one, and those that the next
-    /// block would not take.
-    fn is_stuck(&self, nonce: u64, set: &Set, market: Market, draft: &Draft) -> bool {
-        let now = draft.now;
-        let blocked = self.bumps.not_before.get(&nonce);
-        if set.included.is_some()
-            || draft.over.contains(&nonce)
-            || blocked.is_some_and(|until| now < *until)
-        {
-            return false;
+    /// The sets that need a replacement now, and when another may, if nothing but time changes.
+    fn stuck(&self, from: u64, market: Market, draft: &Draft) -> (Vec<u64>, Time) {
+        let mut stuck = Vec::new();
+        let mut look_at = Time::from_millis(u64::MAX);
+        for (nonce, set) in self.sets.from(from) {
+            match self.due(nonce, set, market) {
+                Some(due) if due <= draft.now && !draft.over.contains(&nonce) => stuck.push(nonce),
+                Some(due) => look_at = look_at.min(due),
+                None => {}
+            }
         }
-        let Some(youngest) = set.signed(&self.view).next_back() else {
-            return false;
-        };
-        let Some(caps) = Caps::of(&youngest.fee_terms) else {
-            return false;
-        };
+        (stuck, look_at)
+    }
+
+    /// When a set has been in no block for too long: the chain's next one, and those that the next
+    /// block would not take.
+    fn due(&self, nonce: u64, set: &Set, market: Market) -> Option<Time> {
+        if set.included.is_some() {
+            return None;
+        }
+        let youngest = set.signed(&self.view).next_back()?;
+        let caps = Caps::of(&youngest.fee_terms)?;
         let (is_next, since) = self.watch.next_since(nonce);
+        if !is_next && market.takes(caps) {
+            return None;
+        }
         let since = since.max(youngest.created_at);
-        let old = now.millis_since(since) >= self.config.bump_after_secs.saturating_mul(1_000);
-        old && (is_next || !market.takes(caps))
+        let old = since.after_millis(self.bump_after_millis());
+        let blocked = self.bumps.not_before.get(&nonce);
+        Some(blocked.map_or(old, |until| old.max(*until)))
+    }
+
+    /// Before when a set needs no replacement, whatever the chain and the market do.
+    pub(super) fn old_from(&self, set: &Set) -> Option<Time> {
+        let youngest = set.signed(&self.view).next_back()?;
+        Some(youngest.created_at.after_millis(self.bump_after_millis()))
+    }
+
+    fn bump_after_millis(&self) -> u64 {
+        self.config.bump_after_secs.saturating_mul(1_000)
     }
 
     fn replace(&self, nonce: u64, market: Market, draft: &mut Draft) -> bool {

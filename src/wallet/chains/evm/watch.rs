@@ -39,6 +39,8 @@ pub(super) struct Watch {
     free_tokens: BTreeMap<Address, Amount>,
     /// At which head a set was looked for last.
     looked: BTreeMap<u64, Looked>,
+    /// The head at which all sets were looked for.
+    looked_through: Option<u64>,
     /// With which finalized block the open question was asked.
     finding: Option<(BlockRef, u64)>,
     pub(super) sightings: BTreeMap<AttemptNumber, Sighting>,
@@ -108,6 +110,13 @@ impl Watch {
 
     pub(super) fn forget_nonce(&mut self, nonce: u64) {
         self.looked.remove(&nonce);
+    }
+
+    /// A set has changed that the chain may have.
+    pub(super) fn look_again_at(&mut self, nonce: u64) {
+        if self.nonce_most().is_some_and(|most| nonce < most) {
+            self.looked_through = None;
+        }
     }
 
     pub(super) fn head(&self) -> Option<&Head> {
@@ -313,10 +322,10 @@ impl EvmLane {
         let Some(head) = self.watch.head() else {
             return;
         };
-        if self.watch.asked.contains(&Asked::Find) {
+        let heads = self.watch.heads;
+        if self.watch.asked.contains(&Asked::Find) || self.watch.looked_through == Some(heads) {
             return;
         }
-        let heads = self.watch.heads;
         let looked = |nonce: u64| {
             self.watch
                 .looked
@@ -327,8 +336,10 @@ impl EvmLane {
         let open = mined.filter(|(nonce, set)| !looked(*nonce) && self.is_open(*nonce, set, head));
         let mut sought = Vec::new();
         let mut nonces = Vec::new();
+        let mut looked_through = Some(heads);
         for (nonce, set) in open {
             if sought.len() >= FOUND_MAX {
+                looked_through = None;
                 break;
             }
             nonces.push(nonce);
@@ -338,6 +349,7 @@ impl EvmLane {
             }));
         }
         let finding = (head.finalized.clone(), head.finalized_nonce);
+        self.watch.looked_through = looked_through;
         for nonce in nonces {
             let in_vain = self
                 .sets
@@ -375,12 +387,12 @@ impl EvmLane {
         let Some(head) = self.watch.head() else {
             return;
         };
-        let latest = head.latest.clone();
         if self.watch.asked.contains(&Asked::StillThere)
-            || self.watch.checked.as_ref() == Some(&latest)
+            || self.watch.checked.as_ref() == Some(&head.latest)
         {
             return;
         }
+        let latest = head.latest.clone();
         let included = self.sets.iter().filter_map(|(_, set)| set.included);
         let included = included.filter_map(|number| self.view.attempts.get(&number));
         let mut blocks: BTreeSet<BlockRef> = BTreeSet::new();
