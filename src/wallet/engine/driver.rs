@@ -267,7 +267,7 @@ where
         };
         let shared = Arc::clone(self.parts.shared);
         self.out.commit_began();
-        self.out.spawn(async move {
+        self.out.begin(async move {
             let changes = commit.changes.clone();
             let begun = Instant::now();
             let result = shared.store.commit(commit).await;
@@ -316,7 +316,7 @@ where
         }
         let at = now();
         let pause = self.store_backoff.fail(at).millis_since(at);
-        self.out.spawn(async move {
+        self.out.begin(async move {
             tokio::time::sleep(Duration::from_millis(pause)).await;
             Came::CommitAgain
         });
@@ -326,7 +326,7 @@ where
     fn sign(&mut self, number: AttemptNumber, request: Arc<SignRequest>) {
         let shared = Arc::clone(self.parts.shared);
         let calling = self.out.calling();
-        self.out.spawn(async move {
+        self.out.begin(async move {
             let _place = shared.signer_calls.acquire().await;
             points::pass(Deed::Sign, Side::Before);
             let outcome = shared.signer.sign(&request).await;
@@ -340,7 +340,7 @@ where
     fn inquire(&mut self, number: AttemptNumber) {
         let shared = Arc::clone(self.parts.shared);
         let id = self.id.request_id(number);
-        self.out.spawn(async move {
+        self.out.begin(async move {
             let found = shared.signer.request(&id).await;
             Came::Event(Event::Inquired(
                 number,
@@ -355,7 +355,7 @@ where
             Arc::clone(&self.parts.observer),
             Arc::clone(&self.parts.node_calls),
         );
-        self.out.spawn(async move {
+        self.out.begin(async move {
             let _place = calls.acquire().await;
             points::pass(Deed::Send, Side::Before);
             let outcome = observer.send(&answer).await;
@@ -370,7 +370,7 @@ where
             Arc::clone(&self.parts.observer),
             Arc::clone(&self.parts.node_calls),
         );
-        self.out.spawn(async move {
+        self.out.begin(async move {
             let _place = calls.acquire().await;
             Came::Event(Event::Answered(observer.ask(question).await))
         });
@@ -380,7 +380,7 @@ where
         let shared = Arc::clone(self.parts.shared);
         let row = &self.lane.view().row;
         let (id, account, after) = (self.id.clone(), row.account.clone(), row.compared_to);
-        self.out.spawn(async move {
+        self.out.begin(async move {
             let compared = shared.journal.compare(id, account, after).await;
             Came::Event(Event::Compared(compared))
         });
@@ -400,7 +400,7 @@ where
             self.parts.lease.number,
             self.parts.lease.length(),
         );
-        self.out.spawn(async move {
+        self.out.begin(async move {
             let begun = Instant::now();
             let until = now().after_millis(millis(length));
             let result = shared.store.renew(&id, number, until).await;

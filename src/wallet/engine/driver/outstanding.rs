@@ -1,8 +1,9 @@
 //! What a lane has begun and not heard of.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
-use tokio::{task::JoinSet, time::Instant};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 
 use crate::{
     attempt::AttemptNumber, change::Change, lane::Event, signer::SignOutcome, store::StoreError,
@@ -28,9 +29,10 @@ pub(super) enum Came<A> {
     },
 }
 
-/// What is out. Dropped, it is ended, as a process ends it that is killed.
+/// What is out, driven by the lane's own task: a task for each call would cost a hand-over to begin it
+/// and another to hear of it. Dropped, it is ended, as a process ends it that is killed.
 pub(super) struct Outstanding<A> {
-    tasks: JoinSet<Came<A>>,
+    begun: FuturesUnordered<Pin<Box<dyn Future<Output = Came<A>> + Send>>>,
     committing: bool,
     /// Held by every call to the signer that is out.
     calls: Arc<()>,
@@ -39,7 +41,7 @@ pub(super) struct Outstanding<A> {
 impl<A> Default for Outstanding<A> {
     fn default() -> Self {
         Self {
-            tasks: JoinSet::new(),
+            begun: FuturesUnordered::new(),
             committing: false,
             calls: Arc::default(),
         }
@@ -47,20 +49,13 @@ impl<A> Default for Outstanding<A> {
 }
 
 impl<A: Send + 'static> Outstanding<A> {
-    pub(super) fn spawn(&mut self, task: impl Future<Output = Came<A>> + Send + 'static) {
-        self.tasks.spawn(task);
+    pub(super) fn begin(&mut self, task: impl Future<Output = Came<A>> + Send + 'static) {
+        self.begun.push(Box::pin(task));
     }
 
     /// What comes next; `None` if nothing is out.
     pub(super) async fn next(&mut self) -> Option<Came<A>> {
-        loop {
-            match self.tasks.join_next().await? {
-                Ok(came) => return Some(came),
-                // A release build has aborted by now. What was out is as unknown as after a crash.
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {}
-            }
-        }
+        self.begun.next().await
     }
 
     pub(super) fn commit_began(&mut self) {
