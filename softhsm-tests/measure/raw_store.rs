@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{
-    Connection, Executor, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use rusqlite::Connection;
 
 /// How long is measured.
 const DURATION: Duration = Duration::from_secs(2);
@@ -23,34 +20,21 @@ pub fn commits_per_second(folder: &Path) -> f64 {
         .suffix(".sqlite")
         .tempfile_in(folder)
         .expect("a file");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(commits(file.path()))
-}
-
-async fn commits(path: &Path) -> f64 {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
-    let mut connection = SqliteConnection::connect_with(&options)
-        .await
-        .expect("a database");
-    let table = "CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL)";
-    connection.execute(table).await.expect("a table");
+    let connection = Connection::open(file.path()).expect("a database");
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+             CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+        )
+        .expect("a table");
+    let text = "INSERT INTO rows (body) VALUES (?1)";
+    let mut insert = connection.prepare(text).expect("a statement");
     let (began, mut count) = (Instant::now(), 0u32);
     while began.elapsed() < DURATION {
-        sqlx::query("INSERT INTO rows (body) VALUES (?1)")
-            .bind("a row of the length that an event has, more or less")
-            .execute(&mut connection)
-            .await
+        insert
+            .execute(["a row of the length that an event has, more or less"])
             .expect("a row");
         count += 1;
     }
-    let rate = f64::from(count) / began.elapsed().as_secs_f64();
-    connection.close().await.expect("the end");
-    rate
+    f64::from(count) / began.elapsed().as_secs_f64()
 }

@@ -1,6 +1,6 @@
 //! The store in SQLite: one file in WAL mode, one writer, a few readers.
 //!
-//! Everything that is written goes through one task with one connection. What waits there together
+//! Everything that is written goes through one thread with one connection. What waits there together
 //! becomes durable together, by one flush. The writer keeps the views of the lanes it commits for, so
 //! that a commit reads next to nothing.
 
@@ -9,27 +9,38 @@ mod commit;
 mod decide;
 mod error;
 mod lanes;
-mod late;
 mod load;
 mod open;
+mod readers;
 mod rows;
 mod sql;
 mod touched;
 mod work;
 mod writer;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, SqlitePool, Transaction, pool::PoolConnection};
+use rusqlite::Connection;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinHandle,
+    task::spawn_blocking,
 };
 use tx::{Asset, Chain, IntentId, Name, Time};
 
 pub use self::open::{Durability, Options};
-use self::writer::{Done, Task, Unit, lost};
+use self::{
+    open::Place,
+    readers::Readers,
+    writer::{Done, Task, Unit, Writer, lost},
+};
 use super::{Accepted, Credit, Decided, Filter, NewLane, Recorded, Room, Store, StoreError};
 use crate::{
     attempt::Attempt,
@@ -47,9 +58,11 @@ use crate::{
 #[derive(Debug)]
 pub struct SqliteStore {
     id: String,
-    units: mpsc::Sender<Unit>,
-    writer: JoinHandle<()>,
-    readers: SqlitePool,
+    /// `None` when it is closed.
+    units: Option<mpsc::Sender<Unit>>,
+    writer: Option<JoinHandle<()>>,
+    abandoned: Arc<AtomicBool>,
+    readers: Readers,
 }
 
 impl SqliteStore {
@@ -67,13 +80,23 @@ impl SqliteStore {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_with(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        let opened = open::open(path, options).await?;
+        let place = Place::new(path, options);
+        let readers = Readers::new(place.clone(), options.readers);
+        let opening = spawn_blocking(move || place.open().map(|opened| (place, opened)));
+        let (place, (conn, id)) = opening.await.map_err(|_| lost())??;
         let (units, waiting) = mpsc::channel(UNITS_WAITING_MAX);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let writer = Writer::new(place, conn, Arc::clone(&abandoned));
+        let writer = thread::Builder::new()
+            .name("store".into())
+            .spawn(move || writer.run(waiting))
+            .map_err(|_| error::unavailable("there is no thread for it"))?;
         Ok(Self {
-            id: opened.id,
-            units,
-            writer: tokio::spawn(opened.writer.run(waiting)),
-            readers: opened.readers,
+            id,
+            units: Some(units),
+            writer: Some(writer),
+            abandoned,
+            readers,
         })
     }
 
@@ -82,19 +105,21 @@ impl SqliteStore {
         &self.id
     }
 
-    /// Writes what waits, and closes the file.
+    /// Writes what waits, and closes the file: no connection to it is left.
     pub async fn close(mut self) {
-        let (closed, _) = mpsc::channel(1);
-        drop(std::mem::replace(&mut self.units, closed));
-        // It ends when it has written what waits.
-        let _ = (&mut self.writer).await;
+        self.units = None;
         self.readers.close().await;
+        if let Some(writer) = self.writer.take() {
+            // It ends when it has written what waits. That it panicked was said by then.
+            let _ = spawn_blocking(move || writer.join()).await;
+        }
     }
 
     async fn ask(&self, task: Task) -> Result<Done, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let unit = Unit { task, reply };
-        self.units.send(unit).await.map_err(|_| lost())?;
+        let units = self.units.as_ref().ok_or_else(lost)?;
+        let sent = units.send(Unit { task, reply }).await;
+        sent.map_err(|_| lost())?;
         answer.await.map_err(|_| lost())?
     }
 
@@ -111,15 +136,6 @@ impl SqliteStore {
             _ => Err(lost()),
         }
     }
-
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        self.readers.acquire().await.map_err(error::of)
-    }
-
-    /// For several reads of one state: it ends when it is dropped.
-    async fn state(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
-        self.readers.begin().await.map_err(error::of)
-    }
 }
 
 /// The most units that wait for the writer; who comes then waits to wait.
@@ -127,7 +143,7 @@ const UNITS_WAITING_MAX: usize = 1024;
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.writer.abort();
+        self.abandoned.store(true, Ordering::SeqCst);
     }
 }
 
@@ -149,7 +165,9 @@ impl Store for SqliteStore {
     }
 
     async fn withdrawal(&self, id: &IntentId) -> Result<Option<Withdrawal>, StoreError> {
-        load::withdrawal(&mut *self.reader().await?, id).await
+        let id = id.clone();
+        let read = move |conn: &Connection| load::withdrawal(conn, &id);
+        self.readers.read(read).await
     }
 
     async fn withdrawals(
@@ -158,19 +176,21 @@ impl Store for SqliteStore {
         after: Option<WithdrawalNumber>,
         limit: u32,
     ) -> Result<Vec<Withdrawal>, StoreError> {
-        load::listed(&mut *self.reader().await?, filter, after, limit).await
+        let filter = filter.clone();
+        let read = move |conn: &Connection| load::listed(conn, &filter, after, limit);
+        self.readers.read(read).await
     }
 
     async fn attempts(
         &self,
         withdrawal: WithdrawalNumber,
     ) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
-        let mut state = self.state().await?;
-        load::attempts(&mut state, withdrawal).await
+        let read = move |conn: &Connection| load::attempts(conn, withdrawal);
+        self.readers.read(read).await
     }
 
     async fn counts(&self) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
-        load::counts(&mut *self.reader().await?).await
+        self.readers.read(load::counts).await
     }
 
     async fn events(
@@ -179,7 +199,8 @@ impl Store for SqliteStore {
         after: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        load::events(&mut *self.reader().await?, withdrawal, after, limit).await
+        let read = move |conn: &Connection| load::events(conn, withdrawal, after, limit);
+        self.readers.read(read).await
     }
 
     async fn credit(&self, credit: &Credit, at: Time) -> Result<bool, StoreError> {
@@ -190,7 +211,9 @@ impl Store for SqliteStore {
     }
 
     async fn balances(&self, account: &Account) -> Result<Vec<(Asset, Balance)>, StoreError> {
-        load::balances(&mut *self.reader().await?, account).await
+        let account = account.clone();
+        let read = move |conn: &Connection| load::balances(conn, &account);
+        self.readers.read(read).await
     }
 
     async fn set_limits(&self, limits: &[DailyLimit], at: Time) -> Result<(), StoreError> {
@@ -203,8 +226,9 @@ impl Store for SqliteStore {
         account: &Account,
         at: Time,
     ) -> Result<Option<Room>, StoreError> {
-        let mut state = self.state().await?;
-        load::room(&mut state, asset, account, at).await
+        let (asset, account) = (asset.clone(), account.clone());
+        let read = move |conn: &Connection| load::room(conn, &asset, &account, at);
+        self.readers.read(read).await
     }
 
     async fn ensure_lane(&self, lane: &NewLane, at: Time) -> Result<(), StoreError> {
@@ -243,13 +267,14 @@ impl Store for SqliteStore {
     }
 
     async fn load(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
-        let mut state = self.state().await?;
-        let found = load::view(&mut state, lane).await?;
+        let lane = lane.clone();
+        let read = move |conn: &Connection| load::view(conn, &lane);
+        let found = self.readers.read(read).await?;
         found.ok_or_else(|| error::conflict("there is no such lane"))
     }
 
     async fn lanes(&self) -> Result<Vec<LaneRow>, StoreError> {
-        load::lanes(&mut *self.reader().await?).await
+        self.readers.read(load::lanes).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
@@ -257,7 +282,9 @@ impl Store for SqliteStore {
     }
 
     async fn knows(&self, lane: &LaneId, attempts: &[u64]) -> Result<Vec<bool>, StoreError> {
-        load::knows(&mut *self.reader().await?, lane, attempts).await
+        let (lane, attempts) = (lane.clone(), attempts.to_vec());
+        let read = move |conn: &Connection| load::knows(conn, &lane, &attempts);
+        self.readers.read(read).await
     }
 
     async fn approved(
@@ -267,8 +294,8 @@ impl Store for SqliteStore {
         after: Option<WithdrawalNumber>,
         limit: u32,
     ) -> Result<Vec<Withdrawal>, StoreError> {
-        let mut conn = self.reader().await?;
-        load::approved(&mut conn, chain, at, (after, limit)).await
+        let read = move |conn: &Connection| load::approved(conn, chain, at, (after, limit));
+        self.readers.read(read).await
     }
 
     async fn wait(

@@ -9,14 +9,7 @@ use std::{
 use serde_json::json;
 use tx::{Intent, Time};
 
-use super::{
-    decide::{self, Move},
-    error::conflict,
-    lanes, load,
-    rows::{self, INSERT_WITHDRAWALS},
-    sql, touched,
-    work::Work,
-};
+use super::{decide, error::conflict, lanes, load, rows, sql, touched, work::Work};
 use crate::{
     change::{Change, Commit},
     lane::{LaneId, LaneView},
@@ -30,35 +23,34 @@ use crate::{
 /// under: every commit under a lease comes through here, and another lease shows.
 pub(super) type Views = BTreeMap<LaneId, LaneView>;
 
-pub(super) async fn commit(
+pub(super) fn commit(
     work: &mut Work<'_>,
     views: &mut Views,
     commit: &Commit,
 ) -> Result<(), StoreError> {
-    let Some(mut view) = current(work, views, commit).await? else {
+    let Some(mut view) = current(work, views, commit)? else {
         return Err(fenced(commit));
     };
-    let changes = numbered(work, commit).await?;
-    let queued = work.withdrawals(wanted(&changes, &view)).await?;
+    let changes = numbered(work, commit)?;
+    let queued = work.withdrawals(wanted(&changes, &view))?;
     let applied = {
         let find = |number: WithdrawalNumber| queued.get(&number).cloned();
         view.apply_recorded(&changes, &find, commit.at)
     };
     let applied = match applied {
         Ok(applied) => applied,
-        Err(error) => return Err(refused(work, commit, &error.to_string()).await?),
+        Err(error) => return Err(refused(work, commit, &error.to_string())?),
     };
-    // The lease is looked at here: what another has taken since writes nothing.
-    lanes::write(work, &view.row)?;
+    lanes::write(work, &applied.row, &view.row)?;
     let moved = Moved {
         view: &view,
         applied: &applied,
         queued: &queued,
         at: commit.at,
     };
-    touched::write(work, &moved).await?;
-    wait_outside(work, &changes, &moved).await?;
-    record_lane(work, &changes, &moved);
+    touched::write(work, &moved)?;
+    wait_outside(work, &changes, &moved)?;
+    record_lane(work, &changes, &moved)?;
     views.insert(commit.lane.clone(), view);
     Ok(())
 }
@@ -86,8 +78,8 @@ impl Moved<'_> {
 }
 
 /// The lane's view, out of those that are kept if it is of this lease.
-async fn current(
-    work: &mut Work<'_>,
+fn current(
+    work: &Work<'_>,
     views: &mut Views,
     commit: &Commit,
 ) -> Result<Option<LaneView>, StoreError> {
@@ -97,8 +89,7 @@ async fn current(
     {
         return Ok(Some(view));
     }
-    work.write_late().await?;
-    let view = load::view(work.conn, &commit.lane).await?;
+    let view = load::view(work.conn, &commit.lane)?;
     Ok(view.filter(|view| view.row.lease == commit.lease))
 }
 
@@ -109,26 +100,13 @@ fn fenced(commit: &Commit) -> StoreError {
 }
 
 /// A refusal is by the lease, if that is another's by now, and else by the change.
-async fn refused(
-    work: &mut Work<'_>,
-    commit: &Commit,
-    what: &str,
-) -> Result<StoreError, StoreError> {
-    let row = load::lane(work.conn, &commit.lane).await?;
+fn refused(work: &Work<'_>, commit: &Commit, what: &str) -> Result<StoreError, StoreError> {
+    let row = load::lane(work.conn, &commit.lane)?;
     if row.is_some_and(|row| row.lease == commit.lease) {
         Ok(conflict(what))
     } else {
         Ok(fenced(commit))
     }
-}
-
-/// The withdrawals that the new attempts of a commit pay.
-pub(super) fn assigned(commit: &Commit) -> impl Iterator<Item = WithdrawalNumber> {
-    let pays = commit.changes.iter().flat_map(|change| match change {
-        Change::Assign(attempt) => attempt.pays.as_slice(),
-        _ => &[],
-    });
-    pays.copied()
 }
 
 /// The withdrawals that new attempts pay and the view does not have.
@@ -144,19 +122,15 @@ fn wanted(changes: &[Change], view: &LaneView) -> BTreeSet<WithdrawalNumber> {
 }
 
 /// The changes with the withdrawals of adopted attempts.
-async fn numbered<'c>(
-    work: &mut Work<'_>,
-    commit: &'c Commit,
-) -> Result<Cow<'c, [Change]>, StoreError> {
+fn numbered<'c>(work: &mut Work<'_>, commit: &'c Commit) -> Result<Cow<'c, [Change]>, StoreError> {
     let adopts = |change: &Change| matches!(change, Change::Adopt(_));
     let mut changes = Cow::Borrowed(commit.changes.as_slice());
     if changes.iter().any(adopts) {
-        work.write_late().await?;
         for change in changes.to_mut() {
             if let Change::Adopt(adopt) = change {
                 adopt.attempt.pays.clear();
                 for intent in &adopt.intents {
-                    let number = known_or_new(work, intent, commit.at).await?;
+                    let number = known_or_new(work, intent, commit.at)?;
                     adopt.attempt.pays.push(number);
                 }
             }
@@ -167,12 +141,12 @@ async fn numbered<'c>(
 
 /// The withdrawal of an intent; one of nobody's if none is known: the signer was asked for it, by
 /// this coordinator before its database was restored.
-async fn known_or_new(
+fn known_or_new(
     work: &mut Work<'_>,
     intent: &Intent,
     at: Time,
 ) -> Result<WithdrawalNumber, StoreError> {
-    if let Some(known) = load::withdrawal(work.conn, &intent.id).await? {
+    if let Some(known) = load::withdrawal(work.conn, &intent.id)? {
         return Ok(known.number);
     }
     let client = "recovered".parse();
@@ -188,15 +162,14 @@ async fn known_or_new(
         requested_at: at,
         changed_at: at,
     };
-    let row = rows::withdrawal_values(&withdrawal)?;
-    sql::run_many(work.conn, INSERT_WITHDRAWALS, vec![row], "").await?;
+    rows::insert_withdrawal(work.conn, &withdrawal)?;
     let body = json!({ "client": withdrawal.client, "account": Account::Suspense });
-    work.record("withdrawal.recovered", Some(withdrawal.number), &body, at);
+    work.record("withdrawal.recovered", Some(withdrawal.number), &body, at)?;
     Ok(withdrawal.number)
 }
 
 /// Withdrawals that no set of the lane holds may wait too.
-async fn wait_outside(
+fn wait_outside(
     work: &mut Work<'_>,
     changes: &[Change],
     moved: &Moved<'_>,
@@ -214,22 +187,22 @@ async fn wait_outside(
         let outside: Vec<_> = outside
             .filter(|number| !moved.applied.withdrawals.contains_key(number))
             .collect();
-        if outside.is_empty() {
-            continue;
-        }
-        work.write_late().await?;
         let what = (waiting.as_ref(), *not_before);
-        decide::wait(work, &outside, what, moved.at).await?;
+        decide::wait(work, &outside, what, moved.at)?;
     }
     Ok(())
 }
 
 /// Records what concerns the lane and not one withdrawal.
-fn record_lane(work: &mut Work<'_>, changes: &[Change], moved: &Moved<'_>) {
+fn record_lane(
+    work: &mut Work<'_>,
+    changes: &[Change],
+    moved: &Moved<'_>,
+) -> Result<(), StoreError> {
     let lane = &moved.view.row.id;
     if moved.applied.row.gate != moved.view.row.gate {
         let body = json!({ "lane": lane, "gate": moved.view.row.gate });
-        work.record("lane.gate", None, &body, moved.at);
+        work.record("lane.gate", None, &body, moved.at)?;
     }
     for change in changes {
         let (topic, body) = match change {
@@ -264,18 +237,7 @@ fn record_lane(work: &mut Work<'_>, changes: &[Change], moved: &Moved<'_>) {
             Change::Rewind { to } => ("lane.rewound", json!({ "lane": lane, "to": to })),
             _ => continue,
         };
-        work.record(topic, None, &body, moved.at);
+        work.record(topic, None, &body, moved.at)?;
     }
-}
-
-/// The rows of withdrawals that moved.
-pub(super) fn moves(moved: &Moved<'_>) -> Vec<Move> {
-    let touched = moved.applied.withdrawals.keys();
-    touched
-        .filter_map(|number| {
-            let was = moved.before(*number)?.stage;
-            let now = moved.withdrawal(*number)?.clone();
-            Some(Move { was, now })
-        })
-        .collect()
+    Ok(())
 }

@@ -4,11 +4,10 @@ use serde_json::{Value as Json, json};
 use tx::{Amount, IntentId, Name, Time};
 
 use super::{
-    accept::{days, limits, note_use, topic},
+    accept::{days, limit, note_use, topic},
     error::conflict,
-    late::Late,
     load,
-    sql::{self, Values, json as text_of, values},
+    sql::{self, json as text_of, values},
     work::{Use, Work},
 };
 use crate::{
@@ -18,30 +17,23 @@ use crate::{
     withdrawal::{Stage, Waiting, Withdrawal, WithdrawalNumber},
 };
 
-/// A withdrawal's way from one row to another.
-pub(super) struct Move {
-    pub(super) was: Stage,
-    pub(super) now: Withdrawal,
+/// Writes a withdrawal that went on, if it is still in the stage it was read in.
+pub(super) fn move_on(work: &Work<'_>, was: Stage, now: &Withdrawal) -> Result<(), StoreError> {
+    let text = "UPDATE withdrawals SET stage = $3, waiting = $4, not_before = $5, lane = $6, \
+                changed_at = $7 WHERE number = $1 AND stage = $2";
+    let values = values![
+        now.number.0,
+        was.name(),
+        now.stage.name(),
+        now.waiting.as_ref().map(text_of).transpose()?,
+        now.not_before,
+        now.lane.as_ref().map(ToString::to_string),
+        now.changed_at,
+    ];
+    sql::run_one(work.conn, text, &values)
 }
 
-/// The rows that move withdrawals.
-pub(super) fn move_rows(moves: Vec<Move>) -> Result<Vec<Values>, StoreError> {
-    let mut rows = Vec::with_capacity(moves.len());
-    for Move { was, now } in moves {
-        rows.push(values![
-            now.number.0,
-            was.name(),
-            now.stage.name(),
-            now.waiting.as_ref().map(text_of).transpose()?,
-            now.not_before,
-            now.lane.as_ref().map(ToString::to_string),
-            now.changed_at,
-        ]);
-    }
-    Ok(rows)
-}
-
-async fn step(
+fn step(
     work: &mut Work<'_>,
     mut withdrawal: Withdrawal,
     to: Stage,
@@ -52,19 +44,18 @@ async fn step(
     withdrawal.stage = to;
     withdrawal.waiting = None;
     withdrawal.changed_at = at;
-    work.record(topic(to), Some(withdrawal.number), body, at);
-    let now = withdrawal.clone();
-    work.later(Late::Moves, move_rows(vec![Move { was, now }])?);
+    work.record(topic(to), Some(withdrawal.number), body, at)?;
+    move_on(work, was, &withdrawal)?;
     Ok(Decided::Done(withdrawal))
 }
 
-pub(super) async fn approve(
+pub(super) fn approve(
     work: &mut Work<'_>,
     id: &IntentId,
     by: &Name,
     at: Time,
 ) -> Result<Decided, StoreError> {
-    let Some(withdrawal) = load::withdrawal(work.conn, id).await? else {
+    let Some(withdrawal) = load::withdrawal(work.conn, id)? else {
         return Ok(Decided::Unknown);
     };
     match withdrawal.stage {
@@ -73,27 +64,26 @@ pub(super) async fn approve(
         _ => return Ok(Decided::Done(withdrawal)),
     }
     let asset = &withdrawal.intent.asset;
-    if limits(work, vec![asset.to_string()]).await?.is_empty() {
+    if limit(work, asset)?.is_none() {
         return Ok(Decided::NotNow(withdrawal));
     }
     // A person may go beyond the limit: what is used says so, and leaves no room for others.
     let keys = days(asset, &withdrawal.account, at);
-    work.read_days(keys.to_vec()).await?;
     for key in &keys {
-        let used = work.used(key).checked_add(withdrawal.amount());
+        let used = work.used(key)?.checked_add(withdrawal.amount());
         work.set_used(key, used.unwrap_or(Amount::MAX))?;
     }
-    note_use(work, &withdrawal, at);
-    step(work, withdrawal, Stage::Approved, &json!({ "by": by }), at).await
+    note_use(work, &withdrawal, at)?;
+    step(work, withdrawal, Stage::Approved, &json!({ "by": by }), at)
 }
 
-pub(super) async fn release(
+pub(super) fn release(
     work: &mut Work<'_>,
     id: &IntentId,
     by: &Name,
     at: Time,
 ) -> Result<Decided, StoreError> {
-    let Some(withdrawal) = load::withdrawal(work.conn, id).await? else {
+    let Some(withdrawal) = load::withdrawal(work.conn, id)? else {
         return Ok(Decided::Unknown);
     };
     match withdrawal.stage {
@@ -101,44 +91,32 @@ pub(super) async fn release(
         Stage::Released => return Ok(Decided::Done(withdrawal)),
         _ => return Ok(Decided::NotNow(withdrawal)),
     }
-    if has_open_attempts(work, withdrawal.number).await? {
+    if has_open_attempts(work, withdrawal.number)? {
         return Ok(Decided::NotNow(withdrawal));
     }
-    end_hold(work, &withdrawal, at).await?;
-    give_back(work, &withdrawal, at).await?;
-    step(work, withdrawal, Stage::Released, &json!({ "by": by }), at).await
+    end_hold(work, &withdrawal, at)?;
+    give_back(work, &withdrawal, at)?;
+    step(work, withdrawal, Stage::Released, &json!({ "by": by }), at)
 }
 
 /// Whether an attempt was made that no certificate ends. The stage says so already; a hold is worth
 /// a second look.
-async fn has_open_attempts(
-    work: &mut Work<'_>,
-    number: WithdrawalNumber,
-) -> Result<bool, StoreError> {
+fn has_open_attempts(work: &mut Work<'_>, number: WithdrawalNumber) -> Result<bool, StoreError> {
     let text = "SELECT 1 FROM attempt_withdrawals p \
                 JOIN attempts a ON a.lane = p.lane AND a.number = p.number \
                 WHERE p.withdrawal = $1 AND a.stage NOT IN ('void', 'dead', 'failed') LIMIT 1";
-    let found = sql::read(work.conn, text, values![number.0]).await?;
-    Ok(!found.is_empty())
+    let found = sql::read_one(work.conn, text, &values![number.0], |_| Ok(()))?;
+    Ok(found.is_some())
 }
 
 /// What was frozen is free again. A withdrawal of nobody's has nothing frozen.
-async fn end_hold(
-    work: &mut Work<'_>,
-    withdrawal: &Withdrawal,
-    at: Time,
-) -> Result<(), StoreError> {
+fn end_hold(work: &mut Work<'_>, withdrawal: &Withdrawal, at: Time) -> Result<(), StoreError> {
     if !withdrawal.account.is_liability() {
         return Ok(());
     }
-    work.later(
-        Late::Holds,
-        hold_rows(vec![withdrawal.number], "released", at),
-    );
+    settle(work, withdrawal.number, "released", at)?;
     let asset = withdrawal.intent.asset.clone();
     let (free, held) = (withdrawal.account.clone(), withdrawal.account.held());
-    let accounts = [free.clone(), held.clone()].map(|account| (account, asset.clone()));
-    work.read_balances(accounts.to_vec()).await?;
     work.post(&Posting {
         id: format!("released:{}", withdrawal.number.0),
         debit: held,
@@ -151,30 +129,30 @@ async fn end_hold(
     })
 }
 
-/// The rows that end holds.
-pub(super) fn hold_rows(withdrawals: Vec<WithdrawalNumber>, state: &str, at: Time) -> Vec<Values> {
-    let rows = withdrawals.into_iter();
-    rows.map(|number| values![number.0, state, at]).collect()
+/// Ends a hold, once.
+pub(super) fn settle(
+    work: &Work<'_>,
+    withdrawal: WithdrawalNumber,
+    state: &str,
+    at: Time,
+) -> Result<(), StoreError> {
+    let text = "UPDATE holds SET state = $2, changed_at = $3 \
+                WHERE withdrawal = $1 AND state = 'held'";
+    sql::run_one(work.conn, text, &values![withdrawal.0, state, at])
 }
 
 /// What was used of the limits is there again, by a row that says so.
-async fn give_back(
-    work: &mut Work<'_>,
-    withdrawal: &Withdrawal,
-    at: Time,
-) -> Result<(), StoreError> {
+fn give_back(work: &mut Work<'_>, withdrawal: &Withdrawal, at: Time) -> Result<(), StoreError> {
     let text = "SELECT day FROM limit_uses WHERE withdrawal = $1 AND kind = 'use'";
-    let found = sql::read(work.conn, text, values![withdrawal.number.0]).await?;
-    let Some(row) = found.first() else {
+    let number = values![withdrawal.number.0];
+    let Some(day) = sql::read_one(work.conn, text, &number, |row| row.number(0))? else {
         return Ok(());
     };
-    let day = row.number(0)?;
     let (asset, account) = (&withdrawal.intent.asset, &withdrawal.account);
     let keys = [load::TOTAL.to_owned(), account.to_string()];
     let keys = keys.map(|account| (asset.clone(), account, day));
-    work.read_days(keys.to_vec()).await?;
     for key in &keys {
-        let used = work.used(key).saturating_sub(withdrawal.amount());
+        let used = work.used(key)?.saturating_sub(withdrawal.amount());
         work.set_used(key, used)?;
     }
     let reversal = Use {
@@ -185,22 +163,18 @@ async fn give_back(
         day,
         amount: withdrawal.amount(),
     };
-    work.note_use(&reversal, at);
-    Ok(())
+    work.note_use(&reversal, at)
 }
 
-pub(super) async fn credit(
-    work: &mut Work<'_>,
-    credit: &Credit,
-    at: Time,
-) -> Result<bool, StoreError> {
+pub(super) fn credit(work: &mut Work<'_>, credit: &Credit, at: Time) -> Result<bool, StoreError> {
     let text = "SELECT account, asset, amount, memo FROM credits WHERE id = $1";
-    let found = sql::read(work.conn, text, values![credit.id.as_str()]).await?;
-    if let Some(row) = found.first() {
-        let same = row.text(0)? == credit.account.to_string()
+    let booked = sql::read_one(work.conn, text, &values![credit.id.as_str()], |row| {
+        Ok(row.text(0)? == credit.account.to_string()
             && row.text(1)? == credit.asset.to_string()
             && row.amount(2)? == credit.amount
-            && row.text(3)? == credit.memo;
+            && row.text(3)? == credit.memo)
+    })?;
+    if let Some(same) = booked {
         return if same {
             Ok(false)
         } else {
@@ -210,17 +184,17 @@ pub(super) async fn credit(
     if !matches!(credit.account, Account::Customer(_)) || credit.amount.is_zero() {
         return Err(conflict("a deposit is something, for a customer"));
     }
-    book(work, credit, at).await?;
+    book(work, credit, at)?;
     let (account, asset) = (credit.account.to_string(), credit.asset.to_string());
     let body = json!({
         "id": credit.id, "client": credit.client, "account": account, "asset": asset,
         "amount": credit.amount, "memo": credit.memo,
     });
-    work.record("ledger.credited", None, &body, at);
+    work.record("ledger.credited", None, &body, at)?;
     Ok(true)
 }
 
-async fn book(work: &mut Work<'_>, credit: &Credit, at: Time) -> Result<(), StoreError> {
+fn book(work: &mut Work<'_>, credit: &Credit, at: Time) -> Result<(), StoreError> {
     let text = "INSERT INTO credits (id, client, account, asset, amount, memo, at) \
                 VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let values = values![
@@ -232,14 +206,10 @@ async fn book(work: &mut Work<'_>, credit: &Credit, at: Time) -> Result<(), Stor
         credit.memo.as_str(),
         at,
     ];
-    sql::run(work.conn, text, values).await?;
-    let wallet = Account::Wallet(credit.asset.chain);
-    let accounts = [wallet.clone(), credit.account.clone()];
-    let accounts = accounts.map(|account| (account, credit.asset.clone()));
-    work.read_balances(accounts.to_vec()).await?;
+    sql::run_one(work.conn, text, &values)?;
     work.post(&Posting {
         id: format!("credit:{}", credit.id),
-        debit: wallet,
+        debit: Account::Wallet(credit.asset.chain),
         credit: credit.account.clone(),
         asset: credit.asset.clone(),
         amount: credit.amount,
@@ -249,7 +219,7 @@ async fn book(work: &mut Work<'_>, credit: &Credit, at: Time) -> Result<(), Stor
     })
 }
 
-pub(super) async fn set_limits(
+pub(super) fn set_limits(
     work: &mut Work<'_>,
     limits: &[DailyLimit],
     at: Time,
@@ -260,42 +230,38 @@ pub(super) async fn set_limits(
         .collect();
     wanted.sort();
     let text = "SELECT asset, total, customer FROM limits ORDER BY asset";
-    let mut had = Vec::new();
-    for row in sql::read(work.conn, text, Values::new()).await? {
-        had.push((row.text(0)?.to_owned(), row.amount(1)?, row.amount(2)?));
-    }
+    let had = sql::read(work.conn, text, &[], |row| {
+        Ok((row.text(0)?.to_owned(), row.amount(1)?, row.amount(2)?))
+    })?;
     if had == wanted {
         return Ok(());
     }
-    sql::run(work.conn, "DELETE FROM limits", Values::new()).await?;
-    let rows = wanted.into_iter();
-    let rows = rows.map(|(asset, total, customer)| values![asset, total, customer]);
-    let head = "INSERT INTO limits (asset, total, customer) VALUES";
-    sql::run_many(work.conn, head, rows.collect(), "").await?;
-    work.record("limits.set", None, &json!({ "limits": limits }), at);
-    Ok(())
+    sql::run(work.conn, "DELETE FROM limits", &[])?;
+    let text = "INSERT INTO limits (asset, total, customer) VALUES ($1, $2, $3)";
+    for (asset, total, customer) in wanted {
+        sql::run_one(work.conn, text, &values![asset, total, customer])?;
+    }
+    work.record("limits.set", None, &json!({ "limits": limits }), at)
 }
 
 /// Says why withdrawals of no lane wait; those that go on by now are let be.
-pub(super) async fn wait(
+pub(super) fn wait(
     work: &mut Work<'_>,
     numbers: &[WithdrawalNumber],
     (waiting, not_before): (Option<&Waiting>, Time),
     at: Time,
 ) -> Result<(), StoreError> {
-    let mut moves = Vec::new();
-    for mut now in load::withdrawals_by_number(work.conn, numbers.iter().copied()).await? {
-        let was = now.stage;
-        if was != Stage::Approved {
+    for number in numbers {
+        let found = load::withdrawal_numbered(work.conn, *number)?;
+        let Some(mut now) = found.filter(|found| found.stage == Stage::Approved) else {
             continue;
-        }
-        record_waiting(work, now.number, (now.waiting.as_ref(), waiting), at);
+        };
+        record_waiting(work, now.number, (now.waiting.as_ref(), waiting), at)?;
         now.waiting = waiting.cloned();
         now.not_before = not_before;
         now.changed_at = at;
-        moves.push(Move { was, now });
+        move_on(work, Stage::Approved, &now)?;
     }
-    work.later(Late::Moves, move_rows(moves)?);
     Ok(())
 }
 
@@ -305,7 +271,7 @@ pub(super) fn record_waiting(
     number: WithdrawalNumber,
     (before, after): (Option<&Waiting>, Option<&Waiting>),
     at: Time,
-) {
+) -> Result<(), StoreError> {
     if let Some(after) = after
         && !crate::chains::common::says_the_same(before, Some(after))
     {
@@ -313,6 +279,7 @@ pub(super) fn record_waiting(
             "reason": after.reason, "detail": after.detail,
             "reasons": after.reasons, "needs": after.needs,
         });
-        work.record("withdrawal.waiting", Some(number), &body, at);
+        work.record("withdrawal.waiting", Some(number), &body, at)?;
     }
+    Ok(())
 }

@@ -1,22 +1,19 @@
 //! What SQLite's errors mean here. Their own texts name tables and paths, and are not passed on.
 
-use sqlx::Error;
+use rusqlite::Error;
 
 use crate::store::StoreError;
 
 /// The meaning of an error.
 pub(super) fn of(error: Error) -> StoreError {
-    match error {
-        Error::Database(database) => {
-            let code = database.code().and_then(|code| code.parse::<u32>().ok());
-            of_code(code.unwrap_or(0))
+    let code = match &error {
+        Error::SqliteFailure(failure, _) | Error::SqlInputError { error: failure, .. } => {
+            u32::try_from(failure.extended_code)
         }
-        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => {
-            corrupt("a column cannot be read")
-        }
-        Error::PoolTimedOut => unavailable("every connection is in use"),
-        _ => unavailable("the connection failed"),
-    }
+        Error::InvalidPath(_) | Error::NulError(_) => return unavailable("it cannot be opened"),
+        _ => return corrupt("a column cannot be read"),
+    };
+    of_code(code.unwrap_or(0))
 }
 
 /// SQLite's extended result code: its last byte is the primary one.

@@ -5,7 +5,6 @@ use tx::{Name, Time};
 
 use super::{
     error::conflict,
-    late::Late,
     load,
     sql::{self, json as text_of, values},
     work::Work,
@@ -16,11 +15,7 @@ use crate::{
     store::{NewLane, StoreError},
 };
 
-pub(super) async fn ensure(
-    work: &mut Work<'_>,
-    lane: &NewLane,
-    at: Time,
-) -> Result<(), StoreError> {
+pub(super) fn ensure(work: &mut Work<'_>, lane: &NewLane, at: Time) -> Result<(), StoreError> {
     let gate = Gate::Closed {
         detail: "the lane is new: it was not compared yet".into(),
     };
@@ -34,20 +29,20 @@ pub(super) async fn ensure(
         lane.next_nonce,
         text_of(&gate)?,
     ];
-    if sql::run(work.conn, text, values).await? == 1 {
+    if sql::run(work.conn, text, &values)? == 1 {
         let body = json!({ "lane": lane.id, "next_nonce": lane.next_nonce });
-        work.record("lane.new", None, &body, at);
+        work.record("lane.new", None, &body, at)?;
     }
     Ok(())
 }
 
-pub(super) async fn acquire(
+pub(super) fn acquire(
     work: &mut Work<'_>,
     id: &LaneId,
     owner: &str,
     (at, until): (Time, Time),
 ) -> Result<Option<LaneRow>, StoreError> {
-    let Some(mut row) = load::lane(work.conn, id).await? else {
+    let Some(mut row) = load::lane(work.conn, id)? else {
         return Err(conflict("there is no such lane"));
     };
     row.lease = row.lease.saturating_add(1);
@@ -73,15 +68,15 @@ pub(super) async fn acquire(
         text_of(&row.gate)?,
         at,
     ];
-    if sql::run(work.conn, text, values).await? == 0 {
+    if sql::run(work.conn, text, &values)? == 0 {
         return Ok(None);
     }
     let body = json!({ "lane": id, "lease": row.lease, "epoch": row.epoch });
-    work.record("lane.taken", None, &body, at);
+    work.record("lane.taken", None, &body, at)?;
     Ok(Some(row))
 }
 
-pub(super) async fn renew(
+pub(super) fn renew(
     work: &mut Work<'_>,
     id: &LaneId,
     lease: u64,
@@ -89,20 +84,20 @@ pub(super) async fn renew(
 ) -> Result<(), StoreError> {
     let text = "UPDATE lanes SET lease_until = $3 WHERE id = $1 AND lease = $2";
     let values = values![id.to_string(), lease, until];
-    match sql::run(work.conn, text, values).await? {
+    match sql::run(work.conn, text, &values)? {
         0 => Err(StoreError::Fenced { lane: id.clone() }),
         _ => Ok(()),
     }
 }
 
 /// Halted → closed, under a new lease of the same owner.
-pub(super) async fn open(
+pub(super) fn open(
     work: &mut Work<'_>,
     id: &LaneId,
     by: &Name,
     at: Time,
 ) -> Result<Option<LaneRow>, StoreError> {
-    let Some(mut row) = load::lane(work.conn, id).await? else {
+    let Some(mut row) = load::lane(work.conn, id)? else {
         return Ok(None);
     };
     let Gate::Halted { detail } = &row.gate else {
@@ -120,26 +115,39 @@ pub(super) async fn open(
     let text = "UPDATE lanes SET gate = $3, lease = $4, compared_to = NULL \
                 WHERE id = $1 AND lease = $2";
     let values = values![id.to_string(), had, text_of(&row.gate)?, row.lease];
-    if sql::run(work.conn, text, values).await? == 0 {
+    if sql::run(work.conn, text, &values)? == 0 {
         return Err(StoreError::Fenced { lane: id.clone() });
     }
-    work.record("lane.opened", None, &body, at);
+    work.record("lane.opened", None, &body, at)?;
     Ok(Some(row))
 }
 
-/// Writes a lane's row under its lease.
-pub(super) fn write(work: &mut Work<'_>, row: &LaneRow) -> Result<(), StoreError> {
-    let values = values![
-        row.id.to_string(),
-        row.lease,
-        row.epoch,
-        u64::from(row.epoch_seen),
-        row.next_attempt.0,
-        row.next_nonce,
-        text_of(&row.gate)?,
-        row.compared_to,
-    ];
-    work.later(Late::Lanes, vec![values]);
-    work.committed.push(row.id.clone());
-    Ok(())
+/// Writes a lane's row under its lease, which is looked at even if the row stays as it was: what
+/// another has taken since writes nothing.
+pub(super) fn write(work: &Work<'_>, before: &LaneRow, row: &LaneRow) -> Result<(), StoreError> {
+    let found = if before == row {
+        let text = "SELECT 1 FROM lanes WHERE id = $1 AND lease = $2";
+        let values = values![row.id.to_string(), row.lease];
+        sql::read(work.conn, text, &values, |_| Ok(()))?.len()
+    } else {
+        let text = "UPDATE lanes SET epoch = $3, epoch_seen = $4, next_attempt = $5, \
+                    next_nonce = $6, gate = $7, compared_to = $8 WHERE id = $1 AND lease = $2";
+        let values = values![
+            row.id.to_string(),
+            row.lease,
+            row.epoch,
+            u64::from(row.epoch_seen),
+            row.next_attempt.0,
+            row.next_nonce,
+            text_of(&row.gate)?,
+            row.compared_to,
+        ];
+        sql::run(work.conn, text, &values)?
+    };
+    if found == 1 {
+        Ok(())
+    } else {
+        let lane = row.id.clone();
+        Err(StoreError::Fenced { lane })
+    }
 }

@@ -1,15 +1,15 @@
 //! What is read, by readers and by the writer. Every read is one transaction: what it shows stood
 //! together.
 
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 use tx::{Asset, Chain, IntentId, Time};
 
 use super::{
     rows::{self, attempt_columns, lane_columns, withdrawal_columns},
-    sql::{self, Fields, Value, Values, values},
+    sql::{self, Fields, Value, values},
 };
 use crate::{
-    attempt::Attempt,
+    attempt::{Attempt, AttemptNumber},
     evidence::BlockRef,
     lane::{LaneId, LaneRow, LaneView},
     ledger::{Account, Balance},
@@ -21,30 +21,22 @@ use crate::{
 /// The account under which all customers' use of a limit is counted.
 pub(super) const TOTAL: &str = "total";
 
-pub(super) async fn lane(
-    conn: &mut SqliteConnection,
-    lane: &LaneId,
-) -> Result<Option<LaneRow>, StoreError> {
+pub(super) fn lane(conn: &Connection, lane: &LaneId) -> Result<Option<LaneRow>, StoreError> {
     let text = concat!("SELECT ", lane_columns!(), " FROM lanes WHERE id = $1");
-    let found = sql::read(conn, text, values![lane.to_string()]).await?;
-    found.first().map(rows::lane).transpose()
+    sql::read_one(conn, text, &values![lane.to_string()], rows::lane)
 }
 
-pub(super) async fn lanes(conn: &mut SqliteConnection) -> Result<Vec<LaneRow>, StoreError> {
+pub(super) fn lanes(conn: &Connection) -> Result<Vec<LaneRow>, StoreError> {
     let text = concat!("SELECT ", lane_columns!(), " FROM lanes ORDER BY id");
-    let found = sql::read(conn, text, Values::new()).await?;
-    found.iter().map(rows::lane).collect()
+    sql::read(conn, text, &[], rows::lane)
 }
 
-pub(super) async fn view(
-    conn: &mut SqliteConnection,
-    id: &LaneId,
-) -> Result<Option<LaneView>, StoreError> {
-    let Some(row) = lane(conn, id).await? else {
+pub(super) fn view(conn: &Connection, id: &LaneId) -> Result<Option<LaneView>, StoreError> {
+    let Some(row) = lane(conn, id)? else {
         return Ok(None);
     };
     let mut view = LaneView::new(row);
-    for (_, attempt) in live_attempts(conn, id).await? {
+    for (_, attempt) in live_attempts(conn, id)? {
         view.attempts.insert(attempt.number, attempt);
     }
     let text = concat!(
@@ -52,51 +44,57 @@ pub(super) async fn view(
         withdrawal_columns!(),
         " FROM live_sets l JOIN withdrawals w ON w.number = l.withdrawal WHERE l.lane = $1"
     );
-    for row in sql::read(conn, text, values![id.to_string()]).await? {
-        let withdrawal = rows::withdrawal(&row)?;
+    for withdrawal in sql::read(conn, text, &values![id.to_string()], rows::withdrawal)? {
         view.withdrawals.insert(withdrawal.number, withdrawal);
     }
-    coins(conn, id, &mut view).await?;
+    coins(conn, id, &mut view)?;
     let text = "SELECT height, hash FROM blocks WHERE lane = $1 ORDER BY height";
-    for row in sql::read(conn, text, values![id.to_string()]).await? {
+    let blocks = sql::read(conn, text, &values![id.to_string()], |row| {
         let hash = row.text(1)?.to_owned();
         let height = row.number(0)?;
-        view.blocks.push_back(BlockRef { height, hash });
-    }
+        Ok(BlockRef { height, hash })
+    })?;
+    view.blocks.extend(blocks);
     Ok(Some(view))
 }
 
-async fn live_attempts(
-    conn: &mut SqliteConnection,
-    lane: &LaneId,
-) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
+fn live_attempts(conn: &Connection, lane: &LaneId) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
     let text = concat!(
         "SELECT ",
         attempt_columns!(),
         " FROM attempts a WHERE a.lane = $1 AND a.set_number IN \
          (SELECT set_number FROM attempts WHERE lane = $1 AND live = 1)"
     );
-    let found = sql::read(conn, text, values![lane.to_string()]).await?;
+    let lane = values![lane.to_string()];
+    let found = sql::read(conn, text, &lane, lane_and_attempt)?;
     let text = "SELECT p.lane, p.number, p.withdrawal FROM attempts a \
                 JOIN attempt_withdrawals p ON p.lane = a.lane AND p.number = a.number \
                 WHERE a.lane = $1 AND a.set_number IN \
                 (SELECT set_number FROM attempts WHERE lane = $1 AND live = 1) \
                 ORDER BY p.number, p.position";
-    let pays = sql::read(conn, text, values![lane.to_string()]).await?;
-    rows::attempts(&found, &pays)
+    let pays = sql::read(conn, text, &lane, payment)?;
+    Ok(rows::attempts(found, pays))
 }
 
-async fn coins(
-    conn: &mut SqliteConnection,
-    lane: &LaneId,
-    view: &mut LaneView,
-) -> Result<(), StoreError> {
+fn lane_and_attempt(row: &Fields<'_>) -> Result<(LaneId, Attempt), StoreError> {
+    Ok((row.parsed(10, "a lane")?, rows::attempt(row)?))
+}
+
+fn payment(row: &Fields<'_>) -> Result<(LaneId, AttemptNumber, WithdrawalNumber), StoreError> {
+    let attempt = AttemptNumber(row.number(1)?);
+    Ok((
+        row.parsed(0, "a lane")?,
+        attempt,
+        WithdrawalNumber(row.number(2)?),
+    ))
+}
+
+fn coins(conn: &Connection, lane: &LaneId, view: &mut LaneView) -> Result<(), StoreError> {
     let text = "SELECT c.outpoint, c.amount, c.key, c.script, c.previous, c.height, c.coinbase, \
                 s.height, s.txid FROM coins c \
                 LEFT JOIN spends s ON s.lane = c.lane AND s.outpoint = c.outpoint \
                 WHERE c.lane = $1";
-    for row in sql::read(conn, text, values![lane.to_string()]).await? {
-        let (coin, spent) = rows::coin(&row)?;
+    for (coin, spent) in sql::read(conn, text, &values![lane.to_string()], rows::coin)? {
         match spent {
             None => {
                 view.coins.insert(coin.outpoint, coin);
@@ -109,8 +107,8 @@ async fn coins(
     Ok(())
 }
 
-pub(super) async fn withdrawal(
-    conn: &mut SqliteConnection,
+pub(super) fn withdrawal(
+    conn: &Connection,
     id: &IntentId,
 ) -> Result<Option<Withdrawal>, StoreError> {
     let text = concat!(
@@ -119,52 +117,34 @@ pub(super) async fn withdrawal(
         " FROM withdrawals w WHERE w.source = $1 AND w.id = $2"
     );
     let key = values![id.source.as_str(), id.id.as_str()];
-    let found = sql::read(conn, text, key).await?;
-    found.first().map(rows::withdrawal).transpose()
+    sql::read_one(conn, text, &key, rows::withdrawal)
 }
 
-/// Withdrawals by their ids.
-pub(super) async fn withdrawals_by_id(
-    conn: &mut SqliteConnection,
-    ids: Vec<Values>,
-) -> Result<Vec<Withdrawal>, StoreError> {
-    let head = concat!(
+pub(super) fn withdrawal_numbered(
+    conn: &Connection,
+    number: WithdrawalNumber,
+) -> Result<Option<Withdrawal>, StoreError> {
+    let text = concat!(
         "SELECT ",
         withdrawal_columns!(),
-        " FROM withdrawals w WHERE (w.source, w.id) IN (VALUES"
+        " FROM withdrawals w WHERE w.number = $1"
     );
-    let found = sql::read_many(conn, head, ids, ")").await?;
-    found.iter().map(rows::withdrawal).collect()
+    sql::read_one(conn, text, &values![number.0], rows::withdrawal)
 }
 
-/// Withdrawals by their numbers.
-pub(super) async fn withdrawals_by_number(
-    conn: &mut SqliteConnection,
-    numbers: impl IntoIterator<Item = WithdrawalNumber>,
-) -> Result<Vec<Withdrawal>, StoreError> {
-    let head = concat!(
-        "SELECT ",
-        withdrawal_columns!(),
-        " FROM withdrawals w WHERE w.number IN (VALUES"
-    );
-    let numbers = numbers.into_iter().map(|number| values![number.0]);
-    let found = sql::read_many(conn, head, numbers.collect(), ")").await?;
-    found.iter().map(rows::withdrawal).collect()
-}
-
-pub(super) async fn listed(
-    conn: &mut SqliteConnection,
+pub(super) fn listed(
+    conn: &Connection,
     filter: &Filter,
     after: Option<WithdrawalNumber>,
     limit: u32,
 ) -> Result<Vec<Withdrawal>, StoreError> {
-    let mut values = values![after.map_or(Value::Int(-1), |after| after.0.into())];
+    let mut values = vec![after.map_or(Value::Int(-1), |after| after.0.into())];
     let mut text = String::from(concat!(
         "SELECT ",
         withdrawal_columns!(),
         " FROM withdrawals w WHERE w.number > $1"
     ));
-    let mut add = |text: &mut String, column: &str, wanted: Vec<Value>| {
+    let mut add = |text: &mut String, column: &str, wanted: Vec<Value<'static>>| {
         let marks: Vec<String> = wanted
             .into_iter()
             .map(|value| {
@@ -175,10 +155,10 @@ pub(super) async fn listed(
         text.push_str(&format!(" AND w.{column} IN ({})", marks.join(", ")));
     };
     if let Some(source) = &filter.source {
-        add(&mut text, "source", values![source.as_str()]);
+        add(&mut text, "source", vec![source.to_string().into()]);
     }
     if let Some(account) = &filter.account {
-        add(&mut text, "account", values![account.to_string()]);
+        add(&mut text, "account", vec![account.to_string().into()]);
     }
     if !filter.stages.is_empty() {
         let stages = filter.stages.iter();
@@ -187,12 +167,11 @@ pub(super) async fn listed(
     }
     values.push(u64::from(limit).into());
     text.push_str(&format!(" ORDER BY w.number LIMIT ${}", values.len()));
-    let found = sql::read_composed(conn, text, values).await?;
-    found.iter().map(rows::withdrawal).collect()
+    sql::read(conn, &text, &values, rows::withdrawal)
 }
 
-pub(super) async fn approved(
-    conn: &mut SqliteConnection,
+pub(super) fn approved(
+    conn: &Connection,
     chain: Chain,
     at: Time,
     (after, limit): (Option<WithdrawalNumber>, u32),
@@ -205,12 +184,11 @@ pub(super) async fn approved(
     );
     let after = after.map_or(Value::Int(-1), |after| after.0.into());
     let values = values![chain.to_string(), after, at, u64::from(limit)];
-    let found = sql::read(conn, text, values).await?;
-    found.iter().map(rows::withdrawal).collect()
+    sql::read(conn, text, &values, rows::withdrawal)
 }
 
-pub(super) async fn attempts(
-    conn: &mut SqliteConnection,
+pub(super) fn attempts(
+    conn: &Connection,
     withdrawal: WithdrawalNumber,
 ) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
     // A cancellation pays nobody and belongs to the withdrawals of its set.
@@ -222,107 +200,101 @@ pub(super) async fn attempts(
          JOIN attempts a ON a.lane = f.lane AND a.set_number = f.set_number \
          WHERE p.withdrawal = $1 ORDER BY a.created_at, a.lane, a.number"
     );
-    let found = sql::read(conn, text, values![withdrawal.0]).await?;
+    let number = values![withdrawal.0];
+    let found = sql::read(conn, text, &number, lane_and_attempt)?;
     let text = "SELECT p.lane, p.number, p.withdrawal FROM attempt_withdrawals p \
                 WHERE (p.lane, p.number) IN (SELECT a.lane, a.number FROM attempt_withdrawals o \
                 JOIN attempts f ON f.lane = o.lane AND f.number = o.number \
                 JOIN attempts a ON a.lane = f.lane AND a.set_number = f.set_number \
                 WHERE o.withdrawal = $1) ORDER BY p.lane, p.number, p.position";
-    let pays = sql::read(conn, text, values![withdrawal.0]).await?;
-    rows::attempts(&found, &pays)
+    let pays = sql::read(conn, text, &number, payment)?;
+    Ok(rows::attempts(found, pays))
 }
 
-pub(super) async fn counts(
-    conn: &mut SqliteConnection,
-) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
+pub(super) fn counts(conn: &Connection) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
     let text = "SELECT stage, chain, count(*) FROM withdrawals \
                 GROUP BY stage, chain ORDER BY stage, chain";
-    let found = sql::read(conn, text, Values::new()).await?;
-    let count = |row: &Fields| {
-        let chain = row.text(1)?.parse().map_err(|_| sql::unsound("a chain"))?;
-        Ok((rows::stage(row.text(0)?)?, chain, row.number(2)?))
-    };
-    found.iter().map(count).collect()
+    sql::read(conn, text, &[], |row| {
+        let stage = rows::stage(row.text(0)?)?;
+        Ok((stage, row.parsed(1, "a chain")?, row.number(2)?))
+    })
 }
 
-pub(super) async fn events(
-    conn: &mut SqliteConnection,
+pub(super) fn events(
+    conn: &Connection,
     withdrawal: Option<WithdrawalNumber>,
     after: Option<u64>,
     limit: u32,
 ) -> Result<Vec<Recorded>, StoreError> {
     let after = after.map_or(Value::Int(-1), Into::into);
     let limit = u64::from(limit);
-    let found = match withdrawal {
+    match withdrawal {
         None => {
             let text = "SELECT id, at, topic, withdrawal, body FROM events \
                         WHERE id > $1 ORDER BY id LIMIT $2";
-            sql::read(conn, text, values![after, limit]).await?
+            sql::read(conn, text, &values![after, limit], rows::recorded)
         }
         Some(number) => {
             let text = "SELECT id, at, topic, withdrawal, body FROM events \
                         WHERE withdrawal = $3 AND id > $1 ORDER BY id LIMIT $2";
-            sql::read(conn, text, values![after, limit, number.0]).await?
+            sql::read(conn, text, &values![after, limit, number.0], rows::recorded)
         }
-    };
-    found.iter().map(rows::recorded).collect()
+    }
 }
 
-pub(super) async fn balances(
-    conn: &mut SqliteConnection,
+pub(super) fn balances(
+    conn: &Connection,
     account: &Account,
 ) -> Result<Vec<(Asset, Balance)>, StoreError> {
     let text = "SELECT asset, debits, credits FROM balances WHERE account = $1 ORDER BY asset";
-    let found = sql::read(conn, text, values![account.to_string()]).await?;
-    let balance = |row: &Fields| Ok((row.parsed(0, "an asset")?, rows::balance(row, 1)?));
-    found.iter().map(balance).collect()
+    sql::read(conn, text, &values![account.to_string()], |row| {
+        Ok((row.parsed(0, "an asset")?, rows::balance(row, 1)?))
+    })
 }
 
-pub(super) async fn room(
-    conn: &mut SqliteConnection,
+pub(super) fn room(
+    conn: &Connection,
     asset: &Asset,
     account: &Account,
     at: Time,
 ) -> Result<Option<Room>, StoreError> {
     let text = "SELECT total, customer FROM limits WHERE asset = $1";
-    let limits = sql::read(conn, text, values![asset.to_string()]).await?;
-    let Some(limit) = limits.first() else {
+    let limits = sql::read_one(conn, text, &values![asset.to_string()], |row| {
+        Ok(Room {
+            total: row.amount(0)?,
+            customer: row.amount(1)?,
+        })
+    })?;
+    let Some(mut room) = limits else {
         return Ok(None);
-    };
-    let mut room = Room {
-        total: limit.amount(0)?,
-        customer: limit.amount(1)?,
     };
     let text = "SELECT account, used FROM limit_days \
                 WHERE asset = $1 AND day = $2 AND account IN ($3, $4)";
     let values = values![asset.to_string(), day_of(at), account.to_string(), TOTAL];
-    for row in sql::read(conn, text, values).await? {
-        let used = row.amount(1)?;
-        match row.text(0)? {
-            TOTAL => room.total = room.total.saturating_sub(used),
-            _ => room.customer = room.customer.saturating_sub(used),
+    let used = sql::read(conn, text, &values, |row| {
+        Ok((row.text(0)? == TOTAL, row.amount(1)?))
+    })?;
+    for (of_all, used) in used {
+        if of_all {
+            room.total = room.total.saturating_sub(used);
+        } else {
+            room.customer = room.customer.saturating_sub(used);
         }
     }
     Ok(Some(room))
 }
 
-pub(super) async fn knows(
-    conn: &mut SqliteConnection,
+pub(super) fn knows(
+    conn: &Connection,
     lane: &LaneId,
     attempts: &[u64],
 ) -> Result<Vec<bool>, StoreError> {
     let lane = lane.to_string();
-    let asked = attempts.iter();
-    let asked = asked
-        .map(|number| values![lane.as_str(), *number])
-        .collect();
-    let head = "SELECT number FROM attempts WHERE (lane, number) IN (VALUES";
-    let mut known = std::collections::BTreeSet::new();
-    for row in sql::read_many(conn, head, asked, ")").await? {
-        known.insert(row.number(0)?);
-    }
-    Ok(attempts
-        .iter()
-        .map(|number| known.contains(number))
-        .collect())
+    let text = "SELECT 1 FROM attempts WHERE lane = $1 AND number = $2";
+    let known = |number: &u64| {
+        let values = values![lane.as_str(), *number];
+        let found = sql::read_one(conn, text, &values, |_| Ok(()))?;
+        Ok(found.is_some())
+    };
+    attempts.iter().map(known).collect()
 }

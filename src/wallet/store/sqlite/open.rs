@@ -1,16 +1,15 @@
 //! Opening a database: what it is, and how it is used.
 
-use std::{path::Path, time::Duration};
-
-use sqlx::{
-    ConnectOptions, Executor, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
 };
+
+use rusqlite::{Connection, OpenFlags};
 
 use super::{
     error::{self, corrupt},
-    sql::{self, Values, values},
-    writer::Writer,
+    sql::{self, values},
 };
 use crate::store::StoreError;
 
@@ -18,8 +17,8 @@ use crate::store::StoreError;
 const VERSION: &str = "1";
 /// Whose database it is.
 const PROGRAM: &str = "walletd";
-/// The most prepared statements of a connection: every text there is, in each size.
-const STATEMENTS_MAX: usize = 512;
+/// The most prepared statements of a connection: more than there are texts.
+const STATEMENTS_MAX: usize = 128;
 
 /// How a database is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,113 +54,123 @@ impl Default for Options {
     }
 }
 
-/// An open database.
-pub(super) struct Opened {
-    pub(super) id: String,
-    pub(super) writer: Writer,
-    pub(super) readers: SqlitePool,
+/// Where a database is, and how it is used.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    options: Options,
 }
 
-pub(super) async fn open(path: &Path, options: &Options) -> Result<Opened, StoreError> {
-    let connect = connecting(path, options);
-    let mut conn = connect.connect().await.map_err(error::of)?;
-    let id = identify(&mut conn).await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(options.readers)
-        .acquire_timeout(Duration::from_millis(options.busy_millis))
-        .test_before_acquire(false)
-        .connect_lazy_with(
-            connect
-                .clone()
-                .create_if_missing(false)
-                .pragma("query_only", "ON"),
+impl Place {
+    pub(super) fn new(path: &Path, options: &Options) -> Self {
+        Self {
+            path: path.to_owned(),
+            options: *options,
+        }
+    }
+
+    /// How long is waited for others.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_millis(self.options.busy_millis)
+    }
+
+    /// Opens the database, and makes it if there is none: the writer's connection, and the
+    /// database's id.
+    pub(super) fn open(&self) -> Result<(Connection, String), StoreError> {
+        let conn = self.connect(OpenFlags::SQLITE_OPEN_CREATE)?;
+        let id = identify(&conn)?;
+        Ok((conn, id))
+    }
+
+    /// A connection that writes, to a database that was opened before.
+    pub(super) fn writer(&self) -> Result<Connection, StoreError> {
+        self.connect(OpenFlags::empty())
+    }
+
+    /// A connection that only reads.
+    pub(super) fn reader(&self) -> Result<Connection, StoreError> {
+        let conn = self.writer()?;
+        let only = conn.execute_batch("PRAGMA query_only = ON");
+        only.map_err(error::of)?;
+        Ok(conn)
+    }
+
+    fn connect(&self, more: OpenFlags) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+        let conn = Connection::open_with_flags(&self.path, flags).map_err(error::of)?;
+        conn.busy_timeout(self.patience()).map_err(error::of)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        let synchronous = match self.options.durability {
+            Durability::Power => "FULL",
+            Durability::Process => "OFF",
+        };
+        let mut pragmas = format!(
+            "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
+             PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL; \
+             PRAGMA synchronous = {synchronous}; PRAGMA journal_size_limit = 67108864;"
         );
-    Ok(Opened {
-        id,
-        writer: Writer::new(connect.create_if_missing(false), conn),
-        readers,
-    })
-}
-
-fn connecting(path: &Path, options: &Options) -> SqliteConnectOptions {
-    let synchronous = match options.durability {
-        Durability::Power => SqliteSynchronous::Full,
-        Durability::Process => SqliteSynchronous::Off,
-    };
-    let connect = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .busy_timeout(Duration::from_millis(options.busy_millis))
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous)
-        .foreign_keys(true)
-        .statement_cache_capacity(STATEMENTS_MAX)
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
-        .pragma("journal_size_limit", "67108864")
-        .disable_statement_logging();
-    match options.pages_max {
-        Some(pages) => connect.pragma("max_page_count", pages.to_string()),
-        None => connect,
+        if let Some(pages) = self.options.pages_max {
+            pragmas.push_str(&format!("PRAGMA max_page_count = {pages};"));
+        }
+        conn.execute_batch(&pragmas).map_err(error::of)?;
+        Ok(conn)
     }
 }
 
 /// Makes the tables in a new database, and refuses what is not this program's. Its id.
-async fn identify(conn: &mut SqliteConnection) -> Result<String, StoreError> {
-    if let Some(id) = read_meta(conn).await? {
+fn identify(conn: &Connection) -> Result<String, StoreError> {
+    if let Some(id) = read_meta(conn)? {
         return Ok(id);
     }
-    sql::run(conn, "BEGIN IMMEDIATE", Values::new()).await?;
-    let made = make(conn).await;
+    sql::run(conn, "BEGIN IMMEDIATE", &[])?;
+    let made = make(conn);
     let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = sql::run(conn, end, Values::new()).await;
+    let ended = sql::run(conn, end, &[]);
     let id = made?;
     ended?;
     Ok(id)
 }
 
 /// The id of a database that has the tables; `None` if it is empty.
-async fn read_meta(conn: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
+fn read_meta(conn: &Connection) -> Result<Option<String>, StoreError> {
     let text = "SELECT name FROM sqlite_master LIMIT 1";
-    if sql::read(conn, text, Values::new()).await?.is_empty() {
+    if sql::read_one(conn, text, &[], |_| Ok(()))?.is_none() {
         return Ok(None);
     }
     let text = "SELECT (SELECT value FROM meta WHERE name = 'program'), \
                 (SELECT value FROM meta WHERE name = 'version'), \
                 (SELECT value FROM meta WHERE name = 'id')";
-    let found = sql::read(conn, text, Values::new()).await?;
-    let row = found.first().ok_or_else(|| corrupt("no row"))?;
-    match (
-        row.text_or_none(0)?,
-        row.text_or_none(1)?,
-        row.text_or_none(2)?,
-    ) {
-        (Some(PROGRAM), Some(VERSION), Some(id)) => Ok(Some(id.to_owned())),
-        (Some(PROGRAM), ..) => Err(corrupt("its tables are of another version")),
-        _ => Err(corrupt("it is another program's")),
-    }
+    let id = sql::read_one(conn, text, &[], |row| {
+        match (
+            row.text_or_none(0)?,
+            row.text_or_none(1)?,
+            row.text_or_none(2)?,
+        ) {
+            (Some(PROGRAM), Some(VERSION), Some(id)) => Ok(id.to_owned()),
+            (Some(PROGRAM), ..) => Err(corrupt("its tables are of another version")),
+            _ => Err(corrupt("it is another program's")),
+        }
+    })?;
+    id.map(Some).ok_or_else(|| corrupt("no row"))
 }
 
-async fn make(conn: &mut SqliteConnection) -> Result<String, StoreError> {
+fn make(conn: &Connection) -> Result<String, StoreError> {
     // Another process may have made it just before.
-    if let Some(id) = read_meta(conn).await? {
+    if let Some(id) = read_meta(conn)? {
         return Ok(id);
     }
     for text in [
         include_str!("../schema.sql"),
         include_str!("../triggers.sql"),
     ] {
-        let made = conn.execute(sqlx::raw_sql(text)).await;
-        made.map_err(error::of)?;
+        conn.execute_batch(text).map_err(error::of)?;
     }
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|_| error::unavailable("there are no random bytes"))?;
     let id = hex::encode(id);
-    let rows = vec![
-        values!["program", PROGRAM],
-        values!["version", VERSION],
-        values!["id", id.as_str()],
-    ];
-    sql::run_many(conn, "INSERT INTO meta (name, value) VALUES", rows, "").await?;
+    let text = "INSERT INTO meta (name, value) VALUES ($1, $2)";
+    for (name, value) in [("program", PROGRAM), ("version", VERSION), ("id", &id)] {
+        sql::run_one(conn, text, &values![name, value])?;
+    }
     Ok(id)
 }

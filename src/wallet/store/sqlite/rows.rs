@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::sql::{Fields, Values, json, unsound, values};
+use rusqlite::Connection;
+
+use super::sql::{self, Fields, Value, json, unsound, values};
 use crate::{
     attempt::{Attempt, AttemptNumber},
     change::Coin,
@@ -43,8 +45,7 @@ pub(super) fn stage(name: &str) -> Result<Stage, StoreError> {
     found.ok_or_else(|| unsound("a stage"))
 }
 
-pub(super) fn withdrawal(row: &Fields) -> Result<Withdrawal, StoreError> {
-    let waiting = row.text_or_none(5)?.map(serde_json::from_str).transpose();
+pub(super) fn withdrawal(row: &Fields<'_>) -> Result<Withdrawal, StoreError> {
     let lane = row.text_or_none(7)?.map(str::parse).transpose();
     Ok(Withdrawal {
         number: WithdrawalNumber(row.number(0)?),
@@ -52,7 +53,7 @@ pub(super) fn withdrawal(row: &Fields) -> Result<Withdrawal, StoreError> {
         account: row.parsed(2, "an account")?,
         intent: row.json(3, "an intent")?,
         stage: stage(row.text(4)?)?,
-        waiting: waiting.map_err(|_| unsound("why a withdrawal waits"))?,
+        waiting: row.json_or_none(5, "why a withdrawal waits")?,
         not_before: row.time(6)?,
         lane: lane.map_err(|_| unsound("a lane"))?,
         requested_at: row.time(8)?,
@@ -60,10 +61,16 @@ pub(super) fn withdrawal(row: &Fields) -> Result<Withdrawal, StoreError> {
     })
 }
 
-/// A new withdrawal, in the order of `INSERT INTO withdrawals`.
-pub(super) fn withdrawal_values(withdrawal: &Withdrawal) -> Result<Values, StoreError> {
+/// Writes a new withdrawal.
+pub(super) fn insert_withdrawal(
+    conn: &Connection,
+    withdrawal: &Withdrawal,
+) -> Result<(), StoreError> {
+    let text = "INSERT INTO withdrawals (number, source, id, client, account, chain, intent, stage, \
+                waiting, not_before, lane, requested_at, changed_at) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     let intent = &withdrawal.intent;
-    Ok(values![
+    let values = values![
         withdrawal.number.0,
         intent.id.source.as_str(),
         intent.id.id.as_str(),
@@ -77,16 +84,12 @@ pub(super) fn withdrawal_values(withdrawal: &Withdrawal) -> Result<Values, Store
         withdrawal.lane.as_ref().map(LaneId::to_string),
         withdrawal.requested_at,
         withdrawal.changed_at,
-    ])
+    ];
+    sql::run_one(conn, text, &values)
 }
 
-pub(super) const INSERT_WITHDRAWALS: &str = "INSERT INTO withdrawals (number, source, id, client, account, chain, \
-     intent, stage, waiting, not_before, lane, requested_at, changed_at) VALUES";
-
 /// An attempt without its withdrawals, which stand in a table of their own.
-pub(super) fn attempt(row: &Fields) -> Result<Attempt, StoreError> {
-    let answer = row.text_or_none(9)?.map(serde_json::from_str).transpose();
-    let answer = answer.map_err(|_| unsound("a signer's answer"))?;
+pub(super) fn attempt(row: &Fields<'_>) -> Result<Attempt, StoreError> {
     let purpose = serde_json::Value::from(row.text(2)?);
     Ok(Attempt {
         number: AttemptNumber(row.number(0)?),
@@ -98,15 +101,22 @@ pub(super) fn attempt(row: &Fields) -> Result<Attempt, StoreError> {
         fee_terms: row.json(6, "fee terms")?,
         created_at: row.time(7)?,
         stage: row.json(8, "an attempt's stage")?,
-        signed: answer.map(Arc::new),
+        signed: row.json_or_none(9, "a signer's answer")?.map(Arc::new),
         pays: Vec::new(),
     })
 }
 
-/// A new attempt, in the order of `INSERT INTO attempts`.
-pub(super) fn attempt_values(lane: &str, attempt: &Attempt) -> Result<Values, StoreError> {
+/// Writes a new attempt.
+pub(super) fn insert_attempt(
+    conn: &Connection,
+    lane: &str,
+    attempt: &Attempt,
+) -> Result<(), StoreError> {
+    let text = "INSERT INTO attempts (lane, number, set_number, purpose, anchor, keys, request, \
+                fee_terms, created_at, stage, evidence, live, answer) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     let purpose = serde_json::to_value(attempt.purpose).unwrap_or_default();
-    Ok(values![
+    let values = values![
         lane,
         attempt.number.0,
         attempt.set.0,
@@ -120,33 +130,34 @@ pub(super) fn attempt_values(lane: &str, attempt: &Attempt) -> Result<Values, St
         json(&attempt.stage)?,
         u64::from(attempt.is_live()),
         attempt.signed.as_deref().map(json).transpose()?,
-    ])
+    ];
+    sql::run_one(conn, text, &values)?;
+    let text = "INSERT INTO attempt_withdrawals (lane, number, position, withdrawal) \
+                VALUES ($1, $2, $3, $4)";
+    for (position, number) in (0_u64..).zip(&attempt.pays) {
+        let values = values![lane, attempt.number.0, position, number.0];
+        sql::run_one(conn, text, &values)?;
+    }
+    Ok(())
 }
-
-pub(super) const INSERT_ATTEMPTS: &str = "INSERT INTO attempts (lane, number, set_number, purpose, anchor, keys, \
-     request, fee_terms, created_at, stage, evidence, live, answer) VALUES";
 
 /// Attempts with their withdrawals, which `pays` gives as (lane, number, withdrawal) in order.
 pub(super) fn attempts(
-    rows: &[Fields],
-    pays: &[Fields],
-) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
-    let mut paid: BTreeMap<(&str, u64), Vec<WithdrawalNumber>> = BTreeMap::new();
-    for row in pays {
-        let of = paid.entry((row.text(0)?, row.number(1)?)).or_default();
-        of.push(WithdrawalNumber(row.number(2)?));
+    mut attempts: Vec<(LaneId, Attempt)>,
+    pays: Vec<(LaneId, AttemptNumber, WithdrawalNumber)>,
+) -> Vec<(LaneId, Attempt)> {
+    let mut paid: BTreeMap<(LaneId, AttemptNumber), Vec<WithdrawalNumber>> = BTreeMap::new();
+    for (lane, number, withdrawal) in pays {
+        paid.entry((lane, number)).or_default().push(withdrawal);
     }
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut attempt = attempt(row)?;
-        let of = paid.remove(&(row.text(10)?, attempt.number.0));
+    for (lane, attempt) in &mut attempts {
+        let of = paid.remove(&(lane.clone(), attempt.number));
         attempt.pays = of.unwrap_or_default();
-        found.push((row.parsed(10, "a lane")?, attempt));
     }
-    Ok(found)
+    attempts
 }
 
-pub(super) fn lane(row: &Fields) -> Result<LaneRow, StoreError> {
+pub(super) fn lane(row: &Fields<'_>) -> Result<LaneRow, StoreError> {
     Ok(LaneRow {
         id: row.parsed(0, "a lane")?,
         account: row.parsed(1, "an account")?,
@@ -162,7 +173,7 @@ pub(super) fn lane(row: &Fields) -> Result<LaneRow, StoreError> {
 
 /// A coin, with the block and the transaction that spend it: `outpoint, amount, key, script,
 /// previous, height, coinbase, spent height, txid`.
-pub(super) fn coin(row: &Fields) -> Result<(Coin, Option<(u64, String)>), StoreError> {
+pub(super) fn coin(row: &Fields<'_>) -> Result<(Coin, Option<(u64, String)>), StoreError> {
     let coin = Coin {
         outpoint: row.parsed(0, "an outpoint")?,
         amount: row.number(1)?,
@@ -176,21 +187,62 @@ pub(super) fn coin(row: &Fields) -> Result<(Coin, Option<(u64, String)>), StoreE
     Ok((coin, spent.map(|(height, txid)| (height, txid.to_owned()))))
 }
 
-pub(super) fn coin_values(lane: &str, coin: &Coin) -> Values {
-    values![
+/// A coin's lane and outpoint.
+type CoinKey<'k> = (&'k str, &'k str);
+
+pub(super) fn write_coin(
+    conn: &Connection,
+    (lane, outpoint): CoinKey<'_>,
+    coin: &Coin,
+) -> Result<(), StoreError> {
+    let text = "INSERT INTO coins \
+                (lane, outpoint, amount, key, script, previous, height, coinbase) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                ON CONFLICT (lane, outpoint) DO UPDATE SET amount = excluded.amount, \
+                key = excluded.key, script = excluded.script, previous = excluded.previous, \
+                height = excluded.height, coinbase = excluded.coinbase";
+    let values = values![
         lane,
-        coin.outpoint.to_string(),
+        outpoint,
         coin.amount,
         coin.key.as_str(),
-        super::sql::Value::Blob(coin.script.to_vec()),
-        super::sql::Value::Blob(coin.previous.to_vec()),
+        &*coin.script,
+        &*coin.previous,
         coin.height,
         u64::from(coin.coinbase),
-    ]
+    ];
+    sql::run_one(conn, text, &values)
+}
+
+/// A coin that left the chain, and with it what spent it.
+pub(super) fn delete_coin(conn: &Connection, key: CoinKey<'_>) -> Result<(), StoreError> {
+    delete_spend(conn, key)?;
+    let text = "DELETE FROM coins WHERE lane = $1 AND outpoint = $2";
+    sql::run(conn, text, &values![key.0, key.1]).map(drop)
+}
+
+/// The block and the transaction that spend a coin.
+pub(super) fn write_spend(
+    conn: &Connection,
+    (lane, outpoint): CoinKey<'_>,
+    (height, txid): (u64, &str),
+) -> Result<(), StoreError> {
+    let text = "INSERT INTO spends (lane, outpoint, height, txid) VALUES ($1, $2, $3, $4) \
+                ON CONFLICT (lane, outpoint) DO UPDATE SET height = excluded.height, \
+                txid = excluded.txid";
+    sql::run_one(conn, text, &values![lane, outpoint, height, txid])
+}
+
+pub(super) fn delete_spend(
+    conn: &Connection,
+    (lane, outpoint): CoinKey<'_>,
+) -> Result<(), StoreError> {
+    let text = "DELETE FROM spends WHERE lane = $1 AND outpoint = $2";
+    sql::run(conn, text, &values![lane, outpoint]).map(drop)
 }
 
 /// `id, at, topic, withdrawal, body`.
-pub(super) fn recorded(row: &Fields) -> Result<Recorded, StoreError> {
+pub(super) fn recorded(row: &Fields<'_>) -> Result<Recorded, StoreError> {
     Ok(Recorded {
         event: row.number(0)?,
         at: row.time(1)?,
@@ -201,14 +253,14 @@ pub(super) fn recorded(row: &Fields) -> Result<Recorded, StoreError> {
 }
 
 /// `debits, credits`, from a column on.
-pub(super) fn balance(row: &Fields, from: usize) -> Result<Balance, StoreError> {
+pub(super) fn balance(row: &Fields<'_>, from: usize) -> Result<Balance, StoreError> {
     Ok(Balance {
         debits: row.amount(from)?,
         credits: row.amount(from.saturating_add(1))?,
     })
 }
 
-pub(super) fn posting_values(posting: &Posting) -> Values {
+pub(super) fn posting_values(posting: &Posting) -> [Value<'_>; 8] {
     values![
         posting.id.as_str(),
         posting.debit.to_string(),

@@ -1,72 +1,84 @@
-//! Statements over many rows, and what is read from them. Every value is bound, never written into
-//! the text; the texts are few, so that each is prepared once.
+//! Statements and what is read from them. Every value is bound, never written into the text, and each
+//! text is prepared once by a connection.
 
-use std::fmt::Write;
+use std::borrow::Cow;
 
-use sqlx::{
-    AssertSqlSafe, Row as _, Sqlite, SqliteConnection,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
+use rusqlite::{
+    CachedStatement, Connection, Row, ToSql,
+    types::{ToSqlOutput, ValueRef},
 };
 
 use super::error;
 use crate::store::StoreError;
 
-/// The most rows of one statement: more are several statements.
-const ROWS_MAX: usize = 64;
-
 /// A value for a statement.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(super) enum Value<'a> {
     Int(i64),
-    Text(String),
-    Blob(Vec<u8>),
+    Text(Cow<'a, str>),
+    Bytes(&'a [u8]),
+    Amount([u8; 32]),
     Null,
 }
 
-/// A row for a statement.
-pub(super) type Values = Vec<Value>;
-
-impl From<u64> for Value {
+impl From<u64> for Value<'_> {
     /// Numbers and times stay below 2^63 by what they count.
     fn from(number: u64) -> Self {
         Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
     }
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl From<String> for Value {
+impl From<String> for Value<'_> {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::Text(text.into())
     }
 }
 
-impl From<tx::Amount> for Value {
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<tx::Amount> for Value<'_> {
     fn from(amount: tx::Amount) -> Self {
-        Self::Blob(amount.to_be_bytes().to_vec())
+        Self::Amount(amount.to_be_bytes())
     }
 }
 
-impl From<tx::Time> for Value {
+impl From<tx::Time> for Value<'_> {
     fn from(time: tx::Time) -> Self {
         time.millis().into()
     }
 }
 
-impl<T: Into<Value>> From<Option<T>> for Value {
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
 }
 
-/// `values![a, b, c]`: a row.
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+            Self::Amount(bytes) => ValueRef::Blob(bytes),
+            Self::Null => ValueRef::Null,
+        }))
+    }
+}
+
+/// `values![a, b, c]`: the values of `$1, $2, $3`.
 macro_rules! values {
-    ($($value:expr),* $(,)?) => { vec![$($crate::store::sqlite::sql::Value::from($value)),*] };
+    ($($value:expr),* $(,)?) => { [$($crate::store::sqlite::sql::Value::from($value)),*] };
 }
 pub(super) use values;
 
@@ -77,158 +89,93 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError>
     })
 }
 
-fn bind<'q>(
-    mut query: Query<'q, Sqlite, SqliteArguments>,
-    values: impl IntoIterator<Item = Value>,
-) -> Query<'q, Sqlite, SqliteArguments> {
-    for value in values {
-        query = match value {
-            Value::Int(number) => query.bind(number),
-            Value::Text(text) => query.bind(text),
-            Value::Blob(bytes) => query.bind(bytes),
-            Value::Null => query.bind(None::<i64>),
-        };
+/// A statement with its values: `$3` is the third, wherever it stands.
+fn bound<'c>(
+    conn: &'c Connection,
+    text: &str,
+    values: &[Value<'_>],
+) -> Result<CachedStatement<'c>, StoreError> {
+    let mut statement = conn.prepare_cached(text).map_err(error::of)?;
+    for index in 1..=statement.parameter_count() {
+        let name = statement.parameter_name(index);
+        let number = name.and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        let value = number.and_then(|number| values.get(number.checked_sub(1)?));
+        let value = value.ok_or_else(|| error::corrupt("a statement lacks a value"))?;
+        let bound = statement.raw_bind_parameter(index, value);
+        bound.map_err(error::of)?;
     }
-    query
+    Ok(statement)
 }
 
 /// Runs a statement; how many rows it changed.
-pub(super) async fn run(
-    conn: &mut SqliteConnection,
-    text: &'static str,
-    values: Values,
-) -> Result<u64, StoreError> {
-    let done = bind(sqlx::query(text), values).execute(conn).await;
-    Ok(done.map_err(error::of)?.rows_affected())
+pub(super) fn run(
+    conn: &Connection,
+    text: &str,
+    values: &[Value<'_>],
+) -> Result<usize, StoreError> {
+    let mut statement = bound(conn, text, values)?;
+    statement.raw_execute().map_err(error::of)
+}
+
+/// Runs a statement that changes one row, or nothing is written.
+pub(super) fn run_one(
+    conn: &Connection,
+    text: &str,
+    values: &[Value<'_>],
+) -> Result<(), StoreError> {
+    match run(conn, text, values)? {
+        1 => Ok(()),
+        _ => Err(error::conflict("a row is not as it was read")),
+    }
 }
 
 /// Reads rows.
-pub(super) async fn read(
-    conn: &mut SqliteConnection,
-    text: &'static str,
-    values: Values,
-) -> Result<Vec<Fields>, StoreError> {
-    let rows = bind(sqlx::query(text), values).fetch_all(conn).await;
-    Ok(rows.map_err(error::of)?.into_iter().map(Fields).collect())
-}
-
-/// Reads rows by a text that is made of constants.
-pub(super) async fn read_composed(
-    conn: &mut SqliteConnection,
-    text: String,
-    values: Values,
-) -> Result<Vec<Fields>, StoreError> {
-    let query = bind(sqlx::query(AssertSqlSafe(text)), values);
-    let rows = query.fetch_all(conn).await;
-    Ok(rows.map_err(error::of)?.into_iter().map(Fields).collect())
-}
-
-/// Runs `head (row), (row), … tail`; how many rows it changed.
-pub(super) async fn run_many(
-    conn: &mut SqliteConnection,
-    head: &str,
-    rows: Vec<Values>,
-    tail: &str,
-) -> Result<u64, StoreError> {
-    let mut changed = 0_u64;
-    for chunk in chunks(rows) {
-        let query = bind(
-            sqlx::query(AssertSqlSafe(text_of(head, &chunk, tail))),
-            chunk.into_iter().flatten(),
-        );
-        let done = query.execute(&mut *conn).await.map_err(error::of)?;
-        changed = changed.saturating_add(done.rows_affected());
-    }
-    Ok(changed)
-}
-
-/// As [`run_many`]; each row must change one.
-pub(super) async fn run_each(
-    conn: &mut SqliteConnection,
-    head: &str,
-    rows: Vec<Values>,
-    tail: &str,
-) -> Result<(), StoreError> {
-    let wanted = rows.len();
-    if usize::try_from(run_many(conn, head, rows, tail).await?) == Ok(wanted) {
-        Ok(())
-    } else {
-        Err(StoreError::Conflict {
-            what: "a row is not as it was read".into(),
-        })
-    }
-}
-
-/// Reads by `head (row), (row), … tail`.
-pub(super) async fn read_many(
-    conn: &mut SqliteConnection,
-    head: &str,
-    rows: Vec<Values>,
-    tail: &str,
-) -> Result<Vec<Fields>, StoreError> {
+pub(super) fn read<T>(
+    conn: &Connection,
+    text: &str,
+    values: &[Value<'_>],
+    of: impl Fn(&Fields<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = bound(conn, text, values)?;
+    let mut rows = statement.raw_query();
     let mut found = Vec::new();
-    for chunk in chunks(rows) {
-        let text = text_of(head, &chunk, tail);
-        let values = chunk.into_iter().flatten().collect();
-        found.append(&mut read_composed(conn, text, values).await?);
+    while let Some(row) = rows.next().map_err(error::of)? {
+        found.push(of(&Fields(row))?);
     }
     Ok(found)
 }
 
-/// Rows by powers of two, so that the texts of statements are few.
-fn chunks(mut rows: Vec<Values>) -> Vec<Vec<Values>> {
-    let mut chunks = Vec::new();
-    let mut size = ROWS_MAX;
-    while !rows.is_empty() && size > 0 {
-        if rows.len() >= size {
-            let rest = rows.split_off(size);
-            chunks.push(std::mem::replace(&mut rows, rest));
-        } else {
-            size >>= 1;
-        }
-    }
-    chunks
+/// Reads the one row that there is at most.
+pub(super) fn read_one<T>(
+    conn: &Connection,
+    text: &str,
+    values: &[Value<'_>],
+    of: impl Fn(&Fields<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    Ok(read(conn, text, values, of)?.pop())
 }
 
-fn text_of(head: &str, rows: &[Values], tail: &str) -> String {
-    let mut text = String::from(head);
-    let mut number = 0_u32;
-    for (row_index, row) in rows.iter().enumerate() {
-        text.push_str(if row_index == 0 { " (" } else { ", (" });
-        for (index, _) in row.iter().enumerate() {
-            number = number.saturating_add(1);
-            let comma = if index == 0 { "" } else { ", " };
-            // Writing to a String does not fail.
-            let _ = write!(text, "{comma}${number}");
-        }
-        text.push(')');
-    }
-    text.push_str(tail);
-    text
-}
+/// A row that is read.
+pub(super) struct Fields<'r>(&'r Row<'r>);
 
-/// A row that was read.
-pub(super) struct Fields(SqliteRow);
-
-impl Fields {
-    fn value<'r, T>(&'r self, index: usize) -> Result<T, StoreError>
-    where
-        T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
-    {
-        self.0.try_get(index).map_err(|_| unsound("a column"))
+impl Fields<'_> {
+    fn value(&self, index: usize) -> Result<ValueRef<'_>, StoreError> {
+        self.0.get_ref(index).map_err(|_| unsound("a column"))
     }
 
     pub(super) fn number(&self, index: usize) -> Result<u64, StoreError> {
-        u64::try_from(self.value::<i64>(index)?).map_err(|_| unsound("a number"))
+        let number = self.number_or_none(index)?;
+        number.ok_or_else(|| unsound("a number"))
     }
 
     pub(super) fn number_or_none(&self, index: usize) -> Result<Option<u64>, StoreError> {
-        let number = self.value::<Option<i64>>(index)?.map(u64::try_from);
+        let number = self.value(index)?.as_i64_or_null();
+        let number = number.map_err(|_| unsound("a number"))?.map(u64::try_from);
         number.transpose().map_err(|_| unsound("a number"))
     }
 
     pub(super) fn is(&self, index: usize) -> Result<bool, StoreError> {
-        Ok(self.value::<i64>(index)? != 0)
+        Ok(self.number(index)? != 0)
     }
 
     pub(super) fn time(&self, index: usize) -> Result<tx::Time, StoreError> {
@@ -236,15 +183,16 @@ impl Fields {
     }
 
     pub(super) fn text(&self, index: usize) -> Result<&str, StoreError> {
-        self.value(index)
+        self.value(index)?.as_str().map_err(|_| unsound("a text"))
     }
 
     pub(super) fn text_or_none(&self, index: usize) -> Result<Option<&str>, StoreError> {
-        self.value(index)
+        let text = self.value(index)?.as_str_or_null();
+        text.map_err(|_| unsound("a text"))
     }
 
     pub(super) fn bytes(&self, index: usize) -> Result<&[u8], StoreError> {
-        self.value(index)
+        self.value(index)?.as_blob().map_err(|_| unsound("bytes"))
     }
 
     pub(super) fn amount(&self, index: usize) -> Result<tx::Amount, StoreError> {
@@ -268,6 +216,16 @@ impl Fields {
         what: &str,
     ) -> Result<T, StoreError> {
         serde_json::from_str(self.text(index)?).map_err(|_| unsound(what))
+    }
+
+    pub(super) fn json_or_none<T: serde::de::DeserializeOwned>(
+        &self,
+        index: usize,
+        what: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let text = self.text_or_none(index)?;
+        let value = text.map(serde_json::from_str).transpose();
+        value.map_err(|_| unsound(what))
     }
 }
 

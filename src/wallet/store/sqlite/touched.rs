@@ -7,11 +7,10 @@ use tx::{Asset, ConflictKey};
 
 use super::{
     accept::topic,
-    commit::{Moved, moves},
-    decide::{hold_rows, move_rows, record_waiting},
-    late::Late,
+    commit::Moved,
+    decide::{move_on, record_waiting, settle},
     rows,
-    sql::{json as text_of, values},
+    sql::{self, json as text_of, values},
     work::Work,
 };
 use crate::{
@@ -23,23 +22,23 @@ use crate::{
     withdrawal::{Stage, WithdrawalNumber},
 };
 
-pub(super) async fn write(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+pub(super) fn write(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     attempts(work, moved)?;
-    live_sets(work, moved);
-    reservations(work, moved);
-    work.later(Late::Moves, move_rows(moves(moved))?);
-    ledger(work, moved).await?;
-    coins(work, moved);
-    blocks(work, moved);
+    live_sets(work, moved)?;
+    reservations(work, moved)?;
+    withdrawals(work, moved)?;
+    ledger(work, moved)?;
+    coins(work, moved)?;
+    blocks(work, moved)?;
     for step in &moved.applied.steps {
         let body = step_body(moved, step);
-        work.record(topic(step.to), Some(step.withdrawal), &body, moved.at);
+        work.record(topic(step.to), Some(step.withdrawal), &body, moved.at)?;
     }
     for (number, before) in &moved.applied.withdrawals {
         let before = before.as_ref().and_then(|before| before.waiting.as_ref());
         let after = moved.withdrawal(*number);
         let after = after.and_then(|after| after.waiting.as_ref());
-        record_waiting(work, *number, (before, after), moved.at);
+        record_waiting(work, *number, (before, after), moved.at)?;
     }
     Ok(())
 }
@@ -61,63 +60,70 @@ impl Moved<'_> {
     }
 }
 
-fn attempts(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+/// New attempts; and those that went on, each if it is still in the stage it was read in.
+fn attempts(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let lane = moved.lane();
-    let (mut new, mut pays, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for (before, attempt) in moved.attempts() {
-        let Some(before) = before else {
-            new.push(rows::attempt_values(&lane, attempt)?);
-            for (position, number) in (0_u64..).zip(&attempt.pays) {
-                pays.push(values![lane.as_str(), attempt.number.0, position, number.0]);
-            }
-            continue;
-        };
-        let answer = attempt.signed.as_deref();
-        let answer = answer.filter(|_| before.signed.is_none());
-        changed.push(values![
-            lane.as_str(),
-            attempt.number.0,
-            before.stage.name(),
-            attempt.stage.name(),
-            text_of(&attempt.stage)?,
-            u64::from(attempt.is_live()),
-            answer.map(text_of).transpose()?,
-        ]);
+        match before {
+            None => rows::insert_attempt(work.conn, &lane, attempt)?,
+            Some(before) => move_attempt(work, &lane, (before, attempt))?,
+        }
     }
-    work.later(Late::Attempts, new);
-    work.later(Late::Pays, pays);
-    work.later(Late::Stages, changed);
     Ok(())
 }
 
+fn move_attempt(
+    work: &Work<'_>,
+    lane: &str,
+    (before, attempt): (&Attempt, &Attempt),
+) -> Result<(), StoreError> {
+    let text = "UPDATE attempts SET stage = $4, evidence = $5, live = $6, \
+                answer = coalesce($7, answer) \
+                WHERE lane = $1 AND number = $2 AND stage = $3";
+    let answer = attempt.signed.as_deref();
+    let answer = answer.filter(|_| before.signed.is_none());
+    let values = values![
+        lane,
+        attempt.number.0,
+        before.stage.name(),
+        attempt.stage.name(),
+        text_of(&attempt.stage)?,
+        u64::from(attempt.is_live()),
+        answer.map(text_of).transpose()?,
+    ];
+    sql::run_one(work.conn, text, &values)
+}
+
 /// The sets of withdrawals that left theirs end first: one may have come to another at once.
-fn live_sets(work: &mut Work<'_>, moved: &Moved<'_>) {
+fn live_sets(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let lane = moved.lane();
     let steps = || moved.applied.steps.iter();
     let entered = |number: WithdrawalNumber| {
         let mut steps = steps().rev();
         steps.find(|step| step.withdrawal == number && step.to == Stage::Assigned)
     };
-    let (mut over, mut new) = (Vec::new(), Vec::new());
     for (number, before) in &moved.applied.withdrawals {
         let was = before.as_ref().is_some_and(|had| had.stage.is_under_way());
         let is = moved.withdrawal(*number);
         let is = is.is_some_and(|has| has.stage.is_under_way());
         let entered = entered(*number);
         if was && (!is || entered.is_some()) {
-            over.push(values![number.0]);
+            let text = "DELETE FROM live_sets WHERE withdrawal = $1";
+            sql::run(work.conn, text, &values![number.0])?;
         }
-        if let Some(attempt) = entered.filter(|_| is)
-            && let Some(attempt) = moved.attempt(attempt.attempt)
+        if let Some(step) = entered.filter(|_| is)
+            && let Some(attempt) = moved.attempt(step.attempt)
         {
-            new.push(values![number.0, lane.as_str(), attempt.set.0]);
+            // A withdrawal has one set at most, of whatever lane.
+            let text = "INSERT INTO live_sets (withdrawal, lane, set_number) VALUES ($1, $2, $3)";
+            let values = values![number.0, lane.as_str(), attempt.set.0];
+            sql::run_one(work.conn, text, &values)?;
         }
     }
-    work.later(Late::SetsOver, over);
-    work.later(Late::Sets, new);
+    Ok(())
 }
 
-fn reservations(work: &mut Work<'_>, moved: &Moved<'_>) {
+fn reservations(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let lane = moved.lane();
     let mut keys: BTreeSet<&ConflictKey> = BTreeSet::new();
     for (before, attempt) in moved.attempts() {
@@ -126,46 +132,52 @@ fn reservations(work: &mut Work<'_>, moved: &Moved<'_>) {
             keys.extend(&attempt.keys);
         }
     }
-    let (mut free, mut held) = (Vec::new(), Vec::new());
     for key in keys {
-        match moved.view.holder(key) {
-            None => free.push(values![key.to_string()]),
-            Some(set) => held.push(values![key.to_string(), lane.as_str(), set.0]),
+        let Some(set) = moved.view.holder(key) else {
+            let text = "DELETE FROM reservations WHERE key = $1";
+            sql::run(work.conn, text, &values![key.to_string()])?;
+            continue;
+        };
+        // Of this lane's own sets the view has checked them; what another lane holds stays its.
+        let text = "INSERT INTO reservations (key, lane, set_number) VALUES ($1, $2, $3) \
+                    ON CONFLICT (key) DO UPDATE SET set_number = excluded.set_number \
+                    WHERE reservations.lane = excluded.lane";
+        let values = values![key.to_string(), lane.as_str(), set.0];
+        sql::run_one(work.conn, text, &values)?;
+    }
+    Ok(())
+}
+
+fn withdrawals(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+    for number in moved.applied.withdrawals.keys() {
+        if let (Some(before), Some(now)) = (moved.before(*number), moved.withdrawal(*number)) {
+            move_on(work, before.stage, now)?;
         }
     }
-    work.later(Late::Free, free);
-    // Of this lane's own sets the view has checked them.
-    work.later(Late::Held, held);
+    Ok(())
 }
 
 /// What was paid for good leaves the wallet, and so does its fee.
-async fn ledger(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
-    let mut postings = Vec::new();
-    let mut held = Vec::new();
+fn ledger(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     for (_, attempt) in moved.attempts() {
         let (AttemptStage::Final(inclusion) | AttemptStage::Failed(inclusion)) = &attempt.stage
         else {
             continue;
         };
-        postings.extend(fee(moved, attempt, inclusion));
+        if let Some(fee) = fee(moved, attempt, inclusion) {
+            work.post(&fee)?;
+        }
         for number in &attempt.pays {
             let Some(paid) = payment(moved, *number) else {
                 continue;
             };
             if paid.debit.is_liability() {
-                held.push(*number);
+                settle(work, *number, "settled", moved.at)?;
             }
-            postings.push(paid);
+            work.post(&paid)?;
         }
     }
-    work.later(Late::Holds, hold_rows(held, "settled", moved.at));
-    let accounts = postings.iter().flat_map(|posting| {
-        let key = |account: &Account| (account.clone(), posting.asset.clone());
-        [key(&posting.debit), key(&posting.credit)]
-    });
-    let accounts = accounts.collect();
-    work.read_balances(accounts).await?;
-    postings.iter().try_for_each(|posting| work.post(posting))
+    Ok(())
 }
 
 fn payment(moved: &Moved<'_>, number: WithdrawalNumber) -> Option<Posting> {
@@ -200,51 +212,45 @@ fn fee(moved: &Moved<'_>, attempt: &Attempt, inclusion: &Inclusion) -> Option<Po
     })
 }
 
-fn coins(work: &mut Work<'_>, moved: &Moved<'_>) {
+fn coins(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let lane = moved.lane();
     let (applied, view) = (moved.applied, moved.view);
     let touched: BTreeSet<_> = applied.coins.keys().chain(applied.spent.keys()).collect();
-    let (mut gone, mut there, mut unspent, mut spent) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for outpoint in touched {
-        let key = || values![lane.as_str(), outpoint.to_string()];
-        let coin = view.coins.get(outpoint);
+        let text = outpoint.to_string();
+        let key = (lane.as_str(), text.as_str());
         let spend = view.spent.get(outpoint);
+        let coin = view.coins.get(outpoint);
         match coin.or(spend.map(|(coin, _, _)| coin)) {
-            None => gone.push(key()),
-            Some(coin) => there.push(rows::coin_values(&lane, coin)),
+            None => rows::delete_coin(work.conn, key)?,
+            Some(coin) => rows::write_coin(work.conn, key, coin)?,
         }
-        match spend {
-            None => unspent.push(key()),
-            Some((_, height, txid)) => {
-                let outpoint = outpoint.to_string();
-                spent.push(values![lane.as_str(), outpoint, *height, txid.as_str()]);
-            }
+        if let Some((_, height, txid)) = spend {
+            rows::write_spend(work.conn, key, (*height, txid))?;
+        } else if coin.is_some() {
+            rows::delete_spend(work.conn, key)?;
         }
     }
-    work.later(Late::Unspent, unspent);
-    work.later(Late::Gone, gone);
-    work.later(Late::Coins, there);
-    work.later(Late::Spent, spent);
+    Ok(())
 }
 
-fn blocks(work: &mut Work<'_>, moved: &Moved<'_>) {
+fn blocks(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let Some(before) = &moved.applied.blocks else {
-        return;
+        return Ok(());
     };
     let lane = moved.lane();
     let before: BTreeSet<_> = before.iter().collect();
     let after: BTreeSet<_> = moved.view.blocks.iter().collect();
-    let gone = before.difference(&after);
-    let gone = gone
-        .map(|block| values![lane.as_str(), block.height])
-        .collect();
-    work.later(Late::BlocksGone, gone);
-    let new = after.difference(&before);
-    let new = new
-        .map(|block| values![lane.as_str(), block.height, block.hash.as_str()])
-        .collect();
-    work.later(Late::Blocks, new);
+    for block in before.difference(&after) {
+        let text = "DELETE FROM blocks WHERE lane = $1 AND height = $2";
+        sql::run(work.conn, text, &values![lane.as_str(), block.height])?;
+    }
+    for block in after.difference(&before) {
+        let text = "INSERT INTO blocks (lane, height, hash) VALUES ($1, $2, $3)";
+        let values = values![lane.as_str(), block.height, block.hash.as_str()];
+        sql::run_one(work.conn, text, &values)?;
+    }
+    Ok(())
 }
 
 /// What is recorded of a step: enough for `…/explain` and for a webhook.

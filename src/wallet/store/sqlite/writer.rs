@@ -1,9 +1,12 @@
-//! The one writer. Units of work that wait together share a transaction and its flush; if that does
-//! not do, each has one of its own, so that none harms another.
+//! The one writer: a thread with a connection. Units of work that wait together share a transaction
+//! and its flush; if that does not do, each has one of its own, so that none harms another.
 
-use std::collections::BTreeSet;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tx::{IntentId, Name, Time};
 
@@ -11,7 +14,8 @@ use super::{
     accept,
     commit::{self, Views},
     decide, error, lanes,
-    sql::{self, Values},
+    open::Place,
+    sql,
     work::Work,
 };
 use crate::{
@@ -58,42 +62,48 @@ pub(super) struct Unit {
 
 /// The writer's connection and what it keeps.
 pub(super) struct Writer {
-    options: SqliteConnectOptions,
-    conn: Option<SqliteConnection>,
+    place: Place,
+    conn: Option<Connection>,
     views: Views,
+    /// Nobody waits for what is not written yet.
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Writer {
-    pub(super) fn new(options: SqliteConnectOptions, conn: SqliteConnection) -> Self {
+    pub(super) fn new(place: Place, conn: Connection, abandoned: Arc<AtomicBool>) -> Self {
         Self {
-            options,
+            place,
             conn: Some(conn),
             views: Views::new(),
+            abandoned,
         }
     }
 
     /// Writes until nobody can ask any more.
-    pub(super) async fn run(mut self, mut units: mpsc::Receiver<Unit>) {
+    pub(super) fn run(mut self, mut units: mpsc::Receiver<Unit>) {
         let mut waiting = Vec::new();
-        while units.recv_many(&mut waiting, UNITS_MAX).await > 0 {
-            self.write(std::mem::take(&mut waiting)).await;
+        while units.blocking_recv_many(&mut waiting, UNITS_MAX) > 0 {
+            if self.abandoned.load(Ordering::SeqCst) {
+                return;
+            }
+            self.write(std::mem::take(&mut waiting));
         }
     }
 
-    async fn write(&mut self, units: Vec<Unit>) {
+    fn write(&mut self, units: Vec<Unit>) {
         let (tasks, replies): (Vec<Task>, Vec<_>) = units
             .into_iter()
             .map(|unit| (unit.task, unit.reply))
             .unzip();
-        let results = self.group(&tasks).await;
+        let results = self.group(&tasks);
         for (reply, result) in replies.into_iter().zip(results) {
             // Whoever asked may be gone; what is written is written.
             let _ = reply.send(result);
         }
     }
 
-    async fn group(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
-        let error = match self.transaction(tasks).await {
+    fn group(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
+        let error = match self.transaction(tasks) {
             Ok(done) => return done.into_iter().map(Ok).collect(),
             Err(error) => error,
         };
@@ -103,7 +113,7 @@ impl Writer {
         }
         let mut results = Vec::with_capacity(tasks.len());
         for task in tasks {
-            let done = self.transaction(std::slice::from_ref(task)).await;
+            let done = self.transaction(std::slice::from_ref(task));
             let one = done.map_err(Failure::into_inner);
             results.push(one.and_then(|mut done| done.pop().ok_or_else(lost)));
         }
@@ -111,19 +121,17 @@ impl Writer {
     }
 
     /// One transaction: all or nothing.
-    async fn transaction(&mut self, tasks: &[Task]) -> Result<Vec<Done>, Failure> {
+    fn transaction(&mut self, tasks: &[Task]) -> Result<Vec<Done>, Failure> {
         points::pass(Deed::Commit, Side::Before);
-        let mut conn = match self.conn.take() {
+        let conn = match self.conn.take() {
             Some(conn) => conn,
-            None => self.reconnect().await.map_err(Failure::NotBegun)?,
+            None => self.reconnect().map_err(Failure::NotBegun)?,
         };
-        let begun = sql::run(&mut conn, "BEGIN IMMEDIATE", Values::new()).await;
-        if let Err(error) = begun {
+        if let Err(error) = sql::run(&conn, "BEGIN IMMEDIATE", &[]) {
             self.conn = Some(conn);
             return Err(Failure::NotBegun(error));
         }
-        let written = self.written(&mut conn, tasks).await;
-        match written {
+        match self.written(&conn, tasks) {
             Ok(done) => {
                 self.conn = Some(conn);
                 points::pass(Deed::Commit, Side::After);
@@ -133,8 +141,7 @@ impl Writer {
                 self.views.clear();
                 // A failed COMMIT may have ended the transaction already; a connection that cannot
                 // even say so is given up.
-                let ended = sql::run(&mut conn, "ROLLBACK", Values::new()).await;
-                if ended.is_ok() {
+                if conn.is_autocommit() || sql::run(&conn, "ROLLBACK", &[]).is_ok() {
                     self.conn = Some(conn);
                 }
                 Err(Failure::RolledBack(error))
@@ -142,36 +149,19 @@ impl Writer {
         }
     }
 
-    async fn reconnect(&mut self) -> Result<SqliteConnection, StoreError> {
+    fn reconnect(&mut self) -> Result<Connection, StoreError> {
         self.views.clear();
-        self.options.connect().await.map_err(error::of)
+        self.place.writer()
     }
 
-    async fn written(
-        &mut self,
-        conn: &mut SqliteConnection,
-        tasks: &[Task],
-    ) -> Result<Vec<Done>, StoreError> {
-        let mut work = Work::new(conn).await?;
-        let asked: Vec<(&[NewWithdrawal], Time)> = tasks.iter().filter_map(accepting).collect();
-        let accepted = accept::accept(&mut work, &asked).await?;
-        let mut accepted = accepted.into_iter();
-        let assigned = tasks.iter().filter_map(committing);
-        let assigned: BTreeSet<_> = assigned.flat_map(commit::assigned).collect();
-        work.read_withdrawals(assigned).await?;
+    fn written(&mut self, conn: &Connection, tasks: &[Task]) -> Result<Vec<Done>, StoreError> {
+        let mut work = Work::new(conn)?;
         let mut done = Vec::with_capacity(tasks.len());
         for task in tasks {
-            if committing(task).is_none() {
-                // It may read what a lane has written.
-                work.write_late().await?;
-            }
-            done.push(match task {
-                Task::Accept(..) => Done::Accepted(accepted.next().ok_or_else(lost)?),
-                other => one(&mut work, &mut self.views, other).await?,
-            });
+            done.push(one(&mut work, &mut self.views, task)?);
         }
-        work.finish().await?;
-        sql::run(conn, "COMMIT", Values::new()).await?;
+        work.finish()?;
+        sql::run(conn, "COMMIT", &[])?;
         Ok(done)
     }
 }
@@ -190,53 +180,35 @@ impl Failure {
     }
 }
 
-fn accepting(task: &Task) -> Option<(&[NewWithdrawal], Time)> {
-    match task {
-        Task::Accept(new, at) => Some((new, *at)),
-        _ => None,
-    }
-}
-
-fn committing(task: &Task) -> Option<&Commit> {
-    match task {
-        Task::Commit(commit) => Some(commit),
-        _ => None,
-    }
-}
-
-async fn one(work: &mut Work<'_>, views: &mut Views, task: &Task) -> Result<Done, StoreError> {
+fn one(work: &mut Work<'_>, views: &mut Views, task: &Task) -> Result<Done, StoreError> {
     Ok(match task {
-        Task::Accept(..) => return Err(lost()),
-        Task::Approve(id, by, at) => {
-            Done::Decided(Box::new(decide::approve(work, id, by, *at).await?))
-        }
-        Task::Release(id, by, at) => {
-            Done::Decided(Box::new(decide::release(work, id, by, *at).await?))
-        }
-        Task::Credit(credit, at) => Done::Booked(decide::credit(work, credit, *at).await?),
+        Task::Accept(new, at) => Done::Accepted(accept::accept(work, new, *at)?),
+        Task::Approve(id, by, at) => Done::Decided(Box::new(decide::approve(work, id, by, *at)?)),
+        Task::Release(id, by, at) => Done::Decided(Box::new(decide::release(work, id, by, *at)?)),
+        Task::Credit(credit, at) => Done::Booked(decide::credit(work, credit, *at)?),
         Task::Limits(limits, at) => {
-            decide::set_limits(work, limits, *at).await?;
+            decide::set_limits(work, limits, *at)?;
             Done::Nothing
         }
         Task::EnsureLane(lane, at) => {
-            lanes::ensure(work, lane, *at).await?;
+            lanes::ensure(work, lane, *at)?;
             Done::Nothing
         }
         Task::Acquire(lane, owner, at, until) => {
-            Done::Lane(lanes::acquire(work, lane, owner, (*at, *until)).await?)
+            Done::Lane(lanes::acquire(work, lane, owner, (*at, *until))?)
         }
         Task::Renew(lane, lease, until) => {
-            lanes::renew(work, lane, *lease, *until).await?;
+            lanes::renew(work, lane, *lease, *until)?;
             Done::Nothing
         }
-        Task::OpenLane(lane, by, at) => Done::Lane(lanes::open(work, lane, by, *at).await?),
+        Task::OpenLane(lane, by, at) => Done::Lane(lanes::open(work, lane, by, *at)?),
         Task::Commit(commit) => {
-            commit::commit(work, views, commit).await?;
+            commit::commit(work, views, commit)?;
             Done::Nothing
         }
         Task::Wait(numbers, waiting, not_before, at) => {
             let what = (waiting.as_ref(), *not_before);
-            decide::wait(work, numbers, what, *at).await?;
+            decide::wait(work, numbers, what, *at)?;
             Done::Nothing
         }
     })

@@ -90,7 +90,7 @@ fn invariant_01_is_watched() {
         );
         let insert = "INSERT INTO live_sets (withdrawal, lane, set_number) \
                       SELECT withdrawal, lane, 99 FROM live_sets";
-        let refused = world.sql(insert).await;
+        let refused = world.sql(insert);
         assert!(refused.is_err_and(|error| error.contains("UNIQUE")));
         // A signer that does not look at conflicts either.
         world.sim.lock().conflicts = false;
@@ -180,7 +180,7 @@ fn invariant_05_is_watched() {
             "UPDATE attempts SET answer = '{}'",
             "DELETE FROM attempts",
         ] {
-            let refused = world.sql(statement).await;
+            let refused = world.sql(statement);
             assert!(
                 refused.is_err_and(|error| error.contains("append-only")),
                 "{statement}"
@@ -300,7 +300,7 @@ fn invariant_10_is_watched() {
         let mut scenario = one(&mut world);
         world.run(&mut scenario).await;
         for statement in ["DELETE FROM events", "UPDATE events SET topic = 'none'"] {
-            let refused = world.sql(statement).await;
+            let refused = world.sql(statement);
             assert!(
                 refused.is_err_and(|error| error.contains("append-only")),
                 "{statement}"
@@ -380,14 +380,14 @@ fn invariant_11_is_watched() {
             "DELETE FROM limit_uses",
             "UPDATE limit_uses SET amount = zeroblob(32)",
         ] {
-            let refused = world.sql(statement).await;
+            let refused = world.sql(statement);
             assert!(
                 refused.is_err_and(|error| error.contains("append-only")),
                 "{statement}"
             );
         }
         // No row means deny, whatever way it went.
-        assert_eq!(world.sql("DELETE FROM limits").await, Ok(1));
+        assert_eq!(world.sql("DELETE FROM limits"), Ok(1));
         assert_eq!(ask("m".into()).await, Accepted::NoLimit);
         store.set_limits(&[], now).await.unwrap();
         assert_eq!(ask("n".into()).await, Accepted::NoLimit);
@@ -429,7 +429,7 @@ fn invariant_12_is_watched() {
         world.run(&mut scenario).await;
         world.check().await;
         world.assert_sound("invariant 12");
-        let reopened = world.sql("UPDATE withdrawals SET stage = 'approved'").await;
+        let reopened = world.sql("UPDATE withdrawals SET stage = 'approved'");
         assert!(reopened.is_err_and(|error| error.contains("append-only")));
     }
     async fn edited<F: Family>() {
@@ -437,7 +437,7 @@ fn invariant_12_is_watched() {
         let mut scenario = one(&mut world);
         let sent = |world: &World<F>| world.was_sent(&intent_id("a"));
         drop(until(&mut world, &mut scenario, sent).await);
-        let edited = world.sql("UPDATE withdrawals SET stage = 'released'").await;
+        let edited = world.sql("UPDATE withdrawals SET stage = 'released'");
         assert_eq!(edited, Ok(1));
         world.chain.flood(true);
         world.check().await;

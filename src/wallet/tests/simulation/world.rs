@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use api::signing::SignAnswer;
 use sha2::{Digest, Sha256};
-use sqlx::Connection;
 use tx::{IntentId, Time};
 use wallet::{
     attempt::AttemptNumber,
@@ -138,7 +137,7 @@ impl<F: Family> World<F> {
 
     /// What the store has now.
     pub async fn back_up(&self) -> Vec<u8> {
-        snapshot(&self.database).await
+        snapshot(&self.database)
     }
 
     /// The store has what it had then, and nothing that came later.
@@ -154,11 +153,8 @@ impl<F: Family> World<F> {
     }
 
     /// Somebody writes past the coordinator.
-    pub async fn sql(&self, statement: &'static str) -> Result<u64, String> {
-        let mut connection = connect(&self.database).await;
-        let done = sqlx::query(statement).execute(&mut connection).await;
-        let done = done.map(|done| done.rows_affected());
-        connection.close().await.unwrap();
+    pub fn sql(&self, statement: &str) -> Result<usize, String> {
+        let done = connect(&self.database).execute(statement, []);
         done.map_err(|error| error.to_string())
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use rusqlite::{Connection, Row};
 use tempfile::TempDir;
 use tx::Amount;
 use wallet::{
@@ -19,13 +19,14 @@ const QUICK: Options = Options {
     pages_max: None,
 };
 
-async fn raw(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path);
-    options.connect().await.unwrap()
+fn raw(path: &Path) -> Connection {
+    Connection::open(path).unwrap()
 }
 
-async fn run(conn: &mut SqliteConnection, text: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(text).execute(conn).await.map(|_| ())
+fn rows<T>(conn: &Connection, text: &str, of: impl Fn(&Row<'_>) -> T) -> Vec<T> {
+    let mut statement = conn.prepare(text).unwrap();
+    let rows = statement.query_map([], |row| Ok(of(row))).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
 /// A folder with a store in which one withdrawal was paid and one is under way.
@@ -53,7 +54,7 @@ async fn used() -> (TempDir, std::path::PathBuf) {
 #[tokio::test]
 async fn what_is_written_once_stays() {
     let (_folder, path) = used().await;
-    let mut conn = raw(&path).await;
+    let conn = raw(&path);
     for text in [
         "UPDATE events SET topic = 'x' WHERE id = 1",
         "DELETE FROM events WHERE id = 1",
@@ -83,47 +84,45 @@ async fn what_is_written_once_stays() {
         "INSERT INTO live_sets SELECT withdrawal, 'other', 9 FROM live_sets",
         "INSERT INTO reservations SELECT key, 'other', 9 FROM reservations",
     ] {
-        assert!(run(&mut conn, text).await.is_err(), "{text}");
+        assert!(conn.execute(text, []).is_err(), "{text}");
     }
-    conn.close().await.unwrap();
+    drop(conn);
     SqliteStore::open(&path).await.unwrap().close().await;
 }
 
 #[tokio::test]
 async fn balances_are_the_sums_of_postings() {
     let (_folder, path) = used().await;
-    let mut conn = raw(&path).await;
-    let amount = |bytes: &[u8]| Amount::from_be_bytes(bytes.try_into().unwrap());
-    let add = |sum: &mut Amount, more| *sum = sum.checked_add(more).unwrap();
+    let conn = raw(&path);
+    let amount = |row: &Row<'_>, index| Amount::from_be_bytes(row.get(index).unwrap());
+    let text = |row: &Row<'_>, index| row.get::<_, String>(index).unwrap();
+    let zero = (Amount::ZERO, Amount::ZERO);
     let mut sums: BTreeMap<(String, String), (Amount, Amount)> = BTreeMap::new();
-    let rows = sqlx::query("SELECT debit, credit, asset, amount FROM postings");
-    let rows = rows.fetch_all(&mut conn).await.unwrap();
-    assert_eq!(rows.len(), 8);
-    for row in rows {
-        let (asset, units) = (row.get::<String, _>(2), amount(row.get(3)));
-        let debit = sums
-            .entry((row.get(0), asset.clone()))
-            .or_insert((Amount::ZERO, Amount::ZERO));
-        add(&mut debit.0, units);
-        let credit = sums
-            .entry((row.get(1), asset))
-            .or_insert((Amount::ZERO, Amount::ZERO));
-        add(&mut credit.1, units);
+    let add = |sum: &mut Amount, more| *sum = sum.checked_add(more).unwrap();
+    let postings = "SELECT debit, credit, asset, amount FROM postings";
+    let postings = rows(&conn, postings, |row| {
+        let asset = text(row, 2);
+        (
+            (text(row, 0), asset.clone()),
+            (text(row, 1), asset),
+            amount(row, 3),
+        )
+    });
+    assert_eq!(postings.len(), 8);
+    for (debit, credit, units) in postings {
+        add(&mut sums.entry(debit).or_insert(zero).0, units);
+        add(&mut sums.entry(credit).or_insert(zero).1, units);
     }
-    let rows = sqlx::query("SELECT account, asset, debits, credits FROM balances");
-    let rows = rows.fetch_all(&mut conn).await.unwrap();
-    assert_eq!(rows.len(), sums.len());
-    for row in rows {
-        let key: (String, String) = (row.get(0), row.get(1));
-        assert_eq!(
-            sums[&key],
-            (amount(row.get(2)), amount(row.get(3))),
-            "{key:?}"
-        );
-    }
-    let states = sqlx::query("SELECT state FROM holds ORDER BY withdrawal");
-    let states = states.fetch_all(&mut conn).await.unwrap();
-    let states: Vec<String> = states.iter().map(|row| row.get(0)).collect();
+    let balances = "SELECT account, asset, debits, credits FROM balances";
+    let balances = rows(&conn, balances, |row| {
+        (
+            (text(row, 0), text(row, 1)),
+            (amount(row, 2), amount(row, 3)),
+        )
+    });
+    assert_eq!(balances.into_iter().collect::<BTreeMap<_, _>>(), sums);
+    let states = "SELECT state FROM holds ORDER BY withdrawal";
+    let states = rows(&conn, states, |row| text(row, 0));
     assert_eq!(states, ["settled", "held", "released"]);
 }
 
@@ -131,8 +130,8 @@ async fn balances_are_the_sums_of_postings() {
 async fn locked_by_another_it_waits_and_then_says_so() {
     let (_folder, path) = used().await;
     let store = SqliteStore::open_with(&path, &QUICK).await.unwrap();
-    let mut other = raw(&path).await;
-    run(&mut other, "BEGIN IMMEDIATE").await.unwrap();
+    let other = raw(&path);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refusal = store.accept(vec![asked("d", ann(), 1)], at(3)).await;
     assert!(
         matches!(refusal, Err(StoreError::Unavailable { .. })),
@@ -140,7 +139,7 @@ async fn locked_by_another_it_waits_and_then_says_so() {
     );
     // Who reads is not hindered.
     assert_eq!(store.withdrawal(&id("d")).await.unwrap(), None);
-    run(&mut other, "ROLLBACK").await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     let again = store
         .accept(vec![asked("d", ann(), 1)], at(3))
         .await
@@ -188,23 +187,16 @@ async fn full_it_writes_nothing_and_then_goes_on() {
 #[tokio::test]
 async fn what_is_not_its_own_is_refused() {
     let (folder, path) = used().await;
-    let mut conn = raw(&path).await;
-    run(
-        &mut conn,
-        "UPDATE meta SET value = '2' WHERE name = 'version'",
-    )
-    .await
-    .unwrap();
-    conn.close().await.unwrap();
+    let conn = raw(&path);
+    let newer = "UPDATE meta SET value = '2' WHERE name = 'version'";
+    conn.execute(newer, []).unwrap();
+    drop(conn);
     let newer = SqliteStore::open(&path).await;
     assert!(matches!(newer, Err(StoreError::Corrupt { .. })));
     let other = folder.path().join("other.db");
-    let options = SqliteConnectOptions::new()
-        .filename(&other)
-        .create_if_missing(true);
-    let mut conn = options.connect().await.unwrap();
-    run(&mut conn, "CREATE TABLE t (x INTEGER)").await.unwrap();
-    conn.close().await.unwrap();
+    raw(&other)
+        .execute_batch("CREATE TABLE t (x INTEGER)")
+        .unwrap();
     let text = folder.path().join("text.db");
     std::fs::write(
         &text,

@@ -1,7 +1,7 @@
 //! Requests that are none: large, of other methods, to other places; and a database that is busy.
 
+use rusqlite::Connection;
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
 use wallet::web::ROUTES;
 
 use super::house::{ETHER, House, order};
@@ -97,12 +97,8 @@ async fn a_daemon_that_stops_says_so() {
 async fn a_locked_database_is_said_and_loses_nothing() {
     let house = House::impatient().await;
     let path = house.folder.path().join("walletd.db");
-    let url = format!("sqlite://{}", path.display());
-    let mut other = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql("BEGIN EXCLUSIVE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    let other = Connection::open(path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let body = order("w-1", json!({})).to_string();
     let answer = house.post("exchange", "/v1/withdrawals", &body).await;
     answer.is("database-unavailable", 503);
@@ -114,7 +110,7 @@ async fn a_locked_database_is_said_and_loses_nothing() {
     let several = json!({ "withdrawals": [order("w-1", json!({}))] }).to_string();
     let answer = house.post("exchange", "/v1/withdrawals", &several).await;
     answer.is("database-unavailable", 503);
-    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(house.accepted().await, 0);
     let answer = house.post("exchange", "/v1/withdrawals", &body).await;
     answer.json(201);

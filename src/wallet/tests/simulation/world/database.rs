@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
 use tx::{Amount, Name, Time};
 use wallet::{
     ledger::Account,
@@ -51,23 +51,20 @@ pub(super) async fn template<F: Family>() -> Vec<u8> {
     let database = folder.path().join("walletd.sqlite");
     let store = open_store(&database).await;
     set_up::<F>(&*store).await;
-    let made = snapshot(&database).await;
+    let made = snapshot(&database);
     MADE.lock().unwrap().insert(chain, made.clone());
     made
 }
 
-pub(super) async fn connect(database: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(database);
-    options.connect().await.unwrap()
+pub(super) fn connect(database: &Path) -> Connection {
+    Connection::open(database).unwrap()
 }
 
 /// The whole content of a database that may be in use.
-pub(super) async fn snapshot(database: &Path) -> Vec<u8> {
-    let mut connection = connect(database).await;
+pub(super) fn snapshot(database: &Path) -> Vec<u8> {
     let copy = database.with_extension("copy");
-    let query = sqlx::query("VACUUM INTO $1").bind(copy.to_str().unwrap().to_owned());
-    query.execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    let into = copy.to_str().unwrap();
+    connect(database).execute("VACUUM INTO ?1", [into]).unwrap();
     let content = std::fs::read(&copy).unwrap();
     std::fs::remove_file(copy).unwrap();
     content
