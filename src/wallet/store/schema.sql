@@ -1,11 +1,12 @@
 -- What the coordinator keeps. Amounts are 32 bytes, big-endian: compared as they stand, never summed
--- by the database. Times are milliseconds since 1970. The tables are SQLite's (STRICT, BLOB); the
+-- by the database. Times are milliseconds since 1970. The tables are SQLite's (STRICT, BLOB,
+-- WITHOUT ROWID); the
 -- statements that use them are PostgreSQL's as well.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Withdrawals: the content is fixed for ever, (source, id) is the client's key for ever.
 CREATE TABLE withdrawals (
@@ -50,7 +51,7 @@ CREATE TABLE postings (
     memo       TEXT NOT NULL,
     at         INTEGER NOT NULL,
     CHECK (debit <> credit)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- What was ever posted to an account: both sums only grow. Written by compare-and-set.
 CREATE TABLE balances (
@@ -60,7 +61,7 @@ CREATE TABLE balances (
     credits BLOB NOT NULL CHECK (length(credits) = 32),
     PRIMARY KEY (account, asset),
     CHECK (debits <= credits OR NOT (account LIKE 'customer/%' OR account LIKE 'held/%'))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- What is frozen for a withdrawal: settled or released, once.
 CREATE TABLE holds (
@@ -81,14 +82,14 @@ CREATE TABLE credits (
     amount  BLOB NOT NULL CHECK (length(amount) = 32 AND amount > zeroblob(32)),
     memo    TEXT NOT NULL,
     at      INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Daily limits. No row means deny.
 CREATE TABLE limits (
     asset    TEXT PRIMARY KEY,
     total    BLOB NOT NULL CHECK (length(total) = 32),
     customer BLOB NOT NULL CHECK (length(customer) = 32)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- What of them is used on a day: account is a customer, or 'total'. Written by compare-and-set.
 CREATE TABLE limit_days (
@@ -97,7 +98,7 @@ CREATE TABLE limit_days (
     day     INTEGER NOT NULL,
     used    BLOB NOT NULL CHECK (length(used) = 32),
     PRIMARY KEY (asset, account, day)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Who used them: at most one use and one reversal of it for a withdrawal. Append-only.
 CREATE TABLE limit_uses (
@@ -109,7 +110,7 @@ CREATE TABLE limit_uses (
     amount     BLOB NOT NULL CHECK (length(amount) = 32 AND amount > zeroblob(32)),
     at         INTEGER NOT NULL,
     PRIMARY KEY (withdrawal, kind)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE lanes (
     id           TEXT PRIMARY KEY,
@@ -123,55 +124,64 @@ CREATE TABLE lanes (
     next_nonce   INTEGER NOT NULL,
     gate         TEXT NOT NULL,
     compared_to  INTEGER
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
--- Attempts: append-only; only the stage, its evidence and the signer's answer are filled in.
+-- Attempts: append-only; only the stage and its evidence are filled in. What is long and never changes
+-- stands in tables of its own, so that a step writes little.
 CREATE TABLE attempts (
+    id         INTEGER PRIMARY KEY,
     lane       TEXT NOT NULL REFERENCES lanes (id),
     number     INTEGER NOT NULL,
     set_number INTEGER NOT NULL,
     purpose    TEXT NOT NULL,
     anchor     TEXT NOT NULL,
     keys       TEXT NOT NULL,
-    request    TEXT NOT NULL,
+    -- The withdrawals' numbers, in the order of its intents.
+    pays       TEXT NOT NULL,
     fee_terms  TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     stage      TEXT NOT NULL CHECK (stage IN (
         'reserved', 'signed', 'broadcast', 'included', 'final', 'failed', 'void', 'dead')),
     -- The stage with its inclusion or certificate.
     evidence   TEXT NOT NULL,
-    live       INTEGER NOT NULL CHECK (live = (stage IN ('reserved', 'signed', 'broadcast', 'included'))),
-    answer     TEXT,
-    PRIMARY KEY (lane, number)
+    UNIQUE (lane, number)
 ) STRICT;
-CREATE INDEX attempts_by_set ON attempts (lane, set_number);
-CREATE INDEX attempts_live ON attempts (lane, set_number) WHERE live = 1;
+-- A set has the number of its first attempt: only the others have to be looked for.
+CREATE INDEX attempts_by_set ON attempts (lane, set_number) WHERE number <> set_number;
 
--- Which withdrawals an attempt pays, in the order of its intents. Append-only.
+-- What the signer is asked. Append-only.
+CREATE TABLE requests (
+    attempt INTEGER PRIMARY KEY REFERENCES attempts (id),
+    request TEXT NOT NULL
+) STRICT;
+
+-- What it answered. Append-only.
+CREATE TABLE answers (
+    attempt INTEGER PRIMARY KEY REFERENCES attempts (id),
+    answer  TEXT NOT NULL
+) STRICT;
+
+-- Which attempts pay a withdrawal. Append-only.
 CREATE TABLE attempt_withdrawals (
-    lane       TEXT NOT NULL,
-    number     INTEGER NOT NULL,
-    position   INTEGER NOT NULL,
     withdrawal INTEGER NOT NULL REFERENCES withdrawals (number),
-    PRIMARY KEY (lane, number, position),
-    FOREIGN KEY (lane, number) REFERENCES attempts (lane, number)
-) STRICT;
-CREATE INDEX attempts_by_withdrawal ON attempt_withdrawals (withdrawal);
+    attempt    INTEGER NOT NULL REFERENCES attempts (id),
+    PRIMARY KEY (withdrawal, attempt)
+) STRICT, WITHOUT ROWID;
 
--- At most one live conflict set for a withdrawal.
+-- At most one live conflict set for a withdrawal. There are as many rows as payments under way.
 CREATE TABLE live_sets (
     withdrawal INTEGER PRIMARY KEY REFERENCES withdrawals (number),
     lane       TEXT NOT NULL,
     set_number INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX live_sets_by_lane ON live_sets (lane);
 
--- At most one live conflict set for what the chain lets one transaction consume.
+-- At most one live conflict set for what the chain lets one transaction consume: a lane's live sets
+-- are found here.
 CREATE TABLE reservations (
     key        TEXT PRIMARY KEY,
     lane       TEXT NOT NULL,
     set_number INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Own coins as blocks show them, spent ones until their block is deep.
 CREATE TABLE coins (
@@ -192,10 +202,10 @@ CREATE TABLE spends (
     txid     TEXT NOT NULL,
     PRIMARY KEY (lane, outpoint),
     FOREIGN KEY (lane, outpoint) REFERENCES coins (lane, outpoint)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE TABLE blocks (
     lane   TEXT NOT NULL REFERENCES lanes (id),
     height INTEGER NOT NULL,
     hash   TEXT NOT NULL,
     PRIMARY KEY (lane, height)
-) STRICT;
+) STRICT, WITHOUT ROWID;

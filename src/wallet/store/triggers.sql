@@ -15,11 +15,14 @@ CREATE TRIGGER attempt_withdrawals_remain BEFORE DELETE ON attempt_withdrawals
 BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER attempts_remain BEFORE DELETE ON attempts BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER attempts_stay BEFORE UPDATE ON attempts
-WHEN OLD.live = 0
-    OR (NEW.lane, NEW.number, NEW.set_number, NEW.purpose, NEW.anchor, NEW.keys, NEW.request, NEW.fee_terms, NEW.created_at)
-    IS NOT (OLD.lane, OLD.number, OLD.set_number, OLD.purpose, OLD.anchor, OLD.keys, OLD.request, OLD.fee_terms, OLD.created_at)
-    OR (OLD.answer IS NOT NULL AND NEW.answer IS NOT OLD.answer)
+WHEN OLD.stage NOT IN ('reserved', 'signed', 'broadcast', 'included')
+    OR (NEW.id, NEW.lane, NEW.number, NEW.set_number, NEW.purpose, NEW.anchor, NEW.keys, NEW.pays, NEW.fee_terms, NEW.created_at)
+    IS NOT (OLD.id, OLD.lane, OLD.number, OLD.set_number, OLD.purpose, OLD.anchor, OLD.keys, OLD.pays, OLD.fee_terms, OLD.created_at)
 BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER requests_stay BEFORE UPDATE ON requests BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER requests_remain BEFORE DELETE ON requests BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER answers_stay BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER answers_remain BEFORE DELETE ON answers BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER withdrawals_remain BEFORE DELETE ON withdrawals BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER withdrawals_stay BEFORE UPDATE ON withdrawals
 WHEN OLD.stage IN ('final', 'released')

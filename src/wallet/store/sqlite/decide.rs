@@ -103,7 +103,7 @@ pub(super) fn release(
 /// a second look.
 fn has_open_attempts(work: &mut Work<'_>, number: WithdrawalNumber) -> Result<bool, StoreError> {
     let text = "SELECT 1 FROM attempt_withdrawals p \
-                JOIN attempts a ON a.lane = p.lane AND a.number = p.number \
+                JOIN attempts a ON a.id = p.attempt \
                 WHERE p.withdrawal = $1 AND a.stage NOT IN ('void', 'dead', 'failed') LIMIT 1";
     let found = sql::read_one(work.conn, text, &values![number.0], |_| Ok(()))?;
     Ok(found.is_some())

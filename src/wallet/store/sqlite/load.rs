@@ -5,11 +5,11 @@ use rusqlite::Connection;
 use tx::{Asset, Chain, IntentId, Time};
 
 use super::{
-    rows::{self, attempt_columns, lane_columns, withdrawal_columns},
-    sql::{self, Fields, Value, values},
+    rows::{self, attempt_columns, attempt_tables, lane_columns, withdrawal_columns},
+    sql::{self, Value, values},
 };
 use crate::{
-    attempt::{Attempt, AttemptNumber},
+    attempt::Attempt,
     evidence::BlockRef,
     lane::{LaneId, LaneRow, LaneView},
     ledger::{Account, Balance},
@@ -58,35 +58,31 @@ pub(super) fn view(conn: &Connection, id: &LaneId) -> Result<Option<LaneView>, S
     Ok(Some(view))
 }
 
+/// The attempts of the sets that hold something.
 fn live_attempts(conn: &Connection, lane: &LaneId) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
+    let lane = lane.to_string();
+    let text = "SELECT DISTINCT set_number FROM reservations WHERE lane = $1";
+    let mut found = Vec::new();
+    for set in sql::read(conn, text, &values![lane.as_str()], |row| row.number(0))? {
+        found.append(&mut of_set(conn, &lane, set)?);
+    }
+    Ok(found)
+}
+
+/// A set's attempts: the one with its number, and the others.
+fn of_set(conn: &Connection, lane: &str, set: u64) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
     let text = concat!(
         "SELECT ",
         attempt_columns!(),
-        " FROM attempts a WHERE a.lane = $1 AND a.set_number IN \
-         (SELECT set_number FROM attempts WHERE lane = $1 AND live = 1)"
+        " FROM ",
+        attempt_tables!(),
+        " WHERE a.lane = $1 AND a.number = $2 AND a.set_number = $2 UNION ALL SELECT ",
+        attempt_columns!(),
+        " FROM ",
+        attempt_tables!(),
+        " WHERE a.lane = $1 AND a.set_number = $2 AND a.number <> a.set_number"
     );
-    let lane = values![lane.to_string()];
-    let found = sql::read(conn, text, &lane, lane_and_attempt)?;
-    let text = "SELECT p.lane, p.number, p.withdrawal FROM attempts a \
-                JOIN attempt_withdrawals p ON p.lane = a.lane AND p.number = a.number \
-                WHERE a.lane = $1 AND a.set_number IN \
-                (SELECT set_number FROM attempts WHERE lane = $1 AND live = 1) \
-                ORDER BY p.number, p.position";
-    let pays = sql::read(conn, text, &lane, payment)?;
-    Ok(rows::attempts(found, pays))
-}
-
-fn lane_and_attempt(row: &Fields<'_>) -> Result<(LaneId, Attempt), StoreError> {
-    Ok((row.parsed(10, "a lane")?, rows::attempt(row)?))
-}
-
-fn payment(row: &Fields<'_>) -> Result<(LaneId, AttemptNumber, WithdrawalNumber), StoreError> {
-    let attempt = AttemptNumber(row.number(1)?);
-    Ok((
-        row.parsed(0, "a lane")?,
-        attempt,
-        WithdrawalNumber(row.number(2)?),
-    ))
+    sql::read(conn, text, &values![lane, set], rows::attempt)
 }
 
 fn coins(conn: &Connection, lane: &LaneId, view: &mut LaneView) -> Result<(), StoreError> {
@@ -192,23 +188,19 @@ pub(super) fn attempts(
     withdrawal: WithdrawalNumber,
 ) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
     // A cancellation pays nobody and belongs to the withdrawals of its set.
-    let text = concat!(
-        "SELECT DISTINCT ",
-        attempt_columns!(),
-        " FROM attempt_withdrawals p \
-         JOIN attempts f ON f.lane = p.lane AND f.number = p.number \
-         JOIN attempts a ON a.lane = f.lane AND a.set_number = f.set_number \
-         WHERE p.withdrawal = $1 ORDER BY a.created_at, a.lane, a.number"
-    );
-    let number = values![withdrawal.0];
-    let found = sql::read(conn, text, &number, lane_and_attempt)?;
-    let text = "SELECT p.lane, p.number, p.withdrawal FROM attempt_withdrawals p \
-                WHERE (p.lane, p.number) IN (SELECT a.lane, a.number FROM attempt_withdrawals o \
-                JOIN attempts f ON f.lane = o.lane AND f.number = o.number \
-                JOIN attempts a ON a.lane = f.lane AND a.set_number = f.set_number \
-                WHERE o.withdrawal = $1) ORDER BY p.lane, p.number, p.position";
-    let pays = sql::read(conn, text, &number, payment)?;
-    Ok(rows::attempts(found, pays))
+    let text = "SELECT DISTINCT a.lane, a.set_number FROM attempt_withdrawals p \
+                JOIN attempts a ON a.id = p.attempt WHERE p.withdrawal = $1";
+    let sets = sql::read(conn, text, &values![withdrawal.0], |row| {
+        Ok((row.text(0)?.to_owned(), row.number(1)?))
+    })?;
+    let mut found = Vec::new();
+    for (lane, set) in sets {
+        found.append(&mut of_set(conn, &lane, set)?);
+    }
+    found.sort_by_cached_key(|(lane, attempt)| {
+        (attempt.created_at, lane.to_string(), attempt.number)
+    });
+    Ok(found)
 }
 
 pub(super) fn counts(conn: &Connection) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {

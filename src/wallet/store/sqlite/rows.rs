@@ -1,7 +1,8 @@
 //! Rows as the types that they hold.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
+use api::signing::SignAnswer;
 use rusqlite::Connection;
 
 use super::sql::{self, Fields, Value, json, unsound, values};
@@ -23,14 +24,22 @@ macro_rules! withdrawal_columns {
 }
 pub(super) use withdrawal_columns;
 
-/// The columns of [`attempt`], of the table `a`.
+/// The columns of [`attempt`], of the tables that [`attempt_tables`] joins.
 macro_rules! attempt_columns {
     () => {
-        "a.number, a.set_number, a.purpose, a.anchor, a.keys, a.request, a.fee_terms, \
-         a.created_at, a.evidence, a.answer, a.lane"
+        "a.number, a.set_number, a.purpose, a.anchor, a.keys, r.request, a.fee_terms, \
+         a.created_at, a.evidence, s.answer, a.lane, a.pays"
     };
 }
 pub(super) use attempt_columns;
+
+/// An attempt with its request and the signer's answer.
+macro_rules! attempt_tables {
+    () => {
+        "attempts a JOIN requests r ON r.attempt = a.id LEFT JOIN answers s ON s.attempt = a.id"
+    };
+}
+pub(super) use attempt_tables;
 
 /// The columns of [`lane`].
 macro_rules! lane_columns {
@@ -88,10 +97,10 @@ pub(super) fn insert_withdrawal(
     sql::run_one(conn, text, &values)
 }
 
-/// An attempt without its withdrawals, which stand in a table of their own.
-pub(super) fn attempt(row: &Fields<'_>) -> Result<Attempt, StoreError> {
+/// An attempt and its lane.
+pub(super) fn attempt(row: &Fields<'_>) -> Result<(LaneId, Attempt), StoreError> {
     let purpose = serde_json::Value::from(row.text(2)?);
-    Ok(Attempt {
+    let attempt = Attempt {
         number: AttemptNumber(row.number(0)?),
         set: AttemptNumber(row.number(1)?),
         purpose: serde_json::from_value(purpose).map_err(|_| unsound("a purpose"))?,
@@ -102,8 +111,9 @@ pub(super) fn attempt(row: &Fields<'_>) -> Result<Attempt, StoreError> {
         created_at: row.time(7)?,
         stage: row.json(8, "an attempt's stage")?,
         signed: row.json_or_none(9, "a signer's answer")?.map(Arc::new),
-        pays: Vec::new(),
-    })
+        pays: row.json(11, "the withdrawals of an attempt")?,
+    };
+    Ok((row.parsed(10, "a lane")?, attempt))
 }
 
 /// Writes a new attempt.
@@ -112,9 +122,9 @@ pub(super) fn insert_attempt(
     lane: &str,
     attempt: &Attempt,
 ) -> Result<(), StoreError> {
-    let text = "INSERT INTO attempts (lane, number, set_number, purpose, anchor, keys, request, \
-                fee_terms, created_at, stage, evidence, live, answer) \
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let text = "INSERT INTO attempts (lane, number, set_number, purpose, anchor, keys, pays, \
+                fee_terms, created_at, stage, evidence) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
     let purpose = serde_json::to_value(attempt.purpose).unwrap_or_default();
     let values = values![
         lane,
@@ -123,38 +133,35 @@ pub(super) fn insert_attempt(
         purpose.as_str(),
         attempt.anchor.to_string(),
         json(&attempt.keys)?,
-        json(&*attempt.request)?,
+        json(&attempt.pays)?,
         json(&attempt.fee_terms)?,
         attempt.created_at,
         attempt.stage.name(),
         json(&attempt.stage)?,
-        u64::from(attempt.is_live()),
-        attempt.signed.as_deref().map(json).transpose()?,
     ];
-    sql::run_one(conn, text, &values)?;
-    let text = "INSERT INTO attempt_withdrawals (lane, number, position, withdrawal) \
-                VALUES ($1, $2, $3, $4)";
-    for (position, number) in (0_u64..).zip(&attempt.pays) {
-        let values = values![lane, attempt.number.0, position, number.0];
-        sql::run_one(conn, text, &values)?;
+    let id = sql::read_one(conn, text, &values, |row| row.number(0))?;
+    let id = id.ok_or_else(|| unsound("a new attempt"))?;
+    let text = "INSERT INTO requests (attempt, request) VALUES ($1, $2)";
+    sql::run_one(conn, text, &values![id, json(&*attempt.request)?])?;
+    let text = "INSERT INTO attempt_withdrawals (withdrawal, attempt) VALUES ($1, $2)";
+    for number in &attempt.pays {
+        sql::run_one(conn, text, &values![number.0, id])?;
     }
-    Ok(())
+    match &attempt.signed {
+        Some(answer) => insert_answer(conn, (lane, attempt.number), answer),
+        None => Ok(()),
+    }
 }
 
-/// Attempts with their withdrawals, which `pays` gives as (lane, number, withdrawal) in order.
-pub(super) fn attempts(
-    mut attempts: Vec<(LaneId, Attempt)>,
-    pays: Vec<(LaneId, AttemptNumber, WithdrawalNumber)>,
-) -> Vec<(LaneId, Attempt)> {
-    let mut paid: BTreeMap<(LaneId, AttemptNumber), Vec<WithdrawalNumber>> = BTreeMap::new();
-    for (lane, number, withdrawal) in pays {
-        paid.entry((lane, number)).or_default().push(withdrawal);
-    }
-    for (lane, attempt) in &mut attempts {
-        let of = paid.remove(&(lane.clone(), attempt.number));
-        attempt.pays = of.unwrap_or_default();
-    }
-    attempts
+/// Writes the signer's answer to an attempt.
+pub(super) fn insert_answer(
+    conn: &Connection,
+    (lane, attempt): (&str, AttemptNumber),
+    answer: &SignAnswer,
+) -> Result<(), StoreError> {
+    let text = "INSERT INTO answers (attempt, answer) \
+                SELECT id, $3 FROM attempts WHERE lane = $1 AND number = $2";
+    sql::run_one(conn, text, &values![lane, attempt.0, json(answer)?])
 }
 
 pub(super) fn lane(row: &Fields<'_>) -> Result<LaneRow, StoreError> {

@@ -77,21 +77,22 @@ fn move_attempt(
     lane: &str,
     (before, attempt): (&Attempt, &Attempt),
 ) -> Result<(), StoreError> {
-    let text = "UPDATE attempts SET stage = $4, evidence = $5, live = $6, \
-                answer = coalesce($7, answer) \
+    let text = "UPDATE attempts SET stage = $4, evidence = $5 \
                 WHERE lane = $1 AND number = $2 AND stage = $3";
-    let answer = attempt.signed.as_deref();
-    let answer = answer.filter(|_| before.signed.is_none());
     let values = values![
         lane,
         attempt.number.0,
         before.stage.name(),
         attempt.stage.name(),
         text_of(&attempt.stage)?,
-        u64::from(attempt.is_live()),
-        answer.map(text_of).transpose()?,
     ];
-    sql::run_one(work.conn, text, &values)
+    sql::run_one(work.conn, text, &values)?;
+    match &attempt.signed {
+        Some(answer) if before.signed.is_none() => {
+            rows::insert_answer(work.conn, (lane, attempt.number), answer)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The sets of withdrawals that left theirs end first: one may have come to another at once.

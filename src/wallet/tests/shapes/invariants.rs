@@ -176,8 +176,8 @@ fn invariant_05_is_watched() {
         let sent = |world: &World<F>| world.was_sent(&intent_id("a"));
         let process = until(&mut world, &mut scenario, sent).await;
         for statement in [
-            "UPDATE attempts SET answer = NULL",
-            "UPDATE attempts SET answer = '{}'",
+            "UPDATE answers SET answer = '{}'",
+            "DELETE FROM answers",
             "DELETE FROM attempts",
         ] {
             let refused = world.sql(statement);
