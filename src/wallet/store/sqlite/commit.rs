@@ -41,8 +41,10 @@ pub(super) fn commit(
         Ok(applied) => applied,
         Err(error) => return Err(refused(work, commit, &error.to_string())?),
     };
-    lanes::write(work, &applied.row, &view.row)?;
+    let lane = view.row.id.to_string();
+    lanes::write(work, &lane, (&applied.row, &view.row))?;
     let moved = Moved {
+        lane: &lane,
         view: &view,
         applied: &applied,
         queued: &queued,
@@ -57,6 +59,8 @@ pub(super) fn commit(
 
 /// A commit whose changes were applied.
 pub(super) struct Moved<'a> {
+    /// The lane as text: an address in it has a checksum, which is not for nothing.
+    pub(super) lane: &'a str,
     pub(super) view: &'a LaneView,
     pub(super) applied: &'a Applied,
     queued: &'a BTreeMap<WithdrawalNumber, Withdrawal>,
@@ -199,7 +203,7 @@ fn record_lane(
     changes: &[Change],
     moved: &Moved<'_>,
 ) -> Result<(), StoreError> {
-    let lane = &moved.view.row.id;
+    let lane = moved.lane;
     if moved.applied.row.gate != moved.view.row.gate {
         let body = json!({ "lane": lane, "gate": moved.view.row.gate });
         work.record("lane.gate", None, &body, moved.at)?;

@@ -17,8 +17,12 @@ use crate::{
     withdrawal::{Stage, Waiting, Withdrawal, WithdrawalNumber},
 };
 
-/// Writes a withdrawal that went on, if it is still in the stage it was read in.
-pub(super) fn move_on(work: &Work<'_>, was: Stage, now: &Withdrawal) -> Result<(), StoreError> {
+/// Writes a withdrawal that went on, if it is still in the stage it was read in, with its lane as text.
+pub(super) fn move_on(
+    work: &Work<'_>,
+    lane: Option<&str>,
+    (was, now): (Stage, &Withdrawal),
+) -> Result<(), StoreError> {
     let text = "UPDATE withdrawals SET stage = $3, waiting = $4, not_before = $5, lane = $6, \
                 changed_at = $7 WHERE number = $1 AND stage = $2";
     let values = values![
@@ -27,7 +31,7 @@ pub(super) fn move_on(work: &Work<'_>, was: Stage, now: &Withdrawal) -> Result<(
         now.stage.name(),
         now.waiting.as_ref().map(text_of).transpose()?,
         now.not_before,
-        now.lane.as_ref().map(ToString::to_string),
+        lane,
         now.changed_at,
     ];
     sql::run_one(work.conn, text, &values)
@@ -45,7 +49,8 @@ fn step(
     withdrawal.waiting = None;
     withdrawal.changed_at = at;
     work.record(topic(to), Some(withdrawal.number), body, at)?;
-    move_on(work, was, &withdrawal)?;
+    // It has no lane: what an attempt was made for is beyond such steps.
+    move_on(work, None, (was, &withdrawal))?;
     Ok(Decided::Done(withdrawal))
 }
 
@@ -260,7 +265,7 @@ pub(super) fn wait(
         now.waiting = waiting.cloned();
         now.not_before = not_before;
         now.changed_at = at;
-        move_on(work, Stage::Approved, &now)?;
+        move_on(work, None, (Stage::Approved, &now))?;
     }
     Ok(())
 }

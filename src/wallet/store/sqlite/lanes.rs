@@ -124,16 +124,20 @@ pub(super) fn open(
 
 /// Writes a lane's row under its lease, which is looked at even if the row stays as it was: what
 /// another has taken since writes nothing.
-pub(super) fn write(work: &Work<'_>, before: &LaneRow, row: &LaneRow) -> Result<(), StoreError> {
+pub(super) fn write(
+    work: &Work<'_>,
+    lane: &str,
+    (before, row): (&LaneRow, &LaneRow),
+) -> Result<(), StoreError> {
     let found = if before == row {
         let text = "SELECT 1 FROM lanes WHERE id = $1 AND lease = $2";
-        let values = values![row.id.to_string(), row.lease];
+        let values = values![lane, row.lease];
         sql::read(work.conn, text, &values, |_| Ok(()))?.len()
     } else {
         let text = "UPDATE lanes SET epoch = $3, epoch_seen = $4, next_attempt = $5, \
                     next_nonce = $6, gate = $7, compared_to = $8 WHERE id = $1 AND lease = $2";
         let values = values![
-            row.id.to_string(),
+            lane,
             row.lease,
             row.epoch,
             u64::from(row.epoch_seen),

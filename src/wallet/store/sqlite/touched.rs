@@ -54,19 +54,15 @@ impl Moved<'_> {
         let touched = self.applied.attempts.iter();
         touched.filter_map(|(number, before)| Some((before.as_ref(), self.attempt(*number)?)))
     }
-
-    fn lane(&self) -> String {
-        self.view.row.id.to_string()
-    }
 }
 
 /// New attempts; and those that went on, each if it is still in the stage it was read in.
 fn attempts(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
-    let lane = moved.lane();
+    let lane = moved.lane;
     for (before, attempt) in moved.attempts() {
         match before {
-            None => rows::insert_attempt(work.conn, &lane, attempt)?,
-            Some(before) => move_attempt(work, &lane, (before, attempt))?,
+            None => rows::insert_attempt(work.conn, lane, attempt)?,
+            Some(before) => move_attempt(work, lane, (before, attempt))?,
         }
     }
     Ok(())
@@ -97,7 +93,7 @@ fn move_attempt(
 
 /// The sets of withdrawals that left theirs end first: one may have come to another at once.
 fn live_sets(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
-    let lane = moved.lane();
+    let lane = moved.lane;
     let steps = || moved.applied.steps.iter();
     let entered = |number: WithdrawalNumber| {
         let mut steps = steps().rev();
@@ -117,7 +113,7 @@ fn live_sets(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
         {
             // A withdrawal has one set at most, of whatever lane.
             let text = "INSERT INTO live_sets (withdrawal, lane, set_number) VALUES ($1, $2, $3)";
-            let values = values![number.0, lane.as_str(), attempt.set.0];
+            let values = values![number.0, lane, attempt.set.0];
             sql::run_one(work.conn, text, &values)?;
         }
     }
@@ -125,7 +121,7 @@ fn live_sets(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
 }
 
 fn reservations(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
-    let lane = moved.lane();
+    let lane = moved.lane;
     let mut keys: BTreeSet<&ConflictKey> = BTreeSet::new();
     for (before, attempt) in moved.attempts() {
         let was_live = before.is_some_and(Attempt::is_live);
@@ -143,7 +139,7 @@ fn reservations(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
         let text = "INSERT INTO reservations (key, lane, set_number) VALUES ($1, $2, $3) \
                     ON CONFLICT (key) DO UPDATE SET set_number = excluded.set_number \
                     WHERE reservations.lane = excluded.lane";
-        let values = values![key.to_string(), lane.as_str(), set.0];
+        let values = values![key.to_string(), lane, set.0];
         sql::run_one(work.conn, text, &values)?;
     }
     Ok(())
@@ -152,7 +148,8 @@ fn reservations(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
 fn withdrawals(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     for number in moved.applied.withdrawals.keys() {
         if let (Some(before), Some(now)) = (moved.before(*number), moved.withdrawal(*number)) {
-            move_on(work, before.stage, now)?;
+            let lane = now.lane.as_ref().map(|_| moved.lane);
+            move_on(work, lane, (before.stage, now))?;
         }
     }
     Ok(())
@@ -199,7 +196,7 @@ fn payment(moved: &Moved<'_>, number: WithdrawalNumber) -> Option<Posting> {
 fn fee(moved: &Moved<'_>, attempt: &Attempt, inclusion: &Inclusion) -> Option<Posting> {
     let chain = moved.view.row.id.chain;
     (!inclusion.fee.is_zero()).then(|| Posting {
-        id: format!("fee:{}:{}", moved.view.row.id, attempt.number.0),
+        id: format!("fee:{}:{}", moved.lane, attempt.number.0),
         debit: Account::Fees(chain),
         credit: Account::Wallet(chain),
         asset: Asset::native(chain),
@@ -214,12 +211,12 @@ fn fee(moved: &Moved<'_>, attempt: &Attempt, inclusion: &Inclusion) -> Option<Po
 }
 
 fn coins(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
-    let lane = moved.lane();
+    let lane = moved.lane;
     let (applied, view) = (moved.applied, moved.view);
     let touched: BTreeSet<_> = applied.coins.keys().chain(applied.spent.keys()).collect();
     for outpoint in touched {
         let text = outpoint.to_string();
-        let key = (lane.as_str(), text.as_str());
+        let key = (lane, text.as_str());
         let spend = view.spent.get(outpoint);
         let coin = view.coins.get(outpoint);
         match coin.or(spend.map(|(coin, _, _)| coin)) {
@@ -239,16 +236,16 @@ fn blocks(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let Some(before) = &moved.applied.blocks else {
         return Ok(());
     };
-    let lane = moved.lane();
+    let lane = moved.lane;
     let before: BTreeSet<_> = before.iter().collect();
     let after: BTreeSet<_> = moved.view.blocks.iter().collect();
     for block in before.difference(&after) {
         let text = "DELETE FROM blocks WHERE lane = $1 AND height = $2";
-        sql::run(work.conn, text, &values![lane.as_str(), block.height])?;
+        sql::run(work.conn, text, &values![lane, block.height])?;
     }
     for block in after.difference(&before) {
         let text = "INSERT INTO blocks (lane, height, hash) VALUES ($1, $2, $3)";
-        let values = values![lane.as_str(), block.height, block.hash.as_str()];
+        let values = values![lane, block.height, block.hash.as_str()];
         sql::run_one(work.conn, text, &values)?;
     }
     Ok(())
@@ -256,7 +253,7 @@ fn blocks(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
 
 /// What is recorded of a step: enough for `…/explain` and for a webhook.
 fn step_body(moved: &Moved<'_>, step: &Step) -> Json {
-    let mut body = json!({ "lane": moved.view.row.id, "attempt": step.attempt });
+    let mut body = json!({ "lane": moved.lane, "attempt": step.attempt });
     let Some(attempt) = moved.attempt(step.attempt) else {
         return body;
     };
