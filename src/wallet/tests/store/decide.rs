@@ -12,11 +12,11 @@ use wallet::{
 use super::{
     Kind,
     accept::{owed, topics},
-    changes::now,
     fixture::{
         Worker, accepted, amount, ann, asked, at, bob, coin_of, endow, evm, id, limits, name,
         prepare, refused,
     },
+    payouts::now,
 };
 
 pub async fn a_person_approves_once<K: Kind>() {

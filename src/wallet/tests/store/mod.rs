@@ -4,8 +4,10 @@ mod accept;
 mod changes;
 mod decide;
 mod fixture;
+mod lanes;
 mod ledger;
 mod lists;
+mod payouts;
 mod random;
 mod sqlite;
 
@@ -84,21 +86,21 @@ mod sqlite_conforms {
         decide::a_deposit_is_booked_once,
         decide::limits_are_replaced_and_what_was_used_stays,
         decide::waiting_is_said_and_is_waited_for,
-        changes::a_payout_goes_its_way,
-        changes::a_failed_payout_is_paid_anew,
-        changes::a_replacement_s_rival_dies,
-        changes::a_cancellation_frees_its_set,
-        changes::an_unsigned_attempt_is_voided,
-        changes::a_dead_set_frees_its_withdrawals,
+        payouts::a_payout_goes_its_way,
+        payouts::a_failed_payout_is_paid_anew,
+        payouts::a_replacement_s_rival_dies,
+        payouts::a_cancellation_frees_its_set,
+        payouts::an_unsigned_attempt_is_voided,
+        payouts::a_dead_set_frees_its_withdrawals,
         changes::a_commit_is_all_or_nothing,
         changes::adopted_attempts_are_followed,
         changes::adopted_strangers_go_to_suspense,
         changes::blocks_come_and_go,
-        changes::a_halted_gate_stays,
-        changes::a_person_opens_a_halted_lane,
-        changes::a_lease_fences,
-        changes::the_epoch_rises_once_it_was_seen,
-        changes::two_lanes_never_share_a_withdrawal,
+        lanes::a_halted_gate_stays,
+        lanes::a_person_opens_a_halted_lane,
+        lanes::a_lease_fences,
+        lanes::the_epoch_rises_once_it_was_seen,
+        lanes::two_lanes_never_share_a_withdrawal,
         changes::what_was_committed_is_there_after_a_crash,
         ledger::books_balance,
         ledger::every_step_is_recorded_once,

@@ -216,6 +216,37 @@ async fn what_is_not_its_own_is_refused() {
     assert!(matches!(nowhere, Err(StoreError::Unavailable { .. })));
 }
 
+/// When `close` returns nobody holds the file, so that nothing stands beside it any more.
+#[tokio::test]
+async fn closed_it_is_one_file() {
+    let (folder, path) = used().await;
+    let store = SqliteStore::open_with(&path, &QUICK).await.unwrap();
+    let (a, b, c) = (id("a"), id("b"), id("c"));
+    let read = tokio::join!(
+        store.withdrawal(&a),
+        store.withdrawal(&b),
+        store.withdrawal(&c)
+    );
+    assert!(matches!(read, (Ok(Some(_)), Ok(Some(_)), Ok(Some(_)))));
+    store.close().await;
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["walletd.db"]);
+}
+
+/// Only the wait for others has an end: a connection is made however long it takes.
+#[tokio::test]
+async fn a_first_reader_needs_no_patience() {
+    let (_folder, path) = used().await;
+    let impatient = Options {
+        busy_millis: 0,
+        readers: 1,
+        ..QUICK
+    };
+    let store = SqliteStore::open_with(&path, &impatient).await.unwrap();
+    assert!(store.withdrawal(&id("a")).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_damaged_page_is_said() {
     let (_folder, path) = used().await;
