@@ -74,6 +74,7 @@ mod leaf;
 mod log;
 mod nodes;
 mod open;
+mod pipeline;
 mod read;
 mod reserve;
 mod scan;

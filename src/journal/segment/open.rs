@@ -15,6 +15,7 @@ use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::{GroupSpots, Index};
 use super::leaf::Leaf;
 use super::log::{Active, OpenOptions, Opened, Parts, ReserveState, SegmentLog};
+use super::pipeline::{Each, Gone, pipelined};
 use super::reserve;
 use super::scan::{Fault, Found, Tail};
 use super::tiles::Tiles;
@@ -23,19 +24,35 @@ use crate::disk::Disk;
 
 impl SegmentLog {
     /// Opens a log, verifies all of it, and hands every entry to `each` by index and body, in order.
+    /// As [`SegmentLog::open_decoded`], without anything to decode.
+    ///
+    /// # Errors
+    /// As [`SegmentLog::open_decoded`].
+    pub fn open<E: std::error::Error + Send + 'static>(
+        disk: Box<dyn Disk>,
+        options: &OpenOptions,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(Self, Opened), OpenError<E>> {
+        let take = |index, body: Vec<u8>| each(index, &body);
+        Self::open_decoded(disk, options, |body| Ok(body.to_vec()), take)
+    }
+
+    /// Opens a log, verifies all of it, and hands every entry, as `decode` gives it, to `take` by its
+    /// index, in order. It is read, verified and decoded on a thread of its own while this one takes.
     ///
     /// Entries are handed on when their whole group was verified. The end of the log, the anchor and
-    /// [`OpenOptions::heads`] are checked last: what `each` was given counts for nothing until this
+    /// [`OpenOptions::heads`] are checked last: what `take` was given counts for nothing until this
     /// returns. The folder is changed only then: the torn group of a crash is cut off, the last
-    /// group made durable, left-over files removed.
+    /// group made durable, left-over files removed, the tree's files brought up to date.
     ///
     /// # Errors
     /// [`OpenError::Sealed`] says what is wrong with the log, [`OpenError::Fold`] is the caller's own
-    /// refusal; [`OpenError::Disk`].
-    pub fn open<E: std::error::Error + 'static>(
+    /// refusal, of the first entry that is not decoded or not taken; [`OpenError::Disk`].
+    pub fn open_decoded<T: Send, E: std::error::Error + Send + 'static>(
         disk: Box<dyn Disk>,
         options: &OpenOptions,
-        each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+        decode: impl Fn(&[u8]) -> Result<T, E> + Send,
+        take: impl FnMut(u64, T) -> Result<(), E>,
     ) -> Result<(Self, Opened), OpenError<E>> {
         let folder = Folder::new(disk);
         let names = folder.list().map_err(Fault::Disk)?;
@@ -43,18 +60,48 @@ impl SegmentLog {
         let segments = count_segments(&names, anchor).map_err(Fault::Sealed)?;
         let first = Segment::open(&folder, 0)?;
         let id = check_identity(first.header.log, options, anchor)?;
-
         let tiles = Tiles::open(&folder, &names).map_err(Fault::Disk)?;
-        let mut fold = Fold::new(id, tiles, Pins::new(options, anchor), each);
-        let mut last = fold.segment(first)?;
-        for number in 1..segments {
-            last.check_ends()?;
-            last = fold.segment(Segment::open(&folder, number)?)?;
-        }
-        fold.check_end(anchor)?;
+        let mut fold = Fold::new(id, tiles, Pins::new(options, anchor));
+
+        let read = |each: Each<'_>| {
+            let mut last = fold.segment(first, each)?;
+            for number in 1..segments {
+                last.check_ends()?;
+                last = fold.segment(Segment::open(&folder, number)?, each)?;
+            }
+            fold.check_end(anchor)?;
+            Ok((fold, last))
+        };
+        let (fold, last) = pipelined(read, decode, take)?;
         let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
-        let cut_bytes = last.torn_bytes;
-        let wrong = fold.wrong;
+        let log = Verified {
+            fold,
+            last,
+            reserve,
+        };
+        log.join(folder, options, anchor)
+    }
+}
+
+/// A log that is what it was, in a folder that was mended.
+struct Verified {
+    fold: Fold,
+    last: Folded,
+    reserve: ReserveState,
+}
+
+impl Verified {
+    fn join<E: std::error::Error + 'static>(
+        self,
+        folder: Folder,
+        options: &OpenOptions,
+        anchor: Option<Anchor>,
+    ) -> Result<(SegmentLog, Opened), OpenError<E>> {
+        let Self {
+            fold,
+            last,
+            reserve,
+        } = self;
         let parts = Parts {
             tip: fold.tip,
             index: fold.index,
@@ -67,17 +114,17 @@ impl SegmentLog {
             },
             reserve,
         };
-        let log = parts.join(folder, id, options);
-        log.write_tiles(&wrong.made);
+        let log = parts.join(folder, fold.id, options);
+        log.write_tiles(&fold.wrong.made);
         // Only a creation that was cut off leaves an empty log without an anchor.
         if anchor.is_none() {
             log.put_anchor().map_err(Fault::Disk)?;
         }
         let opened = Opened {
-            log: id,
+            log: fold.id,
             head: log.head(),
-            cut_bytes,
-            rebuilt_tiles: wrong.count,
+            cut_bytes: last.torn_bytes,
+            rebuilt_tiles: fold.wrong.count,
             reserve,
         };
         Ok((log, opened))
@@ -188,14 +235,13 @@ impl Folded {
 }
 
 /// The log as far as it was read.
-struct Fold<F> {
+struct Fold {
     id: LogId,
     tip: Tip,
     index: Index,
     tiles: Tiles,
     wrong: WrongTiles,
     pins: Pins,
-    each: F,
 }
 
 /// Full tiles whose files do not hold them.
@@ -224,8 +270,8 @@ impl WrongTiles {
     }
 }
 
-impl<F> Fold<F> {
-    fn new(id: LogId, tiles: Tiles, pins: Pins, each: F) -> Self {
+impl Fold {
+    fn new(id: LogId, tiles: Tiles, pins: Pins) -> Self {
         Self {
             id,
             tip: Tip::default(),
@@ -233,7 +279,6 @@ impl<F> Fold<F> {
             tiles,
             wrong: WrongTiles::default(),
             pins,
-            each,
         }
     }
 
@@ -250,11 +295,7 @@ impl<F> Fold<F> {
         Ok(())
     }
 
-    fn segment<E>(&mut self, segment: Segment) -> Result<Folded, OpenError<E>>
-    where
-        E: std::error::Error + 'static,
-        F: FnMut(u64, &[u8]) -> Result<(), E>,
-    {
+    fn segment(&mut self, segment: Segment, each: Each<'_>) -> Result<Folded, OpenError<Gone>> {
         let Segment {
             file,
             size_bytes,
@@ -289,7 +330,7 @@ impl<F> Fold<F> {
                 }
                 Found::Room => break,
             };
-            self.group(&header, &buffer, place)?;
+            self.group(&header, &buffer, place, each)?;
             folded.last_group = folded.end;
             folded.end = folded.end.saturating_add(u64::from(header.bytes));
         }
@@ -315,16 +356,13 @@ impl<F> Fold<F> {
     }
 
     /// Verifies the entries and blobs of a group whose checksum holds, and hands the entries on.
-    fn group<E>(
+    fn group(
         &mut self,
         header: &GroupHeader,
         bytes: &[u8],
         place: Place,
-    ) -> Result<(), OpenError<E>>
-    where
-        E: std::error::Error + 'static,
-        F: FnMut(u64, &[u8]) -> Result<(), E>,
-    {
+        each: Each<'_>,
+    ) -> Result<(), OpenError<Gone>> {
         let malformed = || Fault::Sealed(Sealed::Malformed { place });
         let items = group::items(bytes, header).ok_or_else(malformed)?;
         let mut leaves = Vec::with_capacity(items.records.len());
@@ -351,7 +389,7 @@ impl<F> Fold<F> {
         let spots = GroupSpots::of(place, bodies.zip(&leaves), blobs);
         self.index.add(spots.ok_or_else(malformed)?);
         for (index, item) in (header.first..).zip(&items.records) {
-            (self.each)(index, item.bytes).map_err(|source| OpenError::Fold { index, source })?;
+            each(index, item.bytes).map_err(|source| OpenError::Fold { index, source })?;
         }
         Ok(())
     }
