@@ -4,8 +4,10 @@
 
 mod coins;
 mod figure;
+mod journal;
 mod load;
 mod machine;
+mod opening;
 mod path;
 mod payouts;
 mod raw;
@@ -24,7 +26,14 @@ fn main() {
     }
     let json = arguments.iter().any(|argument| argument == "--json");
     arguments.retain(|argument| argument != "--json");
-    let known: Vec<&str> = [path::FIGURES.as_slice(), &payouts::FIGURES, &coins::FIGURES].concat();
+    let known: Vec<&str> = [
+        path::FIGURES.as_slice(),
+        &journal::FIGURES,
+        &opening::FIGURES,
+        &payouts::FIGURES,
+        &coins::FIGURES,
+    ]
+    .concat();
     for name in &arguments {
         assert!(
             known.contains(&name.as_str()),
@@ -40,6 +49,12 @@ fn main() {
     };
     if path::FIGURES.into_iter().any(wanted) {
         print(path::measure(SESSIONS));
+    }
+    if journal::FIGURES.into_iter().any(wanted) {
+        print(journal::measure());
+    }
+    if opening::FIGURES.into_iter().any(wanted) {
+        print(opening::measure());
     }
     if payouts::FIGURES.into_iter().any(wanted) {
         // The signer's own rate, beside what the coordinator makes of it.

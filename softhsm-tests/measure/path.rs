@@ -36,8 +36,10 @@ const SECONDS: u64 = 6;
 /// Requests that each lane has ready; more than it can have answered.
 const REQUESTS: usize = 2_400;
 
-const CHAIN: Chain = Chain::Evm(31337);
-const CUSTOMER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+/// Where is paid.
+pub const CHAIN: Chain = Chain::Evm(31337);
+/// Who is paid.
+pub const CUSTOMER: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
 /// Measures all figures.
 pub fn measure(sessions: u16) -> Vec<Figure> {
