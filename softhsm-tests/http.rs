@@ -95,9 +95,13 @@ pub fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
         head,
         body,
     };
-    let length = answer
-        .header("content-length")
-        .and_then(|digits| digits.parse().ok());
+    let length = match answer.status {
+        // It has no body (RFC 9110 §15.3.5).
+        204 => Some(0),
+        _ => answer
+            .header("content-length")
+            .and_then(|digits| digits.parse().ok()),
+    };
     while length.is_none_or(|length: usize| answer.body.len() < length) {
         if !read_some(stream, &mut answer.body)? {
             break;

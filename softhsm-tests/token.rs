@@ -56,6 +56,19 @@ impl Token {
         token
     }
 
+    /// Generates a key that signs checkpoints.
+    pub fn generate_checkpoint_key(&self, name: &str) {
+        let arguments = [
+            "--name",
+            name,
+            "--purpose",
+            "checkpoint",
+            "--algorithm",
+            "ed25519",
+        ];
+        run(&mut self.command("generate", &arguments));
+    }
+
     /// SoftHSM's configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.join("softhsm2.conf")

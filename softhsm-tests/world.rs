@@ -30,6 +30,9 @@ use crate::{
 /// The keys that the bundle of the tests names.
 pub const KEYS: [&str; 5] = ["eth-1", "coin-1", "coin-2", "coin-3", "vault-1"];
 
+/// The key that signs checkpoints, where there is one.
+pub const CHECKPOINT_KEY: &str = "log-1";
+
 /// A place for one daemon.
 #[derive(Debug)]
 pub struct World {
@@ -42,6 +45,7 @@ pub struct World {
     pub bundle: Bundle,
     genesis: BundleHash,
     module: PathBuf,
+    checkpoint_key: Option<&'static str>,
     api: SocketAddr,
     health: SocketAddr,
 }
@@ -84,6 +88,7 @@ impl World {
             bundle,
             genesis,
             module: MODULE.into(),
+            checkpoint_key: None,
             api,
             health: address::free(),
         };
@@ -102,7 +107,8 @@ impl World {
              [api]\nlisten = \"{api}\"\ncertificate = {certificate:?}\nkey = {key:?}\n\
              crls = [{list:?}]\n[health]\nlisten = \"{health}\"\n\
              [device]\nmodule = {module:?}\ntoken = \"{LABEL}\"\npin_file = {pin:?}\n\
-             profile = {profile:?}\nenvironment = {{ SOFTHSM2_CONF = {softhsm:?}, FAULT_FOLDER = {faults:?} }}\n{more}\n",
+             profile = {profile:?}\nenvironment = {{ SOFTHSM2_CONF = {softhsm:?}, FAULT_FOLDER = {faults:?} }}\n\
+             {checkpoint_key}{more}\n",
             data = self.data(),
             policy = self.policy(),
             genesis = self.genesis,
@@ -114,8 +120,20 @@ impl World {
             pin = self.token.pin_file(),
             profile = token::profile(),
             softhsm = self.token.config(),
+            checkpoint_key = self
+                .checkpoint_key
+                .map(|key| format!("checkpoint_key = {key:?}\n"))
+                .unwrap_or_default(),
         );
         std::fs::write(self.config(), text).expect("the configuration");
+    }
+
+    /// With a key that signs the journal's checkpoints, from the next start.
+    pub fn with_checkpoints(mut self) -> Self {
+        self.token.generate_checkpoint_key(CHECKPOINT_KEY);
+        self.checkpoint_key = Some(CHECKPOINT_KEY);
+        self.configure("");
+        self
     }
 
     /// Puts the module with faults in the place of SoftHSM's, for the next start.

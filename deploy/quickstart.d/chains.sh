@@ -91,6 +91,7 @@ module = "$module"
 token = "strongroom"
 pin_file = "$run/token/pin"
 profile = "$profile"
+checkpoint_key = "journal-1"
 environment = { SOFTHSM2_CONF = "$run/token/softhsm2.conf" }
 END
 }

@@ -149,6 +149,7 @@ make_token() {
     for key in eth-hot-1 "$coin-hot-1" "$coin-hot-2"; do
         on_token "$1" generate --name "$key"
     done
+    on_token "$1" generate --name journal-1 --purpose checkpoint --algorithm ed25519
     cp --archive "$1/tokens" "$1/copy"
 }
 

@@ -4,6 +4,7 @@ mod attacks;
 mod bad_answers;
 mod bounds;
 mod chaos;
+mod checkpoints;
 mod clients;
 mod clock;
 mod coins;

@@ -16,7 +16,7 @@ mod watched;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tx::Name;
 
 use self::transport::{Success, Transport};
@@ -24,9 +24,12 @@ pub use self::{
     connect::SettingsError,
     error::{ClientError, Lost, Obstacle, Oddity},
 };
-use crate::signing::{
-    EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
-    SignAnswer, SignRequest,
+use crate::{
+    journal::{CHECKPOINT_MAX, ConsistencyAnswer, ProofsAnswer, ProofsRequest, SeenCheckpoint},
+    signing::{
+        EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
+        SignAnswer, SignRequest,
+    },
 };
 
 /// The largest answer about one request: a request has at most 1 MiB, and its answer holds its
@@ -147,10 +150,57 @@ impl Client {
         self.fetch(&path, PAGE_MAX_BYTES).await
     }
 
+    /// `GET /v1/journal/checkpoint`: the newest signed checkpoint, or the first that covers an entry,
+    /// for which the signer waits [`COVERS_SECS`](crate::journal::COVERS_SECS).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn checkpoint(&self, covers: Option<u64>) -> Result<String, ClientError> {
+        let path = match covers {
+            Some(entry) => format!("/v1/journal/checkpoint?covers={entry}"),
+            None => "/v1/journal/checkpoint".to_owned(),
+        };
+        let answer = self.transport.fetch(&path, CHECKPOINT_MAX).await?;
+        self.transport.text(&answer)
+    }
+
+    /// `POST /v1/journal/checkpoint`: tells of a checkpoint that somebody has seen.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the problem `sealed` when the signer's log does not contain it.
+    pub async fn tell_checkpoint(&self, seen: &SeenCheckpoint) -> Result<(), ClientError> {
+        let answer = self
+            .transport
+            .post("/v1/journal/checkpoint", seen, CHECKPOINT_MAX)
+            .await?;
+        match answer.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            status => Err(self.transport.malformed(status, Oddity::MediaType)),
+        }
+    }
+
+    /// `POST /v1/journal/proofs`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn proofs(&self, request: &ProofsRequest) -> Result<ProofsAnswer, ClientError> {
+        self.post("/v1/journal/proofs", request).await
+    }
+
+    /// `GET /v1/journal/consistency`: the proof that the tree of the first `to` entries begins with
+    /// that of the first `from`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, ClientError> {
+        let path = format!("/v1/journal/consistency?from={from}&to={to}");
+        self.fetch(&path, ANSWER_MAX_BYTES).await
+    }
+
     async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
-        request: &SignRequest,
+        request: &impl Serialize,
     ) -> Result<T, ClientError> {
         let answer = self.transport.post(path, request, ANSWER_MAX_BYTES);
         self.read(answer.await?)

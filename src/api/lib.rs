@@ -6,6 +6,8 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+pub mod journal;
+pub mod known;
 pub mod problem;
 pub mod receipt;
 #[cfg(feature = "server")]

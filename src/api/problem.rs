@@ -113,6 +113,8 @@ kinds! {
     NoDevice of Signing = "urn:strongroom:problem:no-device", 503, "No device answers";
     /// The charge stands and the device's answer is not known; ask again with the same id.
     OutcomeUnknown of Signing = "urn:strongroom:problem:outcome-unknown", 503, "The outcome is not known yet";
+    /// No checkpoint covers the entry yet, or there is none; ask again.
+    NoCheckpoint of Signing = "urn:strongroom:problem:no-checkpoint", 503, "No checkpoint covers it yet";
     /// More requests than the daemon can take wait already; nothing was charged.
     Busy of Signing Wallet = "urn:strongroom:problem:busy", 503, "Too many requests wait";
     /// A freeze withholds what was signed.

@@ -6,6 +6,8 @@ use tx::{
     AccountClass, Amount, Chain, Effect, Intent, Interval, Name, SignedTransaction, Transaction,
 };
 
+use crate::journal::LogStatus;
+
 /// The largest body of a request, in bytes.
 pub const BODY_MAX: usize = 1024 * 1024;
 /// The most intents in a request.
@@ -204,6 +206,9 @@ pub struct KeysAnswer {
     pub policy: String,
     /// The time as the signer knows it.
     pub time: Interval,
+    /// How the signer's log stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<LogStatus>,
 }
 
 /// A key.
@@ -256,8 +261,8 @@ pub struct RequestAnswer {
     /// What to broadcast, where it was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<SignedTransaction>,
-    /// The proof of the decision, as it stands in the answer to the request itself. It says what was
-    /// asked for.
+    /// The proof of the decision, as it stands in the answer to the request itself, and with a proof
+    /// that the log contains it once a checkpoint covers it. It says what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
     /// What was asked to be signed, where the receipt names it by its hash alone.

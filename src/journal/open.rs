@@ -225,7 +225,7 @@ pub fn open_on(
         return Err(OpenJournalError::DiskFull);
     }
     let entries = log.size();
-    let origin = origin_of(&fold.state, &log)?;
+    let origin = origin_of(&fold.state, opened.log)?;
     let remembered = found.verify(&origin, &log_keys(&fold.state, &origin));
     let embedded = Embedded::new(log);
     let reader = embedded.reader();
@@ -263,9 +263,9 @@ pub fn open_on(
     })
 }
 
-fn origin_of(state: &State, log: &SegmentLog) -> Result<Origin, OpenJournalError> {
+fn origin_of(state: &State, log: LogId) -> Result<Origin, OpenJournalError> {
     let fleet = state.fleet().ok_or(OpenJournalError::NeverBegun)?;
-    origin(fleet, log.id().as_bytes()).map_err(system)
+    origin(fleet, log.as_bytes()).map_err(system)
 }
 
 fn own(folder: &Path) -> Result<FsDisk, OpenJournalError> {

@@ -11,6 +11,7 @@ use api::server::{Bounds, Files};
 use policy::BundleHash;
 use serde::Deserialize;
 use thiserror::Error;
+use tx::Name;
 
 /// The configuration file, TOML. Paths are taken as they are, relative ones from the folder of the
 /// file.
@@ -97,6 +98,10 @@ pub struct Device {
     /// How long a call may take before the child is taken to hang.
     #[serde(default = "default_call_timeout_ms")]
     pub call_timeout_ms: u64,
+    /// The key that signs the journal's checkpoints, by its name in the device: Ed25519, generated
+    /// with `--purpose checkpoint`. Without one there are no checkpoints.
+    #[serde(default)]
+    pub checkpoint_key: Option<Name>,
     /// Environment of the key child, such as `SOFTHSM2_CONF`. It has no other.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,

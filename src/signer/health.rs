@@ -77,6 +77,9 @@ fn readiness(subject: &Subject) -> Answer {
     match subject {
         Subject::Sealed(why) => not_ready(&format!("sealed: {why}")),
         Subject::Running(service) if service.is_stopping() => not_ready("stopping"),
+        Subject::Running(service) if let Some(why) = service.sealed() => {
+            not_ready(&format!("sealed: {why}"))
+        }
         Subject::Running(service) => match service.journal.stopped() {
             Some(stopped) => not_ready(&stopped.to_string()),
             None if service.device_ready() => Answer::text(StatusCode::OK, "ready\n"),
@@ -101,13 +104,27 @@ fn metrics(subject: &Subject) -> Answer {
     let now = service.journal.now();
     let gauge = |name, help, value| Gauge { name, help, value };
     let gauges = [
-        gauge("signerd_sealed", "1 when nothing is signed", 0),
+        gauge(
+            "signerd_sealed",
+            "1 when nothing is signed",
+            service.sealed().is_some().into(),
+        ),
         gauge(
             "signerd_device_healthy",
             "1 when the device answers",
             service.pool.healthy().into(),
         ),
         gauge("signerd_journal_entries", "Entries of the journal", entries),
+        gauge(
+            "signerd_checkpoint_entries",
+            "Entries that the newest checkpoint covers",
+            service.checkpoints.covered(),
+        ),
+        gauge(
+            "signerd_checkpoint_uncovered",
+            "Entries that wait for a checkpoint",
+            service.checkpoints.uncovered(&service.journal),
+        ),
         gauge("signerd_attempts", "Authorised attempts", attempts),
         gauge(
             "signerd_signatures",

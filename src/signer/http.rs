@@ -8,10 +8,11 @@ use std::{
 use api::{
     problem::{Problem, ProblemKind},
     server::{self, Answer, Bounds, Happened, Host, Length, Peer, Tls},
-    signing::{BODY_MAX, SignRequest},
+    signing::BODY_MAX,
 };
 use hyper::{Method, Request, body::Incoming};
 use policy::Verb;
+use serde::de::DeserializeOwned;
 
 use crate::{
     identity::{client, grants},
@@ -49,6 +50,9 @@ async fn route(
     peer: &Peer,
     request: Request<Incoming>,
 ) -> Result<Answer, Problem> {
+    if let Some(why) = service.sealed() {
+        return Err(Problem::new(ProblemKind::Sealed, why));
+    }
     if service.is_stopping() {
         return Err(Problem::new(
             ProblemKind::Stopping,
@@ -67,7 +71,7 @@ async fn route(
         let detail = "The client makes more requests a second than it may.";
         return Err(Problem::new(ProblemKind::TooManyRequests, detail));
     }
-    let _place = service
+    let place = service
         .in_flight
         .try_acquire()
         .map_err(|_| Problem::new(ProblemKind::Busy, "Too many requests are in flight."))?;
@@ -88,19 +92,45 @@ async fn route(
         }
         Route::Keys => verbs::keys::keys(&service, client, None),
         Route::Key(key) => verbs::keys::keys(&service, client, Some(&key)),
-        Route::Requests => verbs::requests::requests(&service, name, after(request.uri().query())?),
+        Route::Requests => {
+            verbs::requests::requests(&service, name, number(request.uri().query(), "after")?)
+        }
         Route::Request(id) => verbs::requests::request(&service, name, &id),
+        Route::Checkpoint => {
+            let covers = number(request.uri().query(), "covers")?;
+            // Who waits for a checkpoint keeps nobody from signing.
+            drop(place);
+            verbs::log::checkpoint(&service, covers).await
+        }
+        Route::Seen => {
+            let body = body(&service, request).await?;
+            verbs::log::seen(&service, &body).await
+        }
+        Route::Resource(path) => verbs::log::resource(&service, &path),
+        Route::Proofs => {
+            let body = body(&service, request).await?;
+            verbs::log::proofs(&service, &body)
+        }
+        Route::Consistency => {
+            let (from, to) = sizes(request.uri().query())?;
+            verbs::log::consistency(&service, from, to)
+        }
     }
 }
 
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 6] = [
+pub const ROUTES: [(&str, &str); 11] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
     ("GET", "/v1/keys/{key}"),
     ("GET", "/v1/requests"),
     ("GET", "/v1/requests/{id}"),
+    ("GET", "/v1/journal/checkpoint"),
+    ("POST", "/v1/journal/checkpoint"),
+    ("GET", "/v1/journal/tile/{tile}"),
+    ("POST", "/v1/journal/proofs"),
+    ("GET", "/v1/journal/consistency"),
 ];
 
 enum Route {
@@ -110,6 +140,12 @@ enum Route {
     Key(tx::Name),
     Requests,
     Request(policy::RequestId),
+    Checkpoint,
+    Seen,
+    /// A path of C2SP tlog-tiles.
+    Resource(String),
+    Proofs,
+    Consistency,
 }
 
 impl Route {
@@ -119,6 +155,11 @@ impl Route {
             Self::Evaluate => Verb::Evaluate,
             Self::Keys | Self::Key(_) => Verb::Keys,
             Self::Requests | Self::Request(_) => Verb::Requests,
+            Self::Checkpoint
+            | Self::Seen
+            | Self::Resource(_)
+            | Self::Proofs
+            | Self::Consistency => Verb::Journal,
         }
     }
 }
@@ -130,19 +171,11 @@ fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
         "/v1/evaluate" => (Method::POST, Route::Evaluate),
         "/v1/keys" => (Method::GET, Route::Keys),
         "/v1/requests" => (Method::GET, Route::Requests),
-        _ => {
-            let key = path
-                .strip_prefix("/v1/keys/")
-                .and_then(|name| name.parse().ok());
-            let id = path
-                .strip_prefix("/v1/requests/")
-                .and_then(|id| id.parse().ok());
-            let route = key
-                .map(Route::Key)
-                .or(id.map(Route::Request))
-                .ok_or_else(absent)?;
-            (Method::GET, route)
-        }
+        "/v1/journal/checkpoint" if *method == Method::POST => (Method::POST, Route::Seen),
+        "/v1/journal/checkpoint" => (Method::GET, Route::Checkpoint),
+        "/v1/journal/proofs" => (Method::POST, Route::Proofs),
+        "/v1/journal/consistency" => (Method::GET, Route::Consistency),
+        _ => (Method::GET, named(path).ok_or_else(absent)?),
     };
     if *method == wanted {
         return Ok(route);
@@ -151,18 +184,46 @@ fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
     Err(Problem::new(ProblemKind::MethodNotAllowed, detail))
 }
 
-/// The value of `after`, the one parameter there is.
-fn after(query: Option<&str>) -> Result<Option<u64>, Problem> {
+/// The route of a path that ends with a name.
+fn named(path: &str) -> Option<Route> {
+    if let Some(name) = path.strip_prefix("/v1/keys/") {
+        return name.parse().ok().map(Route::Key);
+    }
+    if let Some(id) = path.strip_prefix("/v1/requests/") {
+        return id.parse().ok().map(Route::Request);
+    }
+    // What of it there is, the verb says.
+    let resource = path.strip_prefix("/v1/journal/")?;
+    let tile = resource.strip_prefix("tile/")?;
+    (!tile.is_empty()).then(|| Route::Resource(resource.to_owned()))
+}
+
+/// The value of the one parameter there is.
+fn number(query: Option<&str>, parameter: &str) -> Result<Option<u64>, Problem> {
     let Some(query) = query.filter(|query| !query.is_empty()) else {
         return Ok(None);
     };
-    let value = query
-        .strip_prefix("after=")
-        .and_then(|digits| digits.parse().ok());
-    let detail = "The one parameter is after=<journal index>.";
+    let value = value(query, parameter);
+    let detail = format!("The one parameter is {parameter}=<journal index>.");
     value
         .map(Some)
         .ok_or_else(|| Problem::new(ProblemKind::Malformed, detail))
+}
+
+/// The values of `from` and `to`.
+fn sizes(query: Option<&str>) -> Result<(u64, u64), Problem> {
+    let sizes = query
+        .and_then(|query| query.split_once('&'))
+        .and_then(|(from, to)| Some((value(from, "from")?, value(to, "to")?)));
+    let detail = "The parameters are from=<size>&to=<size>.";
+    sizes.ok_or_else(|| Problem::new(ProblemKind::Malformed, detail))
+}
+
+/// The number in `parameter=number`, in decimal digits and nothing else.
+fn value(assigned: &str, parameter: &str) -> Option<u64> {
+    let digits = assigned.strip_prefix(parameter)?.strip_prefix('=')?;
+    let decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
+    decimal.then(|| digits.parse().ok()).flatten()
 }
 
 /// A body's length: of one that is too large, what is little is read, so that the answer arrives.
@@ -172,7 +233,10 @@ const LENGTH: Length = Length {
 };
 
 /// Reads a body within its bounds of size and time.
-async fn body(service: &Service, request: Request<Incoming>) -> Result<SignRequest, Problem> {
+async fn body<T: DeserializeOwned>(
+    service: &Service,
+    request: Request<Incoming>,
+) -> Result<T, Problem> {
     let patience = Duration::from_secs(service.bounds.receive_secs);
     let bytes = server::body(request, LENGTH, patience).await?;
     serde_json::from_slice(&bytes)
@@ -186,7 +250,14 @@ mod tests {
     #[test]
     fn every_listed_route_is_served_and_by_its_method_alone() {
         for (method, path) in ROUTES {
-            let path = path.replace("{key}", "eth-hot-1").replace("{id}", "w-1");
+            let named = [
+                ("{key}", "eth-hot-1"),
+                ("{id}", "w-1"),
+                ("{tile}", "0/x001/234.p/7"),
+            ];
+            let path = named.iter().fold(path.to_owned(), |path, (name, value)| {
+                path.replace(name, value)
+            });
             let method: Method = method.parse().unwrap();
             assert!(verb(&method, &path).is_ok(), "{method} {path}");
             let problem = verb(&Method::DELETE, &path).err().unwrap();
@@ -204,6 +275,12 @@ mod tests {
             "/v1/keys/A",
             "/v1/keys/a/b",
             "/v2/sign",
+            "/v1/journal",
+            "/v1/journal/",
+            "/v1/journal/tile",
+            "/v1/journal/tile/",
+            "/v1/journal/proofs/",
+            "/v1/journal/entries/0",
         ] {
             let problem = verb(&Method::GET, path).err().unwrap();
             assert_eq!(problem.kind, ProblemKind::NotFound, "{path}");
@@ -211,20 +288,42 @@ mod tests {
     }
 
     #[test]
-    fn after_is_the_one_parameter() {
-        assert_eq!(after(None).unwrap(), None);
-        assert_eq!(after(Some("after=7")).unwrap(), Some(7));
+    fn a_number_is_the_one_parameter() {
+        assert_eq!(number(None, "after").unwrap(), None);
+        assert_eq!(number(Some(""), "covers").unwrap(), None);
+        assert_eq!(number(Some("after=7"), "after").unwrap(), Some(7));
         for query in [
             "after=",
             "after=-1",
+            "after=+1",
             "before=7",
             "after=1&after=2",
             "after=18446744073709551616",
         ] {
             assert_eq!(
-                after(Some(query)).unwrap_err().kind,
+                number(Some(query), "after").unwrap_err().kind,
                 ProblemKind::Malformed,
                 "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_sizes_are_from_and_to_in_that_order() {
+        assert_eq!(sizes(Some("from=0&to=7")).unwrap(), (0, 7));
+        for query in [
+            None,
+            Some(""),
+            Some("from=1"),
+            Some("to=7&from=1"),
+            Some("from=1&to=2&to=3"),
+            Some("from=1&to=0x2"),
+            Some("from=1&to=18446744073709551616"),
+        ] {
+            assert_eq!(
+                sizes(query).unwrap_err().kind,
+                ProblemKind::Malformed,
+                "{query:?}"
             );
         }
     }

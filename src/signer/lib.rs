@@ -6,6 +6,8 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod check;
+pub mod checkpointer;
+pub mod checkpoints;
 pub mod config;
 pub mod control;
 pub mod device;

@@ -53,6 +53,10 @@ counters! {
     no_device = "signerd_no_device_total", "Requests refused because no device answers";
     /// Attempts whose calls failed.
     calls_failed = "signerd_calls_failed_total", "Attempts whose device calls ended without a signature";
+    /// Checkpoints signed.
+    checkpoints = "signerd_checkpoints_total", "Checkpoints of the journal signed";
+    /// Checkpoints that were not.
+    checkpoints_failed = "signerd_checkpoints_failed_total", "Checkpoints of the journal that could not be made";
     /// Reloads that were taken.
     reloads = "signerd_reloads_total", "Reloads of certificates, revocation lists and policy";
     /// Reloads that were not.

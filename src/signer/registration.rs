@@ -6,9 +6,11 @@ use journal::Registered;
 use keys::{AttachError, CallError, Expected, KeyId, Profile, PublicKey};
 use policy::{KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
 use thiserror::Error;
+use tlog::note::VerifierKey;
 use tx::Name;
 
 use crate::{
+    checkpoints::LogKey,
     config::Device,
     service::{Service, ask},
 };
@@ -50,6 +52,12 @@ pub enum RegistrationError {
         #[source]
         error: StateError,
     },
+    /// The key is not one that can sign checkpoints.
+    #[error("key {key} is no Ed25519 key")]
+    Form {
+        /// The key.
+        key: Name,
+    },
     /// The key is pinned to another public half in this process.
     #[error("a key changed under the same name")]
     Pinned(#[source] keys::pool::RegisterError),
@@ -87,7 +95,7 @@ pub async fn attach(
             }
         })?;
     service.set_device(identity.serial.as_str(), profile.assurance.value.as_str());
-    let _logged = register_keys(service).await;
+    let _logged = register_keys(service, device).await;
     service.keys_registered.store(true, Ordering::Release);
     Ok(())
 }
@@ -123,21 +131,75 @@ fn pin_registered(service: &Service) -> Result<(), RegistrationError> {
     Ok(())
 }
 
-/// Finds the keys that the policy names and the journal does not know, and registers them. A key
-/// that cannot be used is logged and left out: requests of its account are refused as unknown, the
-/// other accounts go on.
-pub async fn register_keys(service: &Service) -> Registration {
+/// Finds the keys that the policy names and the journal does not know, and registers them; and the
+/// one that signs checkpoints. A key that cannot be used is logged and left out: requests of its
+/// account are refused as unknown, the other accounts go on.
+pub async fn register_keys(service: &Service, device: &Device) -> Registration {
     let mut outcome = Registration::Complete;
     for name in unregistered(service) {
-        match register_key(service, &name).await {
-            Ok(()) => tracing::info!(key = %name, "a key is registered"),
+        match register_key(service, KeyUse::Spend, &name).await {
+            Ok(_) => tracing::info!(key = %name, "a key is registered"),
             Err(error) => {
                 tracing::error!(key = %name, error = %crate::log::chain(&error), "a key cannot be used");
                 outcome = Registration::Incomplete;
             }
         }
     }
+    if let Some(name) = &device.checkpoint_key {
+        match log_key(service, name).await {
+            Ok(key) => service.checkpoints.set_key(key),
+            Err(error) => {
+                let why = format!("key {name} cannot be used: {}", crate::log::chain(&error));
+                tracing::error!(key = %name, error = why, "no key signs checkpoints");
+                service.checkpoints.set_trouble(why);
+                outcome = Registration::Incomplete;
+            }
+        }
+    }
     outcome
+}
+
+/// The key that signs checkpoints, found on the device and pinned.
+async fn log_key(service: &Service, name: &Name) -> Result<LogKey, RegistrationError> {
+    let public = register_key(service, KeyUse::Checkpoint, name).await?;
+    let form = || RegistrationError::Form { key: name.clone() };
+    let PublicKey::Ed25519(bytes) = public else {
+        return Err(form());
+    };
+    let origin = service.journal.origin().as_str();
+    let verifier = origin.parse().ok();
+    let verifier = verifier.and_then(|origin| VerifierKey::new(origin, &bytes).ok());
+    Ok(LogKey {
+        id: KeyUse::Checkpoint.id(name),
+        verifier: verifier.ok_or_else(form)?,
+    })
+}
+
+/// What a key of the device is registered for.
+#[derive(Clone, Copy, Debug)]
+enum KeyUse {
+    Spend,
+    Checkpoint,
+}
+
+impl KeyUse {
+    fn id(self, name: &Name) -> KeyId {
+        let purpose = match self {
+            Self::Spend => KeyPurpose::Spend,
+            Self::Checkpoint => KeyPurpose::Checkpoint,
+        };
+        KeyId {
+            purpose,
+            name: name.clone(),
+        }
+    }
+
+    fn algorithm(self) -> KeyAlgorithm {
+        match self {
+            Self::Spend => KeyAlgorithm::Secp256k1,
+            Self::Checkpoint => KeyAlgorithm::Ed25519,
+        }
+    }
 }
 
 /// Whether every key that the policy names can be used.
@@ -150,11 +212,13 @@ pub enum Registration {
     Incomplete,
 }
 
-async fn register_key(service: &Service, name: &Name) -> Result<(), RegistrationError> {
-    let id = KeyId {
-        purpose: KeyPurpose::Spend,
-        name: name.clone(),
-    };
+/// Finds a key on the device, registers it unless the journal knows it so, and pins it.
+async fn register_key(
+    service: &Service,
+    used: KeyUse,
+    name: &Name,
+) -> Result<PublicKey, RegistrationError> {
+    let id = used.id(name);
     let found = service.pool.find(&id).await;
     let public = found
         .map_err(|error| RegistrationError::Key {
@@ -162,15 +226,32 @@ async fn register_key(service: &Service, name: &Name) -> Result<(), Registration
             error,
         })?
         .public;
-    let (device, assurance) = service.device();
-    let registration = KeyRegistration {
-        name: name.clone(),
-        purpose: KeyPurpose::Spend,
-        algorithm: KeyAlgorithm::Secp256k1,
-        public: public.to_string(),
-        device,
-        assurance,
+    let known = service.journal.state().registration(name).cloned();
+    let registration = match known.filter(|known| known.public == public.to_string()) {
+        Some(known) => known,
+        None => {
+            let (device, assurance) = service.device();
+            KeyRegistration {
+                name: name.clone(),
+                purpose: id.purpose,
+                algorithm: used.algorithm(),
+                public: public.to_string(),
+                device,
+                assurance,
+            }
+        }
     };
+    register(service, registration).await?;
+    let pinned = service.pool.register(id, public);
+    pinned.map_err(RegistrationError::Pinned)?;
+    Ok(public)
+}
+
+async fn register(
+    service: &Service,
+    registration: KeyRegistration,
+) -> Result<(), RegistrationError> {
+    let key = registration.name.clone();
     let registered = ask(|reply| {
         service.journal.register(registration, reply);
         Ok(())
@@ -179,14 +260,8 @@ async fn register_key(service: &Service, name: &Name) -> Result<(), Registration
         .await
         .map_err(|problem| RegistrationError::Journal(problem.detail))?
     {
-        Registered::Known => service
-            .pool
-            .register(id, public)
-            .map_err(RegistrationError::Pinned),
-        Registered::Refused(error) => Err(RegistrationError::Differs {
-            key: name.clone(),
-            error,
-        }),
+        Registered::Known => Ok(()),
+        Registered::Refused(error) => Err(RegistrationError::Differs { key, error }),
     }
 }
 

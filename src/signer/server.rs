@@ -6,7 +6,7 @@ use std::{
         unix::net::UnixStream,
     },
     process::ExitCode,
-    sync::{Arc, Mutex, RwLock, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, RwLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -22,6 +22,8 @@ use tokio::{
 };
 
 use crate::{
+    checkpointer::{self, CheckpointError},
+    checkpoints::Checkpoints,
     config::Config,
     control::{Control, Message},
     governance,
@@ -79,7 +81,13 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         );
     }
     tracing::info!(entries = opening.entries, "the journal is open");
-    let Opening { journal, .. } = opening;
+    let Opening {
+        journal,
+        remembered,
+        ..
+    } = opening;
+    let checkpoints = Checkpoints::new(&config.data, remembered);
+    checkpoints.watch(&journal);
     let policy = governing(&journal, &config).await?;
     let tls = Tls::load(config.api.files(), &policy.client_roots, 1).map_err(ServerError::Tls)?;
     let api = TcpListener::bind(config.api.listen)
@@ -98,6 +106,8 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         keys_registered: false.into(),
         device: Mutex::default(),
         device_trouble: Mutex::new(Some("It is being started.".into())),
+        checkpoints,
+        sealed: OnceLock::new(),
     });
     let server = Server {
         config,
@@ -144,7 +154,9 @@ impl Server {
         let api = tokio::spawn(api::server::serve(Arc::clone(&self.service), api, stopped));
         tracing::info!(api = %self.config.api.listen, health = %self.config.health.listen, "serving");
         self.tell(Message::Serving).await;
+        let checkpointer = tokio::spawn(checkpointer::run(Arc::clone(&self.service)));
         self.watch(&mut terminate, &mut hangup, events).await;
+        checkpointer.abort();
         self.end(api, health).await
     }
 
@@ -252,7 +264,7 @@ impl Server {
         let adopted = outcome.is_ok();
         // Revocation does not wait for a policy to be mended.
         let certificates = self.reload_tls();
-        let keys = registration::register_keys(&self.service).await;
+        let keys = registration::register_keys(&self.service, &self.config.device).await;
         if adopted && certificates && keys == Registration::Complete {
             self.service.metrics.reloads.increment();
         } else {
@@ -282,6 +294,22 @@ impl Server {
         }
     }
 
+    /// A last checkpoint, so that nothing that was answered waits for the next start to be proved.
+    async fn cover_the_last(&self) {
+        let service = &self.service;
+        if service.checkpoints.uncovered(&service.journal) == 0 {
+            return;
+        }
+        let made = tokio::time::timeout(LAST, checkpointer::make(service)).await;
+        match made {
+            Ok(Ok(())) | Ok(Err(CheckpointError::NoKey)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %crate::log::chain(&error), "the last entries have no checkpoint");
+            }
+            Err(_) => tracing::warn!("the last entries have no checkpoint: the device is slow"),
+        }
+    }
+
     async fn tell(&self, message: Message) {
         if let Err(error) = self.control.send(message).await {
             tracing::error!(error = %error, "the supervisor does not answer");
@@ -302,6 +330,10 @@ impl Server {
             tracing::warn!("connections were still open and are cut");
         }
         health.abort();
+        if self.service.sealed().is_some() {
+            return Ok(ExitCode::from(EXIT_SEALED));
+        }
+        self.cover_the_last().await;
         let journal = &self.service.journal;
         let stopped = ask(|reply| {
             journal.stop("told to stop".into(), reply);
@@ -317,6 +349,8 @@ impl Server {
     }
 }
 
+/// How long the last checkpoint may take.
+const LAST: Duration = Duration::from_secs(2);
 /// How long open connections may take at the end.
 const DRAIN: Duration = Duration::from_secs(20);
 /// Why no device is started.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -17,7 +17,7 @@ use keys::KeyPool;
 use policy::Policy;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::metrics::Metrics;
+use crate::{checkpoints::Checkpoints, metrics::Metrics};
 
 /// The daemon's parts, as its verbs use them.
 pub struct Service {
@@ -43,6 +43,10 @@ pub struct Service {
     pub device: Mutex<(String, String)>,
     /// Why there is no device, in words, while there is none.
     pub device_trouble: Mutex<Option<String>>,
+    /// Checkpoints of the journal.
+    pub checkpoints: Checkpoints,
+    /// Why nothing is signed any more, since the journal was shown not to be as it was left.
+    pub sealed: OnceLock<String>,
 }
 
 impl Service {
@@ -103,6 +107,25 @@ impl Service {
     /// Whether the device answers and its keys are known.
     pub fn device_ready(&self) -> bool {
         self.pool.healthy() && self.keys_registered.load(Ordering::Acquire)
+    }
+
+    /// Why nothing is signed any more, if so.
+    pub fn sealed(&self) -> Option<&str> {
+        self.sealed.get().map(String::as_str)
+    }
+
+    /// Signs nothing from here on, whatever is asked, until a person has found out why.
+    pub async fn seal(&self, why: String) {
+        if self.sealed.set(why.clone()).is_err() {
+            return;
+        }
+        tracing::error!(why, "sealed: nothing is signed");
+        let stopped = ask(|reply| {
+            self.journal.stop(format!("sealed: {why}"), reply);
+            Ok(())
+        });
+        // It may have stopped by itself before.
+        let _stopped = stopped.await;
     }
 
     /// Waits until a device answers, or for `patience` at most.

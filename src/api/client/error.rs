@@ -105,6 +105,9 @@ pub enum Oddity {
     /// The body is not the JSON of this answer.
     #[error("its body is not what the status announces")]
     Json(#[source] serde_json::Error),
+    /// The body is no text.
+    #[error("its body is not UTF-8")]
+    Text,
     /// The answer is about another request.
     #[error("it is about another request")]
     OtherRequest,

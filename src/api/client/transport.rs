@@ -69,6 +69,12 @@ impl Transport {
         self.call(Method::GET, path, Bytes::new(), limit).await
     }
 
+    /// The body of an answer that is text.
+    pub(super) fn text(&self, answer: &Success) -> Result<String, ClientError> {
+        let text = str::from_utf8(&answer.body).map(str::to_owned);
+        text.map_err(|_| self.malformed(answer.status, Oddity::Text))
+    }
+
     /// Reads the body of an answer.
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &Success) -> Result<T, ClientError> {
         serde_json::from_slice(&answer.body)

@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use crate::problem::{MEDIA_TYPE, Problem, ProblemKind};
 
+/// For a year, and never asked for again. Who may read it once may read it always.
+const IMMUTABLE: &str = "private, max-age=31536000, immutable";
+
 /// An answer with its whole body.
 #[derive(Debug)]
 pub struct Answer(Response<Full<Bytes>>);
@@ -26,6 +29,21 @@ impl Answer {
     /// Plain text.
     pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self::new(status, "text/plain; charset=utf-8", body)
+    }
+
+    /// Bytes that never change, which anybody may keep.
+    pub fn immutable(body: impl Into<Bytes>) -> Self {
+        let mut answer = Self::new(StatusCode::OK, "application/octet-stream", body);
+        let headers = answer.0.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(IMMUTABLE));
+        answer
+    }
+
+    /// Nothing to say.
+    pub fn empty() -> Self {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Self(response)
     }
 
     fn new(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Self {

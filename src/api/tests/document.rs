@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use strongroom_api::{
+    journal,
     problem::{Api, ProblemKind},
     signing, wallet,
 };
@@ -153,6 +154,13 @@ fn bounds_are_those_of_the_code() {
     assert_eq!(most("SignRequest", "proofs"), signing::PROOFS_MAX);
     assert_eq!(most("SignedIntent", "signatures"), signing::SIGNATURES_MAX);
     assert_eq!(most("Statement", "signatures"), signing::SIGNATURES_MAX);
+    assert_eq!(
+        most("ProofsRequest", "entries"),
+        journal::PROOFS_PER_ANSWER_MAX
+    );
+    let covers = document["paths"]["/v1/journal/checkpoint"]["get"]["parameters"][0].clone();
+    let told = covers["description"].as_str().unwrap();
+    assert!(told.contains(&format!("{} seconds", journal::COVERS_SECS)));
     assert_eq!(signing::BODY_MAX, 1024 * 1024);
     assert!(
         document["info"]["description"]

@@ -3,6 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
+    journal::{
+        ConsistencyAnswer, EntryProof, LogStatus, ProofsAnswer, ProofsRequest, SeenCheckpoint,
+    },
     problem::{Problem, ProblemKind},
     signing::{
         CoveredEffect, EvaluateAnswer, Inclusion, Key, KeyAddress, KeysAnswer, LimitRoom, Need,
@@ -43,6 +46,7 @@ pub fn example<T: Serialize + DeserializeOwned>(
 /// All of them.
 pub fn all() -> Vec<Example> {
     let mut examples = requests();
+    examples.extend(journal());
     examples.extend(answers());
     examples.extend(parts());
     examples
@@ -90,6 +94,51 @@ fn requests() -> Vec<Example> {
     ]
 }
 
+fn journal() -> Vec<Example> {
+    let asked = ProofsRequest {
+        size: 18,
+        entries: vec![17, 3],
+    };
+    let proof = EntryProof {
+        entry: 17,
+        path: vec!["03".repeat(32)],
+    };
+    let proofs = ProofsAnswer {
+        proofs: vec![proof.clone()],
+    };
+    let consistency = ConsistencyAnswer {
+        path: vec!["03".repeat(32)],
+    };
+    let seen = SeenCheckpoint {
+        checkpoint: inclusion().checkpoint,
+    };
+    let young = LogStatus {
+        checkpoint: None,
+        log_key: None,
+        trouble: None,
+        ..log_status()
+    };
+    vec![
+        example("ProofsRequest", &asked, &asked),
+        example("ProofsAnswer", &proofs, &proofs),
+        example("EntryProof", &proof, &proof),
+        example("ConsistencyAnswer", &consistency, &consistency),
+        example("SeenCheckpoint", &seen, &seen),
+        example("LogStatus", &log_status(), &young),
+    ]
+}
+
+fn log_status() -> LogStatus {
+    LogStatus {
+        origin: "strongroom/main/0101010101010101".into(),
+        entries: 20,
+        uncovered: 2,
+        checkpoint: Some(18),
+        log_key: Some("strongroom/main/0101010101010101+00000000+AQ==".into()),
+        trouble: Some("no device answers".into()),
+    }
+}
+
 fn answers() -> Vec<Example> {
     let problem = Problem::new(ProblemKind::Refused, "The hour's limit has no room.");
     let refused = problem.clone().with(vec![reason()], vec![need()]);
@@ -106,6 +155,11 @@ fn answers() -> Vec<Example> {
         limits: vec![room()],
         policy: "ab".repeat(32),
         time: interval(),
+        journal: Some(log_status()),
+    };
+    let bare_keys = KeysAnswer {
+        journal: None,
+        ..keys.clone()
     };
     let requests = RequestsAnswer {
         requests: vec![request_answer()],
@@ -119,7 +173,7 @@ fn answers() -> Vec<Example> {
         example("SignAnswer", &sign_answer(), &sign_answer()),
         example("PendingAnswer", &pending, &pending),
         example("EvaluateAnswer", &evaluated, &evaluated),
-        example("KeysAnswer", &keys, &keys),
+        example("KeysAnswer", &keys, &bare_keys),
         example("RequestsAnswer", &requests, &last),
         example("Problem", &refused, &problem),
     ]

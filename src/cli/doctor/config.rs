@@ -44,6 +44,7 @@ pub(super) struct Device {
     pub serial: Option<String>,
     pub pin_file: PathBuf,
     pub profile: PathBuf,
+    pub checkpoint_key: Option<tx::Name>,
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
 }

@@ -27,6 +27,7 @@ pub(super) fn checks(config: &Config, policy: Option<&Policy>, login: bool) -> V
     let (profile, pin_file, rejected) = (profile(device), pin_file(device), rejected(config));
     let may_log_in = login && rejected.is_none();
     let mut checks = vec![profile, pin_file];
+    checks.push(checkpoints(device));
     checks.push(rejected.unwrap_or_else(|| Check::ok("pin", "not known to be rejected")));
     match ask(device, "token", &[]) {
         Ok(token) => {
@@ -47,6 +48,18 @@ pub(super) fn checks(config: &Config, policy: Option<&Policy>, login: bool) -> V
         Err(trouble) => checks.push(Check::fail("token", trouble.what, trouble.next)),
     }
     checks
+}
+
+fn checkpoints(device: &Device) -> Check {
+    let name = "checkpoints";
+    match &device.checkpoint_key {
+        Some(key) => Check::ok(name, format!("key {key} signs them")),
+        None => Check::warn(
+            name,
+            "no key signs checkpoints: nobody can prove what was decided, or see an older copy of the journal",
+            "Run `strongroom keys generate --purpose checkpoint --algorithm ed25519`, and name the key in [device]: checkpoint_key.",
+        ),
+    }
 }
 
 fn profile(device: &Device) -> Check {

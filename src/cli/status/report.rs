@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use api::journal::LogStatus;
 use api::signing::{KeyAddress, KeysAnswer};
 use serde::Serialize;
 use tx::Amount;
@@ -108,6 +109,9 @@ impl fmt::Display for Status {
         }
         writeln!(f, "policy {}", plain(&self.keys.policy))?;
         writeln!(f, "time   {} to {}", self.keys.time.lo, self.keys.time.hi)?;
+        if let Some(log) = &self.keys.journal {
+            write_log(f, log)?;
+        }
         for key in &self.keys.keys {
             let class = serde_json::to_value(key.class).ok();
             let class = class
@@ -143,6 +147,29 @@ impl fmt::Display for Status {
             writeln!(f, "  left        {room}")?;
         }
         Ok(())
+    }
+}
+
+fn write_log(f: &mut fmt::Formatter<'_>, log: &LogStatus) -> fmt::Result {
+    writeln!(f, "log    {}", plain(&log.origin))?;
+    let covered = match log.checkpoint {
+        Some(covered) => format!(
+            "{covered} of {} covered by a signed checkpoint",
+            log.entries
+        ),
+        None => format!("{}, no signed checkpoint", log.entries),
+    };
+    writeln!(f, "  entries     {covered}")?;
+    match &log.log_key {
+        Some(key) => writeln!(f, "  key         {}", plain(key))?,
+        None => writeln!(
+            f,
+            "  key         NONE: nothing that was decided can be proved"
+        )?,
+    }
+    match &log.trouble {
+        Some(trouble) => writeln!(f, "  trouble     {}", plain(trouble)),
+        None => Ok(()),
     }
 }
 

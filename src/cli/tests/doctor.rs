@@ -38,6 +38,7 @@ fn machine() -> Place {
          key = \"server/signerd.key\"\ncrls = [\"pki/crl.pem\"]\n\
          [health]\nlisten = \"{}\"\n\
          [device]\nmodule = \"{}\"\ntoken = \"vault\"\npin_file = \"pin\"\nprofile = \"{}\"\n\
+         checkpoint_key = \"log-1\"\n\
          [device.environment]\nSOFTHSM2_CONF = \"{}\"\n",
         signed["fingerprint"],
         health("200 OK", "ready\n"),
@@ -95,6 +96,18 @@ fn is_wrong(place: &Place, name: &str, part: &str) {
         .iter()
         .filter(|check| check["status"] == "fail");
     assert_eq!(failed.count(), 1, "{report}");
+}
+
+#[test]
+fn a_signer_without_a_key_for_checkpoints_is_warned_of() {
+    let place = machine();
+    let (_, whole) = report(&place, "");
+    assert_eq!(check(&whole, "checkpoints")["status"], "ok");
+    edit(&place, "signerd.toml", "checkpoint_key = \"log-1\"\n", "");
+    let (_, without) = report(&place, "");
+    let found = check(&without, "checkpoints");
+    assert_eq!(found["status"], "warn");
+    assert!(found["next"].as_str().unwrap().contains("checkpoint_key"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `GET /v1/keys`: public keys, addresses, and the room left.
 
 use api::{
+    journal::LogStatus,
     problem::{Problem, ProblemKind},
     server::Answer,
     signing::{Key, KeyAddress, KeysAnswer},
@@ -43,8 +44,23 @@ pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<A
             .collect(),
         policy: policy.hash.to_string(),
         time: now,
+        journal: Some(log_status(service, &state)),
     };
     Ok(Answer::json(StatusCode::OK, &answer))
+}
+
+/// How the log stands. The state is held, so that it is not asked for again.
+fn log_status(service: &Service, state: &State) -> LogStatus {
+    let checkpoints = &service.checkpoints;
+    let covered = checkpoints.covered();
+    LogStatus {
+        origin: service.journal.origin().to_string(),
+        entries: service.journal.bodies().durable(),
+        uncovered: state.entries_to_cover().saturating_sub(covered),
+        checkpoint: checkpoints.newest().map(|newest| newest.head().size),
+        log_key: checkpoints.key().map(|key| key.verifier.to_string()),
+        trouble: checkpoints.trouble(),
+    }
 }
 
 /// A limit that is counted by destination is not shown: its groups are the list of all who were

@@ -2,6 +2,7 @@
 
 pub mod evaluate;
 pub mod keys;
+pub mod log;
 pub mod requests;
 pub mod sign;
 

@@ -3,14 +3,14 @@
 use api::{
     problem::{Problem, ProblemKind},
     server::Answer,
-    signing::{PAGE_BYTES, PAGE_MAX, RequestAnswer, RequestStatus, RequestsAnswer},
+    signing::{PAGE_BYTES, PAGE_MAX, Receipt, RequestAnswer, RequestStatus, RequestsAnswer},
 };
 use hyper::StatusCode;
 use journal::StoredEntry;
 use policy::{Attempt, AttemptId, Blob, Entry, RequestId, Signed};
 use tx::{Name, SignedTransaction, Transaction};
 
-use super::receipt;
+use super::{log::inclusion, receipt};
 use crate::service::Service;
 
 /// One request of the client.
@@ -76,6 +76,8 @@ pub fn requests(service: &Service, client: &Name, after: Option<u64>) -> Result<
 fn length(answer: &RequestAnswer) -> usize {
     /// Ids, hashes, names and punctuation.
     const FRAME: usize = 2048;
+    /// A checkpoint, and a path of 63 nodes at the most.
+    const INCLUSION: usize = 8192;
     /// One conflict key.
     const KEY: usize = 128;
     let body = answer
@@ -96,6 +98,7 @@ fn length(answer: &RequestAnswer) -> usize {
         .saturating_add(unsigned)
         .saturating_add(answer.conflict_keys.len().saturating_mul(KEY))
         .saturating_add(FRAME)
+        .saturating_add(INCLUSION)
 }
 
 /// What is known of an attempt behind that many durable entries: the state is ahead by the group
@@ -140,8 +143,16 @@ fn describe(
         lane_epoch: entry.lane_epoch,
         conflict_keys: entry.keys.into_iter().collect(),
         transaction,
-        receipt: Some(receipt(service, attempt, stored)?),
+        receipt: Some(proved(service, attempt, stored)?),
         unsigned,
+    })
+}
+
+/// A receipt, with the proof that the log contains it where a checkpoint covers it.
+fn proved(service: &Service, attempt: AttemptId, stored: StoredEntry) -> Result<Receipt, Problem> {
+    Ok(Receipt {
+        inclusion: inclusion(service, attempt.0)?,
+        ..receipt(service, attempt, stored)?
     })
 }
 

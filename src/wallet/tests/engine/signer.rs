@@ -77,6 +77,7 @@ impl Signer for Scripted {
             limits: Vec::new(),
             policy: String::new(),
             time: Interval { lo: now, hi: now },
+            journal: None,
         })
     }
 

@@ -468,6 +468,7 @@ pub fn keys_answer(
             lo: Time::from_millis(0),
             hi: Time::from_millis(0),
         },
+        journal: None,
     }
 }
 

@@ -84,6 +84,7 @@ pub fn keys() -> KeysAnswer {
             lo: Time::default(),
             hi: Time::default(),
         },
+        journal: None,
     }
 }
 

@@ -1,0 +1,83 @@
+//! The signing API's journal: checkpoints, proofs, and how the signer's log stands.
+
+use serde::{Deserialize, Serialize};
+
+/// The most entries that are proved in one answer.
+pub const PROOFS_PER_ANSWER_MAX: usize = 256;
+/// The longest checkpoint that is taken, in bytes.
+pub const CHECKPOINT_MAX: usize = 64 * 1024;
+/// How long `GET /v1/journal/checkpoint?covers=` waits at most, in seconds.
+pub const COVERS_SECS: u64 = 10;
+
+/// `POST /v1/journal/proofs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProofsRequest {
+    /// The size of the tree to prove in, at most that of the newest checkpoint.
+    pub size: u64,
+    /// The entries, each below `size`.
+    pub entries: Vec<u64>,
+}
+
+/// The answer to `POST /v1/journal/proofs`: one proof for each entry, in the order that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProofsAnswer {
+    /// The proofs.
+    pub proofs: Vec<EntryProof>,
+}
+
+/// The proof that a tree contains an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryProof {
+    /// The entry.
+    pub entry: u64,
+    /// The RFC 6962 audit path, 64 hexadecimal digits a node, from the leaf.
+    pub path: Vec<String>,
+}
+
+/// The answer to `GET /v1/journal/consistency`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyAnswer {
+    /// The proof by RFC 6962 that the larger tree begins with the smaller one, 64 hexadecimal digits a node.
+    pub path: Vec<String>,
+}
+
+/// `POST /v1/journal/checkpoint`: a checkpoint that somebody has seen. One that the signer's log does
+/// not contain seals the signer; any other changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenCheckpoint {
+    /// The signed note, exactly.
+    pub checkpoint: String,
+}
+
+/// How the signer's log stands, in the answer to `GET /v1/keys`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogStatus {
+    /// The log's name in its checkpoints.
+    pub origin: String,
+    /// How many entries are durable.
+    pub entries: u64,
+    /// How many entries wait for a checkpoint.
+    pub uncovered: u64,
+    /// How many entries the newest checkpoint covers; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<u64>,
+    /// The key that signs checkpoints, as a C2SP verifier key; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_key: Option<String>,
+    /// Why the last checkpoint was not made, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+impl ProofsRequest {
+    /// Whether it asks for a number of proofs that is given.
+    pub fn is_bounded(&self) -> bool {
+        (1..=PROOFS_PER_ANSWER_MAX).contains(&self.entries.len())
+    }
+}

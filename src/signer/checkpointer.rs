@@ -1,0 +1,94 @@
+//! Makes checkpoints when they are due: 256 entries, or one second after the oldest.
+
+use std::{sync::Arc, time::Duration};
+
+use api::problem::Problem;
+use journal::CheckpointOutcome;
+use keys::{Authorized, SignError, Signature};
+use policy::StateError;
+use thiserror::Error;
+use tlog::{checkpoint::SignedCheckpoint, note::ForeignSignature};
+
+use crate::service::{Service, ask};
+
+/// How long to wait after a first failure; twice as long after each further one, up to the most.
+const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MOST: Duration = Duration::from_secs(30);
+
+/// Why no checkpoint was made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// There is no key for it.
+    #[error("no key signs checkpoints")]
+    NoKey,
+    /// No device answers. No call was numbered.
+    #[error("no device answers")]
+    NoDevice,
+    /// The journal does not take it.
+    #[error("the journal does not take a checkpoint: {}", .0.detail)]
+    Journal(Problem),
+    /// The key is not registered for it.
+    #[error("the journal refuses the key")]
+    Key(#[source] StateError),
+    /// Its text is longer than a call takes.
+    #[error("the checkpoint is too long")]
+    Text(#[source] keys::protocol::TooLong),
+    /// The device did not sign it.
+    #[error("the device did not sign a checkpoint")]
+    Sign(#[source] SignError),
+    /// The signature is another kind's.
+    #[error("the device made no signature of a checkpoint")]
+    Algorithm,
+    /// The signature is not the key's.
+    #[error("the signature of a checkpoint is not the key's")]
+    Foreign(#[source] ForeignSignature),
+}
+
+/// Makes checkpoints for ever. A device that fails is asked again later and later: each try takes an
+/// entry and a number of its own.
+pub async fn run(service: Arc<Service>) {
+    let mut pause = PAUSE;
+    while service.journal.stopped().is_none() {
+        service.checkpoints.until_due(&service.journal).await;
+        match make(&service).await {
+            Ok(()) => pause = PAUSE,
+            Err(error) => {
+                let why = crate::log::chain(&error);
+                tracing::warn!(error = why, "no checkpoint was made");
+                service.metrics.checkpoints_failed.increment();
+                service.checkpoints.set_trouble(why);
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).min(PAUSE_MOST);
+            }
+        }
+    }
+}
+
+/// Makes one of all entries so far.
+///
+/// # Errors
+/// [`CheckpointError`]; the one before stays the newest.
+pub async fn make(service: &Service) -> Result<(), CheckpointError> {
+    let key = service.checkpoints.key().ok_or(CheckpointError::NoKey)?;
+    if !service.pool.healthy() {
+        return Err(CheckpointError::NoDevice);
+    }
+    let name = key.id.name.clone();
+    let outcome = ask(|reply| service.journal.checkpoint(name, reply));
+    let order = match outcome.await.map_err(CheckpointError::Journal)? {
+        CheckpointOutcome::Order(order) => order,
+        CheckpointOutcome::Refused(error) => return Err(CheckpointError::Key(error)),
+    };
+    let checkpoint = order.value().checkpoint().clone();
+    let authorized = Authorized::from_checkpoint(order).map_err(CheckpointError::Text)?;
+    let signatures = service.pool.sign(authorized).await;
+    let signatures = signatures.map_err(CheckpointError::Sign)?;
+    let value = signatures.first().and_then(Signature::ed25519);
+    let value = value.ok_or(CheckpointError::Algorithm)?;
+    let signed = SignedCheckpoint::sign(checkpoint, &key.verifier, &value)
+        .map_err(CheckpointError::Foreign)?;
+    service.checkpoints.publish(signed);
+    service.metrics.checkpoints.increment();
+    Ok(())
+}
