@@ -216,10 +216,8 @@ pub fn open_on(
         heads: found.head().into_iter().collect(),
         ..OpenOptions::default()
     };
-    let decode = |body: &[u8]| serde_json::from_slice(body).map_err(FoldError::Form);
-    let take = |index, record| fold.take(index, record);
-    let opened = SegmentLog::open_decoded(disk, &options, decode, take);
-    let (log, opened) = opened.map_err(OpenJournalError::Log)?;
+    let each = |index, body: &[u8]| fold.take(index, body);
+    let (log, opened) = SegmentLog::open(disk, &options, each).map_err(OpenJournalError::Log)?;
     let last = fold.last.ok_or(OpenJournalError::NeverBegun)?;
     if opened.reserve == ReserveState::Missing {
         return Err(OpenJournalError::DiskFull);
@@ -290,7 +288,8 @@ struct Fold<'a> {
 }
 
 impl Fold<'_> {
-    fn take(&mut self, index: u64, record: Record) -> Result<(), FoldError> {
+    fn take(&mut self, index: u64, body: &[u8]) -> Result<(), FoldError> {
+        let record: Record = serde_json::from_slice(body).map_err(FoldError::Form)?;
         self.state.apply(index, &record).map_err(FoldError::State)?;
         if let Entry::PolicyActivated { hash, .. } = record.entry {
             let policy = self.bundles.load(hash).map_err(FoldError::Bundle)?;

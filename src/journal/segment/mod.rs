@@ -74,7 +74,6 @@ mod leaf;
 mod log;
 mod nodes;
 mod open;
-mod pipeline;
 mod read;
 mod reserve;
 mod scan;

@@ -15,7 +15,6 @@ use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::{GroupSpots, Index};
 use super::leaf::Leaf;
 use super::log::{Active, OpenOptions, Opened, Parts, ReserveState, SegmentLog};
-use super::pipeline::{Each, Gone, pipelined};
 use super::reserve;
 use super::scan::{Fault, Found, Tail};
 use super::tiles::Tiles;
@@ -24,35 +23,19 @@ use crate::disk::Disk;
 
 impl SegmentLog {
     /// Opens a log, verifies all of it, and hands every entry to `each` by index and body, in order.
-    /// As [`SegmentLog::open_decoded`], without anything to decode.
-    ///
-    /// # Errors
-    /// As [`SegmentLog::open_decoded`].
-    pub fn open<E: std::error::Error + Send + 'static>(
-        disk: Box<dyn Disk>,
-        options: &OpenOptions,
-        mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
-    ) -> Result<(Self, Opened), OpenError<E>> {
-        let take = |index, body: Vec<u8>| each(index, &body);
-        Self::open_decoded(disk, options, |body| Ok(body.to_vec()), take)
-    }
-
-    /// Opens a log, verifies all of it, and hands every entry, as `decode` gives it, to `take` by its
-    /// index, in order. It is read, verified and decoded on a thread of its own while this one takes.
     ///
     /// Entries are handed on when their whole group was verified. The end of the log, the anchor and
-    /// [`OpenOptions::heads`] are checked last: what `take` was given counts for nothing until this
+    /// [`OpenOptions::heads`] are checked last: what `each` was given counts for nothing until this
     /// returns. The folder is changed only then: the torn group of a crash is cut off, the last
-    /// group made durable, left-over files removed, the tree's files brought up to date.
+    /// group made durable, left-over files removed.
     ///
     /// # Errors
     /// [`OpenError::Sealed`] says what is wrong with the log, [`OpenError::Fold`] is the caller's own
-    /// refusal, of the first entry that is not decoded or not taken; [`OpenError::Disk`].
-    pub fn open_decoded<T: Send, E: std::error::Error + Send + 'static>(
+    /// refusal; [`OpenError::Disk`].
+    pub fn open<E: std::error::Error + 'static>(
         disk: Box<dyn Disk>,
         options: &OpenOptions,
-        decode: impl Fn(&[u8]) -> Result<T, E> + Send,
-        take: impl FnMut(u64, T) -> Result<(), E>,
+        each: impl FnMut(u64, &[u8]) -> Result<(), E>,
     ) -> Result<(Self, Opened), OpenError<E>> {
         let folder = Folder::new(disk);
         let names = folder.list().map_err(Fault::Disk)?;
@@ -60,48 +43,18 @@ impl SegmentLog {
         let segments = count_segments(&names, anchor).map_err(Fault::Sealed)?;
         let first = Segment::open(&folder, 0)?;
         let id = check_identity(first.header.log, options, anchor)?;
+
         let tiles = Tiles::open(&folder, &names).map_err(Fault::Disk)?;
-        let mut fold = Fold::new(id, tiles, Pins::new(options, anchor));
-
-        let read = |each: Each<'_>| {
-            let mut last = fold.segment(first, each)?;
-            for number in 1..segments {
-                last.check_ends()?;
-                last = fold.segment(Segment::open(&folder, number)?, each)?;
-            }
-            fold.check_end(anchor)?;
-            Ok((fold, last))
-        };
-        let (fold, last) = pipelined(read, decode, take)?;
+        let mut fold = Fold::new(id, tiles, Pins::new(options, anchor), each);
+        let mut last = fold.segment(first)?;
+        for number in 1..segments {
+            last.check_ends()?;
+            last = fold.segment(Segment::open(&folder, number)?)?;
+        }
+        fold.check_end(anchor)?;
         let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
-        let log = Verified {
-            fold,
-            last,
-            reserve,
-        };
-        log.join(folder, options, anchor)
-    }
-}
-
-/// A log that is what it was, in a folder that was mended.
-struct Verified {
-    fold: Fold,
-    last: Folded,
-    reserve: ReserveState,
-}
-
-impl Verified {
-    fn join<E: std::error::Error + 'static>(
-        self,
-        folder: Folder,
-        options: &OpenOptions,
-        anchor: Option<Anchor>,
-    ) -> Result<(SegmentLog, Opened), OpenError<E>> {
-        let Self {
-            fold,
-            last,
-            reserve,
-        } = self;
+        let cut_bytes = last.torn_bytes;
+        let wrong = fold.wrong;
         let parts = Parts {
             tip: fold.tip,
             index: fold.index,
@@ -114,17 +67,17 @@ impl Verified {
             },
             reserve,
         };
-        let log = parts.join(folder, fold.id, options);
-        log.write_tiles(&fold.wrong.made);
+        let log = parts.join(folder, id, options);
+        log.write_tiles(&wrong.made);
         // Only a creation that was cut off leaves an empty log without an anchor.
         if anchor.is_none() {
             log.put_anchor().map_err(Fault::Disk)?;
         }
         let opened = Opened {
-            log: fold.id,
+            log: id,
             head: log.head(),
-            cut_bytes: last.torn_bytes,
-            rebuilt_tiles: fold.wrong.count,
+            cut_bytes,
+            rebuilt_tiles: wrong.count,
             reserve,
         };
         Ok((log, opened))
@@ -235,13 +188,14 @@ impl Folded {
 }
 
 /// The log as far as it was read.
-struct Fold {
+struct Fold<F> {
     id: LogId,
     tip: Tip,
     index: Index,
     tiles: Tiles,
     wrong: WrongTiles,
     pins: Pins,
+    each: F,
 }
 
 /// Full tiles whose files do not hold them.
@@ -270,8 +224,8 @@ impl WrongTiles {
     }
 }
 
-impl Fold {
-    fn new(id: LogId, tiles: Tiles, pins: Pins) -> Self {
+impl<F> Fold<F> {
+    fn new(id: LogId, tiles: Tiles, pins: Pins, each: F) -> Self {
         Self {
             id,
             tip: Tip::default(),
@@ -279,6 +233,7 @@ impl Fold {
             tiles,
             wrong: WrongTiles::default(),
             pins,
+            each,
         }
     }
 
@@ -295,7 +250,11 @@ impl Fold {
         Ok(())
     }
 
-    fn segment(&mut self, segment: Segment, each: Each<'_>) -> Result<Folded, OpenError<Gone>> {
+    fn segment<E>(&mut self, segment: Segment) -> Result<Folded, OpenError<E>>
+    where
+        E: std::error::Error + 'static,
+        F: FnMut(u64, &[u8]) -> Result<(), E>,
+    {
         let Segment {
             file,
             size_bytes,
@@ -330,7 +289,7 @@ impl Fold {
                 }
                 Found::Room => break,
             };
-            self.group(&header, &buffer, place, each)?;
+            self.group(&header, &buffer, place)?;
             folded.last_group = folded.end;
             folded.end = folded.end.saturating_add(u64::from(header.bytes));
         }
@@ -356,13 +315,16 @@ impl Fold {
     }
 
     /// Verifies the entries and blobs of a group whose checksum holds, and hands the entries on.
-    fn group(
+    fn group<E>(
         &mut self,
         header: &GroupHeader,
         bytes: &[u8],
         place: Place,
-        each: Each<'_>,
-    ) -> Result<(), OpenError<Gone>> {
+    ) -> Result<(), OpenError<E>>
+    where
+        E: std::error::Error + 'static,
+        F: FnMut(u64, &[u8]) -> Result<(), E>,
+    {
         let malformed = || Fault::Sealed(Sealed::Malformed { place });
         let items = group::items(bytes, header).ok_or_else(malformed)?;
         let mut leaves = Vec::with_capacity(items.records.len());
@@ -389,7 +351,7 @@ impl Fold {
         let spots = GroupSpots::of(place, bodies.zip(&leaves), blobs);
         self.index.add(spots.ok_or_else(malformed)?);
         for (index, item) in (header.first..).zip(&items.records) {
-            each(index, item.bytes).map_err(|source| OpenError::Fold { index, source })?;
+            (self.each)(index, item.bytes).map_err(|source| OpenError::Fold { index, source })?;
         }
         Ok(())
     }
