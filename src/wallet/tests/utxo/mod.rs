@@ -1,7 +1,10 @@
 //! The lane of a UTXO account, on a small chain with a small signer.
 
+mod asking;
 mod chain;
+mod following;
+mod payouts;
 mod property;
-mod rules;
+mod sending;
 mod signer;
 mod world;

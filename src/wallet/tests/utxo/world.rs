@@ -88,6 +88,11 @@ pub fn keys() -> KeysAnswer {
     }
 }
 
+/// Whether the lane waits for a person.
+pub fn halted(world: &World) -> bool {
+    matches!(world.durable.row.gate, Gate::Halted { .. })
+}
+
 pub fn config() -> Config {
     let mut config = Config::starting_at(0);
     config.fee_rate_fallback_sat_vb = 5;
