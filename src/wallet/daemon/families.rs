@@ -1,11 +1,11 @@
 //! The chains of the configuration, with their nodes.
 
 mod evm;
+mod heights;
 mod utxo;
 
 use std::{sync::Arc, time::Duration};
 
-use api::wallet::ChainReport;
 use tx::{Chain, Name};
 
 use self::{evm::EvmFamily, utxo::UtxoFamily};
@@ -13,7 +13,6 @@ use super::DaemonError;
 use crate::{
     config::{ChainConfig, Config},
     engine::Engine,
-    text::chain as causes,
 };
 
 /// How often it is looked how far a chain is.
@@ -57,39 +56,5 @@ impl Families {
                 }
             }
         }
-    }
-}
-
-/// What nodes said of how far a chain is.
-#[derive(Default)]
-struct Heights {
-    latest: Vec<u64>,
-    finalized: Vec<u64>,
-    troubles: Vec<String>,
-}
-
-impl Heights {
-    fn fail(&mut self, node: &str, error: &dyn std::error::Error) {
-        self.troubles.push(format!("{node}: {}", causes(error)));
-    }
-
-    /// As far as all nodes are that answered.
-    fn report(self, chain: Chain) -> ChainReport {
-        ChainReport {
-            chain,
-            height: self.latest.into_iter().min(),
-            finalized: self.finalized.into_iter().min(),
-            detail: (!self.troubles.is_empty()).then(|| self.troubles.join("; ")),
-        }
-    }
-}
-
-/// A chain of which nothing is known yet.
-fn unknown(chain: Chain) -> ChainReport {
-    ChainReport {
-        chain,
-        height: None,
-        finalized: None,
-        detail: None,
     }
 }

@@ -1,12 +1,15 @@
 //! An EVM chain with its nodes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use api::{signing::Key, wallet::ChainReport};
 use async_trait::async_trait;
 use tx::{Address, Amount, Asset, AssetKind, Chain};
 
-use super::{Heights, LOOK_EVERY, unknown};
+use super::{
+    LOOK_EVERY,
+    heights::{Height, Heights, Look, Telling},
+};
 use crate::{
     chains::evm::{Answer, Config, EvmLane, Market as Prices, Observer, Question},
     config::ChainConfig,
@@ -26,7 +29,7 @@ pub(super) struct EvmFamily {
     chain: Chain,
     config: Config,
     nodes: Vec<Arc<dyn EvmNode>>,
-    report: Mutex<ChainReport>,
+    heights: Arc<Heights>,
 }
 
 impl EvmFamily {
@@ -44,7 +47,7 @@ impl EvmFamily {
                 .iter()
                 .map(node)
                 .collect::<Result<_, String>>()?,
-            report: Mutex::new(unknown(chain.chain)),
+            heights: Heights::new(chain.chain),
         })
     }
 
@@ -55,28 +58,29 @@ impl EvmFamily {
     /// Looks how far the chain is, for ever.
     pub(super) async fn watch(self: Arc<Self>) {
         loop {
-            let report = self.look().await.report(self.chain);
-            *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+            self.heights.begin();
+            let look = self.look().await;
+            self.heights.end(look);
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn look(&self) -> Heights {
-        let mut heights = Heights::default();
+    async fn look(&self) -> Look {
+        let mut look = Look::default();
         for node in &self.nodes {
             match node.block(BlockTag::Latest).await {
                 Ok(Some(block)) => {
                     let height = block.block.height;
-                    heights.latest.push(height);
+                    look.latest.push(height);
                     if let Some(depth) = self.config.finalized_by_depth {
-                        heights.finalized.push(height.saturating_sub(depth));
+                        look.finalized.push(height.saturating_sub(depth));
                     }
                 }
-                Ok(None) => heights
+                Ok(None) => look
                     .troubles
                     .push(format!("{}: it has no block", node.name())),
                 Err(error) => {
-                    heights.fail(node.name(), &error);
+                    look.fail(node.name(), &error);
                     continue;
                 }
             }
@@ -84,12 +88,12 @@ impl EvmFamily {
                 continue;
             }
             match node.block(BlockTag::Finalized).await {
-                Ok(Some(block)) => heights.finalized.push(block.block.height),
+                Ok(Some(block)) => look.finalized.push(block.block.height),
                 Ok(None) => {}
-                Err(error) => heights.fail(node.name(), &error),
+                Err(error) => look.fail(node.name(), &error),
             }
         }
-        heights
+        look
     }
 
     fn quote(&self, prices: Prices, asset: &Asset) -> Option<FeeQuote> {
@@ -112,19 +116,19 @@ impl EvmFamily {
 
 impl Family for EvmFamily {
     type Lane = EvmLane;
-    type Observer = Observer;
+    type Observer = Telling<Observer>;
 
     fn lane(&self, view: LaneView, _: &[Key]) -> Result<EvmLane, String> {
         EvmLane::new(self.config.clone(), view).map_err(|error| causes(&error))
     }
 
-    fn observer(&self, row: &LaneRow) -> Result<Arc<Observer>, String> {
+    fn observer(&self, row: &LaneRow) -> Result<Arc<Telling<Observer>>, String> {
         let Sender::Address(address) = &row.id.sender else {
             return Err(format!("the lane {} has no EVM address", row.id));
         };
         let observer = Observer::new(&self.config, address.clone(), self.nodes.clone());
         let observer = observer.ok_or_else(|| format!("the lane {} has no node", row.id))?;
-        Ok(Arc::new(observer))
+        Ok(Telling::new(Arc::new(observer), &self.heights, height))
     }
 
     fn hand_max(&self) -> usize {
@@ -137,8 +141,7 @@ impl Family for EvmFamily {
 #[async_trait]
 impl Market for EvmFamily {
     fn report(&self) -> ChainReport {
-        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.clone()
+        self.heights.report()
     }
 
     async fn fee(
@@ -155,5 +158,16 @@ impl Market for EvmFamily {
         };
         self.quote(prices, asset)
             .ok_or_else(|| "the fee is beyond all bounds".into())
+    }
+}
+
+/// How far the chain is by an answer.
+fn height(answer: &Answer) -> Option<Height> {
+    match answer {
+        Answer::Head(Ok(head)) => Some(Height {
+            latest: head.latest.height,
+            finalized: Some(head.finalized.height),
+        }),
+        _ => None,
     }
 }

@@ -1,14 +1,17 @@
 //! A Bitcoin-like chain with its nodes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use api::{signing::Key, wallet::ChainReport};
 use async_trait::async_trait;
 use tx::{Address, Amount, Asset, Chain};
 
-use super::{Heights, LOOK_EVERY, unknown};
+use super::{
+    LOOK_EVERY,
+    heights::{Height, Heights, Look, Telling},
+};
 use crate::{
-    chains::utxo::{Answer, Config, Observer, OwnKeys, Question, UtxoLane},
+    chains::utxo::{Answer, Config, Followed, Observer, OwnKeys, Question, UtxoLane},
     config::ChainConfig,
     engine::{Family, Market},
     lane::{LaneRow, LaneView, Observer as _},
@@ -28,7 +31,7 @@ pub(super) struct UtxoFamily {
     config: Config,
     observer: Arc<Observer>,
     nodes: Vec<Arc<dyn CoinNode>>,
-    report: Mutex<ChainReport>,
+    heights: Arc<Heights>,
 }
 
 impl UtxoFamily {
@@ -46,7 +49,7 @@ impl UtxoFamily {
             config,
             observer: Arc::new(Observer::new(chain.chain, nodes.clone())),
             nodes,
-            report: Mutex::new(unknown(chain.chain)),
+            heights: Heights::new(chain.chain),
         })
     }
 
@@ -57,15 +60,15 @@ impl UtxoFamily {
     /// Looks how far the chain is, for ever.
     pub(super) async fn watch(self: Arc<Self>) {
         loop {
-            let mut heights = Heights::default();
+            self.heights.begin();
+            let mut look = Look::default();
             for node in &self.nodes {
                 match node.tip().await {
-                    Ok(tip) => heights.latest.push(tip.height),
-                    Err(error) => heights.fail(node.name(), &error),
+                    Ok(tip) => look.latest.push(tip.height),
+                    Err(error) => look.fail(node.name(), &error),
                 }
             }
-            let report = heights.report(self.chain);
-            *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+            self.heights.end(look);
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -73,15 +76,19 @@ impl UtxoFamily {
 
 impl Family for UtxoFamily {
     type Lane = UtxoLane;
-    type Observer = Observer;
+    type Observer = Telling<Observer>;
 
     fn lane(&self, view: LaneView, keys: &[Key]) -> Result<UtxoLane, String> {
         let keys = OwnKeys::of(keys, &view.row.id).map_err(|error| causes(&error))?;
         Ok(UtxoLane::new(self.config.clone(), keys, view))
     }
 
-    fn observer(&self, _: &LaneRow) -> Result<Arc<Observer>, String> {
-        Ok(Arc::clone(&self.observer))
+    fn observer(&self, _: &LaneRow) -> Result<Arc<Telling<Observer>>, String> {
+        Ok(Telling::new(
+            Arc::clone(&self.observer),
+            &self.heights,
+            height,
+        ))
     }
 
     fn hand_max(&self) -> usize {
@@ -93,8 +100,7 @@ impl Family for UtxoFamily {
 #[async_trait]
 impl Market for UtxoFamily {
     fn report(&self) -> ChainReport {
-        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.clone()
+        self.heights.report()
     }
 
     async fn fee(&self, _: &Asset, _: Amount, _: &Address) -> Result<FeeQuote, String> {
@@ -111,5 +117,16 @@ impl Market for UtxoFamily {
             fee: fee.into(),
             max_fee: fee.saturating_mul(FEE_MARGIN).into(),
         })
+    }
+}
+
+/// How far the chain is by an answer.
+fn height(answer: &Answer) -> Option<Height> {
+    match answer {
+        Answer::Followed(Ok(Followed::Next { tip_height, .. })) => Some(Height {
+            latest: *tip_height,
+            finalized: None,
+        }),
+        _ => None,
     }
 }
