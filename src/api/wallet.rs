@@ -26,7 +26,7 @@ pub const WITHDRAWALS_MAX: usize = 1000;
 pub const PAGE_MAX: u32 = 500;
 /// The entries of a page of which nothing is said.
 pub const PAGE: u32 = 100;
-/// The longest memo of a deposit, in bytes.
+/// The longest memo of a deposit and the longest reason of a settlement, in bytes.
 pub const MEMO_MAX: usize = 256;
 
 /// `POST /v1/withdrawals`: a payment that a client asks for.
@@ -150,7 +150,8 @@ pub enum Stage {
     FailedOnChain,
     /// Not paid and never will be: the funds are free again.
     Released,
-    /// Something contradicts what is known: a person must look.
+    /// Paid by a transaction that is in the chain for good and did not do what it should: a person
+    /// says what came of it.
     Halted,
 }
 
@@ -230,6 +231,31 @@ pub struct QuoteRequest {
     pub destination: String,
 }
 
+/// `POST /v1/withdrawals/{id}/settle`: a person's word on a transaction that is in the chain for good
+/// with success, and whose token did not log the transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettleRequest {
+    /// The transaction that was looked at, by its id in the chain.
+    pub txid: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How that is known, for people: 1 to 256 printable ASCII characters.
+    pub why: String,
+}
+
+/// What came of a transaction whose token did not log the transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The token moved: the withdrawal is final.
+    Paid,
+    /// The token did not move: it cost a fee, and the withdrawal is paid anew.
+    PayAnew,
+    /// The token did not move: it cost a fee, and the withdrawal is released.
+    Release,
+}
+
 /// `POST /v1/credits`: a deposit that an operator books by hand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -244,6 +270,20 @@ pub struct NewCredit {
     pub amount: Amount,
     /// Why, for people: 1 to 256 printable ASCII characters.
     pub memo: String,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Paid, Self::PayAnew, Self::Release];
+
+    /// Its stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paid => "paid",
+            Self::PayAnew => "pay-anew",
+            Self::Release => "release",
+        }
+    }
 }
 
 impl Stage {
@@ -323,5 +363,12 @@ mod tests {
             assert_eq!(Stage::of_name(stage.name()), Some(stage));
         }
         assert_eq!(Stage::of_name("Final"), None);
+    }
+
+    #[test]
+    fn an_outcome_is_written_by_its_name() {
+        for outcome in Outcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.name());
+        }
     }
 }

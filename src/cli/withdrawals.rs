@@ -5,7 +5,7 @@ pub mod view;
 use std::fmt;
 
 use api::client::wallet::{Deed, Which};
-use api::wallet::{Explanation, Stage, Withdrawal, WithdrawalsAnswer};
+use api::wallet::{Explanation, Outcome, SettleRequest, Stage, Withdrawal, WithdrawalsAnswer};
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 use tx::{IntentKey, Name};
@@ -35,6 +35,10 @@ enum Command {
     Approve(One),
     /// End a withdrawal, before a transaction for it was made.
     Reject(One),
+    /// Say what came of a transaction that is in the chain for good and whose token did not log the
+    /// payment, once you have looked at it. The withdrawal is halted until then, and the lane until
+    /// you open it.
+    Settle(Settle),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -69,6 +73,21 @@ struct One {
     source: Option<Name>,
 }
 
+#[derive(Debug, ClapArgs)]
+struct Settle {
+    #[command(flatten)]
+    one: One,
+    /// The transaction that you looked at, by its id in the chain.
+    #[arg(long, value_name = "TXID")]
+    transaction: String,
+    /// What came of it: paid (the token moved), pay-anew or release (it did not).
+    #[arg(long, value_parser = outcome)]
+    outcome: Outcome,
+    /// How you know, for others.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+}
+
 /// Lists, shows and decides.
 ///
 /// # Errors
@@ -89,6 +108,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         Command::Cancel(one) => decide(Deed::Cancel, one),
         Command::Approve(one) => decide(Deed::Approve, one),
         Command::Reject(one) => decide(Deed::Reject, one),
+        Command::Settle(settle) => settled(settle),
     }
 }
 
@@ -108,6 +128,24 @@ fn decide(deed: Deed, one: &One) -> Result<Answer, Failure> {
     let wallet = one.peer.wallet().map_err(WalletError::Peer)?;
     let withdrawal = wallet.decide(deed, one.source.as_ref(), &one.id)?;
     Answer::done(&Shown(withdrawal))
+}
+
+fn settled(settle: &Settle) -> Result<Answer, Failure> {
+    let One { peer, id, source } = &settle.one;
+    let wallet = peer.wallet().map_err(WalletError::Peer)?;
+    let request = SettleRequest {
+        txid: settle.transaction.clone(),
+        outcome: settle.outcome,
+        why: settle.why.clone(),
+    };
+    Answer::done(&Shown(wallet.settle(source.as_ref(), id, &request)?))
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let named = |outcome: &Outcome| outcome.name() == text;
+    let names = Outcome::ALL.map(Outcome::name);
+    let unknown = || format!("an outcome is one of {}", names.join(", "));
+    Outcome::ALL.into_iter().find(named).ok_or_else(unknown)
 }
 
 fn stage(text: &str) -> Result<Stage, String> {

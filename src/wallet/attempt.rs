@@ -71,6 +71,9 @@ pub enum AttemptStage {
     },
     /// In a block that may still leave the chain.
     Included(Inclusion),
+    /// In a block for good with success, and its token did not log the transfer: whether it paid is a
+    /// person's to say.
+    Unproven(Inclusion),
     /// In a block for good; it did what it should.
     Final(Inclusion),
     /// In a block for good; it failed there and paid a fee only.
@@ -102,10 +105,26 @@ impl AttemptStage {
             Self::Signed => "signed",
             Self::Broadcast { .. } => "broadcast",
             Self::Included(_) => "included",
+            Self::Unproven(_) => "unproven",
             Self::Final(_) => "final",
             Self::Failed(_) => "failed",
             Self::Void(_) => "void",
             Self::Dead(_) => "dead",
+        }
+    }
+
+    /// Where it is in the chain, if it is.
+    pub fn inclusion(&self) -> Option<&Inclusion> {
+        match self {
+            Self::Included(inclusion)
+            | Self::Unproven(inclusion)
+            | Self::Final(inclusion)
+            | Self::Failed(inclusion) => Some(inclusion),
+            Self::Reserved
+            | Self::Signed
+            | Self::Broadcast { .. }
+            | Self::Void(_)
+            | Self::Dead(_) => None,
         }
     }
 }

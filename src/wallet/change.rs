@@ -11,6 +11,7 @@ use crate::{
     attempt::{Attempt, AttemptNumber},
     evidence::{BlockRef, DeathCertificate, Inclusion, VoidCertificate},
     lane::LaneId,
+    settlement::Outcome,
     withdrawal::{Waiting, WithdrawalNumber},
 };
 
@@ -106,6 +107,25 @@ pub enum Change {
         inclusion: Inclusion,
         /// The best or finalized block when that was known.
         tip: BlockRef,
+    },
+    /// The attempt is in its block for good with success, and its token did not log the transfer.
+    /// Withdrawals → halted, until a person says whether it paid; their holds stay. The set's other
+    /// attempts are dead by it.
+    Unproven {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// Where.
+        inclusion: Inclusion,
+        /// The finalized block when that was known.
+        tip: BlockRef,
+    },
+    /// A person says whether an unproven attempt paid: as [`Change::Final`] or [`Change::Failed`]. Made
+    /// by [`crate::store::Store::settle`] alone.
+    Settled {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// Whether it paid.
+        outcome: Outcome,
     },
     /// An attempt is dead by a transaction of another set or by nobody's. A set whose attempts are all
     /// dead or void frees its withdrawals: → approved.

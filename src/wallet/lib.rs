@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod nodes;
 pub mod points;
 pub mod process;
+pub mod settlement;
 pub mod signer;
 pub mod store;
 pub mod text;

@@ -12,6 +12,7 @@ use crate::{
     lane::{LaneId, LaneRow, LaneView},
     ledger::{Account, Balance},
     limit::DailyLimit,
+    settlement::Settlement,
     withdrawal::{NewWithdrawal, Stage, Waiting, Withdrawal, WithdrawalNumber},
 };
 
@@ -167,6 +168,20 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     async fn release(&self, id: &IntentId, by: &Name, at: Time) -> Result<Decided, StoreError>;
 
+    /// A person says what came of an unproven payment of a withdrawal: halted → final, approved or
+    /// released, with `withdrawal.settled` recorded. The lease of the attempt's lane rises with it, as
+    /// by [`Self::open_lane`]. Said again it is done; another word on the same transaction is
+    /// [`Decided::NotNow`], and so is one on a transaction that may still leave the chain.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn settle(
+        &self,
+        id: &IntentId,
+        settlement: &Settlement,
+        at: Time,
+    ) -> Result<Decided, StoreError>;
+
     /// A withdrawal by its id.
     ///
     /// # Errors
@@ -269,9 +284,9 @@ pub trait Store: Send + Sync + 'static {
     async fn renew(&self, lane: &LaneId, lease: u64, until: Time) -> Result<(), StoreError>;
 
     /// A person had a halted lane looked at: it is closed, so that everything is compared again, with
-    /// the signer's journal from its beginning, before it opens, or halts again. The lease's number rises with it: whoever works on the lane holds the
-    /// old view, can write nothing any more, and takes the lane anew. A lane that is not halted stays
-    /// as it is. Answers with its row; `None` if there is no such lane.
+    /// the signer's journal from its beginning, before it opens, or halts again. The lease's number
+    /// rises with it: whoever works on the lane holds the old view, can write nothing any more, and
+    /// takes the lane anew. A lane that is not halted stays as it is. Answers with its row; `None` if there is no such lane.
     ///
     /// # Errors
     /// [`StoreError`].

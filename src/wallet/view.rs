@@ -273,7 +273,7 @@ impl Stage {
     pub fn is_under_way(self) -> bool {
         matches!(
             self,
-            Self::Assigned | Self::Signed | Self::Broadcast | Self::Included
+            Self::Assigned | Self::Signed | Self::Broadcast | Self::Included | Self::Halted
         )
     }
 }

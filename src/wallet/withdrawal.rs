@@ -75,7 +75,8 @@ pub enum Stage {
     FailedOnChain,
     /// Not paid and never will be: the hold is released.
     Released,
-    /// Something contradicts what is known: a person must look.
+    /// Paid by a transaction that is in the chain for good and did not do what it should: a person
+    /// says what came of it.
     Halted,
 }
 
@@ -194,6 +195,8 @@ impl Stage {
                 | (FailedOnChain, Approved | Released)
                 | (Signed | Broadcast, Approved | Released | FailedOnChain | Final)
                 | (Approved | Assigned | Signed | Broadcast | Included | FailedOnChain, Halted)
+                // A person's word on what is in the chain for good.
+                | (Halted, Final | FailedOnChain)
         )
     }
 }

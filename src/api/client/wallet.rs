@@ -12,8 +12,8 @@ use super::{
 };
 use crate::wallet::{
     AccountAnswer, BulkAnswer, BulkRequest, CreditAnswer, EventsAnswer, Explanation, LaneReport,
-    NewCredit, NewWithdrawal, QuoteAnswer, QuoteRequest, Stage, StatusAnswer, Withdrawal,
-    WithdrawalsAnswer,
+    NewCredit, NewWithdrawal, QuoteAnswer, QuoteRequest, SettleRequest, Stage, StatusAnswer,
+    Withdrawal, WithdrawalsAnswer,
 };
 
 /// The largest answer: a page, or a thousand results.
@@ -157,6 +157,19 @@ impl Client {
         };
         let path = path_of(source, id, verb);
         self.read(&self.transport.tell(&path, ANSWER_MAX_BYTES).await?)
+    }
+
+    /// `POST /v1/withdrawals/{id}/settle`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; after [`ClientError::Unknown`] ask again: it changes nothing twice.
+    pub async fn settle(
+        &self,
+        source: Option<&Name>,
+        id: &IntentKey,
+        request: &SettleRequest,
+    ) -> Result<Withdrawal, ClientError> {
+        self.post(&path_of(source, id, "/settle"), request).await
     }
 
     /// `GET /v1/withdrawals`: a page.

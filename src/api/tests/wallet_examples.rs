@@ -6,9 +6,9 @@ use strongroom_api::{
     wallet::{
         AccountAnswer, AssetBalance, Attempt, AttemptStage, BulkAnswer, BulkRequest, BulkResult,
         ChainReport, CreditAnswer, Deciding, Event, EventsAnswer, Explanation, GateState,
-        LaneReport, NewCredit, NewWithdrawal, Place, Proof, Purpose, QuoteAnswer, QuoteRequest,
-        SignerReport, Stage, StageCount, StatusAnswer, Unattended, Waiting, WaitingReason,
-        Withdrawal, WithdrawalsAnswer,
+        LaneReport, NewCredit, NewWithdrawal, Outcome, Place, Proof, Purpose, QuoteAnswer,
+        QuoteRequest, SettleRequest, SignerReport, Stage, StageCount, StatusAnswer, Unattended,
+        Waiting, WaitingReason, Withdrawal, WithdrawalsAnswer,
     },
 };
 use tx::{Amount, IntentId};
@@ -54,7 +54,13 @@ fn requests() -> Vec<Example> {
         amount: Amount::MAX,
         memo: "By hand, ticket 7".into(),
     };
+    let settle = SettleRequest {
+        txid: "0xab".into(),
+        outcome: Outcome::PayAnew,
+        why: "The token is paused, ticket 8".into(),
+    };
     vec![
+        example("SettleRequest", &settle, &settle),
         example("NewWithdrawal", &new(), &bare),
         example("BulkRequest", &bulk, &bulk),
         example("QuoteRequest", &quote, &quote),

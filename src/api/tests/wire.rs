@@ -174,8 +174,11 @@ fn the_coordinators_enumerations_are_those_of_the_code() {
         assert_eq!(listed, values, "{schema}");
     };
     use strongroom_api::wallet::{
-        AttemptStage::{Broadcast, Dead, Failed, Final, Included, Reserved, Signed, Void},
+        AttemptStage::{
+            Broadcast, Dead, Failed, Final, Included, Reserved, Signed, Unproven, Void,
+        },
         GateState::{Closed, Halted, Open},
+        Outcome,
         Purpose::{Cancellation, Payout, Recovered},
         Stage,
         Unattended::{InsufficientFunds, Manual, NoLimit, Yes},
@@ -184,9 +187,10 @@ fn the_coordinators_enumerations_are_those_of_the_code() {
     holds("Stage", &Stage::ALL.map(|stage| json!(stage)));
     holds("WaitingReason", &WaitingReason::ALL.map(|it| json!(it)));
     let attempts = [
-        Reserved, Signed, Broadcast, Included, Final, Failed, Void, Dead,
+        Reserved, Signed, Broadcast, Included, Unproven, Final, Failed, Void, Dead,
     ];
     holds("AttemptStage", &attempts.map(|stage| json!(stage)));
+    holds("Outcome", &Outcome::ALL.map(|it| json!(it)));
     holds("GateState", &[Closed, Open, Halted].map(|it| json!(it)));
     let purposes = [Payout, Cancellation, Recovered].map(|it| json!(it));
     holds("Purpose", &purposes);

@@ -93,6 +93,9 @@ pub enum AttemptStage {
     Broadcast,
     /// In a block that may still leave the chain.
     Included,
+    /// In a block for good with success, and its token did not log the transfer: a person says whether
+    /// it paid.
+    Unproven,
     /// In a block for good; it did what it should.
     Final,
     /// In a block for good; it failed there and paid a fee only.

@@ -7,7 +7,7 @@ use api::client::{ClientError, Obstacle};
 use api::problem::{Problem, ProblemKind};
 use api::wallet::{
     CreditAnswer, Explanation, LaneReport, NewCredit, NewWithdrawal, QuoteAnswer, QuoteRequest,
-    StatusAnswer, Withdrawal, WithdrawalsAnswer,
+    SettleRequest, StatusAnswer, Withdrawal, WithdrawalsAnswer,
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -101,6 +101,19 @@ impl Wallet {
         id: &IntentKey,
     ) -> Result<Withdrawal, WalletError> {
         self.tell(self.client.decide(deed, source, id))
+    }
+
+    /// Says what came of a transaction that did not log its payment.
+    ///
+    /// # Errors
+    /// [`WalletError::Told`].
+    pub fn settle(
+        &self,
+        source: Option<&Name>,
+        id: &IntentKey,
+        request: &SettleRequest,
+    ) -> Result<Withdrawal, WalletError> {
+        self.tell(self.client.settle(source, id, request))
     }
 
     /// Has a halted lane compared anew.

@@ -400,6 +400,23 @@ fn decides() {
 }
 
 #[test]
+fn says_what_came_of_what_a_token_did_not_log() {
+    let place = founded();
+    let signer = Signer::start(&place, |_| Reply::ok(&withdrawal("approved")));
+    let line = format!(
+        "withdrawals settle w-1 --source payouts --transaction 0xab --outcome pay-anew --why ticket-7 {}",
+        signer.options()
+    );
+    assert_eq!(place.answer(&line)["stage"], "approved");
+    let seen = &signer.seen()[0];
+    assert_eq!(seen.path, "/v1/withdrawals/w-1/settle?source=payouts");
+    let asked = json!({ "txid": "0xab", "outcome": "pay-anew", "why": "ticket-7" });
+    assert_eq!(seen.body, asked);
+    let other = place.run(&line.replace("pay-anew", "lost"));
+    assert_eq!(other.status.code(), Some(2));
+}
+
+#[test]
 fn books_deposits() {
     let place = founded();
     let booked = json!({

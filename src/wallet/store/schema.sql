@@ -141,7 +141,7 @@ CREATE TABLE attempts (
     fee_terms  TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     stage      TEXT NOT NULL CHECK (stage IN (
-        'reserved', 'signed', 'broadcast', 'included', 'final', 'failed', 'void', 'dead')),
+        'reserved', 'signed', 'broadcast', 'included', 'unproven', 'final', 'failed', 'void', 'dead')),
     -- The stage with its inclusion or certificate.
     evidence   TEXT NOT NULL,
     UNIQUE (lane, number)

@@ -13,6 +13,7 @@ mod load;
 mod open;
 mod readers;
 mod rows;
+mod settle;
 mod sql;
 mod touched;
 mod work;
@@ -48,6 +49,7 @@ use crate::{
     lane::{LaneId, LaneRow, LaneView},
     ledger::{Account, Balance},
     limit::DailyLimit,
+    settlement::Settlement,
     withdrawal::{NewWithdrawal, Stage, Waiting, Withdrawal, WithdrawalNumber},
 };
 
@@ -162,6 +164,16 @@ impl Store for SqliteStore {
 
     async fn release(&self, id: &IntentId, by: &Name, at: Time) -> Result<Decided, StoreError> {
         self.decide(Task::Release(id.clone(), by.clone(), at)).await
+    }
+
+    async fn settle(
+        &self,
+        id: &IntentId,
+        settlement: &Settlement,
+        at: Time,
+    ) -> Result<Decided, StoreError> {
+        let task = Task::Settle(id.clone(), Box::new(settlement.clone()), at);
+        self.decide(task).await
     }
 
     async fn withdrawal(&self, id: &IntentId) -> Result<Option<Withdrawal>, StoreError> {

@@ -15,7 +15,7 @@ CREATE TRIGGER attempt_withdrawals_remain BEFORE DELETE ON attempt_withdrawals
 BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER attempts_remain BEFORE DELETE ON attempts BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER attempts_stay BEFORE UPDATE ON attempts
-WHEN OLD.stage NOT IN ('reserved', 'signed', 'broadcast', 'included')
+WHEN OLD.stage NOT IN ('reserved', 'signed', 'broadcast', 'included', 'unproven')
     OR (NEW.id, NEW.lane, NEW.number, NEW.set_number, NEW.purpose, NEW.anchor, NEW.keys, NEW.pays, NEW.fee_terms, NEW.created_at)
     IS NOT (OLD.id, OLD.lane, OLD.number, OLD.set_number, OLD.purpose, OLD.anchor, OLD.keys, OLD.pays, OLD.fee_terms, OLD.created_at)
 BEGIN SELECT RAISE(ABORT, 'append-only'); END;

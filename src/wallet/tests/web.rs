@@ -10,4 +10,5 @@ mod openapi;
 mod pki;
 mod raw;
 mod same_again;
+mod settling;
 mod views;

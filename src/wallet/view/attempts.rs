@@ -11,6 +11,7 @@ use crate::{
     change::Adopt,
     evidence::{BlockRef, DeathCertificate, Inclusion, VoidCertificate},
     lane::{LaneId, LaneView, Sender},
+    settlement::Outcome,
     withdrawal::{Stage, WithdrawalNumber},
 };
 
@@ -217,7 +218,7 @@ impl Applying<'_> {
         certificate: &DeathCertificate,
     ) -> Result<(), ApplyError> {
         let attempt = self.attempt(number)?;
-        if !attempt.is_live() || matches!(attempt.stage, AttemptStage::Included(_)) {
+        if !attempt.is_live() || attempt.stage.inclusion().is_some() {
             return Err(misstep(attempt, "dead"));
         }
         let DeathCertificate::Conflict { key, .. } = certificate;
@@ -267,7 +268,7 @@ impl Applying<'_> {
     fn check_only_one_included(&self, number: AttemptNumber) -> Result<(), ApplyError> {
         let set = self.attempt(number)?.set;
         let mut others = self.view.set(set).filter(|other| other.number != number);
-        match others.find(|other| matches!(other.stage, AttemptStage::Included(_))) {
+        match others.find(|other| other.stage.inclusion().is_some()) {
             Some(other) => Err(misstep(other, "beside another that is included")),
             None => Ok(()),
         }
@@ -281,6 +282,42 @@ impl Applying<'_> {
         }
         self.become_stage(number, AttemptStage::Broadcast { at });
         self.advance_paid(number, &[Stage::Included], Stage::Broadcast)
+    }
+
+    pub(super) fn unproven(
+        &mut self,
+        number: AttemptNumber,
+        inclusion: &Inclusion,
+        tip: &BlockRef,
+    ) -> Result<(), ApplyError> {
+        let attempt = self.attempt(number)?;
+        if !is_out(&attempt.stage) {
+            return Err(misstep(attempt, "unproven"));
+        }
+        let set = attempt.set;
+        self.become_stage(number, AttemptStage::Unproven(inclusion.clone()));
+        self.check_only_one_included(number)?;
+        self.bury_others((set, number), inclusion, tip)?;
+        let under_way = [Stage::Signed, Stage::Broadcast, Stage::Included];
+        self.advance_paid(number, &under_way, Stage::Halted)
+    }
+
+    /// A person's word settles what only a person can: the chain has nothing further to say of it.
+    pub(super) fn judged(
+        &mut self,
+        number: AttemptNumber,
+        outcome: Outcome,
+    ) -> Result<(), ApplyError> {
+        let attempt = self.attempt(number)?;
+        let AttemptStage::Unproven(inclusion) = attempt.stage.clone() else {
+            return Err(misstep(attempt, "settled"));
+        };
+        let stage = match outcome {
+            Outcome::Paid => AttemptStage::Final(inclusion),
+            Outcome::PayAnew | Outcome::Release => AttemptStage::Failed(inclusion),
+        };
+        self.become_stage(number, stage);
+        self.over(number)
     }
 
     /// An attempt is in its block for good: its set is over.
@@ -297,12 +334,18 @@ impl Applying<'_> {
         if !is_out(&attempt.stage) {
             return Err(misstep(attempt, stage.name()));
         }
-        let winner = winner.clone();
-        let paid = matches!(stage, AttemptStage::Final(_));
-        let (set, pays) = (attempt.set, attempt.pays.clone());
+        let (set, winner) = (attempt.set, winner.clone());
         self.become_stage(number, stage);
         self.check_only_one_included(number)?;
-        self.bury_others(set, &winner, tip)?;
+        self.bury_others((set, number), &winner, tip)?;
+        self.over(number)
+    }
+
+    /// What the end of its set means for the withdrawals.
+    fn over(&mut self, number: AttemptNumber) -> Result<(), ApplyError> {
+        let attempt = self.attempt(number)?;
+        let paid = matches!(attempt.stage, AttemptStage::Final(_));
+        let (set, pays) = (attempt.set, attempt.pays.clone());
         for withdrawal in self.view.withdrawals_of(set) {
             match (pays.contains(&withdrawal), paid) {
                 (true, true) => self.step(withdrawal, Stage::Final, number)?,
@@ -319,11 +362,12 @@ impl Applying<'_> {
     /// All attempts of a set consume its anchor: of those only one is ever in the chain.
     fn bury_others(
         &mut self,
-        set: AttemptNumber,
+        (set, winning): (AttemptNumber, AttemptNumber),
         winner: &Inclusion,
         tip: &BlockRef,
     ) -> Result<(), ApplyError> {
-        let others = self.view.set(set).filter(|other| other.is_live());
+        let others = self.view.set(set);
+        let others = others.filter(|other| other.is_live() && other.number != winning);
         let others: Vec<AttemptNumber> = others.map(|other| other.number).collect();
         for number in others {
             let certificate = DeathCertificate::Conflict {

@@ -111,6 +111,12 @@ impl<'a> Applying<'a> {
                 inclusion,
                 tip,
             } => self.settled(*attempt, AttemptStage::Failed(inclusion.clone()), tip),
+            Change::Unproven {
+                attempt,
+                inclusion,
+                tip,
+            } => self.unproven(*attempt, inclusion, tip),
+            Change::Settled { attempt, outcome } => self.judged(*attempt, *outcome),
             Change::Dead {
                 attempt,
                 certificate,

@@ -3,7 +3,7 @@
 use api::{
     problem::{Problem, ProblemKind},
     server::{self, Length},
-    wallet::{BODY_MAX, PAGE, PAGE_MAX},
+    wallet::{BODY_MAX, MEMO_MAX, PAGE, PAGE_MAX},
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -66,6 +66,16 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .end()
         .map_err(|error| malformed(String::new(), &error))?;
     Ok(value)
+}
+
+/// What a person writes for others.
+pub(super) fn remark(text: &str, field: &str) -> Result<(), Fault> {
+    let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if printable && (1..=MEMO_MAX).contains(&text.len()) {
+        return Ok(());
+    }
+    let detail = format!("A {field} has 1 to {MEMO_MAX} printable ASCII characters.");
+    Err(Fault::malformed(detail).at(field).into())
 }
 
 /// How many entries a page has.

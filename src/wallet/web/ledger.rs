@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use api::{
     problem::{Problem, ProblemKind},
     wallet::{
-        AccountAnswer, AssetBalance, CreditAnswer, MEMO_MAX, NewCredit, QuoteAnswer, QuoteRequest,
-        Unattended,
+        AccountAnswer, AssetBalance, CreditAnswer, NewCredit, QuoteAnswer, QuoteRequest, Unattended,
     },
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -16,7 +15,7 @@ use super::{
     App,
     caller::{Creditor, Reader},
     fault::Fault,
-    input::{self, Named, NoParameters, Parameters},
+    input::{self, Named, NoParameters, Parameters, remark},
     withdraw::{countable, destination, foreign, payable, positive, relayed},
 };
 use crate::{
@@ -76,11 +75,7 @@ pub(super) async fn credit(
     payable(&app, &new.asset)?;
     positive(new.amount, "amount")?;
     countable(&new.asset, new.amount)?;
-    let printable = new.memo.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if !printable || !(1..=MEMO_MAX).contains(&new.memo.len()) {
-        let detail = format!("A memo has 1 to {MEMO_MAX} printable ASCII characters.");
-        return Err(Fault::malformed(detail).at("memo").into());
-    }
+    remark(&new.memo, "memo")?;
     let answer = CreditAnswer {
         id: new.id.clone(),
         account: new.account.clone(),

@@ -27,6 +27,7 @@ routes! {
     post "/v1/withdrawals/{id}/cancel" => withdrawals::cancel;
     post "/v1/withdrawals/{id}/approve" => withdrawals::approve;
     post "/v1/withdrawals/{id}/reject" => withdrawals::reject;
+    post "/v1/withdrawals/{id}/settle" => withdrawals::settle;
     post "/v1/lanes/{lane}/open" => lanes::open;
     post "/v1/quote" => ledger::quote;
     post "/v1/credits" => ledger::credit;

@@ -155,6 +155,7 @@ fn fate(stage: &AttemptStage, height: Option<u64>) -> Fate {
         AttemptStage::Signed => (Told::Signed, None, None, None),
         AttemptStage::Broadcast { at } => (Told::Broadcast, Some(*at), None, None),
         AttemptStage::Included(inclusion) => (Told::Included, None, place(inclusion), None),
+        AttemptStage::Unproven(inclusion) => (Told::Unproven, None, place(inclusion), None),
         AttemptStage::Final(inclusion) => (Told::Final, None, place(inclusion), None),
         AttemptStage::Failed(inclusion) => (Told::Failed, None, place(inclusion), None),
         AttemptStage::Void(certificate) => (Told::Void, None, None, proof(certificate)),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use api::{
     problem::{Problem, ProblemKind},
-    wallet::{self as wire, Explanation, WithdrawalsAnswer},
+    wallet::{self as wire, Explanation, SettleRequest, WithdrawalsAnswer},
 };
 use axum::{Json, extract::State};
 use serde::Deserialize;
@@ -14,13 +14,14 @@ use super::{
     App,
     caller::{Decider, Reader, Withdrawer},
     fault::Fault,
-    input::{Empty, Id, Parameters, page},
+    input::{self, Empty, Id, Parameters, page, remark},
     names::names,
     wire::{attempt, event, withdrawal},
     withdraw::wake,
 };
 use crate::{
     ledger::Account,
+    settlement::Settlement,
     store::{Decided, Filter},
     withdrawal::{Stage, Withdrawal, WithdrawalNumber},
 };
@@ -200,6 +201,30 @@ pub(super) async fn reject(
     let id = IntentId { source, id };
     let now = (app.clock)();
     decided(app.store.release(&id, &caller.name, now).await?).map(Json)
+}
+
+/// `POST /v1/withdrawals/{id}/settle`.
+pub(super) async fn settle(
+    State(app): State<Arc<App>>,
+    Decider(caller): Decider,
+    Id(id): Id,
+    Parameters(of): Parameters<Of>,
+    input::Json(asked): input::Json<SettleRequest>,
+) -> Result<Json<wire::Withdrawal>, Fault> {
+    remark(&asked.why, "why")?;
+    let source = caller.source(of.source)?;
+    let id = IntentId { source, id };
+    let settlement = Settlement {
+        txid: asked.txid,
+        outcome: asked.outcome,
+        by: caller.name,
+        why: asked.why,
+    };
+    let settled = app.store.settle(&id, &settlement, (app.clock)()).await?;
+    if let Decided::Done(stored) = &settled {
+        wake(&app, stored);
+    }
+    decided(settled).map(Json)
 }
 
 fn decided(decided: Decided) -> Result<wire::Withdrawal, Fault> {

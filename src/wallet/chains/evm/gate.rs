@@ -95,6 +95,7 @@ impl EvmLane {
 
     pub(super) fn draft_gate(&mut self, draft: &mut Draft) {
         self.draft_stranger(draft);
+        self.draft_undecided(draft);
         if draft.halted || !self.is_closed() {
             return;
         }

@@ -187,6 +187,7 @@ impl EvmLane {
             | Change::Broadcast { attempt, .. }
             | Change::Included { attempt, .. }
             | Change::Excluded { attempt }
+            | Change::Unproven { attempt, .. }
             | Change::Final { attempt, .. }
             | Change::Failed { attempt, .. }
             | Change::Dead { attempt, .. } => known(attempt),

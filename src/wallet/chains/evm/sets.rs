@@ -18,6 +18,8 @@ pub(super) struct Sets {
     unsent: BTreeSet<AttemptNumber>,
     /// Attempts whose bytes are not durable.
     unsigned: BTreeSet<AttemptNumber>,
+    /// Attempts of which a person has to say whether they paid.
+    unproven: BTreeSet<AttemptNumber>,
     included: usize,
 }
 
@@ -71,6 +73,7 @@ impl Sets {
         for number in &set.attempts {
             self.unsent.remove(number);
             self.unsigned.remove(number);
+            self.unproven.remove(number);
         }
         let (kept, left) = set
             .attempts
@@ -82,6 +85,10 @@ impl Sets {
                 AttemptStage::Reserved => drop(self.unsigned.insert(attempt.number)),
                 AttemptStage::Signed => drop(self.unsent.insert(attempt.number)),
                 AttemptStage::Included(_) => set.included = Some(attempt.number),
+                AttemptStage::Unproven(_) => {
+                    set.included = Some(attempt.number);
+                    self.unproven.insert(attempt.number);
+                }
                 _ => {}
             }
         }
@@ -126,6 +133,10 @@ impl Sets {
 
     pub(super) fn unsigned(&self) -> &BTreeSet<AttemptNumber> {
         &self.unsigned
+    }
+
+    pub(super) fn unproven(&self) -> &BTreeSet<AttemptNumber> {
+        &self.unproven
     }
 }
 

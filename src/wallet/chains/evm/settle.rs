@@ -77,6 +77,13 @@ impl EvmLane {
         let Some((nonce, set)) = set else {
             return;
         };
+        if set
+            .attempts
+            .iter()
+            .any(|n| self.sets.unproven().contains(n))
+        {
+            return;
+        }
         let inclusion = sighting.mined.inclusion.clone();
         match &attempt.stage {
             AttemptStage::Signed | AttemptStage::Broadcast { .. } | AttemptStage::Included(_) => {}
@@ -108,8 +115,13 @@ impl EvmLane {
                 self.draft_failed(attempt, sighting, draft);
             }
             Fate::Unproven => {
-                self.draft_included(attempt, inclusion, elsewhere, draft);
-                self.draft_unproven(attempt, draft);
+                draft.over.insert(nonce);
+                draft.push(Change::Unproven {
+                    attempt: number,
+                    inclusion,
+                    tip: sighting.finalized.clone(),
+                });
+                self.draft_unproven(attempt, sighting, draft);
             }
         }
         self.forget_unsigned_over(set, nonce, draft);
@@ -170,16 +182,31 @@ impl EvmLane {
         }
     }
 
-    fn draft_unproven(&self, attempt: &Attempt, draft: &mut Draft) {
-        let number = attempt.number.0;
-        let detail = format!("attempt {number} is final, and its token logged no such transfer");
-        let now = draft.now;
-        draft.note(&self.view, &attempt.pays, |before| {
-            let reason = WaitingReason::LaneClosed;
-            Some(common::waiting(before, reason, &detail, now))
+    fn draft_unproven(&self, attempt: &Attempt, sighting: &Sighting, draft: &mut Draft) {
+        let reason = WaitingReason::LaneClosed;
+        let txid = &sighting.mined.inclusion.txid;
+        let detail =
+            format!("{txid} is final and its token logged no such transfer: say what came of it");
+        draft.push(Change::Wait {
+            withdrawals: attempt.pays.clone(),
+            waiting: Some(common::waiting(None, reason, &detail, draft.now)),
+            not_before: draft.now,
         });
-        draft.halt(detail);
+        draft.halt(unproven(attempt.number));
     }
+
+    /// What its token did not log may be the first of many: the lane begins nothing until a person has
+    /// said what came of it.
+    pub(super) fn draft_undecided(&self, draft: &mut Draft) {
+        if let Some(number) = self.sets.unproven().first() {
+            draft.halt(unproven(*number));
+        }
+    }
+}
+
+fn unproven(number: AttemptNumber) -> String {
+    let number = number.0;
+    format!("attempt {number} is final, and its token logged no such transfer")
 }
 
 /// Whether a token logged exactly what an intent asks for, once; of the native coin there is no log.

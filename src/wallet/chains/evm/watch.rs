@@ -377,6 +377,8 @@ impl EvmLane {
             Some(AttemptStage::Included(inclusion)) => {
                 nonce < head.finalized_nonce && inclusion.block.height <= head.finalized.height
             }
+            // The chain has said all it can.
+            Some(AttemptStage::Unproven(_)) => false,
             _ => true,
         }
     }

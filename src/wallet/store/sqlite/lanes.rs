@@ -122,6 +122,16 @@ pub(super) fn open(
     Ok(Some(row))
 }
 
+/// Whoever works on the lane holds an old view from now on, and takes the lane anew.
+pub(super) fn fence(work: &Work<'_>, id: &LaneId, lease: u64) -> Result<(), StoreError> {
+    let text = "UPDATE lanes SET lease = $3 WHERE id = $1 AND lease = $2";
+    let values = values![id.to_string(), lease, lease.saturating_add(1)];
+    match sql::run(work.conn, text, &values)? {
+        0 => Err(StoreError::Fenced { lane: id.clone() }),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a lane's row under its lease, which is looked at even if the row stays as it was: what
 /// another has taken since writes nothing.
 pub(super) fn write(

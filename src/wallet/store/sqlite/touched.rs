@@ -264,7 +264,10 @@ fn step_body(moved: &Moved<'_>, step: &Step) -> Json {
     };
     let txid = attempt.signed.as_ref().map(|answer| txid(answer));
     match &attempt.stage {
-        AttemptStage::Included(at) | AttemptStage::Final(at) | AttemptStage::Failed(at)
+        AttemptStage::Included(at)
+        | AttemptStage::Unproven(at)
+        | AttemptStage::Final(at)
+        | AttemptStage::Failed(at)
             if !matches!(step.to, Stage::Assigned) =>
         {
             put("txid", json!(at.txid));

@@ -15,7 +15,7 @@ use super::{
     commit::{self, Views},
     decide, error, lanes,
     open::Place,
-    sql,
+    settle, sql,
     work::Work,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     lane::{LaneId, LaneRow},
     limit::DailyLimit,
     points::{self, Deed, Side},
+    settlement::Settlement,
     store::{Accepted, Credit, Decided, NewLane, StoreError},
     withdrawal::{NewWithdrawal, Waiting, WithdrawalNumber},
 };
@@ -35,6 +36,7 @@ pub(super) enum Task {
     Accept(Vec<NewWithdrawal>, Time),
     Approve(IntentId, Name, Time),
     Release(IntentId, Name, Time),
+    Settle(IntentId, Box<Settlement>, Time),
     Credit(Credit, Time),
     Limits(Vec<DailyLimit>, Time),
     EnsureLane(NewLane, Time),
@@ -185,6 +187,12 @@ fn one(work: &mut Work<'_>, views: &mut Views, task: &Task) -> Result<Done, Stor
         Task::Accept(new, at) => Done::Accepted(accept::accept(work, new, *at)?),
         Task::Approve(id, by, at) => Done::Decided(Box::new(decide::approve(work, id, by, *at)?)),
         Task::Release(id, by, at) => Done::Decided(Box::new(decide::release(work, id, by, *at)?)),
+        Task::Settle(id, settlement, at) => Done::Decided(Box::new(settle::settle(
+            work,
+            views,
+            (id, settlement),
+            *at,
+        )?)),
         Task::Credit(credit, at) => Done::Booked(decide::credit(work, credit, *at)?),
         Task::Limits(limits, at) => {
             decide::set_limits(work, limits, *at)?;

@@ -14,6 +14,7 @@ use wallet::{
     lane::{LaneId, LaneRow, LaneView},
     ledger::{Account, Balance},
     limit::DailyLimit,
+    settlement::Settlement,
     store::{Accepted, Credit, Decided, Filter, NewLane, Recorded, Room, Store, StoreError},
     withdrawal::{NewWithdrawal, Stage, Waiting, Withdrawal, WithdrawalNumber},
 };
@@ -297,6 +298,10 @@ impl Store for Memory {
     }
 
     async fn release(&self, _: &IntentId, _: &Name, _: Time) -> Result<Decided, StoreError> {
+        absent()
+    }
+
+    async fn settle(&self, _: &IntentId, _: &Settlement, _: Time) -> Result<Decided, StoreError> {
         absent()
     }
 

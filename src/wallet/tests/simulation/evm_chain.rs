@@ -36,8 +36,17 @@ pub struct Executed {
     pub action: Option<Action>,
     pub succeeded: bool,
     pub logged: bool,
+    /// Whether what it was to move moved.
+    pub moved: bool,
     pub gas_used: u64,
     pub price: u64,
+}
+
+/// What a token does that logs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    Moves,
+    Keeps,
 }
 
 #[derive(Clone, Debug)]
@@ -62,8 +71,8 @@ pub struct State {
     finalized: u64,
     /// Transactions to these fail, so often.
     pub fails: BTreeMap<Address, u32>,
-    /// Token transfers to these succeed without a log.
-    pub silent: BTreeSet<Address>,
+    /// The next token transfer to each of these succeeds without a log.
+    pub silent: BTreeMap<Address, Silence>,
     /// Nothing that waits is included.
     pub stalled: bool,
     salt: u64,
@@ -92,7 +101,7 @@ impl SimEvm {
             finalized_lag: 3,
             finalized: 0,
             fails: BTreeMap::new(),
-            silent: BTreeSet::new(),
+            silent: BTreeMap::new(),
             stalled: false,
             salt: 0,
             book,
@@ -202,13 +211,18 @@ impl State {
             None => true,
         };
         let is_token = matches!(body.action, Action::Erc20 { .. });
+        let silence = match succeeded && is_token {
+            true => self.silent.remove(&to),
+            false => None,
+        };
         Executed {
             txid: made.txid.clone(),
             from: body.from.clone(),
             nonce: body.nonce,
             action: Some(body.action.clone()),
             succeeded,
-            logged: succeeded && is_token && !self.silent.contains(&to),
+            logged: succeeded && is_token && silence.is_none(),
+            moved: succeeded && silence != Some(Silence::Keeps),
             gas_used: body.gas_limit.min(if is_token { 52_000 } else { 21_000 }),
             price: body.max_fee.min(self.base_fee + body.tip),
         }
@@ -276,6 +290,7 @@ impl State {
             action: None,
             succeeded: true,
             logged: false,
+            moved: false,
             gas_used: 21_000,
             price: self.base_fee,
         };

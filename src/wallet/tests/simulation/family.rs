@@ -121,7 +121,7 @@ impl SimChain for SimEvm {
             .filter(|executed| executed.action.is_some());
         own.map(|executed| Confirmed {
             txid: executed.txid.clone(),
-            paid: executed.succeeded,
+            paid: executed.moved,
             fee: executed.gas_used * executed.price,
         })
         .collect()
@@ -133,14 +133,14 @@ impl SimChain for SimEvm {
         match final_txid {
             None => true,
             // A failure that is final pays nothing.
-            Some(executed) => executed.txid == made.txid && executed.succeeded,
+            Some(executed) => executed.txid == made.txid && executed.moved,
         }
     }
 
     fn is_final(&self, made: &Made) -> bool {
         let state = self.lock();
         let over = state.final_over(&made.evm().from, made.evm().nonce);
-        over.is_some_and(|executed| executed.txid == made.txid && executed.succeeded)
+        over.is_some_and(|executed| executed.txid == made.txid && executed.moved)
     }
 
     fn flood(&self, newest_first: bool) {

@@ -4,6 +4,7 @@ use wallet::withdrawal::NewWithdrawal;
 
 use super::{
     crash::{Pairs, block_on, everywhere},
+    evm_chain::Silence,
     families::{Coin, Evm},
     family::{Evicts, Family, SimChain},
     liars, seeds,
@@ -85,6 +86,23 @@ fn failure(world: &mut World<Evm>) -> Scenario<Evm> {
     world.sim.lock().reissues = true;
     world.chain.lock().fails.insert(Evm::destination(1), 1);
     Scenario::new().pays(0, token("a", "ann", 1))
+}
+
+/// A token logs nothing: once it moved all the same, and once it did not. A person looks, says what
+/// came of it, and has the lane opened, which halts again over the second.
+fn silence(world: &mut World<Evm>) -> Scenario<Evm> {
+    world.sim.lock().reissues = true;
+    let silent = [(1, Silence::Moves), (2, Silence::Keeps)];
+    let silent = silent.map(|(to, silence)| (Evm::destination(to), silence));
+    world.chain.lock().silent.extend(silent);
+    let settled = Scenario::new()
+        .pays(0, token("a", "ann", 1))
+        .pays(MINUTE, token("b", "bob", 2))
+        .pays(2 * MINUTE, coin::<Evm>("c", "eve", 3));
+    let looks = [5, 10, 15].map(|minutes| minutes * MINUTE);
+    looks
+        .into_iter()
+        .fold(settled, |all, at| all.wishes(at, Wish::Settle))
 }
 
 /// All of it in one.
@@ -299,6 +317,14 @@ fn evm_mayhem(world: &mut World<Evm>) -> Scenario<Evm> {
         world.chain.lock().fails.insert(Evm::destination(1), 1);
     }
     mayhem(world)
+}
+
+#[test]
+fn evm_ends_everywhere_while_a_person_settles_what_a_token_did_not_log() {
+    block_on(async {
+        let explored = everywhere::<Evm>("EVM, silence", Pairs::None, silence).await;
+        assert!(explored.points >= 30);
+    });
 }
 
 /// Each half of the seeds: they are run side by side.

@@ -170,7 +170,7 @@ impl<F: Family> Process<F> {
             self.handle(world, Event::Tick);
             return Ok(true);
         }
-        self.renew(world).await;
+        self.renew(world).await?;
         Ok(false)
     }
 
@@ -207,19 +207,19 @@ impl<F: Family> Process<F> {
         self.wake
     }
 
-    async fn renew(&mut self, world: &mut World<F>) {
+    async fn renew(&mut self, world: &mut World<F>) -> Result<(), Killed> {
         if world.now.after_millis(LEASE_MILLIS / 2) < self.until {
-            return;
+            return Ok(());
         }
         let until = world.now.after_millis(LEASE_MILLIS);
-        if world
-            .store()
-            .renew(&self.row.id, self.row.lease, until)
-            .await
-            .is_ok()
-        {
-            self.until = until;
+        let (lane, lease) = (&self.row.id, self.row.lease);
+        match world.store().renew(lane, lease, until).await {
+            Ok(()) => self.until = until,
+            // A person or another owner has it: this process has nothing to do any more.
+            Err(StoreError::Fenced { .. }) => return Err(Killed),
+            Err(_) => {}
         }
+        Ok(())
     }
 
     async fn queue(&mut self, world: &mut World<F>) -> bool {

@@ -8,11 +8,12 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use api::signing::SignAnswer;
 use sha2::{Digest, Sha256};
-use tx::{IntentId, Time};
+use tx::{IntentId, Name, Time};
 use wallet::{
-    attempt::AttemptNumber,
+    attempt::{AttemptNumber, AttemptStage},
     lane::{Lane, LaneId, LaneView},
     points::{Deed, Side},
+    settlement::{Outcome, Settlement},
     signer::{Comparison, Signer},
     store::{Accepted, Decided, Filter, SqliteStore, Store},
     withdrawal::{NewWithdrawal, Stage, Withdrawal},
@@ -294,8 +295,44 @@ impl<F: Family> World<F> {
                 let decided = self.store().release(id, &by, self.now).await.unwrap();
                 assert_ne!(decided, Decided::Unknown);
             }
+            Wish::Settle => self.settle(by).await?,
         }
         self.point(Deed::Commit, Side::After).await
+    }
+
+    /// A person goes by what the chain shows, as by the token's balances before and after.
+    async fn settle(&mut self, by: Name) -> Result<(), Killed> {
+        let confirmed = self.chain.confirmed();
+        for withdrawal in self.withdrawals().await {
+            let attempts = self.store().attempts(withdrawal.number).await.unwrap();
+            let mut attempts = attempts.into_iter().map(|(_, attempt)| attempt.stage);
+            let Some(AttemptStage::Unproven(inclusion)) =
+                attempts.find(|stage| stage.name() == "unproven")
+            else {
+                continue;
+            };
+            let txid = inclusion.txid;
+            let moved = confirmed.iter().any(|own| own.txid == txid && own.paid);
+            let outcome = match moved {
+                true => Outcome::Paid,
+                false => Outcome::PayAnew,
+            };
+            let (by, why) = (by.clone(), "the balances say so".into());
+            let settlement = Settlement {
+                txid,
+                outcome,
+                by,
+                why,
+            };
+            let id = &withdrawal.intent.id;
+            let settled = self.store().settle(id, &settlement, self.now).await;
+            assert!(matches!(settled.unwrap(), Decided::Done(_)));
+            self.point(Deed::Commit, Side::After).await?;
+        }
+        let lane = self.lane_id();
+        let opened = self.store().open_lane(&lane, &by, self.now).await;
+        drop(opened.unwrap());
+        Ok(())
     }
 
     /// Nothing is left to be done now: the clock goes on to what comes next.

@@ -10,6 +10,7 @@ use wallet::{
     lane::{LaneId, LaneRow, LaneView},
     ledger::{Account, Balance},
     limit::DailyLimit,
+    settlement::Settlement,
     store::{
         Accepted, Credit, Decided, Filter, NewLane, Recorded, Room, SqliteStore, Store, StoreError,
     },
@@ -62,6 +63,15 @@ impl Store for Wrapped {
 
     async fn release(&self, id: &IntentId, by: &Name, at: Time) -> Result<Decided, StoreError> {
         self.store.release(id, by, at).await
+    }
+
+    async fn settle(
+        &self,
+        id: &IntentId,
+        settlement: &Settlement,
+        at: Time,
+    ) -> Result<Decided, StoreError> {
+        self.store.settle(id, settlement, at).await
     }
 
     async fn withdrawal(&self, id: &IntentId) -> Result<Option<Withdrawal>, StoreError> {

@@ -3,12 +3,13 @@
 mod accept;
 mod changes;
 mod decide;
-mod fixture;
+pub mod fixture;
 mod lanes;
 mod ledger;
 mod lists;
 mod payouts;
 mod random;
+mod settle;
 mod sqlite;
 
 use std::future::Future;
@@ -86,6 +87,11 @@ mod sqlite_conforms {
         decide::a_deposit_is_booked_once,
         decide::limits_are_replaced_and_what_was_used_stays,
         decide::waiting_is_said_and_is_waited_for,
+        settle::a_person_says_it_paid,
+        settle::what_a_person_says_did_not_pay_is_paid_anew,
+        settle::what_a_person_says_did_not_pay_is_released,
+        settle::what_may_still_be_mined_is_not_settled,
+        settle::what_is_unproven_stays_where_it_is,
         payouts::a_payout_goes_its_way,
         payouts::a_failed_payout_is_paid_anew,
         payouts::a_replacement_s_rival_dies,

@@ -13,6 +13,7 @@ use wallet::{
     change::{Adopt, BlockRead, Change, Coin, Gate, Spend},
     evidence::VoidCertificate,
     lane::LaneView,
+    settlement::Outcome,
     store::{Store, StoreError},
     withdrawal::{Waiting, WaitingReason, Withdrawal},
 };
@@ -154,7 +155,16 @@ fn change<S: Store>(lane: &Worker<'_, S>, queued: &[Withdrawal], (what, a, b): C
         15 => Change::Excluded {
             attempt: stage("included", a),
         },
+        16 if b.is_multiple_of(3) => Change::Unproven {
+            attempt: stage("included", a),
+            inclusion: inclusion(stage("included", a), u64::from(b)),
+            tip: block(9),
+        },
         16 => finally(stage("included", a), u64::from(b)),
+        17 if b.is_multiple_of(2) => Change::Settled {
+            attempt: stage("unproven", a),
+            outcome: Outcome::ALL[usize::from(a % 3)],
+        },
         17 => Change::Failed {
             attempt: stage("included", a),
             inclusion: inclusion(stage("included", a), 3),

@@ -16,6 +16,7 @@ fn needs(method: &str, path: &str) -> &'static str {
             "post",
             "/v1/withdrawals/{id}/approve"
             | "/v1/withdrawals/{id}/reject"
+            | "/v1/withdrawals/{id}/settle"
             | "/v1/lanes/{lane}/open",
         ) => "decide",
         ("post", "/v1/credits") => "credit",

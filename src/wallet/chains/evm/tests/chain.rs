@@ -8,6 +8,7 @@ use crate::{
     evidence::{Covered, Evidence, Unknown},
     lane::{Event, Lane, SendOutcome},
     nodes::EvmLog,
+    settlement::Outcome,
     withdrawal::{Stage, WaitingReason, WithdrawalNumber},
 };
 
@@ -92,8 +93,52 @@ fn a_token_is_paid_only_with_its_own_log() {
                 .any(|change| matches!(change, Change::Final { .. }))
         );
         assert!(matches!(rig.store.row.gate, Gate::Halted { .. }));
-        assert_eq!(rig.stage(1), Some(Stage::Included));
+        assert_eq!(rig.stage(1), Some(Stage::Halted));
+        assert_eq!(rig.attempt(0).stage.name(), "unproven");
     }
+}
+
+#[test]
+fn what_its_token_did_not_log_waits_for_a_person() {
+    let mut rig = token_with(vec![]);
+    let told = rig.store.withdrawals.get(&FIRST).unwrap().waiting.clone();
+    assert!(told.unwrap().detail.contains("say what came of it"));
+    // It is looked for no more, and nothing over its nonce is sent or made.
+    let asked = rig.asked.len();
+    for seconds in [3, 600, 6_000] {
+        rig.after_secs(seconds);
+        rig.see(finalized(1, 8));
+    }
+    let find = |question: &&Question| matches!(question, Question::Find(_));
+    assert_eq!(rig.asked.iter().skip(asked).filter(find).count(), 0);
+    assert!(rig.sends.is_empty() && rig.signs.is_empty());
+    // A late answer that shows something else of it is not believed.
+    let mut elsewhere = rig.mined(ZERO, 9);
+    elsewhere.succeeded = false;
+    rig.found(vec![(ZERO, Evidence::Found(elsewhere))]);
+    assert_eq!(rig.attempt(0).stage.name(), "unproven");
+    // Opened before anybody said what came of it, the lane halts again.
+    rig.store.row.gate = Gate::Closed {
+        detail: "a person had it looked at".into(),
+    };
+    rig.restart();
+    rig.compared(1);
+    rig.see(finalized(1, 9));
+    assert!(matches!(rig.store.row.gate, Gate::Halted { .. }));
+    assert_eq!(rig.stage(1), Some(Stage::Halted));
+}
+
+#[test]
+fn once_a_person_has_said_what_came_of_it_the_lane_opens() {
+    let mut rig = token_with(vec![]);
+    rig.person_says(ZERO, Outcome::Paid);
+    rig.restart();
+    rig.compared(1);
+    rig.see(finalized(1, 9));
+    assert_eq!(rig.store.row.gate, Gate::Open);
+    assert_eq!(rig.stage(1), None);
+    rig.pay(withdrawal(2));
+    assert_eq!(rig.stage(2), Some(Stage::Broadcast));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::{
     evidence::{BlockRef, Evidence, Inclusion},
     lane::{Effect, Event, Lane, LaneId, LaneRow, LaneView, SendOutcome, Sender},
     ledger::Account,
+    settlement::Outcome,
     signer::{Comparison, SignOutcome},
     withdrawal::{Stage, Withdrawal, WithdrawalNumber},
 };
@@ -253,6 +254,15 @@ impl Rig {
         self.store = self.lane.view().clone();
         (self.now, self.known, self.journal, self.finals) = (now, known, journal, finals);
         self.event(Event::Started);
+    }
+
+    /// As the store does it when a person settles a payment and then opens the lane.
+    pub(super) fn person_says(&mut self, attempt: AttemptNumber, outcome: Outcome) {
+        let settled = Change::Settled { attempt, outcome };
+        self.store.apply(&[settled], |_| None, self.now).unwrap();
+        self.store.row.gate = Gate::Closed {
+            detail: "a person had it looked at".into(),
+        };
     }
 
     pub(super) fn event(&mut self, event: Event<Answer>) {

@@ -19,6 +19,8 @@ pub enum Wish {
     Withdraw(Box<NewWithdrawal>),
     Approve(IntentId),
     Release(IntentId),
+    /// A person looks at what is halted, says what came of it, and has the lane opened.
+    Settle,
 }
 
 /// What a withdrawal must come to.
