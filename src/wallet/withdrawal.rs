@@ -1,5 +1,6 @@
 //! A withdrawal: an intent and what has become of it.
 
+pub use api::wallet::WaitingReason;
 use serde::{Deserialize, Serialize};
 use tx::{Amount, Chain, Intent, Name, Time};
 
@@ -96,37 +97,6 @@ pub struct Waiting {
     pub needs: Vec<api::signing::Need>,
     /// Since when.
     pub since: Time,
-}
-
-/// The stable names of what a withdrawal waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum WaitingReason {
-    /// Beyond a limit of the coordinator: a person decides.
-    Limit,
-    /// The signer refuses.
-    SignerRefused,
-    /// The signer's policy asks for people or attesters first.
-    SignerNeeds,
-    /// The signer cannot be reached, or not used just now.
-    SignerUnavailable,
-    /// The signer is sealed, stopped or frozen.
-    SignerSealed,
-    /// The signer was asked and its answer is not known.
-    SignerUnknown,
-    /// No node can be asked, or they do not agree.
-    NodeUnavailable,
-    /// The hot wallet has too little.
-    Funds,
-    /// The fee would be higher than the intent allows or the configuration's ceiling.
-    Fee,
-    /// The lane is closed until database, signer and chain agree, or a person looks.
-    LaneClosed,
-    /// The intent expired before it was paid.
-    Expired,
-    /// The transaction cannot be built or is none that the signer understands.
-    Unbuildable,
 }
 
 impl Stage {
