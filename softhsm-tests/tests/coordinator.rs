@@ -1,7 +1,9 @@
 //! The coordinator between a real signer and real nodes: what users and operators see.
 
 use alloy_primitives::U256;
-use api::wallet::{AttemptStage, GateState, Stage, WaitingReason};
+use api::wallet::{
+    AttemptStage, GateState, PolicyAnswer, PolicyVerdict, QuoteAnswer, Stage, WaitingReason,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
@@ -206,6 +208,54 @@ fn what_the_policy_refuses_says_why_and_holds_no_nonce() {
         exchange.withdrawal("stranger").map(|one| one.stage),
         Some(Stage::Released)
     );
+}
+
+/// What the signer's policy would say, by a quote.
+fn policy(site: &Site, (asset, amount, to): (&str, u128, &str)) -> PolicyAnswer {
+    let body = json!({
+        "account": "ann", "asset": asset, "amount": amount.to_string(), "destination": to,
+    });
+    let answer = site
+        .client("exchange")
+        .ask("POST", "/v1/quote", Some(&body));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let quote: QuoteAnswer = serde_json::from_value(answer.json()).expect("a quote");
+    quote.policy
+}
+
+#[test]
+fn a_quote_says_what_the_signers_policy_would_and_consumes_nothing() {
+    let evm = EvmSite::new();
+    let _walletd = evm.site.start();
+    evm.mine(3);
+    for _ in 0..2 {
+        let allowed = policy(&evm.site, (ETH, ETHER, CUSTOMER));
+        assert_eq!(allowed.verdict, PolicyVerdict::Allowed, "{allowed:?}");
+    }
+    let refused = policy(&evm.site, (ETH, ETHER, STRANGER));
+    assert_eq!(refused.verdict, PolicyVerdict::Refused);
+    assert!(refused.reasons.iter().any(|it| it.code == "uncovered"));
+    let needs = policy(&evm.site, (ETH, 6 * ETHER, CUSTOMER));
+    assert_eq!(needs.verdict, PolicyVerdict::Needs, "{needs:?}");
+    assert_eq!(needs.needs.len(), 1);
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("after", ETHER, CUSTOMER));
+    exchange.reaches_while("after", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.nonce(), 1);
+    evm.signerd.kill();
+    let away = policy(&evm.site, (ETH, ETHER, CUSTOMER));
+    assert_eq!(away.verdict, PolicyVerdict::Unknown);
+    assert!(away.detail.is_some());
+}
+
+#[test]
+fn a_quote_of_coins_says_it_without_spending_any() {
+    // Not one coin: what the policy says does not hang on what the wallet has.
+    let utxo = UtxoSite::new(0, UTXO_FAMILY);
+    let _walletd = utxo.site.start();
+    let to = utxo.litecoind.address();
+    let allowed = policy(&utxo.site, (LTC, 10_000_000, &to));
+    assert_eq!(allowed.verdict, PolicyVerdict::Allowed, "{allowed:?}");
 }
 
 #[test]

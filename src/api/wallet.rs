@@ -9,7 +9,8 @@ use tx::{Amount, Asset, IntentKey, Name, Time};
 pub use self::{
     answers::{
         AccountAnswer, AssetBalance, ChainReport, CreditAnswer, Event, EventsAnswer, GateState,
-        LaneReport, QuoteAnswer, SignerReport, StageCount, StatusAnswer, Unattended,
+        LaneReport, PolicyAnswer, PolicyVerdict, QuoteAnswer, SignerReport, StageCount,
+        StatusAnswer, Unattended,
     },
     explanation::{Attempt, AttemptStage, Deciding, Explanation, Place, Proof, Purpose},
 };

@@ -18,12 +18,14 @@ mod lease;
 mod owner;
 mod queue;
 mod status;
+mod verdict;
 mod waiting;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{
-    signing::Key,
+    server::Rates,
+    signing::{Key, SignRequest},
     wallet::{ChainReport, SignerReport},
 };
 use async_trait::async_trait;
@@ -31,7 +33,7 @@ use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
 };
-use tx::{Address, Amount, Asset, Chain, Name};
+use tx::{Address, Amount, Asset, Chain, Intent, Name};
 
 use self::{
     journal::Journal,
@@ -47,9 +49,10 @@ pub use self::{
 use crate::{
     lane::{Lane, LaneRow, LaneView, Observer},
     metrics::Metrics,
-    signer::Signer,
+    signer::{Signer, Verdict},
     store::Store,
     web::FeeQuote,
+    withdrawal::Withdrawal,
 };
 
 /// How long a stop waits for the signer's answers and commits that are out.
@@ -87,7 +90,7 @@ pub trait Market: Send + Sync + 'static {
     /// How far it is, and what is wrong with its nodes.
     fn report(&self) -> ChainReport;
 
-    /// What a payment would cost now.
+    /// What a payment would cost now, by one of the signer's addresses where it has one here.
     ///
     /// # Errors
     /// Why that is not known, for people.
@@ -96,7 +99,20 @@ pub trait Market: Send + Sync + 'static {
         asset: &Asset,
         amount: Amount,
         destination: &Address,
+        payer: Option<&Address>,
     ) -> Result<FeeQuote, String>;
+
+    /// What the signer would be asked for a payment by this lane, for `evaluate` alone: what it
+    /// consumes need not be there.
+    ///
+    /// # Errors
+    /// Why there is no such transaction, for people.
+    fn trial(
+        &self,
+        lane: &LaneRow,
+        keys: &[Key],
+        payment: &Withdrawal,
+    ) -> Result<SignRequest, String>;
 }
 
 /// What the engine is made of.
@@ -131,9 +147,11 @@ pub struct Engine {
     node_calls: usize,
 }
 
+#[derive(Clone)]
 struct Running {
     queue: Arc<Queue>,
     market: Arc<dyn Market>,
+    accounts: Vec<Name>,
 }
 
 /// What all lanes share.
@@ -147,6 +165,8 @@ struct Shared {
     signer_calls_max: usize,
     metrics: Arc<Metrics>,
     statuses: Statuses,
+    /// How often the signer is asked for those who only want to know.
+    verdicts: Rates,
     keys: watch::Receiver<Arc<Keys>>,
     stop: watch::Receiver<bool>,
 }
@@ -171,6 +191,7 @@ impl Engine {
             signer_calls_max: settings.signer_calls,
             metrics: settings.metrics,
             statuses: Statuses::default(),
+            verdicts: Rates::new(verdict::PER_SECOND),
             keys,
             stop: stopped,
         };
@@ -190,7 +211,7 @@ impl Engine {
         self.services.spawn(Arc::clone(&queue).feed());
         let of_chain = lanes::OfChain {
             chain,
-            accounts,
+            accounts: accounts.clone(),
             shared: Arc::clone(&self.shared),
             queue: Arc::clone(&queue),
             family: Arc::clone(&family),
@@ -198,21 +219,19 @@ impl Engine {
         };
         self.lanes.spawn(Arc::new(of_chain).run());
         let market: Arc<dyn Market> = family;
-        self.chains.insert(chain, Running { queue, market });
+        let running = Running {
+            queue,
+            market,
+            accounts,
+        };
+        self.chains.insert(chain, running);
     }
 
     /// What may be asked of the engine while it runs.
     pub fn handle(&self) -> Handle {
-        let chains = self.chains.iter().map(|(chain, running)| {
-            let running = Running {
-                queue: Arc::clone(&running.queue),
-                market: Arc::clone(&running.market),
-            };
-            (*chain, running)
-        });
         Handle {
             shared: Arc::clone(&self.shared),
-            chains: Arc::new(chains.collect()),
+            chains: Arc::new(self.chains.clone()),
         }
     }
 
@@ -322,6 +341,18 @@ impl crate::web::Engine for Handle {
             .chains
             .get(&asset.chain)
             .ok_or_else(|| format!("nothing is paid on {}", asset.chain))?;
-        running.market.fee(asset, amount, destination).await
+        let known = Arc::clone(&self.shared.keys.borrow());
+        let payer = verdict::payer(asset.chain, &running.accounts, &known.keys);
+        let market = &running.market;
+        market.fee(asset, amount, destination, payer.as_ref()).await
+    }
+
+    async fn verdict(&self, payment: &Intent) -> Verdict {
+        let asking = verdict::of(&self.shared, &self.chains, payment);
+        let late = |_| Verdict::Unknown {
+            detail: "the signer did not answer in time".into(),
+        };
+        let patience = tokio::time::timeout(verdict::PATIENCE, asking);
+        patience.await.unwrap_or_else(late)
     }
 }

@@ -55,6 +55,31 @@ pub enum SignOutcome {
     },
 }
 
+/// What the signer's policy would say of a request now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// It would be signed.
+    Allowed,
+    /// It would wait for people or attesters.
+    Needs {
+        /// What is needed.
+        needs: Vec<Need>,
+    },
+    /// It would be refused.
+    Refused {
+        /// Everything that speaks against it.
+        reasons: Vec<Reason>,
+        /// What it would wait for besides.
+        needs: Vec<Need>,
+    },
+    /// Nobody could be asked, or what was asked is not what will be.
+    Unknown {
+        /// Why, for people.
+        detail: String,
+    },
+}
+
 /// The signer's journal, as far as it concerns one lane, compared with this store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
@@ -102,6 +127,14 @@ pub trait Signer: Send + Sync + 'static {
             requests,
             next: None,
         })
+    }
+
+    /// `POST /v1/evaluate`: nothing is consumed.
+    async fn evaluate(&self, request: &SignRequest) -> Verdict {
+        let id = &request.request_id;
+        Verdict::Unknown {
+            detail: format!("this signer says nothing of {id} before it is asked to sign"),
+        }
     }
 
     /// Why the last call was not answered, if it was not.

@@ -25,13 +25,13 @@ use std::{
 use api::wallet::{ChainReport, SignerReport};
 use async_trait::async_trait;
 use serde::Deserialize;
-use tx::{Address, Amount, Asset, Chain, Name, Time};
+use tx::{Address, Amount, Asset, Chain, Intent, Name, Time};
 
 pub use self::{
     host::{Counters, Web},
     routes::ROUTES,
 };
-use crate::store::Store;
+use crate::{signer::Verdict, store::Store};
 
 /// What the API is made of.
 pub struct App {
@@ -66,7 +66,8 @@ pub enum Grant {
     Withdraw,
     /// See withdrawals and events of its own source, accounts and the coordinator's state.
     Read,
-    /// See those of every source; approve and reject what waits for a person; open lanes.
+    /// See those of every source; approve and reject what waits for a person; open lanes; say
+    /// what came of a payment that its token did not log.
     Decide,
     /// Book deposits.
     Credit,
@@ -97,6 +98,9 @@ pub trait Engine: Send + Sync + 'static {
         amount: Amount,
         destination: &Address,
     ) -> Result<FeeQuote, String>;
+
+    /// What the signer's policy would say of a payment now.
+    async fn verdict(&self, payment: &Intent) -> Verdict;
 }
 
 /// What a payment would cost, in base units of the chain's native asset.

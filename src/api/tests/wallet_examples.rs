@@ -6,9 +6,9 @@ use strongroom_api::{
     wallet::{
         AccountAnswer, AssetBalance, Attempt, AttemptStage, BulkAnswer, BulkRequest, BulkResult,
         ChainReport, CreditAnswer, Deciding, Event, EventsAnswer, Explanation, GateState,
-        LaneReport, NewCredit, NewWithdrawal, Outcome, Place, Proof, Purpose, QuoteAnswer,
-        QuoteRequest, SettleRequest, SignerReport, Stage, StageCount, StatusAnswer, Unattended,
-        Waiting, WaitingReason, Withdrawal, WithdrawalsAnswer,
+        LaneReport, NewCredit, NewWithdrawal, Outcome, Place, PolicyAnswer, PolicyVerdict, Proof,
+        Purpose, QuoteAnswer, QuoteRequest, SettleRequest, SignerReport, Stage, StageCount,
+        StatusAnswer, Unattended, Waiting, WaitingReason, Withdrawal, WithdrawalsAnswer,
     },
 };
 use tx::{Amount, IntentId};
@@ -134,7 +134,20 @@ fn answers() -> Vec<Example> {
         detail: Some("Two nodes disagree.".into()),
         available: Amount::ZERO,
         unattended: Unattended::Manual,
+        policy: PolicyAnswer {
+            verdict: PolicyVerdict::Refused,
+            reasons: vec![reason()],
+            needs: vec![need()],
+            detail: Some("The signer is away.".into()),
+        },
     };
+    let allowed = PolicyAnswer {
+        verdict: PolicyVerdict::Allowed,
+        reasons: Vec::new(),
+        needs: Vec::new(),
+        detail: None,
+    };
+    let policy = quote.policy.clone();
     let unknown = QuoteAnswer {
         fee: None,
         max_fee: None,
@@ -160,6 +173,7 @@ fn answers() -> Vec<Example> {
         next: None,
     };
     vec![
+        example("PolicyAnswer", &policy, &allowed),
         example("QuoteAnswer", &quote, &unknown),
         example("CreditAnswer", &credit, &credit),
         example("AccountAnswer", &account, &account),

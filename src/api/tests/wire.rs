@@ -179,6 +179,7 @@ fn the_coordinators_enumerations_are_those_of_the_code() {
         },
         GateState::{Closed, Halted, Open},
         Outcome,
+        PolicyVerdict::{Allowed, Needs, Refused, Unknown},
         Purpose::{Cancellation, Payout, Recovered},
         Stage,
         Unattended::{InsufficientFunds, Manual, NoLimit, Yes},
@@ -196,6 +197,8 @@ fn the_coordinators_enumerations_are_those_of_the_code() {
     holds("Purpose", &purposes);
     let unattended = [Yes, Manual, NoLimit, InsufficientFunds].map(|it| json!(it));
     holds("Unattended", &unattended);
+    let verdicts = [Allowed, Needs, Refused, Unknown].map(|it| json!(it));
+    holds("PolicyVerdict", &verdicts);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use tx::{Amount, Asset, Chain, IntentId, IntentKey, Name, Time};
 
 use super::Stage;
+use crate::signing::{Need, Reason};
 
 /// The answer to `POST /v1/quote`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +23,42 @@ pub struct QuoteAnswer {
     pub detail: Option<String>,
     /// What the customer has free of the asset.
     pub available: Amount,
-    /// Whether it would go on without a person, as far as the coordinator decides it. The signer's
-    /// policy has limits of its own.
+    /// Whether it would go on without a person, as far as the coordinator decides it.
     pub unattended: Unattended,
+    /// What the signer's policy would say of it, if it were asked now.
+    pub policy: PolicyAnswer,
+}
+
+/// What the signer's policy would say of a payment. Nothing is consumed by asking.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyAnswer {
+    /// In one word.
+    pub verdict: PolicyVerdict,
+    /// Everything that speaks against it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// The people or attesters that it asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+    /// Why it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What the signer's policy would say of a payment, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PolicyVerdict {
+    /// It would be signed.
+    Allowed,
+    /// It would wait for people or attesters.
+    Needs,
+    /// It would be refused.
+    Refused,
+    /// The signer could not be asked, or what was asked is not what will be.
+    Unknown,
 }
 
 /// Whether a withdrawal would go on without a person.

@@ -138,6 +138,7 @@ fn a_fee_that_is_not_given_is_quoted() {
     let signer = Signer::start(&place, |request| match request.path.as_str() {
         "/v1/quote" => Reply::ok(&json!({
             "fee": "21000", "max_fee": "42000", "available": "1", "unattended": "yes",
+            "policy": { "verdict": "allowed" },
         })),
         _ => created(&withdrawal("approved")),
     });
@@ -148,7 +149,10 @@ fn a_fee_that_is_not_given_is_quoted() {
     drop(signer);
     let silent = Signer::answering(
         &place,
-        json!({ "detail": "no node answers", "available": "1", "unattended": "yes" }),
+        json!({
+            "detail": "no node answers", "available": "1", "unattended": "yes",
+            "policy": { "verdict": "unknown", "detail": "the fee is not known" },
+        }),
     );
     let error = place.fails(&order(&silent, "--amount 1"), 1, "no-fee");
     assert_eq!(error["why"], json!(["no node answers"]));
@@ -169,6 +173,7 @@ fn asked_again_it_is_the_stored_one_and_nothing_else_is() {
     let signer = Signer::start(&place, |request| match request.path.as_str() {
         "/v1/quote" => Reply::ok(&json!({
             "fee": "1", "max_fee": "2", "available": "1", "unattended": "yes",
+            "policy": { "verdict": "allowed" },
         })),
         _ => reused(),
     });

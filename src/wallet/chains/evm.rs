@@ -16,6 +16,7 @@ mod signing;
 mod supply;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod watch;
 
 pub use self::{
@@ -24,4 +25,5 @@ pub use self::{
     lane::EvmLane,
     observer::Observer,
     question::{Answer, Head, Mined, Question, Used},
+    trial::trial,
 };

@@ -20,6 +20,7 @@ pub mod selection;
 mod sends;
 mod signing;
 mod supply;
+mod trial;
 
 pub use self::{
     config::{Config, ConfigError, Confirmations},
@@ -27,4 +28,5 @@ pub use self::{
     lane::UtxoLane,
     observer::Observer,
     question::{Answer, Followed, Question},
+    trial::trial,
 };

@@ -10,7 +10,6 @@ use super::{
     Family, Shared,
     clock::now,
     driver::{Driver, End, Parts},
-    keys::Keys,
     lease::{Lease, third},
     queue::{Place, Queue},
     status::LaneState,
@@ -110,7 +109,7 @@ impl<F: Family> OfChain<F> {
         let keys = Arc::clone(&self.shared.keys.borrow());
         // What is remembered of an earlier start says nothing of how far a lane is at the signer.
         if keys.fresh {
-            for lane in self.of_keys(&keys) {
+            for lane in of_keys(self.chain, &self.accounts, &keys.keys) {
                 if found.iter().any(|(id, _)| *id == lane.id) {
                     continue;
                 }
@@ -121,33 +120,31 @@ impl<F: Family> OfChain<F> {
         }
         Ok(found)
     }
+}
 
-    fn of_keys(&self, keys: &Keys) -> Vec<NewLane> {
-        let keys = keys.keys.iter();
-        let ours = keys.filter(|key| self.accounts.contains(&key.account));
-        ours.flat_map(|key| {
-            let on_chain = |address: &&KeyAddress| address.chain == self.chain;
-            let addresses = key.addresses.iter().filter(on_chain);
-            addresses.filter_map(|address| self.lane_of(key, address))
-        })
-        .collect()
-    }
+/// The lanes of a chain that these accounts' keys make.
+pub(super) fn of_keys(chain: Chain, accounts: &[Name], keys: &[Key]) -> Vec<NewLane> {
+    let ours = keys.iter().filter(|key| accounts.contains(&key.account));
+    ours.flat_map(|key| {
+        let on_chain = |address: &&KeyAddress| address.chain == chain;
+        let addresses = key.addresses.iter().filter(on_chain);
+        addresses.filter_map(|address| lane_of(key, address))
+    })
+    .collect()
+}
 
-    fn lane_of(&self, key: &Key, address: &KeyAddress) -> Option<NewLane> {
-        let sender = match self.chain {
-            Chain::Evm(_) => Sender::Address(Address::parse(self.chain, &address.address).ok()?),
-            _ => Sender::Account(key.account.clone()),
-        };
-        Some(NewLane {
-            id: LaneId {
-                chain: self.chain,
-                sender,
-            },
-            account: key.account.clone(),
-            signer_epoch: address.lane_epoch,
-            next_nonce: address.next_sequence.unwrap_or(0),
-        })
-    }
+fn lane_of(key: &Key, address: &KeyAddress) -> Option<NewLane> {
+    let chain = address.chain;
+    let sender = match chain {
+        Chain::Evm(_) => Sender::Address(Address::parse(chain, &address.address).ok()?),
+        _ => Sender::Account(key.account.clone()),
+    };
+    Some(NewLane {
+        id: LaneId { chain, sender },
+        account: key.account.clone(),
+        signer_epoch: address.lane_epoch,
+        next_nonce: address.next_sequence.unwrap_or(0),
+    })
 }
 
 /// One lane, for as long as the process runs.

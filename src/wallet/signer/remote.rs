@@ -12,7 +12,7 @@ use api::{
 };
 use async_trait::async_trait;
 
-use super::{SignOutcome, Signer, becomes};
+use super::{SignOutcome, Signer, Verdict, becomes};
 use crate::text::{chain, shown};
 
 /// `signerd` behind its API: one HTTP/2 connection that all calls share.
@@ -117,6 +117,15 @@ impl Signer for Remote {
         Ok(page)
     }
 
+    async fn evaluate(&self, request: &SignRequest) -> Verdict {
+        let result = self.client.evaluate(request).await;
+        self.note(&result);
+        match result {
+            Ok(_) => Verdict::Allowed,
+            Err(error) => verdict(outcome(&error)),
+        }
+    }
+
     fn trouble(&self) -> Option<String> {
         self.trouble
             .read()
@@ -155,6 +164,20 @@ fn outcome(error: &ClientError) -> SignOutcome {
         },
         _ => SignOutcome::Unknown {
             detail: chain(error),
+        },
+    }
+}
+
+/// What the same answer means to a question by which nothing can be authorised.
+fn verdict(outcome: SignOutcome) -> Verdict {
+    match outcome {
+        SignOutcome::Refused { reasons, needs } => Verdict::Refused { reasons, needs },
+        SignOutcome::Pending { needs } => Verdict::Needs { needs },
+        SignOutcome::NotNow { detail, .. }
+        | SignOutcome::Unknown { detail }
+        | SignOutcome::Contradiction { detail } => Verdict::Unknown { detail },
+        SignOutcome::Signed(_) => Verdict::Unknown {
+            detail: "the signer answers another question than was asked".into(),
         },
     }
 }
@@ -357,6 +380,22 @@ mod tests {
             source: api::client::Oddity::OtherRequest,
         };
         assert_eq!(word(&outcome(&odd)), "unknown");
+    }
+
+    #[test]
+    fn a_verdict_is_what_the_same_answer_says_of_a_signature() {
+        let refused = verdict(said(&because("limit")));
+        assert!(matches!(refused, Verdict::Refused { reasons, .. } if reasons[0].code == "limit"));
+        for kind in [
+            ProblemKind::Sealed,
+            ProblemKind::Busy,
+            ProblemKind::Internal,
+        ] {
+            let unknown = verdict(said(&Problem::new(kind, "why")));
+            assert!(matches!(unknown, Verdict::Unknown { .. }), "{kind:?}");
+        }
+        let needs = verdict(SignOutcome::Pending { needs: Vec::new() });
+        assert_eq!(needs, Verdict::Needs { needs: Vec::new() });
     }
 
     #[test]

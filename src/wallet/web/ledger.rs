@@ -9,19 +9,24 @@ use api::{
     },
 };
 use axum::{Json, extract::State, http::StatusCode};
-use tx::{Amount, Asset, Name};
+use tx::{Address, Amount, Asset, Intent, IntentId, Name, Time};
 
 use super::{
     App,
-    caller::{Creditor, Reader},
+    caller::{Caller, Creditor, Reader},
     fault::Fault,
     input::{self, Named, NoParameters, Parameters, remark},
+    wire::verdict,
     withdraw::{countable, destination, foreign, payable, positive, relayed},
 };
 use crate::{
     ledger::Account,
+    signer::Verdict,
     store::{Credit, Room, StoreError},
 };
+
+/// How long the payment of a quote would have, in milliseconds: a day, as `strongroom withdraw` gives it.
+const QUOTE_MILLIS: u64 = 86_400_000;
 
 /// `GET /v1/accounts/{name}`.
 pub(super) async fn account(
@@ -106,7 +111,7 @@ pub(super) async fn credit(
 /// `POST /v1/quote`.
 pub(super) async fn quote(
     State(app): State<Arc<App>>,
-    Reader(_): Reader,
+    Reader(caller): Reader,
     _: Parameters<NoParameters>,
     input::Json(asked): input::Json<QuoteRequest>,
 ) -> Result<Json<QuoteAnswer>, Fault> {
@@ -121,6 +126,15 @@ pub(super) async fn quote(
     let now = (app.clock)();
     let room = app.store.room(&asked.asset, &account, now).await?;
     let fee = app.engine.fee(&asked.asset, asked.amount, &to).await;
+    let policy = match &fee {
+        Ok(fee) => {
+            let payment = payment(&caller, asked.asset, asked.amount, (to, fee.max_fee, now))?;
+            app.engine.verdict(&payment).await
+        }
+        Err(_) => Verdict::Unknown {
+            detail: "the fee is not known".into(),
+        },
+    };
     let (fee, detail) = match fee {
         Ok(fee) => (Some(fee), None),
         Err(detail) => (None, Some(detail)),
@@ -131,7 +145,34 @@ pub(super) async fn quote(
         detail,
         available,
         unattended: unattended(asked.amount, available, room),
+        policy: verdict(policy),
     }))
+}
+
+/// The intent of a payment that nobody asked for.
+fn payment(
+    caller: &Caller,
+    asset: Asset,
+    amount: Amount,
+    (destination, max_fee, now): (Address, Amount, Time),
+) -> Result<Intent, Fault> {
+    // An id that is nobody's: the signer keeps the content of those that it knows.
+    let mut id = [0; 16];
+    let no_id = || Problem::new(ProblemKind::Internal, "There are no random bytes.");
+    getrandom::fill(&mut id).map_err(|_| no_id())?;
+    let id = format!("quote-{}", hex::encode(id)).parse();
+    Ok(Intent {
+        id: IntentId {
+            source: caller.client.source.clone(),
+            id: id.map_err(|_| no_id())?,
+        },
+        asset,
+        amount,
+        destination,
+        tag: None,
+        max_fee,
+        expires: now.after_millis(QUOTE_MILLIS),
+    })
 }
 
 async fn available(app: &App, name: &Name, asset: &Asset) -> Result<Amount, Fault> {

@@ -13,6 +13,7 @@ use crate::{
     evidence::Inclusion,
     lane::{LaneId, LaneRow},
     ledger::Account,
+    signer::Verdict,
     store::Recorded,
     withdrawal::{Stage, Waiting, Withdrawal, WithdrawalNumber},
 };
@@ -201,6 +202,33 @@ pub(super) fn event(
             Value::Object(body) => body,
             Value::Null => Map::new(),
             other => Map::from_iter([("value".to_owned(), other)]),
+        },
+    }
+}
+
+/// What the signer's policy would say.
+pub(super) fn verdict(verdict: Verdict) -> wire::PolicyAnswer {
+    use wire::PolicyVerdict as Told;
+    let answer = |verdict| wire::PolicyAnswer {
+        verdict,
+        reasons: Vec::new(),
+        needs: Vec::new(),
+        detail: None,
+    };
+    match verdict {
+        Verdict::Allowed => answer(Told::Allowed),
+        Verdict::Needs { needs } => wire::PolicyAnswer {
+            needs,
+            ..answer(Told::Needs)
+        },
+        Verdict::Refused { reasons, needs } => wire::PolicyAnswer {
+            reasons,
+            needs,
+            ..answer(Told::Refused)
+        },
+        Verdict::Unknown { detail } => wire::PolicyAnswer {
+            detail: Some(detail),
+            ..answer(Told::Unknown)
         },
     }
 }

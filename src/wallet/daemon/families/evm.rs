@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use api::{signing::Key, wallet::ChainReport};
+use api::{
+    signing::{Key, SignRequest},
+    wallet::ChainReport,
+};
 use async_trait::async_trait;
-use tx::{Address, Amount, Asset, AssetKind, Chain};
+use tx::{Address, Amount, Asset, AssetKind, Chain, evm::Action};
 
 use super::{
     LOOK_EVERY,
     heights::{Height, Heights, Look, Telling},
 };
 use crate::{
-    chains::evm::{Answer, Config, EvmLane, Market as Prices, Observer, Question},
+    chains::evm::{self, Answer, Config, EvmLane, Market as Prices, Observer, Question},
     config::ChainConfig,
     engine::{Family, Market},
     lane::{LaneRow, LaneView, Observer as _, Sender},
     nodes::{BlockTag, EvmNode, connect_evm},
     text::chain as causes,
     web::FeeQuote,
+    withdrawal::{Withdrawal, WithdrawalNumber},
 };
 
-/// What a transfer of the chain's own coin takes, and of most tokens.
+/// What a transfer of the chain's own coin takes, and of most tokens, where no node says it.
 const NATIVE_GAS: u64 = 21_000;
 const TOKEN_GAS: u64 = 65_000;
 
@@ -96,13 +100,36 @@ impl EvmFamily {
         look
     }
 
-    fn quote(&self, prices: Prices, asset: &Asset) -> Option<FeeQuote> {
-        let gas = match asset.kind {
-            AssetKind::Native => self.config.native_gas_limit.unwrap_or(NATIVE_GAS),
-            _ => TOKEN_GAS,
-        };
+    /// What a payment takes, as a lane asks for it.
+    async fn gas(&self, observer: &Observer, action: Action) -> u64 {
+        let usual = self.usual_gas(matches!(action, Action::Native { .. }));
+        if matches!(action, Action::Native { .. }) && self.config.native_gas_limit.is_some() {
+            return usual;
+        }
+        let question = Question::Gas(vec![(WithdrawalNumber(0), action)]);
+        match observer.ask(question).await {
+            Answer::Gas(answers) => {
+                let mut known = answers.into_iter().filter_map(|(_, gas)| gas.ok());
+                known.next().unwrap_or(usual)
+            }
+            _ => usual,
+        }
+    }
+
+    fn usual_gas(&self, is_native: bool) -> u64 {
+        match is_native {
+            true => self.config.native_gas_limit.unwrap_or(NATIVE_GAS),
+            false => TOKEN_GAS,
+        }
+    }
+
+    fn gas_limit(&self, gas: u64) -> Option<u64> {
         let margin = self.config.gas_margin_percent.checked_add(100)?;
-        let gas_limit = gas.checked_mul(margin)?.checked_div(100)?;
+        gas.checked_mul(margin)?.checked_div(100)
+    }
+
+    fn quote(&self, prices: Prices, gas: u64) -> Option<FeeQuote> {
+        let gas_limit = self.gas_limit(gas)?;
         let priority = Amount::from(prices.priority_fee).max(self.config.priority_fee_floor);
         let base = Amount::from(prices.base_fee);
         let price = base.checked_add(priority)?;
@@ -147,17 +174,41 @@ impl Market for EvmFamily {
     async fn fee(
         &self,
         asset: &Asset,
-        _: Amount,
+        amount: Amount,
         destination: &Address,
+        payer: Option<&Address>,
     ) -> Result<FeeQuote, String> {
         let unanswered = || format!("the nodes of {} do not say", self.chain);
-        let observer = Observer::new(&self.config, destination.clone(), self.nodes.clone())
-            .ok_or_else(unanswered)?;
+        let payer = payer.unwrap_or(destination).clone();
+        let observer = Observer::new(&self.config, payer, self.nodes.clone());
+        let observer = observer.ok_or_else(unanswered)?;
         let Answer::Market(Ok(prices)) = observer.ask(Question::Market).await else {
             return Err(unanswered());
         };
-        self.quote(prices, asset)
+        let to = destination.clone();
+        let action = match &asset.kind {
+            AssetKind::Erc20(token) => Action::Erc20 {
+                token: token.clone(),
+                to,
+                amount,
+            },
+            _ => Action::Native { to, value: amount },
+        };
+        let gas = self.gas(&observer, action).await;
+        self.quote(prices, gas)
             .ok_or_else(|| "the fee is beyond all bounds".into())
+    }
+
+    fn trial(
+        &self,
+        lane: &LaneRow,
+        _: &[Key],
+        payment: &Withdrawal,
+    ) -> Result<SignRequest, String> {
+        let is_native = payment.intent.asset.kind == AssetKind::Native;
+        let gas_limit = self.gas_limit(self.usual_gas(is_native));
+        let gas_limit = gas_limit.ok_or("the fee is beyond all bounds")?;
+        evm::trial(lane, payment, gas_limit)
     }
 }
 

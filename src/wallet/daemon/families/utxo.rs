@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use api::{signing::Key, wallet::ChainReport};
+use api::{
+    signing::{Key, SignRequest},
+    wallet::ChainReport,
+};
 use async_trait::async_trait;
 use tx::{Address, Amount, Asset, Chain};
 
@@ -11,13 +14,14 @@ use super::{
     heights::{Height, Heights, Look, Telling},
 };
 use crate::{
-    chains::utxo::{Answer, Config, Followed, Observer, OwnKeys, Question, UtxoLane},
+    chains::utxo::{self, Answer, Config, Followed, Observer, OwnKeys, Question, UtxoLane},
     config::ChainConfig,
     engine::{Family, Market},
     lane::{LaneRow, LaneView, Observer as _},
     nodes::{CoinNode, connect_coin},
     text::chain as causes,
     web::FeeQuote,
+    withdrawal::Withdrawal,
 };
 
 /// The virtual size of a payment from two coins with change.
@@ -103,7 +107,13 @@ impl Market for UtxoFamily {
         self.heights.report()
     }
 
-    async fn fee(&self, _: &Asset, _: Amount, _: &Address) -> Result<FeeQuote, String> {
+    async fn fee(
+        &self,
+        _: &Asset,
+        _: Amount,
+        _: &Address,
+        _: Option<&Address>,
+    ) -> Result<FeeQuote, String> {
         let target_blocks = self.config.target_blocks;
         let answer = self.observer.ask(Question::FeeRate { target_blocks }).await;
         let Answer::FeeRate(Ok(rate)) = answer else {
@@ -117,6 +127,20 @@ impl Market for UtxoFamily {
             fee: fee.into(),
             max_fee: fee.saturating_mul(FEE_MARGIN).into(),
         })
+    }
+
+    fn trial(
+        &self,
+        lane: &LaneRow,
+        keys: &[Key],
+        payment: &Withdrawal,
+    ) -> Result<SignRequest, String> {
+        let keys = OwnKeys::of(keys, &lane.id).map_err(|error| causes(&error))?;
+        let fee = payment.intent.max_fee.to_u64().unwrap_or(u64::MAX);
+        // Of one coin, so that it costs less than the usual payment of the quote.
+        let rate = fee.div_euclid(FEE_MARGIN).div_euclid(USUAL_VSIZE);
+        let of_the_lane = (&self.config, &keys);
+        utxo::trial(of_the_lane, lane, payment, rate.max(1))
     }
 }
 

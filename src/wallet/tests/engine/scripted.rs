@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    signing::{Key, SignAnswer},
+    signing::{Key, SignAnswer, SignRequest},
     wallet::ChainReport,
 };
 use async_trait::async_trait;
@@ -85,8 +85,18 @@ impl Market for Plans {
         }
     }
 
-    async fn fee(&self, _: &Asset, _: Amount, _: &Address) -> Result<FeeQuote, String> {
+    async fn fee(
+        &self,
+        _: &Asset,
+        _: Amount,
+        _: &Address,
+        _: Option<&Address>,
+    ) -> Result<FeeQuote, String> {
         Err("the test knows no fee".into())
+    }
+
+    fn trial(&self, _: &LaneRow, _: &[Key], _: &Withdrawal) -> Result<SignRequest, String> {
+        Err("the test knows no transaction".into())
     }
 }
 

@@ -6,10 +6,12 @@ use api::{
         wallet::{Deed, Once},
     },
     problem::ProblemKind,
-    wallet::{NewWithdrawal, QuoteRequest, Stage, Unattended, WaitingReason},
+    signing::{Need, Reason},
+    wallet::{NewWithdrawal, PolicyVerdict, QuoteRequest, Stage, Unattended, WaitingReason},
 };
 use serde_json::json;
 use tx::{Amount, Chain};
+use wallet::signer::Verdict;
 
 use super::house::{DESTINATION, ETHER, House, asset, name, order};
 
@@ -135,4 +137,65 @@ async fn a_quote_says_what_would_happen_and_consumes_nothing() {
         (None, Some("no node answers"))
     );
     assert_eq!(house.accepted().await, 0);
+}
+
+#[tokio::test]
+async fn a_quote_says_what_the_policy_would() {
+    let house = House::new().await;
+    let exchange = house.asking("exchange");
+    let mut asked = QuoteRequest {
+        account: name("ann"),
+        asset: asset(ETHER),
+        amount: Amount::from(500u64),
+        destination: DESTINATION.into(),
+    };
+    let reason = Reason {
+        code: "limit".into(),
+        statement: None,
+        at: None,
+        detail: "no room".into(),
+        remedy: "ask tomorrow".into(),
+    };
+    let need = Need {
+        statement: "large".into(),
+        at: "rules.toml:3".into(),
+        threshold: 2,
+        people: vec!["ann".into(), "bob".into()],
+    };
+    let (reasons, needs) = (vec![reason], vec![need]);
+    let refused = Verdict::Refused {
+        reasons: reasons.clone(),
+        needs: Vec::new(),
+    };
+    let waits = Verdict::Needs {
+        needs: needs.clone(),
+    };
+    let away = Verdict::Unknown {
+        detail: "nobody answers".into(),
+    };
+    for (verdict, told) in [
+        (Verdict::Allowed, PolicyVerdict::Allowed),
+        (refused, PolicyVerdict::Refused),
+        (waits, PolicyVerdict::Needs),
+        (away, PolicyVerdict::Unknown),
+    ] {
+        *house.engine.verdict.lock().unwrap() = verdict;
+        let policy = exchange.quote(&asked).await.unwrap().policy;
+        assert_eq!(policy.verdict, told);
+        let has = |of: PolicyVerdict| told == of;
+        assert_eq!(policy.reasons == reasons, has(PolicyVerdict::Refused));
+        assert_eq!(policy.needs == needs, has(PolicyVerdict::Needs));
+        assert_eq!(policy.detail.is_some(), has(PolicyVerdict::Unknown));
+    }
+    let judged = std::mem::take(&mut *house.engine.judged.lock().unwrap());
+    assert_eq!(judged[0].max_fee, Amount::from(42_000u64));
+    assert_eq!(judged[0].id.source, name("payouts"));
+    assert_ne!(judged[0].id, judged[1].id, "no intent is used twice");
+    // Where no node tells the fee nobody is asked.
+    asked.asset = asset(super::house::LITECOIN);
+    asked.amount = Amount::from(2940u64);
+    asked.destination = super::house::COINS.into();
+    let policy = exchange.quote(&asked).await.unwrap().policy;
+    assert_eq!(policy.verdict, PolicyVerdict::Unknown);
+    assert!(house.engine.judged.lock().unwrap().is_empty());
 }

@@ -19,10 +19,11 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
-use tx::{Address, Amount, Asset, Chain, Name, Time};
+use tx::{Address, Amount, Asset, Chain, Intent, Name, Time};
 use wallet::{
     ledger::Account,
     limit::DailyLimit,
+    signer::Verdict,
     store::{Credit, Options, SqliteStore, Store},
     web::{App, Client, Engine, FeeQuote, Grant, Web},
 };
@@ -61,9 +62,23 @@ pub struct House {
 }
 
 /// Who pays: here nobody, but it takes notes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Notes {
     pub approved: Mutex<Vec<Chain>>,
+    /// What the signer was asked about.
+    pub judged: Mutex<Vec<Intent>>,
+    /// What it says.
+    pub verdict: Mutex<Verdict>,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self {
+            approved: Mutex::default(),
+            judged: Mutex::default(),
+            verdict: Mutex::new(Verdict::Allowed),
+        }
+    }
 }
 
 #[async_trait]
@@ -100,6 +115,11 @@ impl Engine for Notes {
             }),
             _ => Err("no node answers".into()),
         }
+    }
+
+    async fn verdict(&self, payment: &Intent) -> Verdict {
+        self.judged.lock().unwrap().push(payment.clone());
+        self.verdict.lock().unwrap().clone()
     }
 }
 
