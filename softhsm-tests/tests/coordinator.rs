@@ -15,6 +15,7 @@ use strongroom_softhsm_tests::{
     site::{ChainText, Order, Site, open_node},
     world::World,
 };
+use tlog::note::VerifierKey;
 
 use crate::support::{
     CUSTOMER, LITECOIN, STRANGER, TOKEN, coin_addresses, deploy_token, give_tokens, sender,
@@ -41,7 +42,10 @@ impl EvmSite {
     }
 
     fn with(family: &str) -> Self {
-        let world = World::new();
+        Self::on(World::new(), family)
+    }
+
+    fn on(world: World, family: &str) -> Self {
         let anvil = Anvil::start_with(world.folder(), &["--no-mining", "--slots-in-an-epoch", "1"]);
         let signerd = world.start();
         let from = sender(&mut world.walletd());
@@ -69,6 +73,43 @@ impl EvmSite {
             .call("eth_getTransactionCount", json!([self.from, "latest"]));
         quantity(&count).to()
     }
+}
+
+/// Pins the key of the signer's log, in place of the one before.
+fn pin(site: &Site, key: &str) {
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("log_key"));
+    let text: Vec<_> = lines.collect();
+    let pinned = format!("[signer]\nlog_key = {key:?}");
+    std::fs::write(site.config(), text.join("\n").replace("[signer]", &pinned)).unwrap();
+}
+
+#[test]
+fn nothing_is_sent_before_the_signers_log_is_proved_to_contain_it() {
+    let evm = EvmSite::on(World::new().with_checkpoints(), EVM_FAMILY);
+    let mut client = evm.site.world.walletd();
+    let own = client.keys().journal.unwrap().log_key.unwrap();
+    // The same log's name, and a key that is not its own.
+    let own: VerifierKey = own.parse().unwrap();
+    let secret = ssh_key::private::Ed25519Keypair::from_seed(&[7; 32]);
+    let foreign = VerifierKey::new(own.name().clone(), &secret.public.0).unwrap();
+    pin(&evm.site, &foreign.to_string());
+    let walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("proved", ETHER, CUSTOMER));
+    until("a send that is held back", || {
+        walletd.said().contains("not proved yet").then_some(())
+    });
+    evm.mine(1);
+    assert_eq!(evm.nonce(), 0);
+    let pool: Value = evm.anvil.node().call("txpool_status", json!([]));
+    assert_eq!(pool["pending"], "0x0", "{pool}");
+    assert!(walletd.stop().success());
+
+    pin(&evm.site, &own.to_string());
+    let _walletd = evm.site.start();
+    exchange.reaches_while("proved", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.nonce(), 1);
 }
 
 /// A site that pays on litecoind.

@@ -5,9 +5,12 @@ use thiserror::Error;
 use tlog::{
     Hash, ProofError,
     checkpoint::{CheckpointError, OpenError, Origin, SignedCheckpoint},
-    note::VerifierKey,
+    leaf_hash,
+    note::{KeyError, VerifierKey},
     verify_consistency, verify_inclusion,
 };
+
+use crate::{receipt::ReceiptError, signing::Receipt};
 
 /// A log by its pinned key, and the newest checkpoint of it that was verified.
 #[derive(Clone, Debug)]
@@ -21,6 +24,12 @@ pub struct KnownLog {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KnownLogError {
+    /// The text is no verifier key.
+    #[error("it is no verifier key")]
+    Pin(#[source] KeyError),
+    /// The receipt is none.
+    #[error("the receipt cannot be proved")]
+    Receipt(#[source] ReceiptError),
     /// The pinned key's name is no log's.
     #[error("the key's name is no log's")]
     Key(#[source] CheckpointError),
@@ -78,6 +87,14 @@ impl KnownLog {
         })
     }
 
+    /// The log of a pinned verifier key: `<name>+<id>+<base64>` (C2SP signed-note).
+    ///
+    /// # Errors
+    /// [`KnownLogError::Pin`] and [`KnownLogError::Key`].
+    pub fn pinned(key: &str) -> Result<Self, KnownLogError> {
+        Self::new(key.parse().map_err(KnownLogError::Pin)?)
+    }
+
     /// The newest checkpoint that was verified.
     pub fn seen(&self) -> Option<&SignedCheckpoint> {
         self.seen.as_ref()
@@ -121,6 +138,15 @@ impl KnownLog {
         }
         self.seen = Some(newer);
         Ok(())
+    }
+
+    /// Checks that the newest checkpoint contains the decision of a receipt.
+    ///
+    /// # Errors
+    /// As [`KnownLog::contains`].
+    pub fn proves(&self, receipt: &Receipt, path: &[String]) -> Result<(), KnownLogError> {
+        let leaf = receipt.leaf().map_err(KnownLogError::Receipt)?;
+        self.contains(leaf_hash(&leaf), receipt.entry, path)
     }
 
     /// Checks that the newest checkpoint contains a leaf as the entry.

@@ -100,6 +100,10 @@ pub struct Signer {
     pub certificate: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
+    /// The key of the signer's log, as `strongroom status` shows it: with it, nothing is sent before
+    /// the log provably contains its decision.
+    #[serde(default)]
+    pub log_key: Option<String>,
     /// How long one call may take.
     #[serde(default = "signer_timeout_secs")]
     pub timeout_secs: u64,

@@ -13,6 +13,7 @@ use std::{
 
 use api::{
     client::{self, Protocol, SettingsError},
+    known::{KnownLog, KnownLogError},
     server::{Files, Tls, TlsError},
 };
 use thiserror::Error;
@@ -65,6 +66,9 @@ pub enum DaemonError {
     /// How the signer is reached.
     #[error("the signer cannot be reached as it is configured")]
     Signer(#[source] SettingsError),
+    /// The pinned key of the signer's log.
+    #[error("signer.log_key is not the key of a signer's log")]
+    LogKey(#[source] KnownLogError),
     /// A chain.
     #[error("chain {chain} cannot be used as it is configured: {what}")]
     Chain {
@@ -81,7 +85,7 @@ impl DaemonError {
         match self {
             Self::System { .. } => false,
             Self::Store(error) => matches!(error, StoreError::Corrupt { .. }),
-            Self::Tls(_) | Self::Signer(_) | Self::Chain { .. } => true,
+            Self::Tls(_) | Self::Signer(_) | Self::LogKey(_) | Self::Chain { .. } => true,
         }
     }
 }
@@ -193,7 +197,13 @@ fn signer(config: &Config) -> Result<Remote, DaemonError> {
         protocol: Protocol::Http2,
         timeout: Duration::from_secs(signer.timeout_secs),
     };
-    Remote::new(&settings).map_err(DaemonError::Signer)
+    let remote = Remote::new(&settings).map_err(DaemonError::Signer)?;
+    match &signer.log_key {
+        Some(key) => KnownLog::pinned(key)
+            .map(|log| remote.proved_by(log))
+            .map_err(DaemonError::LogKey),
+        None => Ok(remote),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, DaemonError> {

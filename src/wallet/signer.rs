@@ -1,6 +1,7 @@
 //! `signerd`, as a lane sees it.
 
 mod becomes;
+mod prover;
 mod remote;
 
 pub use self::{
@@ -135,6 +136,15 @@ pub trait Signer: Send + Sync + 'static {
         Verdict::Unknown {
             detail: format!("this signer says nothing of {id} before it is asked to sign"),
         }
+    }
+
+    /// Waits until the signer's log provably contains the decision of an answer, where the log's key is
+    /// pinned; nothing that was decided is sent before.
+    ///
+    /// # Errors
+    /// What happened, for people; it may be asked again.
+    async fn prove(&self, _answer: &SignAnswer) -> Result<(), String> {
+        Ok(())
     }
 
     /// Why the last call was not answered, if it was not.

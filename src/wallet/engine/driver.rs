@@ -23,7 +23,7 @@ use crate::{
     attempt::AttemptNumber,
     chains::common::Backoff,
     change::{Change, Commit},
-    lane::{Effect, Event, Lane, LaneId, Observer},
+    lane::{Effect, Event, Lane, LaneId, Observer, SendOutcome},
     points::{self, Deed, Side},
     signer::SignOutcome,
     store::StoreError,
@@ -356,6 +356,14 @@ where
             Arc::clone(&self.parts.node_calls),
         );
         self.out.begin(async move {
+            if let Err(detail) = shared.signer.prove(&answer).await {
+                tracing::warn!(
+                    entry = answer.receipt.entry,
+                    detail,
+                    "not sent: not proved yet"
+                );
+                return Came::Event(Event::Sent(number, SendOutcome::Unknown { detail }));
+            }
             let _place = calls.acquire().await;
             points::pass(Deed::Send, Side::Before);
             let outcome = observer.send(&answer).await;

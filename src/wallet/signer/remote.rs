@@ -7,12 +7,13 @@ use std::{
 
 use api::{
     client::{Client, ClientError, Settings, SettingsError},
+    known::KnownLog,
     problem::{Problem, ProblemKind},
     signing::{KeysAnswer, Need, Reason, RequestAnswer, RequestsAnswer, SignAnswer, SignRequest},
 };
 use async_trait::async_trait;
 
-use super::{SignOutcome, Signer, Verdict, becomes};
+use super::{SignOutcome, Signer, Verdict, becomes, prover::Prover};
 use crate::text::{chain, shown};
 
 /// `signerd` behind its API: one HTTP/2 connection that all calls share.
@@ -20,6 +21,8 @@ use crate::text::{chain, shown};
 pub struct Remote {
     client: Client,
     trouble: RwLock<Option<String>>,
+    /// Where the key of the signer's log is pinned.
+    prover: Option<Prover>,
 }
 
 impl Remote {
@@ -31,7 +34,15 @@ impl Remote {
         Ok(Self {
             client: Client::new(settings)?,
             trouble: RwLock::default(),
+            prover: None,
         })
+    }
+
+    /// With the signer's log, of which what is decided must be proved before it is sent.
+    #[must_use]
+    pub fn proved_by(mut self, log: KnownLog) -> Self {
+        self.prover = Some(Prover::new(log));
+        self
     }
 
     /// Remembers whether a call was answered at all.
@@ -123,6 +134,13 @@ impl Signer for Remote {
         match result {
             Ok(_) => Verdict::Allowed,
             Err(error) => verdict(outcome(&error)),
+        }
+    }
+
+    async fn prove(&self, answer: &SignAnswer) -> Result<(), String> {
+        match &self.prover {
+            Some(prover) => prover.prove(&self.client, &answer.receipt).await,
+            None => Ok(()),
         }
     }
 
