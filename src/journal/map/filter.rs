@@ -2,7 +2,7 @@
 
 use super::MapKey;
 
-/// Bits for each key: about one key in fifty that is not there seems to be.
+/// Bits for each key: about one key in forty that is not there seems to be.
 const BITS_A_KEY: u64 = 8;
 /// The most bits: what 32 bits of a key can choose among.
 const BITS_MAX: u64 = 1 << 32;
