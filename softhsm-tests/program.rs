@@ -1,7 +1,7 @@
 //! Other programs: where they are, running them to their end, and holding those that do not end.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -171,5 +171,19 @@ impl Drop for Running {
         if std::thread::panicking() {
             eprintln!("--- {}\n{}", self.log.display(), self.said());
         }
+    }
+}
+
+/// Whether any thread of it still holds files: its first thread may have ended before the others.
+pub fn is_running(pid: Pid) -> bool {
+    let process = format!("/proc/{}", pid.as_raw_nonzero());
+    let stat = fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    match state {
+        None | Some('X') => false,
+        Some('Z') => fs::read_dir(format!("{process}/task")).is_ok_and(|tasks| tasks.count() > 1),
+        Some(_) => true,
     }
 }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     http,
-    program::{Running, binary, output, until},
+    program::{Running, binary, is_running, output, until},
 };
 
 /// A daemon: supervisor, server and key child. All three are killed when it is dropped.
@@ -143,7 +143,8 @@ impl Signerd {
         self.wait()
     }
 
-    /// Kills all its processes at once, as a power failure does.
+    /// Kills the supervisor and the server at once. The key child ends with them, unless it is in
+    /// the middle of logging in: then at the end of that.
     pub fn kill(mut self) {
         self.kill_all();
     }
@@ -154,9 +155,9 @@ impl Signerd {
             let _ = kill_process(self.pid(), Signal::STOP);
         }
         let children = children(self.pid());
-        for child in &children {
-            // One may have ended by itself.
-            let _ = kill_process(*child, Signal::KILL);
+        if let Some(server) = self.child(Role::Server) {
+            // It may have ended by itself.
+            let _ = kill_process(server, Signal::KILL);
         }
         self.supervisor.kill();
         for child in children {
@@ -201,18 +202,4 @@ fn children(pid: Pid) -> Vec<Pid> {
 fn has_argument(pid: Pid, argument: &[u8]) -> bool {
     let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
     line.split(|byte| *byte == 0).any(|one| one == argument)
-}
-
-/// Whether any thread of it still holds files: its first thread may have ended before the others.
-fn is_running(pid: Pid) -> bool {
-    let process = format!("/proc/{}", pid.as_raw_nonzero());
-    let stat = fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
-    let state = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
-    match state {
-        None | Some('X') => false,
-        Some('Z') => fs::read_dir(format!("{process}/task")).is_ok_and(|tasks| tasks.count() > 1),
-        Some(_) => true,
-    }
 }

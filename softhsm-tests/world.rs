@@ -156,8 +156,17 @@ impl World {
 
     /// How often the module with faults was asked to log in.
     pub fn logins(&self) -> usize {
-        let logins = std::fs::read_to_string(self.folder.path().join("logins"));
-        logins.unwrap_or_default().lines().count()
+        self.noted("logins")
+    }
+
+    /// How many of those logins came back.
+    pub fn logged_in(&self) -> usize {
+        self.noted("logged-in")
+    }
+
+    fn noted(&self, name: &str) -> usize {
+        let lines = std::fs::read_to_string(self.folder.path().join(name));
+        lines.unwrap_or_default().lines().count()
     }
 
     /// Makes the journal.

@@ -2,7 +2,7 @@
 //!
 //! `FAULT_FOLDER` names a folder. While its file `fault` holds the name of a [`Fault`], `C_Sign`
 //! behaves so; after `once ` it does so for one call. Each `C_Login` adds a line to its file
-//! `logins`.
+//! `logins`, waits while the fault is `hold-login`, and adds a line to `logged-in` at its end.
 
 use std::{
     fs::{self, OpenOptions},
@@ -57,6 +57,8 @@ enum Fault {
     HighS,
     /// It is over another digest.
     OtherDigest,
+    /// No signature: the login waits.
+    HoldLogin,
 }
 
 impl Fault {
@@ -74,6 +76,7 @@ impl Fault {
             "short" => Self::Short,
             "high-s" => Self::HighS,
             "other-digest" => Self::OtherDigest,
+            "hold-login" => Self::HoldLogin,
             _ => return None,
         })
     }
@@ -161,19 +164,28 @@ unsafe extern "C" fn login(
     pin: CK_UTF8CHAR_PTR,
     length: CK_ULONG,
 ) -> CK_RV {
-    if let Some(folder) = folder() {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(folder.join("logins"));
-        // A test counts the lines: one too few is seen.
-        let _written = log.and_then(|mut log| log.write_all(b"login\n"));
+    note("logins");
+    while Fault::now() == Some(Fault::HoldLogin) {
+        thread::sleep(Duration::from_millis(5));
     }
     let Some(real) = module().and_then(|module| module.real.C_Login) else {
         return CKR_GENERAL_ERROR;
     };
     // SAFETY: the caller's arguments, as they are.
-    unsafe { real(session, user, pin, length) }
+    let answer = unsafe { real(session, user, pin, length) };
+    note("logged-in");
+    answer
+}
+
+/// Adds a line to a file of the folder.
+fn note(name: &str) {
+    let Some(folder) = folder() else { return };
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join(name));
+    // A test counts the lines: one too few is seen.
+    let _written = log.and_then(|mut log| log.write_all(b"login\n"));
 }
 
 unsafe extern "C" fn sign(

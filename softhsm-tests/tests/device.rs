@@ -8,7 +8,7 @@ use strongroom_softhsm_tests::{
     ask::units,
     disk::SmallDisk,
     evm::{Draft, ETHER},
-    program::{output, until},
+    program::{is_running, output, until},
     records,
     signerd::Role,
     token::PIN,
@@ -108,6 +108,31 @@ fn a_rejected_pin_is_final_until_a_person_acts() {
     daemon.not_ready("rejected the PIN");
     assert!(daemon.stop().success());
     fs::remove_file(mark).unwrap();
+    let _daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+}
+
+/// SoftHSM writes its token in place when it logs in.
+#[test]
+fn nothing_but_time_ends_a_login() {
+    let world = World::new().with_faults();
+    for (life, signal) in (1..).zip([Signal::TERM, Signal::KILL]) {
+        world.set_fault("hold-login");
+        let mut daemon = world.launch();
+        until("a login", || (world.logins() == life).then_some(()));
+        let child = daemon.child(Role::KeyChild).unwrap();
+        let server = daemon.child(Role::Server).unwrap();
+        daemon.signal(signal);
+        until("the server's end", || (!is_running(server)).then_some(()));
+        assert!(is_running(child));
+        assert_eq!(world.logged_in(), life - 1);
+        world.set_fault("none");
+        until("the child's end", || (!is_running(child)).then_some(()));
+        daemon.wait();
+        assert_eq!(world.logged_in(), life);
+    }
     let _daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);

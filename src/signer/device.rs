@@ -6,6 +6,7 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     process::Stdio,
+    time::Duration,
 };
 
 use keys::{
@@ -15,7 +16,10 @@ use keys::{
     protocol::{Hello, Pin, Text},
 };
 use thiserror::Error;
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 use zeroize::Zeroizing;
 
 use crate::{config, log};
@@ -138,7 +142,20 @@ fn pin(path: &Path) -> Result<Pin, StartError> {
     Pin::new(pin).map_err(|_| unusable("it is longer than a PIN can be".into()))
 }
 
+/// How long a child may take to end after its server has: a login that is under way is not
+/// interrupted (see [`keys::child::run`]).
+const END_LIMIT: Duration = Duration::from_secs(10);
+
 impl KeyChild {
+    /// Waits until it has ended, as it does when its server has. One that does not is killed.
+    pub async fn end(mut self) {
+        let ended = timeout(END_LIMIT, self.process.wait()).await;
+        if ended.is_err() {
+            tracing::warn!("the key child did not end by itself and is killed");
+            self.kill();
+        }
+    }
+
     /// Kills it; [`ended`] follows.
     pub fn kill(&mut self) {
         if let Err(error) = self.process.start_kill() {

@@ -100,12 +100,14 @@ fn run() -> Result<ExitCode, String> {
 }
 
 fn key_child() -> Result<ExitCode, String> {
-    hardening::end_with_parent().map_err(|error| error.to_string())?;
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| error.to_string())?;
-    Ok(keys::child::run(UnixStream::from(socket)))
+    Ok(keys::child::run(UnixStream::from(socket), || {
+        // Refused, it still ends with the server, at the end of the socket.
+        let _ = hardening::end_with_parent();
+    }))
 }
 
 /// The ceremony of the first start: a journal for the fleet of a bundle whose fingerprint a person

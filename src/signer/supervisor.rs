@@ -74,11 +74,11 @@ impl Supervisor<'_> {
         loop {
             let due = self.restart_at;
             tokio::select! {
-                ended = self.server.wait() => return Ok(self.server_ended(ended?)),
+                ended = self.server.wait() => return Ok(self.server_ended(ended?).await),
                 message = self.control.receive() => match message? {
                     Some(message) => self.told(message).await?,
                     // The server is ending; its exit follows.
-                    None => { let ended = self.server.wait().await?; return Ok(self.server_ended(ended)); }
+                    None => { let ended = self.server.wait().await?; return Ok(self.server_ended(ended).await); }
                 },
                 () = device::ended(&mut self.device) => self.device_ended()?,
                 () = at(due) => self.start_device().await?,
@@ -191,7 +191,7 @@ impl Supervisor<'_> {
         notify::stopping();
         self.signal_server(Signal::TERM);
         match tokio::time::timeout(STOP_TIMEOUT, self.server.wait()).await {
-            Ok(ended) => Ok(self.server_ended(ended?)),
+            Ok(ended) => Ok(self.server_ended(ended?).await),
             Err(_) => {
                 tracing::error!("the server did not stop in time and is killed");
                 self.server.kill().await?;
@@ -200,9 +200,9 @@ impl Supervisor<'_> {
         }
     }
 
-    fn server_ended(&mut self, status: std::process::ExitStatus) -> ExitCode {
-        if let Some(child) = &mut self.device {
-            child.kill();
+    async fn server_ended(&mut self, status: std::process::ExitStatus) -> ExitCode {
+        if let Some(child) = self.device.take() {
+            child.end().await;
         }
         match status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) => ExitCode::from(code),

@@ -14,7 +14,10 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -24,6 +27,9 @@ use crate::{
     token::{self, Access, Login, Token},
 };
 use shared::Shared;
+
+/// How long a child may take from its start until it is logged in.
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the session threads may take to come back from the module at the end.
 const JOIN_LIMIT: Duration = Duration::from_secs(5);
@@ -50,17 +56,22 @@ pub const EXIT_PIN_REJECTED: i32 = End::Pin as i32;
 
 /// Runs a key child until `socket` is closed or the device is gone.
 ///
+/// `logged_in` is called once the device is in use. Until then nobody should kill the child but for
+/// taking too long, which it sees to itself: some modules write to the token when they log in, and
+/// SoftHSM 2.6 does so in place (`ObjectFile::writeAttributes` empties the token's file and fills
+/// it again), so that a token whose user is killed in between is gone.
+///
 /// Blocking; starts threads. The exit code is 0 when the server closed the socket, 64 when it broke
 /// the protocol, 69 when the device cannot be used (a new child may help) and 77 when it rejected
 /// the PIN (a new child must not try before a person acted). When a call into the module never
 /// comes back, the process kills itself: to exit normally while a thread is inside the module
 /// crashes it.
-pub fn run(socket: UnixStream) -> ExitCode {
-    ExitCode::from(serve(socket) as u8)
+pub fn run(socket: UnixStream, logged_in: impl FnOnce()) -> ExitCode {
+    ExitCode::from(serve(socket, logged_in) as u8)
 }
 
 /// [`run`], with the reason for the end.
-pub(crate) fn serve(mut socket: UnixStream) -> End {
+pub(crate) fn serve(mut socket: UnixStream, logged_in: impl FnOnce()) -> End {
     let mut inbox = Inbox::default();
     let first = match receive(&mut socket, &mut inbox) {
         Received::Frame(frame) => frame,
@@ -73,8 +84,13 @@ pub(crate) fn serve(mut socket: UnixStream) -> End {
         say(&socket, correlation, Failure::OutOfOrder);
         return End::Protocol;
     };
-    match start(hello, &socket) {
+    let (starting, started) = mpsc::channel();
+    thread::spawn(move || end_unless_started(&started));
+    let start = start(hello, &socket);
+    drop(starting);
+    match start {
         Ok(running) => {
+            logged_in();
             let (identity, sessions) = (running.shared.identity().clone(), running.sessions());
             running.shared.answer(Frame {
                 correlation,
@@ -205,6 +221,13 @@ impl Running {
             // The process ends next; there is nobody to tell.
             let _ = shared.into_token().finalize();
         }
+    }
+}
+
+/// Ends the process when the module has not come back in time: nobody else may be left to do so.
+fn end_unless_started(started: &mpsc::Receiver<()>) {
+    if started.recv_timeout(START_LIMIT) == Err(RecvTimeoutError::Timeout) {
+        kill_self();
     }
 }
 

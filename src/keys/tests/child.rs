@@ -15,7 +15,7 @@ pub(crate) fn part() -> Part {
 
 fn key_child() {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
-    std::process::exit(child::serve(socket) as i32);
+    std::process::exit(child::serve(socket, || {}) as i32);
 }
 
 #[test]

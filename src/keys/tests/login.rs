@@ -55,7 +55,7 @@ pub(crate) fn lost_login_and_pin() {
 
 async fn in_this_process() -> (KeyPool, tokio::sync::mpsc::Receiver<PoolEvent>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    thread::spawn(move || child::serve(theirs));
+    thread::spawn(move || child::serve(theirs, || {}));
     let (pool, mut events) = KeyPool::new(PoolConfig::default());
     softhsm::attach(&pool, ours, softhsm::hello(softhsm::PIN, 2))
         .await
