@@ -11,6 +11,7 @@ pub mod coins;
 pub mod disk;
 pub mod evm;
 pub mod http;
+pub mod image;
 pub mod litecoind;
 pub mod node;
 pub mod oracle;

@@ -189,6 +189,11 @@ impl World {
         if !self.data().join("anchor").exists() {
             self.bootstrap();
         }
+        self.relaunch()
+    }
+
+    /// Starts the daemon on whatever is there, and waits for nothing.
+    pub fn relaunch(&self) -> Signerd {
         Signerd::start(&self.config(), self.health)
     }
 

@@ -21,6 +21,7 @@ mod quickstart;
 mod races;
 mod refusals;
 mod replay;
+mod sealed;
 mod storage;
 mod support;
 mod transparency;

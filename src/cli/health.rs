@@ -29,6 +29,15 @@ pub struct Said {
     pub text: String,
 }
 
+impl Said {
+    /// The name of what seals the signer, when it says that it is sealed.
+    pub fn sealed(&self) -> Option<String> {
+        let (name, _) = self.text.strip_prefix("sealed: ")?.split_once(": ")?;
+        let is_word = |b: u8| b == b'-' || b.is_ascii_lowercase();
+        name.bytes().all(is_word).then(|| name.to_owned())
+    }
+}
+
 /// Why nothing was said.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

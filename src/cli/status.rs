@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use policy::bundle;
+use serde_json::json;
 
 use self::coordinator::Coordinator;
 use self::report::{Readiness, Status, Unit};
@@ -91,6 +92,10 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         // A signer that is sealed serves no API, but its health says why.
         if let Some(readiness) = &readiness {
             failure.why.push(format!("readyz: {}", readiness.text));
+            if let Some(name) = &readiness.sealed {
+                failure.next = format!("Do what docs/sealed.md says of {name}.");
+                failure.details = Some(Box::new(json!({ "sealed": name })));
+            }
         }
         failure
     })?;
@@ -108,10 +113,12 @@ fn readiness(address: &str) -> Result<Readiness, Failure> {
     Ok(match health::ask(&runtime, address, "/readyz") {
         Ok(said) => Readiness {
             ready: said.ok,
+            sealed: said.sealed(),
             text: said.text,
         },
         Err(error) => Readiness {
             ready: false,
+            sealed: None,
             text: error.to_string(),
         },
     })

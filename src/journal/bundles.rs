@@ -116,12 +116,28 @@ fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, FolderError> {
 
 /// The bundles that governed, each in a folder named by its hash.
 #[derive(Clone, Debug)]
-pub struct BundleStore(PathBuf);
+pub struct BundleStore {
+    folder: PathBuf,
+    /// The first one that governed.
+    first: Option<BundleHash>,
+}
 
 impl BundleStore {
     /// The bundles of a data folder.
     pub fn of(data: &Path) -> Self {
-        Self(data.join("bundles"))
+        Self {
+            folder: data.join("bundles"),
+            first: None,
+        }
+    }
+
+    /// Of which this one must have been the first.
+    #[must_use]
+    pub fn pinned(self, first: BundleHash) -> Self {
+        Self {
+            first: Some(first),
+            ..self
+        }
     }
 
     /// Keeps a bundle, durably, before the journal names it.
@@ -133,7 +149,7 @@ impl BundleStore {
         hash: BundleHash,
         files: &BTreeMap<String, Vec<u8>>,
     ) -> Result<(), FolderError> {
-        let folder = self.folder(hash);
+        let folder = self.kept(hash);
         let failed = |source| FolderError::Io {
             path: folder.clone(),
             action: "written",
@@ -148,7 +164,7 @@ impl BundleStore {
     }
 
     fn write(&self, hash: BundleHash, files: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
-        let (folder, draft) = (self.folder(hash), self.0.join(format!("{hash}.tmp")));
+        let (folder, draft) = (self.kept(hash), self.folder.join(format!("{hash}.tmp")));
         for old in [&draft, &folder] {
             if old.exists() {
                 fs::remove_dir_all(old)?;
@@ -160,23 +176,27 @@ impl BundleStore {
 
     /// The bundles' folder, and the data folder that names it.
     fn sync_folders(&self) -> io::Result<()> {
-        sync(&self.0)?;
-        self.0.parent().map_or(Ok(()), sync)
+        sync(&self.folder)?;
+        self.folder.parent().map_or(Ok(()), sync)
     }
 
-    fn folder(&self, hash: BundleHash) -> PathBuf {
-        self.0.join(hash.to_string())
+    fn kept(&self, hash: BundleHash) -> PathBuf {
+        self.folder.join(hash.to_string())
     }
 }
 
 impl Bundles for BundleStore {
     fn load(&self, hash: BundleHash) -> Result<Arc<Policy>, BundleError> {
         let failed = |reason: String| BundleError { hash, reason };
-        let files = read_folder(&self.folder(hash)).map_err(|error| failed(error.to_string()))?;
+        let files = read_folder(&self.kept(hash)).map_err(|error| failed(error.to_string()))?;
         // By its hash alone: its signatures were counted when it was activated.
         let bundle =
             load(&files, Trust::Activated(hash)).map_err(|error| failed(error.to_string()))?;
         Ok(Arc::new(bundle.into_policy()))
+    }
+
+    fn first(&self) -> Option<BundleHash> {
+        self.first
     }
 }
 
@@ -237,7 +257,7 @@ mod tests {
         let hash = BundleHash([7; 32]);
         store.keep(hash, &files).unwrap();
         store.keep(hash, &files).unwrap();
-        assert_eq!(read_folder(&store.folder(hash)).unwrap(), files);
+        assert_eq!(read_folder(&store.kept(hash)).unwrap(), files);
         assert_eq!(
             fs::read_dir(data.path().join("bundles")).unwrap().count(),
             1

@@ -22,6 +22,7 @@ mod known;
 mod open;
 mod process;
 mod refusals;
+mod seal;
 mod store;
 mod text;
 mod writer;
@@ -37,4 +38,5 @@ pub use known::{CheckpointFile, Remembered};
 pub use open::{
     BundleError, Bundles, FoldError, OpenJournalError, Opening, create, create_on, open, open_on,
 };
+pub use seal::SealName;
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};

@@ -32,6 +32,12 @@ pub trait Bundles {
     /// # Errors
     /// [`BundleError`] when it is not there or not what its hash says.
     fn load(&self, hash: BundleHash) -> Result<Arc<Policy>, BundleError>;
+
+    /// The first bundle that governed, where it is pinned: a journal that begins with another one is
+    /// another appliance's.
+    fn first(&self) -> Option<BundleHash> {
+        None
+    }
 }
 
 /// A bundle that once governed is not there as it was.
@@ -116,6 +122,16 @@ pub enum FoldError {
     /// The bundle it names is not there.
     #[error("the bundle that governed is not there")]
     Bundle(#[source] BundleError),
+    /// The first bundle is not the one that is pinned.
+    #[error(
+        "the journal begins with bundle {found}, pinned is {pinned}: it is another appliance's"
+    )]
+    Foreign {
+        /// The pinned one.
+        pinned: BundleHash,
+        /// The first of the journal.
+        found: BundleHash,
+    },
 }
 
 /// Creates a journal in a folder and ends it again: the ceremony of the first start. One that was cut
@@ -292,10 +308,20 @@ impl Fold<'_> {
         let record: Record = serde_json::from_slice(body).map_err(FoldError::Form)?;
         self.state.apply(index, &record).map_err(FoldError::State)?;
         if let Entry::PolicyActivated { hash, .. } = record.entry {
+            self.check_first(hash)?;
             let policy = self.bundles.load(hash).map_err(FoldError::Bundle)?;
             self.state.activate(policy).map_err(FoldError::State)?;
         }
         self.last = Some(record.time);
         Ok(())
+    }
+
+    fn check_first(&self, found: BundleHash) -> Result<(), FoldError> {
+        match self.bundles.first() {
+            Some(pinned) if self.state.policy().is_none() && pinned != found => {
+                Err(FoldError::Foreign { pinned, found })
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::{metrics::Gauge, service::Service};
+use crate::{metrics::Gauge, seal::Seal, service::Service};
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 16;
@@ -26,7 +26,7 @@ pub enum Subject {
     /// A running daemon.
     Running(Arc<Service>),
     /// A daemon that signs nothing, and why.
-    Sealed(Arc<str>),
+    Sealed(Seal),
 }
 
 /// Answers until `stop` changes.
@@ -75,10 +75,10 @@ fn answer(subject: &Subject, request: &Request<Incoming>) -> Response<Full<bytes
 fn readiness(subject: &Subject) -> Answer {
     let not_ready = |why: &str| Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     match subject {
-        Subject::Sealed(why) => not_ready(&format!("sealed: {why}")),
+        Subject::Sealed(seal) => not_ready(&format!("sealed: {seal}")),
         Subject::Running(service) if service.is_stopping() => not_ready("stopping"),
-        Subject::Running(service) if let Some(why) = service.sealed() => {
-            not_ready(&format!("sealed: {why}"))
+        Subject::Running(service) if let Some(seal) = service.sealed() => {
+            not_ready(&format!("sealed: {seal}"))
         }
         Subject::Running(service) => match service.journal.stopped() {
             Some(stopped) => not_ready(&stopped.to_string()),
@@ -93,8 +93,9 @@ fn readiness(subject: &Subject) -> Answer {
 }
 
 fn metrics(subject: &Subject) -> Answer {
-    let Subject::Running(service) = subject else {
-        return Answer::text(StatusCode::OK, "signerd_sealed 1\n");
+    let service = match subject {
+        Subject::Running(service) => service,
+        Subject::Sealed(seal) => return Answer::text(StatusCode::OK, sealed_metrics(seal)),
     };
     let (entries, attempts) = {
         let state = service.journal.state();
@@ -152,5 +153,17 @@ fn metrics(subject: &Subject) -> Answer {
             service.tls().generation,
         ),
     ];
-    Answer::text(StatusCode::OK, service.metrics.render(&gauges))
+    let mut text = service.metrics.render(&gauges);
+    if let Some(seal) = service.sealed() {
+        text.push_str(&sealed_by(seal));
+    }
+    Answer::text(StatusCode::OK, text)
+}
+
+fn sealed_metrics(seal: &Seal) -> String {
+    format!("signerd_sealed 1\n{}", sealed_by(seal))
+}
+
+fn sealed_by(seal: &Seal) -> String {
+    format!("signerd_sealed_by{{name=\"{}\"}} 1\n", seal.name)
 }

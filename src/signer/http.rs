@@ -50,8 +50,8 @@ async fn route(
     peer: &Peer,
     request: Request<Incoming>,
 ) -> Result<Answer, Problem> {
-    if let Some(why) = service.sealed() {
-        return Err(Problem::new(ProblemKind::Sealed, why));
+    if let Some(seal) = service.sealed() {
+        return Err(Problem::new(ProblemKind::Sealed, seal.to_string()));
     }
     if service.is_stopping() {
         return Err(Problem::new(

@@ -20,6 +20,7 @@ pub mod log;
 pub mod metrics;
 pub mod notify;
 pub mod registration;
+pub mod seal;
 pub mod server;
 pub mod service;
 pub mod supervisor;

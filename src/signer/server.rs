@@ -29,6 +29,7 @@ use crate::{
     governance,
     health::{self, Subject},
     registration::{self, Registration, RegistrationError},
+    seal::Seal,
     service::{Service, ask},
 };
 
@@ -68,11 +69,11 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         .await
         .map_err(system("the health listener's address"))?;
     let clock = Arc::new(SystemClock::new().map_err(system("the clocks"))?);
-    let bundles = BundleStore::of(&config.data);
+    let bundles = BundleStore::of(&config.data).pinned(config.genesis.0);
     let version = env!("CARGO_PKG_VERSION");
     let opening = match journal::open(&config.data, &bundles, clock, version) {
         Ok(opening) => opening,
-        Err(error) => return Ok(sealed(&crate::log::chain(&error), health, stopped).await),
+        Err(error) => return Ok(sealed(Seal::of(&error), health, stopped).await),
     };
     if opening.cut_bytes > 0 {
         tracing::warn!(
@@ -358,9 +359,9 @@ const PIN_REJECTED: &str = "The device rejected the PIN. A person must correct t
      pin-rejected in the data folder, then start the daemon again.";
 
 /// Signs nothing, and says why, until told to stop.
-async fn sealed(why: &str, health: TcpListener, stopped: watch::Receiver<bool>) -> ExitCode {
-    tracing::error!(why, "sealed: nothing is signed");
-    let subject = Subject::Sealed(why.into());
+async fn sealed(seal: Seal, health: TcpListener, stopped: watch::Receiver<bool>) -> ExitCode {
+    seal.log();
+    let subject = Subject::Sealed(seal);
     let serving = health::serve(subject, health, stopped);
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {

@@ -17,7 +17,7 @@ use keys::KeyPool;
 use policy::Policy;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{checkpoints::Checkpoints, metrics::Metrics};
+use crate::{checkpoints::Checkpoints, metrics::Metrics, seal::Seal};
 
 /// The daemon's parts, as its verbs use them.
 pub struct Service {
@@ -46,7 +46,7 @@ pub struct Service {
     /// Checkpoints of the journal.
     pub checkpoints: Checkpoints,
     /// Why nothing is signed any more, since the journal was shown not to be as it was left.
-    pub sealed: OnceLock<String>,
+    pub sealed: OnceLock<Seal>,
 }
 
 impl Service {
@@ -110,18 +110,18 @@ impl Service {
     }
 
     /// Why nothing is signed any more, if so.
-    pub fn sealed(&self) -> Option<&str> {
-        self.sealed.get().map(String::as_str)
+    pub fn sealed(&self) -> Option<&Seal> {
+        self.sealed.get()
     }
 
     /// Signs nothing from here on, whatever is asked, until a person has found out why.
-    pub async fn seal(&self, why: String) {
-        if self.sealed.set(why.clone()).is_err() {
+    pub async fn seal(&self, seal: Seal) {
+        if self.sealed.set(seal.clone()).is_err() {
             return;
         }
-        tracing::error!(why, "sealed: nothing is signed");
+        seal.log();
         let stopped = ask(|reply| {
-            self.journal.stop(format!("sealed: {why}"), reply);
+            self.journal.stop(format!("sealed: {seal}"), reply);
             Ok(())
         });
         // It may have stopped by itself before.

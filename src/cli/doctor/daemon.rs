@@ -21,7 +21,10 @@ pub(super) fn checks(config: &Config, runtime: &Runtime) -> Vec<Check> {
             checks
         }
         Ok(said) => {
-            let next = "See the check that failed above, and the daemon's log.";
+            let next = match said.sealed() {
+                Some(seal) => format!("Do what docs/sealed.md says of {seal}."),
+                None => "See the check that failed above, and the daemon's log.".to_owned(),
+            };
             vec![Check::fail(name, said.text, next)]
         }
         Err(error @ HealthError::Unreachable { .. }) => {

@@ -27,6 +27,9 @@ pub struct Status {
 pub struct Readiness {
     /// Whether a request would be carried out now.
     pub ready: bool,
+    /// The name of what seals it (`docs/sealed.md`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
     /// In words.
     pub text: String,
 }

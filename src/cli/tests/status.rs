@@ -113,10 +113,13 @@ fn not_ready_is_a_no() {
 fn a_sealed_signer_still_says_why() {
     let place = founded();
     let signer = Signer::start(&place, |_| Reply::problem("sealed", 503));
-    let health = health("503 Service Unavailable", "sealed: the log is forked\n");
+    let said = "sealed: forked-from-anchor: the log is forked\n";
+    let health = health("503 Service Unavailable", said);
     let line = format!("status {} --health {health}", signer.options());
     let error = place.fails(&line, 1, "sealed");
-    assert_eq!(error["why"][1], "readyz: sealed: the log is forked");
+    let why = format!("readyz: {}", said.trim_end());
+    assert_eq!(error["why"][1], *why);
+    assert_eq!(error["details"]["sealed"], "forked-from-anchor");
     drop(signer);
     place.fails(&line, 3, "unreachable");
 }

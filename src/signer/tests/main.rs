@@ -13,5 +13,6 @@ mod architecture;
 mod dependencies;
 mod openapi;
 mod repository;
+mod sealed;
 mod security;
 mod source;

@@ -12,7 +12,7 @@ use api::{
     signing::Inclusion,
 };
 use hyper::StatusCode;
-use journal::{ReadError, Tree};
+use journal::{ReadError, SealName, Tree};
 use tlog::{
     Hash, NodeId, NodeSource, ProveError, TreeHead,
     checkpoint::SignedCheckpoint,
@@ -21,7 +21,7 @@ use tlog::{
     verify_consistency, verify_inclusion,
 };
 
-use crate::service::Service;
+use crate::{seal::Seal, service::Service};
 
 /// What a leaf of version 1 begins with.
 const LEAF_VERSION: u8 = 0x01;
@@ -88,17 +88,19 @@ pub async fn seen(service: &Service, body: &SeenCheckpoint) -> Result<Answer, Pr
     if size <= known.size && root(service, size)? == seen.head().root {
         return Ok(Answer::empty());
     }
-    let why = if size > known.size {
-        format!(
+    let seal = if size > known.size {
+        let why = format!(
             "a signed checkpoint of {size} entries is known and the journal has {}: it is an older copy",
             known.size
-        )
+        );
+        Seal::new(SealName::ShorterThanCheckpoint, &why)
     } else {
-        format!("the journal forks from a signed checkpoint of {size} entries")
+        let why = format!("the journal forks from a signed checkpoint of {size} entries");
+        Seal::new(SealName::ForkedFromCheckpoint, &why)
     };
     service.checkpoints.keep_evidence(&seen);
-    service.seal(why.clone()).await;
-    Err(Problem::new(ProblemKind::Sealed, why))
+    service.seal(seal.clone()).await;
+    Err(Problem::new(ProblemKind::Sealed, seal.to_string()))
 }
 
 /// A tile of hashes, or a bundle of commitments.
