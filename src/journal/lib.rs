@@ -22,6 +22,7 @@ mod known;
 mod open;
 mod process;
 mod refusals;
+mod replay;
 mod seal;
 mod store;
 mod text;
@@ -35,8 +36,7 @@ pub use command::{
 pub use committed::{CheckpointOrder, Committed, SignOrder};
 pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};
-pub use open::{
-    BundleError, Bundles, FoldError, OpenJournalError, Opening, create, create_on, open, open_on,
-};
+pub use open::{OpenJournalError, Opening, create, create_on, open, open_on};
+pub use replay::{BundleError, Bundles, FoldError, Replay};
 pub use seal::SealName;
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};

@@ -6,13 +6,13 @@ use std::{
     sync::{Arc, Mutex, RwLock},
 };
 
-use policy::{BundleHash, Entry, Policy, Record, State, StateError, TimeKeeper};
+use policy::{Entry, State, StateError, TimeKeeper};
 use thiserror::Error;
 use tlog::checkpoint::Origin;
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Clock, Journal, Remembered, WriterThread,
+    Bundles, Clock, FoldError, Journal, Remembered, Replay, WriterThread,
     checkpoint::{log_keys, origin},
     disk::{Disk, FsDisk},
     embedded::Embedded,
@@ -20,35 +20,12 @@ use crate::{
     known::Found,
     lock::{LockError, Owner},
     refusals::Refusals,
-    segment::{CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog},
+    segment::{
+        Before, CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog,
+    },
     store::{Group, Store as _, StoreError},
     writer::{Anchored, Writer},
 };
-
-/// Where bundles that once governed are found again.
-pub trait Bundles {
-    /// The policy of the bundle with this hash.
-    ///
-    /// # Errors
-    /// [`BundleError`] when it is not there or not what its hash says.
-    fn load(&self, hash: BundleHash) -> Result<Arc<Policy>, BundleError>;
-
-    /// The first bundle that governed, where it is pinned: a journal that begins with another one is
-    /// another appliance's.
-    fn first(&self) -> Option<BundleHash> {
-        None
-    }
-}
-
-/// A bundle that once governed is not there as it was.
-#[derive(Debug, Error)]
-#[error("bundle {hash} cannot be loaded: {reason}")]
-pub struct BundleError {
-    /// The bundle.
-    pub hash: BundleHash,
-    /// Why.
-    pub reason: String,
-}
 
 /// What opening found.
 pub struct Opening {
@@ -106,31 +83,6 @@ pub enum OpenJournalError {
     System {
         /// What.
         reason: String,
-    },
-}
-
-/// Why an entry does not fold.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum FoldError {
-    /// The body is no record of version 1.
-    #[error("the entry is no record of a known version")]
-    Form(#[source] serde_json::Error),
-    /// The state does not take it.
-    #[error("the entry does not follow from those before it")]
-    State(#[source] StateError),
-    /// The bundle it names is not there.
-    #[error("the bundle that governed is not there")]
-    Bundle(#[source] BundleError),
-    /// The first bundle is not the one that is pinned.
-    #[error(
-        "the journal begins with bundle {found}, pinned is {pinned}: it is another appliance's"
-    )]
-    Foreign {
-        /// The pinned one.
-        pinned: BundleHash,
-        /// The first of the journal.
-        found: BundleHash,
     },
 }
 
@@ -222,25 +174,25 @@ pub fn open_on(
     clock: Arc<dyn Clock>,
     version: &str,
 ) -> Result<Opening, OpenJournalError> {
-    let mut fold = Fold {
-        state: State::default(),
-        bundles,
-        last: None,
-    };
+    let mut replay = Replay::new(bundles);
     let found = Found::read(&*disk).map_err(system)?;
     let options = OpenOptions {
         heads: found.head().into_iter().collect(),
         ..OpenOptions::default()
     };
-    let each = |index, body: &[u8]| fold.take(index, body);
-    let (log, opened) = SegmentLog::open(disk, &options, each).map_err(OpenJournalError::Log)?;
-    let last = fold.last.ok_or(OpenJournalError::NeverBegun)?;
+    let each = |index, body: &[u8], before: &Before<'_>| {
+        replay.take(index, body, || before.head()).map(drop)
+    };
+    let (log, opened) =
+        SegmentLog::open_with_trees(disk, &options, each).map_err(OpenJournalError::Log)?;
+    let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
+    let state = replay.into_state();
     if opened.reserve == ReserveState::Missing {
         return Err(OpenJournalError::DiskFull);
     }
     let entries = log.size();
-    let origin = origin_of(&fold.state, opened.log)?;
-    let remembered = found.verify(&origin, &log_keys(&fold.state, &origin));
+    let origin = origin_of(&state, opened.log)?;
+    let remembered = found.verify(&origin, &log_keys(&state, &origin));
     let embedded = Embedded::new(log);
     let reader = embedded.reader();
     let started = Entry::Started {
@@ -250,7 +202,7 @@ pub fn open_on(
     };
     let mut writer = Writer {
         store: Box::new(embedded),
-        state: Arc::new(RwLock::new(fold.state)),
+        state: Arc::new(RwLock::new(state)),
         time: TimeKeeper::restart(last),
         now: Arc::new(Mutex::new(last)),
         boot_millis: 0,
@@ -293,35 +245,5 @@ fn own(folder: &Path) -> Result<FsDisk, OpenJournalError> {
 fn system<E: std::fmt::Display>(error: E) -> OpenJournalError {
     OpenJournalError::System {
         reason: error.to_string(),
-    }
-}
-
-/// The fold over the log.
-struct Fold<'a> {
-    state: State,
-    bundles: &'a dyn Bundles,
-    last: Option<Interval>,
-}
-
-impl Fold<'_> {
-    fn take(&mut self, index: u64, body: &[u8]) -> Result<(), FoldError> {
-        let record: Record = serde_json::from_slice(body).map_err(FoldError::Form)?;
-        self.state.apply(index, &record).map_err(FoldError::State)?;
-        if let Entry::PolicyActivated { hash, .. } = record.entry {
-            self.check_first(hash)?;
-            let policy = self.bundles.load(hash).map_err(FoldError::Bundle)?;
-            self.state.activate(policy).map_err(FoldError::State)?;
-        }
-        self.last = Some(record.time);
-        Ok(())
-    }
-
-    fn check_first(&self, found: BundleHash) -> Result<(), FoldError> {
-        match self.bundles.first() {
-            Some(pinned) if self.state.policy().is_none() && pinned != found => {
-                Err(FoldError::Foreign { pinned, found })
-            }
-            _ => Ok(()),
-        }
     }
 }

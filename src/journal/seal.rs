@@ -99,6 +99,8 @@ names! {
     EntryUnknown = "entry-unknown",
     /// An entry that does not follow from those before it.
     EntryImpossible = "entry-impossible",
+    /// A checkpoint in the log that is not of the entries before it.
+    CheckpointMismatch = "checkpoint-mismatch",
     /// A bundle that governed is not there as it was.
     BundleMissing = "bundle-missing",
     /// Another daemon owns the data folder.
@@ -180,6 +182,7 @@ fn name_of(error: &OpenError<FoldError>) -> SealName {
             FoldError::Form(_) => SealName::EntryUnknown,
             FoldError::State(_) => SealName::EntryImpossible,
             FoldError::Bundle(_) => SealName::BundleMissing,
+            FoldError::CheckpointRoot { .. } => SealName::CheckpointMismatch,
             FoldError::Foreign { .. } => SealName::JournalForeign,
         },
     }

@@ -90,4 +90,5 @@ pub use format::{
 };
 pub use leaf::{LEAF_BYTES, Leaf, NoRandomness, SALT_BYTES, Salt};
 pub use log::{Appended, OpenOptions, Opened, Record, ReserveState, SegmentLog};
+pub use open::Before;
 pub use read::{Entries, Reader, Stored};

@@ -35,7 +35,19 @@ impl SegmentLog {
     pub fn open<E: std::error::Error + 'static>(
         disk: Box<dyn Disk>,
         options: &OpenOptions,
-        each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(Self, Opened), OpenError<E>> {
+        Self::open_with_trees(disk, options, |index, body, _| each(index, body))
+    }
+
+    /// As [`SegmentLog::open`], and hands on with each entry the tree of those before it.
+    ///
+    /// # Errors
+    /// As [`SegmentLog::open`].
+    pub fn open_with_trees<E: std::error::Error + 'static>(
+        disk: Box<dyn Disk>,
+        options: &OpenOptions,
+        each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     ) -> Result<(Self, Opened), OpenError<E>> {
         let folder = Folder::new(disk);
         let names = folder.list().map_err(Fault::Disk)?;
@@ -187,6 +199,27 @@ impl Folded {
     }
 }
 
+/// The tree of the entries before one: hashed only for who asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// The tree of the groups before the entry's.
+    tree: &'a CompactTree,
+    /// The leaves of its group that are before it.
+    leaves: &'a [Hash],
+}
+
+impl Before<'_> {
+    /// Size and root.
+    pub fn head(&self) -> TreeHead {
+        let mut tree = self.tree.clone();
+        for leaf in self.leaves {
+            // The log's own tree has taken them.
+            let _added = tree.append(*leaf);
+        }
+        tree.head()
+    }
+}
+
 /// The log as far as it was read.
 struct Fold<F> {
     id: LogId,
@@ -253,7 +286,7 @@ impl<F> Fold<F> {
     fn segment<E>(&mut self, segment: Segment) -> Result<Folded, OpenError<E>>
     where
         E: std::error::Error + 'static,
-        F: FnMut(u64, &[u8]) -> Result<(), E>,
+        F: FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     {
         let Segment {
             file,
@@ -323,10 +356,11 @@ impl<F> Fold<F> {
     ) -> Result<(), OpenError<E>>
     where
         E: std::error::Error + 'static,
-        F: FnMut(u64, &[u8]) -> Result<(), E>,
+        F: FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     {
         let malformed = || Fault::Sealed(Sealed::Malformed { place });
         let items = group::items(bytes, header).ok_or_else(malformed)?;
+        let tree = self.tip.tree.clone();
         let mut leaves = Vec::with_capacity(items.records.len());
         let mut full = Vec::new();
         for item in &items.records {
@@ -350,8 +384,14 @@ impl<F> Fold<F> {
             .map(|item| (item.bytes, Hash::new(item.label)));
         let spots = GroupSpots::of(place, bodies.zip(&leaves), blobs);
         self.index.add(spots.ok_or_else(malformed)?);
-        for (index, item) in (header.first..).zip(&items.records) {
-            (self.each)(index, item.bytes).map_err(|source| OpenError::Fold { index, source })?;
+        let earlier = (0..).map(|count| leaves.get(..count).unwrap_or_default());
+        for ((index, item), leaves) in (header.first..).zip(&items.records).zip(earlier) {
+            let before = Before {
+                tree: &tree,
+                leaves,
+            };
+            (self.each)(index, item.bytes, &before)
+                .map_err(|source| OpenError::Fold { index, source })?;
         }
         Ok(())
     }

@@ -6,9 +6,9 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
 use sha2::Digest as _;
 use strongroom_journal::{
-    CheckpointFile, CheckpointOrder, CheckpointOutcome, Committed, OpenJournalError, Remembered,
-    Stopped, open_on,
-    segment::{OpenError, Sealed},
+    CheckpointFile, CheckpointOrder, CheckpointOutcome, Committed, FoldError, OpenJournalError,
+    Remembered, Stopped, open_on,
+    segment::{Leaf, OpenError, OpenOptions, Record, Salt, Sealed, SegmentLog},
 };
 use tlog::{
     MemoryTree, TreeHead,
@@ -110,6 +110,64 @@ fn sealed(machine: &Machine) -> Sealed {
     match machine.open().map(drop).unwrap_err() {
         OpenJournalError::Log(OpenError::Sealed { source }) => source,
         other => panic!("{other:?}"),
+    }
+}
+
+/// Appends, as one group and as nobody's writer would, an entry and a checkpoint with this root, which
+/// is given the true one.
+fn append_checkpoint(machine: &Machine, root: impl Fn([u8; 32]) -> [u8; 32]) {
+    let disk = Box::new(machine.disk.clone());
+    let mut last = None;
+    let each = |_: u64, body: &[u8]| {
+        last = Some(serde_json::from_slice(body)?);
+        Ok::<(), serde_json::Error>(())
+    };
+    let (mut log, _) = SegmentLog::open(disk, &OpenOptions::default(), each).unwrap();
+    let last: policy::Record = last.unwrap();
+    let salt = Salt::new([3; 32]);
+    let body = |entry| {
+        let (v, time) = (1, last.time);
+        serde_json::to_vec(&policy::Record { v, time, entry }).unwrap()
+    };
+    let stopped = body(Entry::Stopped {
+        reason: "a test".into(),
+    });
+    let mut tree = log.tree().clone();
+    tree.append(Leaf::commit(&salt, &stopped).hash()).unwrap();
+    let checkpoint = body(Entry::Checkpoint(policy::Checkpoint {
+        size: tree.size(),
+        root: policy::Digest(root(*tree.root().as_bytes())),
+        key: name("log-1"),
+        call: 0,
+    }));
+    let records = [stopped, checkpoint].map(|body| (salt, body));
+    let records = records
+        .each_ref()
+        .map(|(salt, body)| Record { salt: *salt, body });
+    log.append(&records, &[]).unwrap();
+}
+
+#[test]
+fn an_entry_that_says_another_root_than_the_log_has_seals_by_name() {
+    let mut flipped = [0; 32];
+    flipped[31] = 1;
+    for by in [[0; 32], flipped] {
+        let machine = Machine::new();
+        begin(&machine).crash();
+        let root = |right: [u8; 32]| std::array::from_fn(|at| right[at] ^ by[at]);
+        append_checkpoint(&machine, root);
+        let opened = machine.open().map(drop);
+        if by == [0; 32] {
+            opened.unwrap();
+            continue;
+        }
+        let Err(OpenJournalError::Log(OpenError::Fold { index, source })) = opened else {
+            panic!("{opened:?}");
+        };
+        assert!(
+            matches!(source, FoldError::CheckpointRoot { size } if size == index),
+            "{source:?}"
+        );
     }
 }
 

@@ -1,0 +1,132 @@
+//! From a log's entries to the state that follows from them: what opening does, and an audit.
+
+use std::sync::Arc;
+
+use policy::{BundleHash, Entry, Policy, Record, State, StateError};
+use thiserror::Error;
+use tlog::TreeHead;
+use tx::Interval;
+
+/// Where bundles that once governed are found again.
+pub trait Bundles {
+    /// The policy of the bundle with this hash.
+    ///
+    /// # Errors
+    /// [`BundleError`] when it is not there or not what its hash says.
+    fn load(&self, hash: BundleHash) -> Result<Arc<Policy>, BundleError>;
+
+    /// The first bundle that governed, where it is pinned: a journal that begins with another one is
+    /// another appliance's.
+    fn first(&self) -> Option<BundleHash> {
+        None
+    }
+}
+
+/// A bundle that once governed is not there as it was.
+#[derive(Debug, Error)]
+#[error("bundle {hash} cannot be loaded: {reason}")]
+pub struct BundleError {
+    /// The bundle.
+    pub hash: BundleHash,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why an entry does not fold.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FoldError {
+    /// The body is no record of version 1.
+    #[error("the entry is no record of a known version")]
+    Form(#[source] serde_json::Error),
+    /// The state does not take it.
+    #[error("the entry does not follow from those before it")]
+    State(#[source] StateError),
+    /// The bundle it names is not there.
+    #[error("the bundle that governed is not there")]
+    Bundle(#[source] BundleError),
+    /// The first bundle is not the one that is pinned.
+    #[error(
+        "the journal begins with bundle {found}, pinned is {pinned}: it is another appliance's"
+    )]
+    Foreign {
+        /// The pinned one.
+        pinned: BundleHash,
+        /// The first of the journal.
+        found: BundleHash,
+    },
+    /// A checkpoint is not of the entries before it.
+    #[error("the entry says of the {size} entries before it a root that is not theirs")]
+    CheckpointRoot {
+        /// How many they are.
+        size: u64,
+    },
+}
+
+/// A fold over a log, from its first entry on.
+pub struct Replay<'a> {
+    state: State,
+    bundles: &'a dyn Bundles,
+    last: Option<Interval>,
+}
+
+impl<'a> Replay<'a> {
+    /// Before the first entry.
+    pub fn new(bundles: &'a dyn Bundles) -> Self {
+        Self {
+            state: State::default(),
+            bundles,
+            last: None,
+        }
+    }
+
+    /// Takes the next entry, and gives what it records. `before` is the tree of all entries before it.
+    ///
+    /// # Errors
+    /// [`FoldError`]: the state counts for nothing then.
+    pub fn take(
+        &mut self,
+        index: u64,
+        body: &[u8],
+        before: impl FnOnce() -> TreeHead,
+    ) -> Result<Record, FoldError> {
+        let record: Record = serde_json::from_slice(body).map_err(FoldError::Form)?;
+        self.state.apply(index, &record).map_err(FoldError::State)?;
+        match &record.entry {
+            Entry::PolicyActivated { hash, .. } => {
+                self.check_first(*hash)?;
+                let policy = self.bundles.load(*hash).map_err(FoldError::Bundle)?;
+                self.state.activate(policy).map_err(FoldError::State)?;
+            }
+            Entry::Checkpoint(said) if said.root.0 != *before().root.as_bytes() => {
+                return Err(FoldError::CheckpointRoot { size: said.size });
+            }
+            _ => {}
+        }
+        self.last = Some(record.time);
+        Ok(record)
+    }
+
+    fn check_first(&self, found: BundleHash) -> Result<(), FoldError> {
+        match self.bundles.first() {
+            Some(pinned) if self.state.policy().is_none() && pinned != found => {
+                Err(FoldError::Foreign { pinned, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What follows from the entries so far.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The time of the last entry.
+    pub(crate) const fn last(&self) -> Option<Interval> {
+        self.last
+    }
+
+    pub(crate) fn into_state(self) -> State {
+        self.state
+    }
+}
