@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde::{Serialize, de::DeserializeOwned};
+use tlog::tile::Resource;
 use tx::Name;
 
 use self::transport::{Success, Transport};
@@ -25,7 +26,10 @@ pub use self::{
     error::{ClientError, Lost, Obstacle, Oddity},
 };
 use crate::{
-    journal::{CHECKPOINT_MAX, ConsistencyAnswer, ProofsAnswer, ProofsRequest, SeenCheckpoint},
+    journal::{
+        BODIES_PAGE_BYTES, BodiesAnswer, BundleAnswer, CHECKPOINT_MAX, ConsistencyAnswer,
+        ProofsAnswer, ProofsRequest, SeenCheckpoint,
+    },
     signing::{
         EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
         SignAnswer, SignRequest,
@@ -37,6 +41,12 @@ use crate::{
 const ANSWER_MAX_BYTES: usize = 8 << 20;
 /// The largest page of requests: it ends with the one that reaches its bound.
 const PAGE_MAX_BYTES: usize = PAGE_BYTES + ANSWER_MAX_BYTES;
+/// The largest page of bodies: escaped in JSON, and it ends with the one that reaches its bound.
+const BODIES_MAX_BYTES: usize = 2 * (BODIES_PAGE_BYTES + ANSWER_MAX_BYTES);
+/// The largest tile or bundle of commitments: 256 of 33 bytes and a length.
+const TILE_MAX_BYTES: usize = 16 << 10;
+/// The largest bundle.
+const BUNDLE_MAX_BYTES: usize = 64 << 20;
 
 /// How to reach a daemon.
 #[derive(Clone, Copy, Debug)]
@@ -195,6 +205,35 @@ impl Client {
     pub async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, ClientError> {
         let path = format!("/v1/journal/consistency?from={from}&to={to}");
         self.fetch(&path, ANSWER_MAX_BYTES).await
+    }
+
+    /// `GET /v1/journal/tile/…`: a tile or a bundle of commitments. Its bytes are the signer's word: what
+    /// shows whether they are the log's is [`tlog::tile::TilePlan`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn resource(&self, resource: Resource) -> Result<Vec<u8>, ClientError> {
+        let path = format!("/v1/journal/{resource}");
+        let answer = self.transport.fetch(&path, TILE_MAX_BYTES).await?;
+        Ok(answer.body.to_vec())
+    }
+
+    /// `GET /v1/journal/bodies`: a page of entries from this one on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn bodies(&self, from: u64) -> Result<BodiesAnswer, ClientError> {
+        let path = format!("/v1/journal/bodies?from={from}");
+        self.fetch(&path, BODIES_MAX_BYTES).await
+    }
+
+    /// `GET /v1/journal/bundles/{hash}`: the files of a bundle that governed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn bundle(&self, hash: [u8; 32]) -> Result<BundleAnswer, ClientError> {
+        let path = format!("/v1/journal/bundles/{}", hex::encode(hash));
+        self.fetch(&path, BUNDLE_MAX_BYTES).await
     }
 
     async fn post<T: DeserializeOwned>(

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// The most entries that are proved in one answer.
 pub const PROOFS_PER_ANSWER_MAX: usize = 256;
+/// The most entries in a page of bodies.
+pub const BODIES_PER_PAGE_MAX: usize = 1000;
+/// A page of bodies ends with the one that reaches this many bytes.
+pub const BODIES_PAGE_BYTES: usize = 8 << 20;
 /// The longest checkpoint that is taken, in bytes.
 pub const CHECKPOINT_MAX: usize = 64 * 1024;
 /// How long `GET /v1/journal/checkpoint?covers=` waits at most, in seconds.
@@ -43,6 +47,61 @@ pub struct EntryProof {
 pub struct ConsistencyAnswer {
     /// The proof by RFC 6962 that the larger tree begins with the smaller one, 64 hexadecimal digits a node.
     pub path: Vec<String>,
+}
+
+/// The answer to `GET /v1/journal/bodies`: entries in order, as far as the newest checkpoint covers them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodiesAnswer {
+    /// The entries from the one that was asked for.
+    pub bodies: Vec<JournalBody>,
+    /// How many entries the newest checkpoint covers: there is more while the last one here is not the
+    /// last of these.
+    pub covered: u64,
+}
+
+/// One entry of the journal: the commitment that its leaf holds, and what opens it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalBody {
+    /// The entry.
+    pub entry: u64,
+    /// The leaf's commitment, 64 hexadecimal digits.
+    pub commitment: String,
+    /// What was committed to; absent for signatures that a freeze holds, which do not leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<BodyOpening>,
+}
+
+/// What a commitment is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodyOpening {
+    /// The salt, 64 hexadecimal digits.
+    pub salt: String,
+    /// The body, exactly as it was committed to.
+    pub body: String,
+    /// The text that the body names by its SHA-256, where it does and the journal has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<String>,
+}
+
+/// The answer to `GET /v1/journal/bundles/{hash}`: a bundle that governed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleAnswer {
+    /// The files, the manifest and its signatures among them.
+    pub files: Vec<BundleFile>,
+}
+
+/// A file of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleFile {
+    /// Its path in the bundle.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
 }
 
 /// `POST /v1/journal/checkpoint`: a checkpoint that somebody has seen. One that the signer's log does

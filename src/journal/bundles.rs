@@ -163,6 +163,14 @@ impl BundleStore {
         self.sync_folders().map_err(failed)
     }
 
+    /// The files of a bundle that was kept.
+    ///
+    /// # Errors
+    /// [`FolderError`]; [`FolderError::Io`] when there is none of this hash.
+    pub fn files(&self, hash: BundleHash) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
+        read_folder(&self.kept(hash))
+    }
+
     fn write(&self, hash: BundleHash, files: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
         let (folder, draft) = (self.kept(hash), self.folder.join(format!("{hash}.tmp")));
         for old in [&draft, &folder] {
@@ -188,7 +196,9 @@ impl BundleStore {
 impl Bundles for BundleStore {
     fn load(&self, hash: BundleHash) -> Result<Arc<Policy>, BundleError> {
         let failed = |reason: String| BundleError { hash, reason };
-        let files = read_folder(&self.kept(hash)).map_err(|error| failed(error.to_string()))?;
+        let files = self
+            .files(hash)
+            .map_err(|error| failed(error.to_string()))?;
         // By its hash alone: its signatures were counted when it was activated.
         let bundle =
             load(&files, Trust::Activated(hash)).map_err(|error| failed(error.to_string()))?;

@@ -106,6 +106,9 @@ pub enum Verb {
     Requests,
     /// Checkpoints of the journal, its commitments and proofs; no body of an entry.
     Journal,
+    /// The bodies of the journal's entries, and the bundles that governed: all that was ever asked and
+    /// decided, for auditors.
+    Bodies,
 }
 
 /// Who issues intents.

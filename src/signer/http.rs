@@ -45,11 +45,8 @@ impl Host for Service {
     }
 }
 
-async fn route(
-    service: Arc<Service>,
-    peer: &Peer,
-    request: Request<Incoming>,
-) -> Result<Answer, Problem> {
+/// Whether anything is answered at all.
+fn is_open(service: &Service) -> Result<(), Problem> {
     if let Some(seal) = service.sealed() {
         return Err(Problem::new(ProblemKind::Sealed, seal.to_string()));
     }
@@ -59,6 +56,15 @@ async fn route(
             "Ask again once the daemon is back.",
         ));
     }
+    Ok(())
+}
+
+async fn route(
+    service: Arc<Service>,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    is_open(&service)?;
     let unknown = |detail: &str| Problem::new(ProblemKind::UnknownClient, detail);
     if !peer.is_accepted(&service.tls()) {
         return Err(unknown("The certificate was revoked or has expired."));
@@ -111,6 +117,11 @@ async fn route(
             let body = body(&service, request).await?;
             verbs::log::proofs(&service, &body)
         }
+        Route::Bodies => {
+            let from = number(request.uri().query(), "from")?;
+            verbs::bodies::bodies(&service, from.unwrap_or(0))
+        }
+        Route::Bundle(hash) => verbs::bodies::bundle(&service, hash),
         Route::Consistency => {
             let (from, to) = sizes(request.uri().query())?;
             verbs::log::consistency(&service, from, to)
@@ -119,7 +130,7 @@ async fn route(
 }
 
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 11] = [
+pub const ROUTES: [(&str, &str); 13] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
@@ -131,6 +142,8 @@ pub const ROUTES: [(&str, &str); 11] = [
     ("GET", "/v1/journal/tile/{tile}"),
     ("POST", "/v1/journal/proofs"),
     ("GET", "/v1/journal/consistency"),
+    ("GET", "/v1/journal/bodies"),
+    ("GET", "/v1/journal/bundles/{hash}"),
 ];
 
 enum Route {
@@ -146,6 +159,8 @@ enum Route {
     Resource(String),
     Proofs,
     Consistency,
+    Bodies,
+    Bundle(policy::BundleHash),
 }
 
 impl Route {
@@ -160,6 +175,7 @@ impl Route {
             | Self::Resource(_)
             | Self::Proofs
             | Self::Consistency => Verb::Journal,
+            Self::Bodies | Self::Bundle(_) => Verb::Bodies,
         }
     }
 }
@@ -175,6 +191,7 @@ fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
         "/v1/journal/checkpoint" => (Method::GET, Route::Checkpoint),
         "/v1/journal/proofs" => (Method::POST, Route::Proofs),
         "/v1/journal/consistency" => (Method::GET, Route::Consistency),
+        "/v1/journal/bodies" => (Method::GET, Route::Bodies),
         _ => (Method::GET, named(path).ok_or_else(absent)?),
     };
     if *method == wanted {
@@ -191,6 +208,11 @@ fn named(path: &str) -> Option<Route> {
     }
     if let Some(id) = path.strip_prefix("/v1/requests/") {
         return id.parse().ok().map(Route::Request);
+    }
+    if let Some(hash) = path.strip_prefix("/v1/journal/bundles/") {
+        let canonical = !hash.bytes().any(|byte| byte.is_ascii_uppercase());
+        let hash = hash.parse().ok().filter(|_| canonical);
+        return hash.map(Route::Bundle);
     }
     // What of it there is, the verb says.
     let resource = path.strip_prefix("/v1/journal/")?;
@@ -254,6 +276,7 @@ mod tests {
                 ("{key}", "eth-hot-1"),
                 ("{id}", "w-1"),
                 ("{tile}", "0/x001/234.p/7"),
+                ("{hash}", &"0a".repeat(32)),
             ];
             let path = named.iter().fold(path.to_owned(), |path, (name, value)| {
                 path.replace(name, value)
@@ -281,6 +304,10 @@ mod tests {
             "/v1/journal/tile/",
             "/v1/journal/proofs/",
             "/v1/journal/entries/0",
+            "/v1/journal/bodies/",
+            "/v1/journal/bundles/",
+            "/v1/journal/bundles/0a",
+            "/v1/journal/bundles/../../signerd.toml",
         ] {
             let problem = verb(&Method::GET, path).err().unwrap();
             assert_eq!(problem.kind, ProblemKind::NotFound, "{path}");

@@ -108,6 +108,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         device: Mutex::default(),
         device_trouble: Mutex::new(Some("It is being started.".into())),
         checkpoints,
+        bundles,
         sealed: OnceLock::new(),
     });
     let server = Server {

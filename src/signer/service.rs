@@ -12,7 +12,7 @@ use api::{
     problem::{Problem, ProblemKind},
     server::{Bounds, Rates, Tls},
 };
-use journal::{Busy, Journal, Reply, Stopped};
+use journal::{BundleStore, Busy, Journal, Reply, Stopped};
 use keys::KeyPool;
 use policy::Policy;
 use tokio::sync::{Semaphore, oneshot};
@@ -45,6 +45,8 @@ pub struct Service {
     pub device_trouble: Mutex<Option<String>>,
     /// Checkpoints of the journal.
     pub checkpoints: Checkpoints,
+    /// The bundles that governed.
+    pub bundles: BundleStore,
     /// Why nothing is signed any more, since the journal was shown not to be as it was left.
     pub sealed: OnceLock<Seal>,
 }

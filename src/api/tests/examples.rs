@@ -4,7 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
     journal::{
-        ConsistencyAnswer, EntryProof, LogStatus, ProofsAnswer, ProofsRequest, SeenCheckpoint,
+        BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer, EntryProof,
+        JournalBody, LogStatus, ProofsAnswer, ProofsRequest, SeenCheckpoint,
     },
     problem::{Problem, ProblemKind},
     signing::{
@@ -112,6 +113,35 @@ fn journal() -> Vec<Example> {
     let seen = SeenCheckpoint {
         checkpoint: inclusion().checkpoint,
     };
+    let opening = BodyOpening {
+        salt: "03".repeat(32),
+        body: "{}".into(),
+        apart: Some("{}".into()),
+    };
+    let told = JournalBody {
+        entry: 0,
+        commitment: "04".repeat(32),
+        opening: Some(opening.clone()),
+    };
+    let withheld = JournalBody {
+        opening: None,
+        ..told.clone()
+    };
+    let inline = BodyOpening {
+        apart: None,
+        ..opening.clone()
+    };
+    let bodies = BodiesAnswer {
+        bodies: vec![told.clone(), withheld.clone()],
+        covered: 2,
+    };
+    let file = BundleFile {
+        path: "manifest".into(),
+        text: "strongroom".into(),
+    };
+    let bundle = BundleAnswer {
+        files: vec![file.clone()],
+    };
     let young = LogStatus {
         checkpoint: None,
         log_key: None,
@@ -124,6 +154,11 @@ fn journal() -> Vec<Example> {
         example("EntryProof", &proof, &proof),
         example("ConsistencyAnswer", &consistency, &consistency),
         example("SeenCheckpoint", &seen, &seen),
+        example("BodiesAnswer", &bodies, &bodies),
+        example("JournalBody", &told, &withheld),
+        example("BodyOpening", &opening, &inline),
+        example("BundleAnswer", &bundle, &bundle),
+        example("BundleFile", &file, &file),
         example("LogStatus", &log_status(), &young),
     ]
 }

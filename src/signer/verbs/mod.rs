@@ -1,5 +1,6 @@
 //! The verbs of the API.
 
+pub mod bodies;
 pub mod evaluate;
 pub mod keys;
 pub mod log;
