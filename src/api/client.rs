@@ -28,7 +28,7 @@ pub use self::{
 use crate::{
     journal::{
         BODIES_PAGE_BYTES, BodiesAnswer, BundleAnswer, CHECKPOINT_MAX, ConsistencyAnswer,
-        ProofsAnswer, ProofsRequest, SeenCheckpoint,
+        CosignaturesAnswer, CosignaturesRequest, ProofsAnswer, ProofsRequest, SeenCheckpoint,
     },
     signing::{
         EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
@@ -187,6 +187,17 @@ impl Client {
             StatusCode::NO_CONTENT => Ok(()),
             status => Err(self.transport.malformed(status, Oddity::MediaType)),
         }
+    }
+
+    /// `POST /v1/journal/cosignatures`: brings what witnesses said.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cosign(
+        &self,
+        request: &CosignaturesRequest,
+    ) -> Result<CosignaturesAnswer, ClientError> {
+        self.post("/v1/journal/cosignatures", request).await
     }
 
     /// `POST /v1/journal/proofs`.

@@ -10,6 +10,8 @@ pub const BODIES_PER_PAGE_MAX: usize = 1000;
 pub const BODIES_PAGE_BYTES: usize = 8 << 20;
 /// The longest checkpoint that is taken, in bytes.
 pub const CHECKPOINT_MAX: usize = 64 * 1024;
+/// The most cosignatures in one request.
+pub const COSIGNATURES_MAX: usize = 16;
 /// How long `GET /v1/journal/checkpoint?covers=` waits at most, in seconds.
 pub const COVERS_SECS: u64 = 10;
 
@@ -113,6 +115,52 @@ pub struct SeenCheckpoint {
     pub checkpoint: String,
 }
 
+/// `POST /v1/journal/cosignatures`: what witnesses said of one of the signer's newest checkpoints. All of
+/// them verify, or nothing changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosignaturesRequest {
+    /// The checkpoint's size.
+    pub size: u64,
+    /// The lines of the note, as witnesses returned them, 1 to [`COSIGNATURES_MAX`].
+    pub cosignatures: Vec<String>,
+}
+
+/// The answer to `POST /v1/journal/cosignatures`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosignaturesAnswer {
+    /// How many of the named witnesses have cosigned the checkpoint.
+    pub cosigned: u64,
+    /// How many are needed.
+    pub needed: u64,
+    /// How many entries are witnessed: by this checkpoint or by a longer one.
+    pub witnessed: u64,
+}
+
+/// The witnesses, in [`LogStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessStatus {
+    /// How many the policy names.
+    pub named: u64,
+    /// How many of them must have cosigned.
+    pub needed: u64,
+    /// How many entries are witnessed since the daemon started.
+    pub witnessed: u64,
+}
+
+/// What could be lost unnoticed, in [`LogStatus`]: entries that nobody outside is known to have seen in
+/// a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exposure {
+    /// How many entries.
+    pub entries: u64,
+    /// Since when, in seconds; 0 when there are none.
+    pub secs: u64,
+}
+
 /// How the signer's log stands, in the answer to `GET /v1/keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +180,19 @@ pub struct LogStatus {
     /// Why the last checkpoint was not made, if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The witnesses; absent when the policy names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnesses: Option<WitnessStatus>,
+    /// What could be lost unnoticed, if the machine were set back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Exposure>,
+}
+
+impl CosignaturesRequest {
+    /// Whether it brings a number of cosignatures that is taken.
+    pub fn is_bounded(&self) -> bool {
+        (1..=COSIGNATURES_MAX).contains(&self.cosignatures.len())
+    }
 }
 
 impl ProofsRequest {

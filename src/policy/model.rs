@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tlog::cosignature::Quorum;
 use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name};
 
 use crate::{BundleHash, Digest};
@@ -22,6 +23,8 @@ pub struct Policy {
     pub sequence: u64,
     /// Who may change it.
     pub governance: Governance,
+    /// The witnesses without whose cosignatures nothing that was signed is released, if there are any.
+    pub witnesses: Option<Quorum>,
     /// The people.
     pub people: BTreeMap<Name, Person>,
     /// Certificates of the authorities that certify clients, PEM.
@@ -109,6 +112,8 @@ pub enum Verb {
     /// The bodies of the journal's entries, and the bundles that governed: all that was ever asked and
     /// decided, for auditors.
     Bodies,
+    /// To bring witnesses' cosignatures of checkpoints.
+    Witness,
 }
 
 /// Who issues intents.

@@ -4,8 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
     journal::{
-        BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer, EntryProof,
-        JournalBody, LogStatus, ProofsAnswer, ProofsRequest, SeenCheckpoint,
+        BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer,
+        CosignaturesAnswer, CosignaturesRequest, EntryProof, Exposure, JournalBody, LogStatus,
+        ProofsAnswer, ProofsRequest, SeenCheckpoint, WitnessStatus,
     },
     problem::{Problem, ProblemKind},
     signing::{
@@ -146,7 +147,18 @@ fn journal() -> Vec<Example> {
         checkpoint: None,
         log_key: None,
         trouble: None,
+        witnesses: None,
+        exposure: None,
         ..log_status()
+    };
+    let brought = CosignaturesRequest {
+        size: 18,
+        cosignatures: vec!["— w1.example AAAA".into()],
+    };
+    let counted = CosignaturesAnswer {
+        cosigned: 1,
+        needed: 2,
+        witnessed: 12,
     };
     vec![
         example("ProofsRequest", &asked, &asked),
@@ -160,6 +172,10 @@ fn journal() -> Vec<Example> {
         example("BundleAnswer", &bundle, &bundle),
         example("BundleFile", &file, &file),
         example("LogStatus", &log_status(), &young),
+        example("CosignaturesRequest", &brought, &brought),
+        example("CosignaturesAnswer", &counted, &counted),
+        example("WitnessStatus", &witness_status(), &witness_status()),
+        example("Exposure", &exposure(), &exposure()),
     ]
 }
 
@@ -171,6 +187,23 @@ fn log_status() -> LogStatus {
         checkpoint: Some(18),
         log_key: Some("strongroom/main/0101010101010101+00000000+AQ==".into()),
         trouble: Some("no device answers".into()),
+        witnesses: Some(witness_status()),
+        exposure: Some(exposure()),
+    }
+}
+
+fn witness_status() -> WitnessStatus {
+    WitnessStatus {
+        named: 3,
+        needed: 2,
+        witnessed: 12,
+    }
+}
+
+fn exposure() -> Exposure {
+    Exposure {
+        entries: 8,
+        secs: 3,
     }
 }
 

@@ -132,9 +132,10 @@ fn exit_of_sign(error: &ClientError) -> Exit {
     match error {
         ClientError::Problem(problem) => match problem.kind {
             // In all of these a charge may stand, and a signature may have been made.
-            ProblemKind::OutcomeUnknown | ProblemKind::InProgress | ProblemKind::Internal => {
-                Exit::Unknown
-            }
+            ProblemKind::OutcomeUnknown
+            | ProblemKind::InProgress
+            | ProblemKind::Unwitnessed
+            | ProblemKind::Internal => Exit::Unknown,
             _ => Exit::Refused,
         },
         ClientError::Pending(_) => Exit::Refused,

@@ -372,6 +372,7 @@ mod tests {
                     | ProblemKind::Internal
                     | ProblemKind::OutcomeUnknown
                     | ProblemKind::InProgress
+                    | ProblemKind::Unwitnessed
             );
             assert_eq!(told.exit() == Exit::Unknown, doubtful, "{kind:?}");
             let asked = WalletError::Asked(SignerError::Ask(problem()));

@@ -42,6 +42,7 @@ fn silent() -> Policy {
             threshold: 0,
             officers: BTreeSet::new(),
         },
+        witnesses: None,
         people: BTreeMap::new(),
         client_roots: Vec::new(),
         clients: BTreeMap::new(),

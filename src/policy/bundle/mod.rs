@@ -18,6 +18,7 @@ mod selector;
 mod statements;
 mod table;
 mod units;
+mod witnesses;
 
 use std::collections::BTreeMap;
 
@@ -175,6 +176,9 @@ fn read(
     people::people(sections.take("person"), draft);
     if let Some(table) = sections.take_governance(report) {
         people::governance(table, draft);
+    }
+    if let Some(table) = sections.take_witnesses() {
+        witnesses::witnesses(table, draft);
     }
     people::clients(sections.take("client"), draft);
     people::sources(sections.take("source"), draft);

@@ -9,7 +9,8 @@ use super::{
     table::{Table, Value},
 };
 use crate::{
-    Client, ClientIdentity, Governance, Need, Person, Policy, Source, statement::PublicKeyLine,
+    Client, ClientIdentity, Governance, Need, Person, Policy, Source, Verb,
+    statement::PublicKeyLine,
 };
 
 /// Reads `[[person]]`.
@@ -78,14 +79,24 @@ fn quorum(
     Some((threshold, people))
 }
 
+/// Whether a client asks about the log alone, so that it needs no account.
+fn is_of_the_log(verbs: &BTreeSet<Verb>) -> bool {
+    let of_the_log = |verb: &Verb| matches!(verb, Verb::Journal | Verb::Bodies | Verb::Witness);
+    verbs.iter().all(of_the_log)
+}
+
 /// Reads `[[client]]`.
 pub(super) fn clients(tables: Vec<Table<'_>>, draft: &mut Draft) {
     let (mut taken, mut identities) = (BTreeMap::new(), BTreeMap::new());
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let identity = identity(&mut table);
-        let verbs = table.required("verbs").map(|verbs| verbs.each(Value::word));
-        let accounts = table.required("accounts");
+        let verbs: Option<BTreeSet<Verb>> =
+            table.required("verbs").map(|verbs| verbs.each(Value::word));
+        let accounts = match verbs.as_ref().is_some_and(is_of_the_log) {
+            true => table.optional("accounts"),
+            false => table.required("accounts"),
+        };
         let policy = &mut draft.policy;
         let accounts = accounts
             .map(|accounts| accounts.each(|one| one.known("account", policy.accounts.keys())));

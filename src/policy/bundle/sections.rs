@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "account",
     "allow",
     "asset",
@@ -30,10 +30,13 @@ const KINDS: [&str; 15] = [
     "require",
     "sequence",
     "source",
+    "witnesses",
 ];
 
 /// The one kind of which a bundle has exactly one.
 const GOVERNANCE: &str = "governance";
+/// The one of which it has one or none.
+const WITNESSES: &str = "witnesses";
 
 /// All tables of a bundle.
 #[derive(Debug, Default)]
@@ -88,6 +91,16 @@ impl<'d> Sections<'d> {
         }
         Some(first)
     }
+
+    /// The one table that names the witnesses, if there is one.
+    pub fn take_witnesses(&mut self) -> Option<Table<'d>> {
+        let mut found = self.take(WITNESSES).into_iter();
+        let first = found.next()?;
+        for other in found {
+            other.error(format!("witnesses stand already at {}", first.place()));
+        }
+        Some(first)
+    }
 }
 
 /// A table's place and content, or those of all in a list of tables.
@@ -96,7 +109,8 @@ fn tables<'d>(
     value: &'d Spanned<DeValue<'d>>,
 ) -> Result<Vec<(Range<usize>, &'d DeTable<'d>)>, String> {
     let table = |value: &'d Spanned<DeValue<'d>>| Some((value.span(), value.get_ref().as_table()?));
-    let (one, form) = (kind == GOVERNANCE, value.get_ref());
+    let one = [GOVERNANCE, WITNESSES].contains(&kind);
+    let form = value.get_ref();
     match form {
         DeValue::Table(_) if one => Ok(table(value).into_iter().collect()),
         DeValue::Array(list) if !one => {

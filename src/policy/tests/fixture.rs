@@ -183,6 +183,7 @@ pub fn policy() -> Policy {
             threshold: 1,
             officers: BTreeSet::new(),
         },
+        witnesses: None,
         people: BTreeMap::new(),
         client_roots: Vec::new(),
         clients: [

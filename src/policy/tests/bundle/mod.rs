@@ -7,3 +7,4 @@ mod loading;
 mod manifest;
 mod reading;
 mod ssh_keygen;
+mod witnesses;
