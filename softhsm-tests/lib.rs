@@ -23,4 +23,5 @@ pub mod signerd;
 pub mod site;
 pub mod tls;
 pub mod token;
+pub mod witness;
 pub mod world;

@@ -12,6 +12,7 @@ mod path;
 mod payouts;
 mod raw;
 mod raw_store;
+mod witnessed;
 
 use figure::{Figure, Format};
 
@@ -32,6 +33,7 @@ fn main() {
         &opening::FIGURES,
         &payouts::FIGURES,
         &coins::FIGURES,
+        &witnessed::FIGURES,
     ]
     .concat();
     for name in &arguments {
@@ -62,5 +64,8 @@ fn main() {
     }
     if coins::FIGURES.into_iter().any(wanted) {
         print(coins::measure());
+    }
+    if witnessed::FIGURES.into_iter().any(wanted) {
+        print(witnessed::measure(SESSIONS));
     }
 }

@@ -30,7 +30,7 @@ pub const FIGURES: [&str; 5] = [
 ];
 
 /// Clients, each with a key and a sequence of its own: nonces of one key are signed in order.
-const LANES: usize = 32;
+pub const LANES: usize = 32;
 /// Seconds of each part of the run.
 const SECONDS: u64 = 6;
 /// Requests that each lane has ready; more than it can have answered.
@@ -216,7 +216,7 @@ fn check(run: &Run) {
 }
 
 /// Every lane's requests, whole.
-fn lanes(world: &World, keys: &[String]) -> Vec<Lane> {
+pub fn lanes(world: &World, keys: &[String]) -> Vec<Lane> {
     let asset = Asset::native(CHAIN);
     let known = world.walletd().keys().keys;
     keys.iter()

@@ -26,3 +26,5 @@ mod storage;
 mod support;
 mod transparency;
 mod walkthrough;
+mod witness_server;
+mod witnesses;

@@ -71,6 +71,19 @@ impl PeerArgs {
         })
     }
 
+    /// The signer again, for calls that share one connection.
+    ///
+    /// # Errors
+    /// As [`Self::signer`].
+    pub fn shared(&self) -> Result<Client, SignerError> {
+        let reach = self.reach("client.toml")?;
+        let settings = Settings {
+            protocol: Protocol::Http2,
+            ..reach.settings()
+        };
+        Client::new(&settings).map_err(SignerError::Settings)
+    }
+
     /// The same of a coordinator.
     ///
     /// # Errors

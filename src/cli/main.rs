@@ -20,6 +20,7 @@ mod status;
 mod transaction;
 mod withdraw;
 mod withdrawals;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -67,6 +68,8 @@ enum Command {
     Withdraw(Box<withdraw::Args>),
     /// List, show and explain withdrawals, and decide about them.
     Withdrawals(withdrawals::Args),
+    /// Witness logs: cosign their checkpoints, or bring a signer's to those who do.
+    Witness(witness::Args),
 }
 
 fn main() -> ExitCode {
@@ -92,5 +95,6 @@ fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Tx(args) => transaction::run(args),
         Command::Withdraw(args) => withdraw::run(&args, format),
         Command::Withdrawals(args) => withdrawals::run(&args),
+        Command::Witness(args) => witness::run(&args),
     }
 }

@@ -1,4 +1,5 @@
-//! Makes checkpoints when they are due: 256 entries, or one second after the oldest.
+//! Makes checkpoints when they are due: 256 entries, one second after the oldest, or as soon as an answer
+//! waits for witnesses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,6 +52,7 @@ pub async fn run(service: Arc<Service>) {
     let mut pause = PAUSE;
     while service.journal.stopped().is_none() {
         service.checkpoints.until_due(&service.journal).await;
+        service.witnesses.until_paced().await;
         match make(&service).await {
             Ok(()) => pause = PAUSE,
             Err(error) => {
@@ -88,6 +90,12 @@ pub async fn make(service: &Service) -> Result<(), CheckpointError> {
     let value = value.ok_or(CheckpointError::Algorithm)?;
     let signed = SignedCheckpoint::sign(checkpoint, &key.verifier, &value)
         .map_err(CheckpointError::Foreign)?;
+    let witnessed = service
+        .policy()
+        .is_ok_and(|policy| policy.witnesses.is_some());
+    if witnessed {
+        service.witnesses.add(signed.clone());
+    }
     service.checkpoints.publish(signed);
     service.metrics.checkpoints.increment();
     Ok(())

@@ -32,6 +32,16 @@ pub struct Checkpoints {
     alarm: Arc<Alarm>,
     waiting: Semaphore,
     file: CheckpointFile,
+    /// How many entries somebody waits to see covered.
+    wanted: AtomicU64,
+    outside: Mutex<Outside>,
+}
+
+/// The newest checkpoint that somebody outside is known to have.
+#[derive(Clone, Copy, Debug)]
+struct Outside {
+    size: u64,
+    since: Instant,
 }
 
 /// The key that signs the next checkpoint.
@@ -77,6 +87,11 @@ impl Checkpoints {
             alarm: Arc::default(),
             waiting: Semaphore::new(WAITING),
             file: CheckpointFile::of(data),
+            wanted: AtomicU64::new(0),
+            outside: Mutex::new(Outside {
+                size: 0,
+                since: Instant::now(),
+            }),
         }
     }
 
@@ -133,6 +148,45 @@ impl Checkpoints {
         self.newest.send_replace(Some(Arc::new(signed)));
     }
 
+    /// Shows the cosignatures of the newest one, if it still is.
+    pub fn cosigned(&self, signed: SignedCheckpoint) {
+        self.newest.send_if_modified(|newest| {
+            let same = newest
+                .as_ref()
+                .is_some_and(|one| one.head() == signed.head());
+            if same {
+                *newest = Some(Arc::new(signed));
+            }
+            same
+        });
+    }
+
+    /// Makes a checkpoint due that covers the entry.
+    pub fn hurry(&self, entry: u64) {
+        let wanted = entry.saturating_add(1);
+        if self.wanted.fetch_max(wanted, Ordering::AcqRel) < wanted {
+            self.alarm.rings.notify_one();
+        }
+    }
+
+    /// Notes that somebody outside has a checkpoint of that size.
+    pub fn is_outside(&self, size: u64) {
+        let mut outside = lock(&self.outside);
+        if size >= outside.size {
+            let since = Instant::now();
+            *outside = Outside { size, since };
+        }
+    }
+
+    /// How many of so many entries nobody outside is known to have seen in a checkpoint, and since when.
+    pub fn exposed(&self, to_cover: u64) -> (u64, Duration) {
+        let outside = *lock(&self.outside);
+        match to_cover.saturating_sub(outside.size) {
+            0 => (0, Duration::ZERO),
+            entries => (entries, outside.since.elapsed()),
+        }
+    }
+
     /// Keeps what shows that the journal is not as it was left.
     pub fn keep_evidence(&self, foreign: &SignedCheckpoint) {
         if let Err(error) = self.file.put_evidence(foreign) {
@@ -140,7 +194,8 @@ impl Checkpoints {
         }
     }
 
-    /// Waits until a further checkpoint is due, and there is a key for it.
+    /// Waits until a further checkpoint is due, and there is a key for it: at once where an answer waits
+    /// for it.
     pub async fn until_due(&self, journal: &Journal) {
         while self.key().is_none() || !self.is_any_uncovered(journal) {
             self.alarm.rings.notified().await;
@@ -148,13 +203,17 @@ impl Checkpoints {
         let full = self.covered().saturating_add(ENTRIES);
         self.alarm.entries.store(full, Ordering::Release);
         let filling = async {
-            while self.uncovered(journal) < ENTRIES {
+            while self.uncovered(journal) < ENTRIES && !self.is_wanted() {
                 self.alarm.rings.notified().await;
             }
         };
         let now = Instant::now();
         // Full or of age: it is due.
         let _which = timeout_at(now.checked_add(AGE).unwrap_or(now), filling).await;
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) > self.covered()
     }
 
     /// Whether there is an entry to cover; if not, the next one rings.

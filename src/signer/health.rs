@@ -82,7 +82,10 @@ fn readiness(subject: &Subject) -> Answer {
         }
         Subject::Running(service) => match service.journal.stopped() {
             Some(stopped) => not_ready(&stopped.to_string()),
-            None if service.device_ready() => Answer::text(StatusCode::OK, "ready\n"),
+            None if service.device_ready() => match service.unwitnessed() {
+                Some(why) => not_ready(&format!("unwitnessed: {why}")),
+                None => Answer::text(StatusCode::OK, "ready\n"),
+            },
             None => {
                 let trouble = service.device_trouble();
                 let trouble = trouble.as_deref().unwrap_or("it does not answer");
@@ -97,14 +100,11 @@ fn metrics(subject: &Subject) -> Answer {
         Subject::Running(service) => service,
         Subject::Sealed(seal) => return Answer::text(StatusCode::OK, sealed_metrics(seal)),
     };
-    let (entries, attempts) = {
-        let state = service.journal.state();
-        (state.entries(), state.attempt_count())
-    };
+    let attempts = service.journal.state().attempt_count();
     let counters = service.pool.counters();
     let now = service.journal.now();
-    let gauge = |name, help, value| Gauge { name, help, value };
-    let gauges = [
+    let mut gauges = log_gauges(service).to_vec();
+    gauges.extend([
         gauge(
             "signerd_sealed",
             "1 when nothing is signed",
@@ -114,17 +114,6 @@ fn metrics(subject: &Subject) -> Answer {
             "signerd_device_healthy",
             "1 when the device answers",
             service.pool.healthy().into(),
-        ),
-        gauge("signerd_journal_entries", "Entries of the journal", entries),
-        gauge(
-            "signerd_checkpoint_entries",
-            "Entries that the newest checkpoint covers",
-            service.checkpoints.covered(),
-        ),
-        gauge(
-            "signerd_checkpoint_uncovered",
-            "Entries that wait for a checkpoint",
-            service.checkpoints.uncovered(&service.journal),
         ),
         gauge("signerd_attempts", "Authorised attempts", attempts),
         gauge(
@@ -152,7 +141,7 @@ fn metrics(subject: &Subject) -> Answer {
             "Reloads of the TLS configuration",
             service.tls().generation,
         ),
-    ];
+    ]);
     let mut text = service.metrics.render(&gauges);
     if let Some(seal) = service.sealed() {
         text.push_str(&sealed_by(seal));
@@ -166,4 +155,48 @@ fn sealed_metrics(seal: &Seal) -> String {
 
 fn sealed_by(seal: &Seal) -> String {
     format!("signerd_sealed_by{{name=\"{}\"}} 1\n", seal.name)
+}
+
+/// How the journal's log stands.
+fn log_gauges(service: &Service) -> [Gauge; 6] {
+    let (entries, to_cover, policy) = {
+        let state = service.journal.state();
+        let (entries, to_cover) = (state.entries(), state.entries_to_cover());
+        (entries, to_cover, state.policy().cloned())
+    };
+    let quorum = policy.as_ref().and_then(|policy| policy.witnesses.as_ref());
+    let witnessed = quorum.map_or(0, |quorum| service.witnesses.witnessed(quorum));
+    let (exposed, since) = service.checkpoints.exposed(to_cover);
+    [
+        gauge("signerd_journal_entries", "Entries of the journal", entries),
+        gauge(
+            "signerd_checkpoint_entries",
+            "Entries that the newest checkpoint covers",
+            service.checkpoints.covered(),
+        ),
+        gauge(
+            "signerd_checkpoint_uncovered",
+            "Entries that wait for a checkpoint",
+            service.checkpoints.uncovered(&service.journal),
+        ),
+        gauge(
+            "signerd_witnessed_entries",
+            "Entries that witnesses have cosigned since the start",
+            witnessed,
+        ),
+        gauge(
+            "signerd_exposed_entries",
+            "Entries that nobody outside is known to have seen in a checkpoint",
+            exposed,
+        ),
+        gauge(
+            "signerd_exposed_seconds",
+            "Since when, 0 when there are none",
+            since.as_secs(),
+        ),
+    ]
+}
+
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Gauge {
+    Gauge { name, help, value }
 }

@@ -11,8 +11,10 @@ use api::{
     signing::BODY_MAX,
 };
 use hyper::{Method, Request, body::Incoming};
-use policy::Verb;
+use policy::{Client, Verb};
 use serde::de::DeserializeOwned;
+use tokio::sync::SemaphorePermit;
+use tx::Name;
 
 use crate::{
     identity::{client, grants},
@@ -72,65 +74,109 @@ async fn route(
     let policy = service.policy()?;
     let (name, client) = client(peer.credentials(), &policy)
         .ok_or_else(|| unknown("No client of the policy has this certificate."))?;
-    if !service.rates.take(name, Instant::now()) {
+    let verb = verb(request.method(), request.uri().path());
+    let relays = verb.as_ref().is_ok_and(|verb| verb.relays(client));
+    let (rates, in_flight) = match relays {
+        true => (&service.relay_rates, &service.relay_in_flight),
+        false => (&service.rates, &service.in_flight),
+    };
+    if !rates.take(name, Instant::now()) {
         service.metrics.throttled.increment();
         let detail = "The client makes more requests a second than it may.";
         return Err(Problem::new(ProblemKind::TooManyRequests, detail));
     }
-    let place = service
-        .in_flight
+    let place = in_flight
         .try_acquire()
         .map_err(|_| Problem::new(ProblemKind::Busy, "Too many requests are in flight."))?;
-    let path = request.uri().path().to_owned();
-    let verb = verb(request.method(), &path)?;
+    let verb = verb?;
     if !grants(client, verb.needs()) {
         let detail = format!("The policy does not grant this to client {name}.");
         return Err(Problem::new(ProblemKind::NotGranted, detail));
     }
+    let asked = Asked {
+        client: name,
+        grants: client,
+        place,
+    };
+    carry_out(&service, verb, asked, request).await
+}
+
+/// Who asks, and the place among the requests at the same time.
+struct Asked<'a> {
+    client: &'a Name,
+    grants: &'a Client,
+    place: SemaphorePermit<'a>,
+}
+
+async fn carry_out(
+    service: &Arc<Service>,
+    verb: Route,
+    asked: Asked<'_>,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    let Asked {
+        client,
+        grants,
+        place,
+    } = asked;
     match verb {
         Route::Sign => {
-            let body = body(&service, request).await?;
-            verbs::sign::sign(Arc::clone(&service), name.clone(), body).await
+            let body = body(service, request).await?;
+            let signed = verbs::sign::sign(Arc::clone(service), client.clone(), body).await?;
+            // Who waits for witnesses keeps nobody from signing.
+            drop(place);
+            signed.release(service).await
         }
         Route::Evaluate => {
-            let body = body(&service, request).await?;
-            verbs::evaluate::evaluate_request(&service, name, &body).await
+            let body = body(service, request).await?;
+            verbs::evaluate::evaluate_request(service, client, &body).await
         }
-        Route::Keys => verbs::keys::keys(&service, client, None),
-        Route::Key(key) => verbs::keys::keys(&service, client, Some(&key)),
+        Route::Keys => verbs::keys::keys(service, grants, None),
+        Route::Key(key) => verbs::keys::keys(service, grants, Some(&key)),
         Route::Requests => {
-            verbs::requests::requests(&service, name, number(request.uri().query(), "after")?)
+            let after = number(request.uri().query(), "after")?;
+            let told = verbs::requests::requests(service, client, after)?;
+            drop(place);
+            told.release(service).await
         }
-        Route::Request(id) => verbs::requests::request(&service, name, &id),
+        Route::Request(id) => {
+            let told = verbs::requests::request(service, client, &id)?;
+            drop(place);
+            told.release(service).await
+        }
         Route::Checkpoint => {
             let covers = number(request.uri().query(), "covers")?;
             // Who waits for a checkpoint keeps nobody from signing.
             drop(place);
-            verbs::log::checkpoint(&service, covers).await
+            verbs::log::checkpoint(service, covers).await
         }
         Route::Seen => {
-            let body = body(&service, request).await?;
-            verbs::log::seen(&service, &body).await
+            let body = body(service, request).await?;
+            verbs::log::seen(service, &body).await
         }
-        Route::Resource(path) => verbs::log::resource(&service, &path),
+        Route::Cosignatures => {
+            let body = body(service, request).await?;
+            verbs::log::cosignatures(service, &body)
+        }
+        Route::Resource(path) => verbs::log::resource(service, &path),
         Route::Proofs => {
-            let body = body(&service, request).await?;
-            verbs::log::proofs(&service, &body)
+            let body = body(service, request).await?;
+            verbs::log::proofs(service, &body)
         }
         Route::Bodies => {
             let from = number(request.uri().query(), "from")?;
-            verbs::bodies::bodies(&service, from.unwrap_or(0))
+            verbs::bodies::bodies(service, from.unwrap_or(0))
         }
-        Route::Bundle(hash) => verbs::bodies::bundle(&service, hash),
+        Route::Bundle(hash) => verbs::bodies::bundle(service, hash),
         Route::Consistency => {
             let (from, to) = sizes(request.uri().query())?;
-            verbs::log::consistency(&service, from, to)
+            verbs::log::consistency(service, from, to)
         }
     }
 }
 
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
@@ -139,6 +185,7 @@ pub const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/requests/{id}"),
     ("GET", "/v1/journal/checkpoint"),
     ("POST", "/v1/journal/checkpoint"),
+    ("POST", "/v1/journal/cosignatures"),
     ("GET", "/v1/journal/tile/{tile}"),
     ("POST", "/v1/journal/proofs"),
     ("GET", "/v1/journal/consistency"),
@@ -150,11 +197,12 @@ enum Route {
     Sign,
     Evaluate,
     Keys,
-    Key(tx::Name),
+    Key(Name),
     Requests,
     Request(policy::RequestId),
     Checkpoint,
     Seen,
+    Cosignatures,
     /// A path of C2SP tlog-tiles.
     Resource(String),
     Proofs,
@@ -176,7 +224,14 @@ impl Route {
             | Self::Proofs
             | Self::Consistency => Verb::Journal,
             Self::Bodies | Self::Bundle(_) => Verb::Bodies,
+            Self::Cosignatures => Verb::Witness,
         }
+    }
+
+    /// Whether it is a step of bringing checkpoints to witnesses, by a client that does that.
+    fn relays(&self, client: &Client) -> bool {
+        let needs = self.needs();
+        grants(client, Verb::Witness) && matches!(needs, Verb::Journal | Verb::Witness)
     }
 }
 
@@ -188,6 +243,7 @@ fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
         "/v1/keys" => (Method::GET, Route::Keys),
         "/v1/requests" => (Method::GET, Route::Requests),
         "/v1/journal/checkpoint" if *method == Method::POST => (Method::POST, Route::Seen),
+        "/v1/journal/cosignatures" => (Method::POST, Route::Cosignatures),
         "/v1/journal/checkpoint" => (Method::GET, Route::Checkpoint),
         "/v1/journal/proofs" => (Method::POST, Route::Proofs),
         "/v1/journal/consistency" => (Method::GET, Route::Consistency),

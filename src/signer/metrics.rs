@@ -57,6 +57,12 @@ counters! {
     checkpoints = "signerd_checkpoints_total", "Checkpoints of the journal signed";
     /// Checkpoints that were not.
     checkpoints_failed = "signerd_checkpoints_failed_total", "Checkpoints of the journal that could not be made";
+    /// Cosignatures counted.
+    cosignatures = "signerd_cosignatures_total", "Cosignatures of checkpoints that were counted";
+    /// Cosignatures that changed nothing.
+    cosignatures_refused = "signerd_cosignatures_refused_total", "Requests with cosignatures that changed nothing";
+    /// Answers that were held back.
+    unwitnessed = "signerd_unwitnessed_total", "Answers that were held back for lack of cosignatures";
     /// Reloads that were taken.
     reloads = "signerd_reloads_total", "Reloads of certificates, revocation lists and policy";
     /// Reloads that were not.

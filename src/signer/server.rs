@@ -31,6 +31,7 @@ use crate::{
     registration::{self, Registration, RegistrationError},
     seal::Seal,
     service::{Service, ask},
+    witnesses::Witnesses,
 };
 
 /// Why the server does not start.
@@ -109,6 +110,9 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         device_trouble: Mutex::new(Some("It is being started.".into())),
         checkpoints,
         bundles,
+        witnesses: Witnesses::new(),
+        relay_rates: Rates::new(RELAY_REQUESTS_PER_SECOND),
+        relay_in_flight: Semaphore::new(RELAY_IN_FLIGHT),
         sealed: OnceLock::new(),
     });
     let server = Server {
@@ -351,6 +355,10 @@ impl Server {
     }
 }
 
+/// Requests a second of a client that brings cosignatures.
+const RELAY_REQUESTS_PER_SECOND: u32 = 2_000;
+/// Requests of such clients at the same time.
+const RELAY_IN_FLIGHT: usize = 64;
 /// How long the last checkpoint may take.
 const LAST: Duration = Duration::from_secs(2);
 /// How long open connections may take at the end.

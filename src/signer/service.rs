@@ -14,10 +14,10 @@ use api::{
 };
 use journal::{BundleStore, Busy, Journal, Reply, Stopped};
 use keys::KeyPool;
-use policy::Policy;
+use policy::{AttemptId, Policy};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{checkpoints::Checkpoints, metrics::Metrics, seal::Seal};
+use crate::{checkpoints::Checkpoints, metrics::Metrics, seal::Seal, witnesses::Witnesses};
 
 /// The daemon's parts, as its verbs use them.
 pub struct Service {
@@ -47,6 +47,12 @@ pub struct Service {
     pub checkpoints: Checkpoints,
     /// The bundles that governed.
     pub bundles: BundleStore,
+    /// What witnesses have said of them.
+    pub witnesses: Witnesses,
+    /// Requests a second of clients that bring cosignatures, which ask a few times a checkpoint.
+    pub relay_rates: Rates,
+    /// Theirs at the same time, so that those who wait for them do not keep them out.
+    pub relay_in_flight: Semaphore,
     /// Why nothing is signed any more, since the journal was shown not to be as it was left.
     pub sealed: OnceLock<Seal>,
 }
@@ -59,6 +65,32 @@ impl Service {
     pub fn policy(&self) -> Result<Arc<Policy>, Problem> {
         let none = || Problem::new(ProblemKind::Sealed, "No policy governs yet.");
         self.journal.state().policy().cloned().ok_or_else(none)
+    }
+
+    /// Lets witnesses see a decision soon, where there are any.
+    pub fn hurry(&self, attempt: AttemptId) {
+        let named = self.policy().is_ok_and(|policy| policy.witnesses.is_some());
+        if named {
+            self.checkpoints.hurry(attempt.0);
+        }
+    }
+
+    /// How many entries may be known outside, with the signatures among them.
+    pub fn releasable(&self) -> u64 {
+        let covered = self.checkpoints.covered();
+        let Ok(policy) = self.policy() else {
+            return 0;
+        };
+        match &policy.witnesses {
+            Some(quorum) => self.witnesses.witnessed(quorum).min(covered),
+            None => covered,
+        }
+    }
+
+    /// Why nothing that is signed would be released, if so.
+    pub fn unwitnessed(&self) -> Option<String> {
+        let policy = self.policy().ok()?;
+        self.witnesses.trouble(policy.witnesses.as_ref()?)
     }
 
     /// The present TLS configuration.

@@ -9,9 +9,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -41,21 +46,23 @@ type question struct {
 	Size    int64
 	Skeys   []string
 	Text    string
+	Url     string
 	Vkeys   []string
 }
 
 type answer struct {
-	Data  []byte      `json:"data,omitempty"`
-	Error string      `json:"error,omitempty"`
-	Names []string    `json:"names,omitempty"`
-	Note  []byte      `json:"note,omitempty"`
-	Paths []string    `json:"paths,omitempty"`
-	Proof []tlog.Hash `json:"proof,omitempty"`
-	Root  *tlog.Hash  `json:"root,omitempty"`
-	Size  int64       `json:"size,omitempty"`
-	Skey  string      `json:"skey,omitempty"`
-	Text  string      `json:"text,omitempty"`
-	Vkey  string      `json:"vkey,omitempty"`
+	Data   []byte      `json:"data,omitempty"`
+	Error  string      `json:"error,omitempty"`
+	Names  []string    `json:"names,omitempty"`
+	Note   []byte      `json:"note,omitempty"`
+	Paths  []string    `json:"paths,omitempty"`
+	Proof  []tlog.Hash `json:"proof,omitempty"`
+	Root   *tlog.Hash  `json:"root,omitempty"`
+	Size   int64       `json:"size,omitempty"`
+	Skey   string      `json:"skey,omitempty"`
+	Status int         `json:"status,omitempty"`
+	Text   string      `json:"text,omitempty"`
+	Vkey   string      `json:"vkey,omitempty"`
 }
 
 // A log in memory: its entries, and the hashes of its tree in Go's order.
@@ -284,6 +291,99 @@ func open(q question) (a answer, err error) {
 	return a, nil
 }
 
+// A witness's key by C2SP tlog-cosignature: type 4, and the time is signed too.
+type witness struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func newWitness(vkey string) (*witness, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("%q is no key", vkey)
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(key) != 33 || key[0] != 4 {
+		return nil, fmt.Errorf("%q is no key of a witness", vkey)
+	}
+	sum := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	hash := binary.BigEndian.Uint32(sum[:4])
+	if fmt.Sprintf("%08x", hash) != parts[1] {
+		return nil, fmt.Errorf("%q has another id", vkey)
+	}
+	return &witness{parts[0], hash, key[1:]}, nil
+}
+
+func (w *witness) Name() string    { return w.name }
+func (w *witness) KeyHash() uint32 { return w.hash }
+
+func (w *witness) Verify(text, sig []byte) bool {
+	if len(sig) != 8+ed25519.SignatureSize {
+		return false
+	}
+	time := binary.BigEndian.Uint64(sig)
+	message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", time, text)
+	return ed25519.Verify(w.key, []byte(message), sig[8:])
+}
+
+// Asks a witness to cosign a checkpoint of the log, as C2SP tlog-witness says, and verifies what it
+// answers.
+func (l *log) addCheckpoint(q question) (a answer, err error) {
+	root, err := tlog.TreeHash(q.Size, l)
+	if err != nil {
+		return a, err
+	}
+	q.Text = fmt.Sprintf("%s\n%d\n%s\n", q.Origin, q.Size, root)
+	signed, err := sign(q)
+	if err != nil {
+		return a, err
+	}
+	var body bytes.Buffer
+	fmt.Fprintf(&body, "old %d\n", q.Old)
+	if q.Old > 0 && q.Old < q.Size {
+		proof, err := tlog.ProveTree(q.Size, q.Old, l)
+		if err != nil {
+			return a, err
+		}
+		for _, hash := range proof {
+			fmt.Fprintf(&body, "%s\n", hash)
+		}
+	}
+	fmt.Fprintf(&body, "\n%s", signed.Note)
+	response, err := http.Post(q.Url+"/add-checkpoint", "text/plain", &body)
+	if err != nil {
+		return a, err
+	}
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	if err != nil {
+		return a, err
+	}
+	a.Status = response.StatusCode
+	switch {
+	case a.Status == 409 && response.Header.Get("Content-Type") == "text/x.tlog.size":
+		a.Size, err = strconv.ParseInt(strings.TrimSuffix(string(said), "\n"), 10, 64)
+	case a.Status == 200:
+		var known []note.Verifier
+		for _, vkey := range q.Vkeys {
+			w, err := newWitness(vkey)
+			if err != nil {
+				return a, err
+			}
+			known = append(known, w)
+		}
+		var n *note.Note
+		n, err = note.Open(append(signed.Note, said...), note.VerifierList(known...))
+		if err == nil {
+			for _, s := range n.Sigs {
+				a.Names = append(a.Names, s.Name)
+			}
+		}
+	}
+	return a, err
+}
+
 func (l *log) answer(q question) (a answer, err error) {
 	switch q.Do {
 	case "append":
@@ -316,6 +416,8 @@ func (l *log) answer(q question) (a answer, err error) {
 		return open(q)
 	case "client":
 		return client(q)
+	case "add checkpoint":
+		return l.addCheckpoint(q)
 	case "serve":
 		return l.serve(q)
 	default:

@@ -34,7 +34,7 @@ pub(super) struct Transport {
 #[derive(Debug)]
 pub(super) struct Success {
     pub(super) status: StatusCode,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
 impl Transport {

@@ -4,9 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
     journal::{
-        BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer,
-        CosignaturesAnswer, CosignaturesRequest, EntryProof, Exposure, JournalBody, LogStatus,
-        ProofsAnswer, ProofsRequest, SeenCheckpoint, WitnessStatus,
+        BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer, CosignaturesAnswer,
+        CosignaturesRequest, EntryProof, Exposure, JournalBody, LogStatus, ProofsAnswer,
+        ProofsRequest, SeenCheckpoint, WitnessStatus,
     },
     problem::{Problem, ProblemKind},
     signing::{
@@ -49,6 +49,7 @@ pub fn example<T: Serialize + DeserializeOwned>(
 pub fn all() -> Vec<Example> {
     let mut examples = requests();
     examples.extend(journal());
+    examples.extend(witnesses());
     examples.extend(answers());
     examples.extend(parts());
     examples
@@ -151,15 +152,6 @@ fn journal() -> Vec<Example> {
         exposure: None,
         ..log_status()
     };
-    let brought = CosignaturesRequest {
-        size: 18,
-        cosignatures: vec!["— w1.example AAAA".into()],
-    };
-    let counted = CosignaturesAnswer {
-        cosigned: 1,
-        needed: 2,
-        witnessed: 12,
-    };
     vec![
         example("ProofsRequest", &asked, &asked),
         example("ProofsAnswer", &proofs, &proofs),
@@ -172,6 +164,20 @@ fn journal() -> Vec<Example> {
         example("BundleAnswer", &bundle, &bundle),
         example("BundleFile", &file, &file),
         example("LogStatus", &log_status(), &young),
+    ]
+}
+
+fn witnesses() -> Vec<Example> {
+    let brought = CosignaturesRequest {
+        size: 18,
+        cosignatures: vec!["— w1.example AAAA".into()],
+    };
+    let counted = CosignaturesAnswer {
+        cosigned: 1,
+        needed: 2,
+        witnessed: 12,
+    };
+    vec![
         example("CosignaturesRequest", &brought, &brought),
         example("CosignaturesAnswer", &counted, &counted),
         example("WitnessStatus", &witness_status(), &witness_status()),

@@ -192,6 +192,9 @@ fn of_kind(kind: ProblemKind) -> &'static str {
         ProblemKind::Withheld => {
             "Have the officers look at the freeze; what was signed does not leave before."
         }
+        ProblemKind::Unwitnessed => {
+            "Look at the witnesses and their relay: too few of them answer, or they have seen another log."
+        }
         ProblemKind::JournalStopped | ProblemKind::Sealed => {
             "Look at the signer's log and run `strongroom doctor` there."
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use api::journal::LogStatus;
+use api::journal::{Exposure, LogStatus};
 use api::signing::{KeyAddress, KeysAnswer};
 use serde::Serialize;
 use tx::Amount;
@@ -169,6 +169,22 @@ fn write_log(f: &mut fmt::Formatter<'_>, log: &LogStatus) -> fmt::Result {
             f,
             "  key         NONE: nothing that was decided can be proved"
         )?,
+    }
+    if let Some(witnesses) = &log.witnesses {
+        let (needed, named) = (witnesses.needed, witnesses.named);
+        let witnessed = witnesses.witnessed;
+        writeln!(
+            f,
+            "  witnesses   {needed} of {named} needed; {witnessed} entries witnessed since the start"
+        )?;
+    }
+    if let Some(Exposure { entries, secs }) = &log.exposure
+        && *entries > 0
+    {
+        writeln!(
+            f,
+            "  exposed     {entries} entries since {secs} s: nobody outside is known to have seen them"
+        )?;
     }
     match &log.trouble {
         Some(trouble) => writeln!(f, "  trouble     {}", plain(trouble)),

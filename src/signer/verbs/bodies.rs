@@ -15,12 +15,13 @@ use policy::{Blob, BundleHash, Entry};
 use super::requests::unreadable;
 use crate::service::Service;
 
-/// A page of entries. No more than the newest checkpoint covers: what is told can be proved.
+/// A page of entries. No more than the newest checkpoint covers, so that what is told can be proved, and
+/// no more than the witnesses have cosigned, where there are any: signatures are among it.
 ///
 /// # Errors
 /// A problem when the journal cannot be read.
 pub fn bodies(service: &Service, from: u64) -> Result<Answer, Problem> {
-    let covered = service.checkpoints.covered();
+    let covered = service.releasable();
     let mut bodies = Vec::new();
     let mut bytes = 0usize;
     for index in (from..covered).take(BODIES_PER_PAGE_MAX) {

@@ -1,7 +1,7 @@
 //! `GET /v1/keys`: public keys, addresses, and the room left.
 
 use api::{
-    journal::LogStatus,
+    journal::{Exposure, LogStatus, WitnessStatus},
     problem::{Problem, ProblemKind},
     server::Answer,
     signing::{Key, KeyAddress, KeysAnswer},
@@ -53,6 +53,9 @@ pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<A
 fn log_status(service: &Service, state: &State) -> LogStatus {
     let checkpoints = &service.checkpoints;
     let covered = checkpoints.covered();
+    let (entries, since) = checkpoints.exposed(state.entries_to_cover());
+    let quorum = state.policy().and_then(|policy| policy.witnesses.as_ref());
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     LogStatus {
         origin: service.journal.origin().to_string(),
         entries: service.journal.bodies().durable(),
@@ -60,6 +63,15 @@ fn log_status(service: &Service, state: &State) -> LogStatus {
         checkpoint: checkpoints.newest().map(|newest| newest.head().size),
         log_key: checkpoints.key().map(|key| key.verifier.to_string()),
         trouble: checkpoints.trouble(),
+        witnesses: quorum.map(|quorum| WitnessStatus {
+            named: count(quorum.witnesses().len()),
+            needed: count(quorum.needed()),
+            witnessed: service.witnesses.witnessed(quorum),
+        }),
+        exposure: Some(Exposure {
+            entries,
+            secs: since.as_secs(),
+        }),
     }
 }
 

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use api::{
     journal::{
-        COVERS_SECS, ConsistencyAnswer, EntryProof, PROOFS_PER_ANSWER_MAX, ProofsAnswer,
-        ProofsRequest, SeenCheckpoint,
+        COSIGNATURES_MAX, COVERS_SECS, ConsistencyAnswer, CosignaturesAnswer, CosignaturesRequest,
+        EntryProof, PROOFS_PER_ANSWER_MAX, ProofsAnswer, ProofsRequest, SeenCheckpoint,
     },
     problem::{Problem, ProblemKind},
     server::Answer,
@@ -21,7 +21,7 @@ use tlog::{
     verify_consistency, verify_inclusion,
 };
 
-use crate::{seal::Seal, service::Service};
+use crate::{seal::Seal, service::Service, witnesses::CosignaturesError};
 
 /// What a leaf of version 1 begins with.
 const LEAF_VERSION: u8 = 0x01;
@@ -80,12 +80,14 @@ pub async fn seen(service: &Service, body: &SeenCheckpoint) -> Result<Answer, Pr
         Problem::new(ProblemKind::Malformed, detail).at("checkpoint")
     })?;
     let newest = service.checkpoints.newest();
+    let size = seen.head().size;
     if newest.is_some_and(|newest| newest.head() == seen.head()) {
+        service.checkpoints.is_outside(size);
         return Ok(Answer::empty());
     }
     let known = service.journal.tree().head();
-    let size = seen.head().size;
     if size <= known.size && root(service, size)? == seen.head().root {
+        service.checkpoints.is_outside(size);
         return Ok(Answer::empty());
     }
     let seal = if size > known.size {
@@ -101,6 +103,50 @@ pub async fn seen(service: &Service, body: &SeenCheckpoint) -> Result<Answer, Pr
     service.checkpoints.keep_evidence(&seen);
     service.seal(seal.clone()).await;
     Err(Problem::new(ProblemKind::Sealed, seal.to_string()))
+}
+
+/// Counts cosignatures of a checkpoint. What does not verify changes nothing.
+///
+/// # Errors
+/// A problem that names the line.
+pub fn cosignatures(service: &Service, body: &CosignaturesRequest) -> Result<Answer, Problem> {
+    if !body.is_bounded() {
+        let detail = format!("1 to {COSIGNATURES_MAX} cosignatures are taken at once.");
+        return Err(Problem::new(ProblemKind::Malformed, detail).at("cosignatures"));
+    }
+    let policy = service.policy()?;
+    let quorum = policy
+        .witnesses
+        .as_ref()
+        .ok_or_else(|| Problem::new(ProblemKind::NotFound, "The policy names no witnesses."))?;
+    let counted = service
+        .witnesses
+        .count(quorum, body.size, &body.cosignatures)
+        .map_err(|error| {
+            service.metrics.cosignatures_refused.increment();
+            uncounted(&error)
+        })?;
+    service.metrics.cosignatures.increment();
+    service.checkpoints.cosigned(counted.signed);
+    let witnessed = service.witnesses.witnessed(quorum);
+    service.checkpoints.is_outside(witnessed);
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let answer = CosignaturesAnswer {
+        cosigned: count(counted.cosigned),
+        needed: count(quorum.needed()),
+        witnessed,
+    };
+    Ok(Answer::json(StatusCode::OK, &answer))
+}
+
+fn uncounted(error: &CosignaturesError) -> Problem {
+    let detail = format!("{}.", crate::log::chain(error));
+    match error.place() {
+        Some(place) => {
+            Problem::new(ProblemKind::Malformed, detail).at(format!("cosignatures[{place}]"))
+        }
+        None => Problem::new(ProblemKind::NotFound, detail),
+    }
 }
 
 /// A tile of hashes, or a bundle of commitments.

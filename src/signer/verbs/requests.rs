@@ -11,13 +11,13 @@ use policy::{Attempt, AttemptId, Blob, Entry, RequestId, Signed};
 use tx::{Name, SignedTransaction, Transaction};
 
 use super::{log::inclusion, receipt};
-use crate::service::Service;
+use crate::{release::Unreleased, service::Service};
 
 /// One request of the client.
 ///
 /// # Errors
 /// A problem when there is none, or the journal cannot be read.
-pub fn request(service: &Service, client: &Name, id: &RequestId) -> Result<Answer, Problem> {
+pub fn request(service: &Service, client: &Name, id: &RequestId) -> Result<Unreleased, Problem> {
     let durable = service.journal.bodies().durable();
     let known = service
         .journal
@@ -32,17 +32,33 @@ pub fn request(service: &Service, client: &Name, id: &RequestId) -> Result<Answe
         )
     };
     let (attempt, status) = known.ok_or_else(not_found)?;
-    Ok(Answer::json(
-        StatusCode::OK,
-        &describe(service, attempt, status)?,
-    ))
+    let described = describe(service, attempt, status)?;
+    let answer = Answer::json(StatusCode::OK, &described);
+    Ok(unreleased(answer, std::slice::from_ref(&described)))
+}
+
+/// What an answer tells of these requests waits for witnesses.
+fn unreleased(answer: Answer, requests: &[RequestAnswer]) -> Unreleased {
+    let newest = requests
+        .iter()
+        .map(|request| AttemptId(request.attempt))
+        .max();
+    let signed = requests
+        .iter()
+        .filter(|request| request.transaction.is_some());
+    let shown = signed.map(|request| AttemptId(request.attempt)).collect();
+    Unreleased::telling(answer, newest, shown)
 }
 
 /// The client's requests that were authorised at journal entries after `after`.
 ///
 /// # Errors
 /// A problem when the journal cannot be read.
-pub fn requests(service: &Service, client: &Name, after: Option<u64>) -> Result<Answer, Problem> {
+pub fn requests(
+    service: &Service,
+    client: &Name,
+    after: Option<u64>,
+) -> Result<Unreleased, Problem> {
     let from = after.map_or(0, |after| after.saturating_add(1));
     let durable = service.journal.bodies().durable();
     let page: Vec<_> = service
@@ -66,10 +82,9 @@ pub fn requests(service: &Service, client: &Name, after: Option<u64>) -> Result<
     let whole = listed < PAGE_MAX && requests.len() == listed;
     let last = requests.last().map(|last| last.attempt);
     let next = last.filter(|_| !whole);
-    Ok(Answer::json(
-        StatusCode::OK,
-        &RequestsAnswer { requests, next },
-    ))
+    let answer = RequestsAnswer { requests, next };
+    let json = Answer::json(StatusCode::OK, &answer);
+    Ok(unreleased(json, &answer.requests))
 }
 
 /// The most bytes that an answer has in JSON, in which a body's quotes are escaped.

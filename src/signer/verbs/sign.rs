@@ -1,4 +1,5 @@
-//! `POST /v1/sign`: understand, evaluate, commit, sign, record, answer.
+//! `POST /v1/sign`: understand, evaluate, commit, sign, record; what is to be answered is released by
+//! [`crate::release`].
 
 use std::{
     sync::Arc,
@@ -23,7 +24,10 @@ use super::{
     requests::{signed_transaction, unreadable},
     understand,
 };
-use crate::service::{Service, ask};
+use crate::{
+    release::Unreleased,
+    service::{Service, ask},
+};
 
 /// How often the calls of one attempt are made within one request.
 const TRIES: u32 = 3;
@@ -40,7 +44,7 @@ pub async fn sign(
     service: Arc<Service>,
     client: Name,
     request: SignRequest,
-) -> Result<Answer, Problem> {
+) -> Result<Unreleased, Problem> {
     let task = tokio::spawn(async move { carry_out(&service, &client, &request).await });
     task.await.unwrap_or_else(|_| {
         Err(Problem::new(
@@ -54,7 +58,7 @@ async fn carry_out(
     service: &Service,
     client: &Name,
     request: &SignRequest,
-) -> Result<Answer, Problem> {
+) -> Result<Unreleased, Problem> {
     let began = Instant::now();
     let mut tries = 0u32;
     loop {
@@ -67,6 +71,8 @@ async fn carry_out(
                 decision,
             } => {
                 let attempt = order.value().attempt();
+                // Witnesses see the decision while the device signs.
+                service.hurry(attempt);
                 match make(service, order, decoded).await? {
                     Made::Signed(transaction) => {
                         service.metrics.signed.increment();
@@ -96,7 +102,7 @@ fn outcome_unknown(attempt: AttemptId) -> Problem {
 
 /// What came of evaluating and committing.
 enum Decided {
-    Answered(Answer),
+    Answered(Unreleased),
     Order {
         order: Committed<SignOrder>,
         decoded: Box<Decoded>,
@@ -171,7 +177,8 @@ fn decided(
         }
         SignOutcome::Pending(needs) => {
             service.metrics.pending.increment();
-            Ok(Decided::Answered(pending(request, &needs)))
+            let answer = pending(request, &needs);
+            Ok(Decided::Answered(Unreleased::free(answer)))
         }
         SignOutcome::Refused(refusal) => {
             service.metrics.refused.increment();
@@ -276,7 +283,7 @@ fn answer(
     attempt: AttemptId,
     transaction: SignedTransaction,
     decision: Option<StoredEntry>,
-) -> Result<Answer, Problem> {
+) -> Result<Unreleased, Problem> {
     let decision = match decision {
         Some(decision) => decision,
         None => service.journal.record(attempt.0).map_err(unreadable)?.1,
@@ -288,5 +295,6 @@ fn answer(
         transaction,
         receipt,
     };
-    Ok(Answer::json(StatusCode::OK, &answer))
+    let answer = Answer::json(StatusCode::OK, &answer);
+    Ok(Unreleased::signed(answer, attempt))
 }

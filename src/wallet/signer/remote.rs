@@ -356,6 +356,7 @@ mod tests {
             Kind::OutcomeUnknown,
             Kind::InProgress,
             Kind::Withheld,
+            Kind::Unwitnessed,
             Kind::Internal,
         ] {
             assert_eq!(

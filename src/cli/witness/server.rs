@@ -1,0 +1,267 @@
+//! The server: C2SP tlog-witness, `POST /add-checkpoint`, over plain HTTP.
+//!
+//! Beside it, `GET /latest/<SHA-256 of the origin, in hexadecimal>` shows the latest checkpoint of a log
+//! that was kept: whoever finds a log shorter than that can show why. That is an extension of ours.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tlog::cosignature::Timestamp;
+use tlog::witness::{AddCheckpoint, Answer, Consistent, Decision, MAX_REQUEST_BYTES, decide};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::config::Config;
+use super::error::{WitnessError, system};
+use super::key::Secret;
+use super::state::{Folder, Kept};
+use super::{Ended, chain, say};
+use crate::failure::Failure;
+use crate::output;
+
+/// For a request's head, also the first after a pause, and for its body.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may pause between requests.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A witness at work.
+struct Witness {
+    key: Secret,
+    folder: Folder,
+    rate: Mutex<Bucket>,
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// [`WitnessError`]; nothing was cosigned.
+pub fn run(config: &Config) -> Result<output::Answer, Failure> {
+    let key = Secret::read(&config.key)?;
+    let folder = Folder::open(config, key.public())?;
+    let witness = Arc::new(Witness {
+        key,
+        folder,
+        rate: Mutex::new(Bucket::new(config.bounds.requests_per_second)),
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(system("threads"))?;
+    runtime.block_on(serve(config, witness))?;
+    output::Answer::done(&Ended { ended: "stopped" })
+}
+
+async fn serve(config: &Config, witness: Arc<Witness>) -> Result<(), WitnessError> {
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.map_err(system("the address"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system("signals"))?;
+    say(&format!(
+        "serving on {} as {}",
+        config.listen,
+        witness.key.public()
+    ));
+    let places = Arc::new(Semaphore::new(config.bounds.connections));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, mostly: wait for one instead of spinning.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        // One that finds no place is closed.
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            tokio::spawn(speak(Arc::clone(&witness), stream, place));
+        }
+    }
+}
+
+async fn speak(witness: Arc<Witness>, stream: TcpStream, place: OwnedSemaphorePermit) {
+    // Without it small answers wait 40 ms for the peer's delayed acknowledgement.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let handler = service_fn(move |request| {
+        let witness = Arc::clone(&witness);
+        async move { Ok::<_, Infallible>(witness.answer(request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_headers(32)
+        .max_buf_size(16 << 10);
+    // How it ended concerns the peer alone.
+    let _ended = builder
+        .serve_connection(TokioIo::new(stream), handler)
+        .await;
+    drop(place);
+}
+
+impl Witness {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if !self.take(Instant::now()) {
+            return plain(StatusCode::TOO_MANY_REQUESTS);
+        }
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, "/add-checkpoint") => self.add_checkpoint(request).await,
+            (_, "/add-checkpoint") => plain(StatusCode::METHOD_NOT_ALLOWED),
+            (&Method::GET, path) => match path.strip_prefix("/latest/") {
+                Some(hash) => self.latest(hash),
+                None => plain(StatusCode::NOT_FOUND),
+            },
+            _ => plain(StatusCode::NOT_FOUND),
+        }
+    }
+
+    fn take(&self, now: Instant) -> bool {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.take(now)
+    }
+
+    fn latest(&self, hash: &str) -> Response<Full<Bytes>> {
+        match self.folder.named(hash) {
+            Some(kept) if !kept.note().is_empty() => {
+                let body = kept.note().to_owned();
+                response(StatusCode::OK, Some("text/plain; charset=utf-8"), body)
+            }
+            _ => plain(StatusCode::NOT_FOUND),
+        }
+    }
+
+    async fn add_checkpoint(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let body = Limited::new(request.into_body(), MAX_REQUEST_BYTES).collect();
+        let body = match timeout(PATIENCE, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                return plain(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST),
+            Err(_) => return plain(StatusCode::REQUEST_TIMEOUT),
+        };
+        // Making the state durable blocks.
+        let decided = tokio::task::spawn_blocking(move || self.decide(&body)).await;
+        let answer = decided.unwrap_or(Answer::Refused { status: 500 });
+        let status = StatusCode::from_u16(answer.status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response(status, answer.content_type(), answer.body())
+    }
+
+    /// Decides, keeps, cosigns: in this order, and alone on the log.
+    fn decide(&self, body: &[u8]) -> Answer {
+        let request = match AddCheckpoint::parse(body) {
+            Ok(request) => request,
+            Err(error) => return Answer::from(&error),
+        };
+        let Some(mut kept) = self.folder.log(request.origin()) else {
+            return Answer::Refused { status: 404 };
+        };
+        if !kept.is_whole() {
+            return Answer::Refused { status: 500 };
+        }
+        let origin = kept.log().origin.clone();
+        match decide(Some(kept.log()), Some(kept.latest()), request) {
+            Decision::Refuse(refusal) => {
+                say(&format!("refused {origin}: {}", chain(&refusal)));
+                Answer::from(&refusal)
+            }
+            Decision::Cosign(consistent) => self.cosign(&mut kept, &consistent),
+        }
+    }
+
+    fn cosign(&self, kept: &mut Kept, consistent: &Consistent) -> Answer {
+        if let Err(error) = kept.keep(consistent.signed()) {
+            say(&format!("nothing more is cosigned: {}", chain(&error)));
+            return Answer::Refused { status: 500 };
+        }
+        let Some(Ok(cosignature)) = now().map(|now| self.key.cosign(consistent, now)) else {
+            return Answer::Refused { status: 500 };
+        };
+        let head = consistent.signed().head();
+        let (origin, size, root) = (&kept.log().origin, head.size, head.root);
+        say(&format!("cosigned {origin} {size} {root}"));
+        Answer::from(&cosignature)
+    }
+}
+
+fn now() -> Option<Timestamp> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Timestamp::new(since.as_secs())
+}
+
+fn plain(status: StatusCode) -> Response<Full<Bytes>> {
+    response(status, None, String::new())
+}
+
+fn response(
+    status: StatusCode,
+    content_type: Option<&'static str>,
+    body: String,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    if let Some(content_type) = content_type {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response
+}
+
+/// So many requests a second, twice as many at once, of everybody together.
+struct Bucket {
+    per_second: f64,
+    left: f64,
+    since: Instant,
+}
+
+impl Bucket {
+    fn new(per_second: u32) -> Self {
+        let per_second = f64::from(per_second);
+        Self {
+            per_second,
+            left: 2.0 * per_second,
+            since: Instant::now(),
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.since).as_secs_f64() * self.per_second;
+        self.since = now;
+        self.left = (self.left + gained).min(2.0 * self.per_second);
+        let enough = self.left >= 1.0;
+        if enough {
+            self.left -= 1.0;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_the_rate() {
+        let mut bucket = Bucket::new(10);
+        let start = bucket.since;
+        assert_eq!((0..100).filter(|_| bucket.take(start)).count(), 20);
+        let later = start + Duration::from_millis(550);
+        assert_eq!((0..100).filter(|_| bucket.take(later)).count(), 5);
+    }
+}

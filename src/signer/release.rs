@@ -1,0 +1,124 @@
+//! The last step of an answer that shows what was signed: with witnesses named, it waits until enough of
+//! them have cosigned a checkpoint that covers its decision.
+
+use std::time::Duration;
+
+use api::{
+    problem::{Problem, ProblemKind},
+    server::Answer,
+};
+use policy::AttemptId;
+use tokio::time::Instant;
+
+use crate::service::Service;
+
+/// How long an answer waits for witnesses.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An answer that is not given yet. [`Unreleased::release`] is the only way to it.
+#[derive(Debug)]
+#[must_use]
+pub struct Unreleased {
+    answer: Answer,
+    /// The last decision that it tells of.
+    newest: Option<AttemptId>,
+    /// The attempts whose signatures it shows.
+    shown: Vec<AttemptId>,
+}
+
+impl Unreleased {
+    /// An answer that shows nothing that was decided.
+    pub fn free(answer: Answer) -> Self {
+        Self {
+            answer,
+            newest: None,
+            shown: Vec::new(),
+        }
+    }
+
+    /// An answer that tells of a decision, and shows its signatures.
+    pub fn signed(answer: Answer, attempt: AttemptId) -> Self {
+        Self {
+            answer,
+            newest: Some(attempt),
+            shown: vec![attempt],
+        }
+    }
+
+    /// An answer that tells of decisions up to `newest`, and shows the signatures of some.
+    pub fn telling(answer: Answer, newest: Option<AttemptId>, shown: Vec<AttemptId>) -> Self {
+        Self {
+            answer,
+            newest,
+            shown,
+        }
+    }
+
+    /// Gives the answer, once the witnesses of the policy that governs then have cosigned it.
+    ///
+    /// # Errors
+    /// A problem of kind `unwitnessed` when they have not in time: the same request again gets the same
+    /// answer. Others when the daemon was sealed, or the signatures frozen, in the meantime.
+    pub async fn release(self, service: &Service) -> Result<Answer, Problem> {
+        let Some(newest) = self.newest else {
+            return Ok(self.answer);
+        };
+        witnessed(service, newest).await?;
+        if let Some(seal) = service.sealed() {
+            return Err(Problem::new(ProblemKind::Sealed, seal.to_string()));
+        }
+        let state = service.journal.state();
+        if self.shown.iter().any(|attempt| state.is_frozen(*attempt)) {
+            let detail = "A freeze withholds what was signed.";
+            return Err(Problem::new(ProblemKind::Withheld, detail));
+        }
+        Ok(self.answer)
+    }
+}
+
+/// Waits until the decision may be known outside.
+async fn witnessed(service: &Service, decision: AttemptId) -> Result<(), Problem> {
+    let deadline = Instant::now().checked_add(PATIENCE);
+    let deadline = deadline.unwrap_or_else(Instant::now);
+    let mut place = None;
+    loop {
+        // Asked anew after each wait: another bundle may govern by now.
+        let policy = service.policy()?;
+        let Some(quorum) = &policy.witnesses else {
+            return Ok(());
+        };
+        if service.witnesses.witnessed(quorum) > decision.0 {
+            return Ok(());
+        }
+        if place.is_none() {
+            place = Some(service.witnesses.place().ok_or_else(crowded)?);
+            service.checkpoints.hurry(decision.0);
+        }
+        let covered = service
+            .witnesses
+            .until_witnessed(quorum, decision.0, deadline);
+        if !covered.await {
+            service.metrics.unwitnessed.increment();
+            service.witnesses.set_overdue();
+            return Err(unwitnessed(
+                decision,
+                quorum.needed(),
+                quorum.witnesses().len(),
+            ));
+        }
+    }
+}
+
+fn crowded() -> Problem {
+    let detail = "Too many answers wait for witnesses. Ask again with the same request id.";
+    Problem::new(ProblemKind::Unwitnessed, detail)
+}
+
+fn unwitnessed(decision: AttemptId, needed: usize, named: usize) -> Problem {
+    let detail = format!(
+        "Attempt {decision} is charged, and what was signed for it is held back: {needed} of {named} \
+         witnesses have not cosigned a checkpoint that covers it. Ask again with the same request id: it \
+         is charged once and gets the same signature."
+    );
+    Problem::new(ProblemKind::Unwitnessed, detail)
+}
