@@ -46,7 +46,7 @@ const BODIES_MAX_BYTES: usize = 2 * (BODIES_PAGE_BYTES + ANSWER_MAX_BYTES);
 /// The largest tile or bundle of commitments: 256 of 33 bytes and a length.
 const TILE_MAX_BYTES: usize = 16 << 10;
 /// The largest bundle.
-const BUNDLE_MAX_BYTES: usize = 64 << 20;
+const BUNDLE_MAX_BYTES: usize = 256 << 20;
 
 /// How to reach a daemon.
 #[derive(Clone, Copy, Debug)]
@@ -226,15 +226,16 @@ impl Client {
     pub async fn resource(&self, resource: Resource) -> Result<Vec<u8>, ClientError> {
         let path = format!("/v1/journal/{resource}");
         let answer = self.transport.fetch(&path, TILE_MAX_BYTES).await?;
-        Ok(answer.body.to_vec())
+        Ok(answer.into_bytes())
     }
 
-    /// `GET /v1/journal/bodies`: a page of entries from this one on.
+    /// `GET /v1/journal/bodies`: entries from this one on, so many at most, of which a page has up to
+    /// [`BODIES_PER_PAGE_MAX`](crate::journal::BODIES_PER_PAGE_MAX).
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn bodies(&self, from: u64) -> Result<BodiesAnswer, ClientError> {
-        let path = format!("/v1/journal/bodies?from={from}");
+    pub async fn bodies(&self, from: u64, count: usize) -> Result<BodiesAnswer, ClientError> {
+        let path = format!("/v1/journal/bodies?from={from}&count={count}");
         self.fetch(&path, BODIES_MAX_BYTES).await
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use api::{
+    journal::BODIES_PER_PAGE_MAX,
     problem::{Problem, ProblemKind},
     server::{self, Answer, Bounds, Happened, Host, Length, Peer, Tls},
     signing::BODY_MAX,
@@ -164,8 +165,8 @@ async fn carry_out(
             verbs::log::proofs(service, &body)
         }
         Route::Bodies => {
-            let from = number(request.uri().query(), "from")?;
-            verbs::bodies::bodies(service, from.unwrap_or(0))
+            let (from, count) = page(request.uri().query())?;
+            verbs::bodies::bodies(service, from, count)
         }
         Route::Bundle(hash) => verbs::bodies::bundle(service, hash),
         Route::Consistency => {
@@ -297,6 +298,21 @@ fn sizes(query: Option<&str>) -> Result<(u64, u64), Problem> {
     sizes.ok_or_else(|| Problem::new(ProblemKind::Malformed, detail))
 }
 
+/// The value of `from`, and that of `count` where there is one.
+fn page(query: Option<&str>) -> Result<(u64, usize), Problem> {
+    let whole = BODIES_PER_PAGE_MAX;
+    let page = query.and_then(|query| match query.split_once('&') {
+        None => Some((value(query, "from")?, whole)),
+        Some((from, count)) => {
+            let count = usize::try_from(value(count, "count")?).ok()?;
+            let bounded = (1..=whole).contains(&count);
+            bounded.then_some((value(from, "from")?, count))
+        }
+    });
+    let detail = format!("The parameters are from=<journal index>, and &count=<1 to {whole}>.");
+    page.ok_or_else(|| Problem::new(ProblemKind::Malformed, detail))
+}
+
 /// The number in `parameter=number`, in decimal digits and nothing else.
 fn value(assigned: &str, parameter: &str) -> Option<u64> {
     let digits = assigned.strip_prefix(parameter)?.strip_prefix('=')?;
@@ -387,6 +403,28 @@ mod tests {
                 number(Some(query), "after").unwrap_err().kind,
                 ProblemKind::Malformed,
                 "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_has_a_first_entry_and_a_bound() {
+        assert_eq!(page(Some("from=7")).unwrap(), (7, BODIES_PER_PAGE_MAX));
+        assert_eq!(page(Some("from=7&count=1")).unwrap(), (7, 1));
+        for query in [
+            None,
+            Some(""),
+            Some("count=1"),
+            Some("from=1&count=0"),
+            Some("from=1&count=1001"),
+            Some("from=1&count=18446744073709551616"),
+            Some("count=1&from=1"),
+            Some("from=1&count=1&count=1"),
+        ] {
+            assert_eq!(
+                page(query).unwrap_err().kind,
+                ProblemKind::Malformed,
+                "{query:?}"
             );
         }
     }

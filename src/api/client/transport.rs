@@ -37,6 +37,12 @@ pub(super) struct Success {
     pub(super) body: Bytes,
 }
 
+impl Success {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.body.into()
+    }
+}
+
 impl Transport {
     pub(super) fn new(settings: &Settings<'_>) -> Result<Self, SettingsError> {
         Ok(Self {

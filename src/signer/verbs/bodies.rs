@@ -2,8 +2,7 @@
 
 use api::{
     journal::{
-        BODIES_PAGE_BYTES, BODIES_PER_PAGE_MAX, BodiesAnswer, BodyOpening, BundleAnswer,
-        BundleFile, JournalBody,
+        BODIES_PAGE_BYTES, BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, JournalBody,
     },
     problem::{Problem, ProblemKind},
     server::Answer,
@@ -20,11 +19,11 @@ use crate::service::Service;
 ///
 /// # Errors
 /// A problem when the journal cannot be read.
-pub fn bodies(service: &Service, from: u64) -> Result<Answer, Problem> {
+pub fn bodies(service: &Service, from: u64, count: usize) -> Result<Answer, Problem> {
     let covered = service.releasable();
     let mut bodies = Vec::new();
     let mut bytes = 0usize;
-    for index in (from..covered).take(BODIES_PER_PAGE_MAX) {
+    for index in (from..covered).take(count) {
         let body = body(service, index)?;
         bytes = bytes.saturating_add(length(&body));
         bodies.push(body);
