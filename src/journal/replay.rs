@@ -107,6 +107,11 @@ impl<'a> Replay<'a> {
         Ok(record)
     }
 
+    /// Counts the next entry, of which only the leaf is known.
+    pub fn pass_over(&mut self) {
+        self.state.pass_over();
+    }
+
     fn check_first(&self, found: BundleHash) -> Result<(), FoldError> {
         match self.bundles.first() {
             Some(pinned) if self.state.policy().is_none() && pinned != found => {

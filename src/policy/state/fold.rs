@@ -51,6 +51,13 @@ impl State {
         Ok(())
     }
 
+    /// Counts an entry of which only the leaf is known, as an auditor knows signatures that a freeze
+    /// holds: nothing follows from it.
+    pub fn pass_over(&mut self) {
+        self.entries = self.entries.saturating_add(1);
+        self.to_cover = self.entries;
+    }
+
     /// Lets a policy govern: the one of the last [`Entry::PolicyActivated`] that was applied.
     /// Every window is counted again from the recorded facts, by the classes of the time and by
     /// the present ones.
