@@ -4,13 +4,15 @@ mod error;
 mod profile;
 mod wallet;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::client::{Client, ClientError, Protocol, Settings, wallet as coordinator};
+use api::journal::{BodiesAnswer, BundleAnswer, ConsistencyAnswer, ProofsAnswer, ProofsRequest};
 use api::problem::ProblemKind;
-use api::signing::{EvaluateAnswer, KeysAnswer, SignAnswer, SignRequest};
+use api::signing::{EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest};
 use clap::Args;
+use tlog::tile::Resource;
 use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
@@ -22,10 +24,15 @@ use crate::files;
 /// The largest PEM file that is read.
 const PEM_MAX_BYTES: u64 = 1 << 20;
 
+/// How long to wait before a busy signer is asked again.
+const BUSY_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is.
+const BUSY_MAX: usize = 50;
+
 /// How to reach a daemon.
 #[derive(Debug, Args)]
 pub struct PeerArgs {
-    /// A TOML file with connect, ca, certificate, key, and if needed server_name, health and
+    /// A TOML file with connect, ca, certificate, key, and if needed server_name, health, log_key and
     /// timeout_secs [default: client.toml for a signer, wallet.toml for a coordinator, in
     /// ~/.config/strongroom, if there is one].
     #[arg(long, value_name = "FILE")]
@@ -107,6 +114,22 @@ impl PeerArgs {
             health: reach.health,
         };
         Ok((signer, Wallet::new(wallet, runtime()?)))
+    }
+
+    /// The key of the signer's log that the profile pins.
+    ///
+    /// # Errors
+    /// [`SignerError::Profile`], and those of files.
+    pub fn log_key(&self) -> Result<Option<String>, SignerError> {
+        Self::log_key_in(self.profile.as_deref())
+    }
+
+    /// The same of a profile, where there is nobody to reach.
+    ///
+    /// # Errors
+    /// As [`Self::log_key`].
+    pub fn log_key_in(profile: Option<&Path>) -> Result<Option<String>, SignerError> {
+        Ok(Profile::find(profile, "client.toml")?.log_key)
     }
 
     /// What the command line says, over the profile.
@@ -193,6 +216,89 @@ impl Signer {
         self.runtime
             .block_on(self.client.keys())
             .map_err(SignerError::Ask)
+    }
+
+    /// What became of a request.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn request(&self, id: &str) -> Result<RequestAnswer, SignerError> {
+        self.ask(|| self.client.request(id))
+    }
+
+    /// The newest checkpoint, or one that covers an entry.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn checkpoint(&self, covers: Option<u64>) -> Result<String, SignerError> {
+        self.ask(|| self.client.checkpoint(covers))
+    }
+
+    /// Proofs of inclusion.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn proofs(&self, request: &ProofsRequest) -> Result<ProofsAnswer, SignerError> {
+        self.ask(|| self.client.proofs(request))
+    }
+
+    /// A proof of consistency.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyAnswer, SignerError> {
+        self.ask(|| self.client.consistency(from, to))
+    }
+
+    /// Entries of the journal.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn bodies(&self, from: u64, count: usize) -> Result<BodiesAnswer, SignerError> {
+        self.ask(|| self.client.bodies(from, count))
+    }
+
+    /// A bundle that governed.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn bundle(&self, hash: [u8; 32]) -> Result<BundleAnswer, SignerError> {
+        self.ask(|| self.client.bundle(hash))
+    }
+
+    /// A tile, or a bundle of commitments.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn resource(&self, resource: Resource) -> Result<Vec<u8>, SignerError> {
+        self.ask(|| self.client.resource(resource))
+    }
+
+    /// Lets time pass.
+    pub fn pause(&self, time: Duration) {
+        self.runtime
+            .block_on(async { tokio::time::sleep(time).await });
+    }
+
+    /// Asks a question, and again for as long as the signer is only busy: who copies a journal asks more
+    /// in a second than a client may.
+    fn ask<T, F>(&self, call: impl Fn() -> F) -> Result<T, SignerError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        for _ in 0..BUSY_MAX {
+            let answer = self.runtime.block_on(call()).map_err(SignerError::Ask);
+            match answer {
+                Err(error)
+                    if is_problem(&error, ProblemKind::TooManyRequests)
+                        || is_problem(&error, ProblemKind::Busy) =>
+                {
+                    self.pause(BUSY_PAUSE);
+                }
+                answer => return answer,
+            }
+        }
+        self.runtime.block_on(call()).map_err(SignerError::Ask)
     }
 }
 

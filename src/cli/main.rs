@@ -3,6 +3,7 @@
 //! Every command answers with one value, printed as text or, with `--json`, as one JSON object, and
 //! says by its exit code how it went ([`failure::Exit`]).
 
+mod audit;
 mod client;
 mod credit;
 mod doctor;
@@ -45,6 +46,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Copy, verify and read a signer's journal.
+    Audit(Box<audit::Args>),
     /// Book a customer's deposit at a coordinator, by hand.
     Credit(credit::Args),
     /// Check a signer's machine: clock, token, journal, certificates, policy.
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, format: Format) -> Result<Answer, Failure> {
     match command {
+        Command::Audit(args) => audit::run(&args, format),
         Command::Credit(args) => credit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Keys(args) => keys::run(&args),

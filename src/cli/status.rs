@@ -12,7 +12,8 @@ use policy::bundle;
 use serde_json::json;
 
 use self::coordinator::Coordinator;
-use self::report::{Readiness, Status, Unit};
+pub use self::report::Unit;
+use self::report::{Readiness, Status};
 use crate::client::{self, PeerArgs, is_absent};
 use crate::failure::{Exit, Explained, Failure};
 use crate::health;

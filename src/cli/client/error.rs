@@ -90,7 +90,7 @@ impl Explained for SignerError {
         match self {
             Self::File(error) => error.next(),
             Self::Profile { .. } => {
-                "It has connect, ca, certificate, key, and if needed server_name, health and timeout_secs.".into()
+                "It has connect, ca, certificate, key, and if needed server_name, health, log_key and timeout_secs.".into()
             }
             Self::Missing { .. } => {
                 "Give it on the command line, or in a profile with --profile or in ~/.config/strongroom.".into()

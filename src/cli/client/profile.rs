@@ -26,6 +26,8 @@ pub(super) struct Profile {
     pub key: Option<PathBuf>,
     /// The name in the signer's certificate.
     pub server_name: Option<String>,
+    /// The key that signs the log's checkpoints, as it was pinned.
+    pub log_key: Option<String>,
     /// Where health is told: `host:port`.
     pub health: Option<String>,
     /// How long to wait for each answer.

@@ -45,7 +45,12 @@ pub struct Unit {
 
 impl Unit {
     /// `1500` with 3 decimals is `1.5 unit`.
-    fn write(&self, amount: Amount) -> String {
+    pub fn write(&self, amount: Amount) -> String {
+        format!("{} {}", self.number(amount), self.name)
+    }
+
+    /// The same without the unit.
+    pub fn number(&self, amount: Amount) -> String {
         let decimals = usize::from(self.decimals);
         let digits = format!("{:0>width$}", amount.to_string(), width = decimals + 1);
         // The width is more than the decimals, so that there is always a whole part.
@@ -54,7 +59,7 @@ impl Unit {
             .unwrap_or_default();
         let fraction = fraction.trim_end_matches('0');
         let point = if fraction.is_empty() { "" } else { "." };
-        format!("{whole}{point}{fraction} {}", self.name)
+        format!("{whole}{point}{fraction}")
     }
 }
 

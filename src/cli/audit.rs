@@ -1,0 +1,225 @@
+//! `strongroom audit`: what an auditor does with a signer's journal. Nothing is believed but what the
+//! pinned key of the log signed, and what follows from it.
+
+mod error;
+mod export;
+mod folder;
+mod prove;
+mod report;
+mod show;
+mod signed;
+mod tail;
+mod tiles;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+use tx::{Time, TimeError};
+
+use self::signed::LogArgs;
+use crate::client::PeerArgs;
+use crate::failure::Failure;
+use crate::output::{Answer, Format};
+
+/// `strongroom audit`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch the newest signed checkpoint; with --out keep it, once the log is proved to have only grown
+    /// since the one that was kept before.
+    Checkpoint(CheckpointArgs),
+    /// Prove that the log contains the decision about a request, or an entry.
+    Prove(ProveArgs),
+    /// Verify a proof, or a whole exported log, without any network.
+    Verify(VerifyArgs),
+    /// Copy the log to a folder, or what was added to it since.
+    Export(ExportArgs),
+    /// Write what an exported log says, once it is verified: for spreadsheets, to read and print, or for
+    /// programs.
+    Report(ReportArgs),
+    /// Show the newest entries, and with --follow every new one.
+    Tail(TailArgs),
+    /// Show an entry in words.
+    Show(ShowArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+struct CheckpointArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Where to keep it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+struct ProveArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    /// The id of a request of your own.
+    #[arg(required_unless_present = "entry", conflicts_with = "entry")]
+    request: Option<String>,
+    /// An entry of the journal, where you may read them all.
+    #[arg(long, value_name = "INDEX")]
+    entry: Option<u64>,
+    /// Where to write the proof, which stands by itself.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+struct VerifyArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// A client's profile that says log_key.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// A file of `audit prove`, or a folder of `audit export`.
+    path: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+struct ExportArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    /// Where to; what is there is carried on.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// The tree alone, without what the entries say.
+    #[arg(long)]
+    commitments: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+struct ReportArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// A client's profile that says log_key.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// A folder of `audit export`.
+    folder: PathBuf,
+    /// In which form.
+    #[arg(long)]
+    form: report::Form,
+    /// The file to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// From this day or time on, in UTC: 2026-11-01 or 2026-11-01T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<Time>,
+    /// Until before this day or time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    to: Option<Time>,
+    /// What is summed up together.
+    #[arg(long, default_value = "month")]
+    period: report::Period,
+}
+
+/// A day or a time.
+fn time(text: &str) -> Result<Time, TimeError> {
+    let day = format!("{text}T00:00:00Z");
+    day.parse().or_else(|_| text.parse())
+}
+
+#[derive(Debug, ClapArgs)]
+struct TailArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    /// How many of the newest entries to begin with.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    lines: u64,
+    /// Go on, until interrupted.
+    #[arg(long)]
+    follow: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+struct ShowArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    /// An exported log to read, instead of asking a signer.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// The entry.
+    entry: u64,
+}
+
+/// Carries a command out.
+///
+/// # Errors
+/// [`AuditError`].
+pub fn run(args: &Args, format: Format) -> Result<Answer, Failure> {
+    match &args.command {
+        Command::Checkpoint(args) => {
+            let keys = args.log.keys(args.peer.log_key()?)?;
+            let signer = args.peer.signer()?;
+            Answer::done(&signed::fetch(&signer, &keys, args.out.as_deref())?)
+        }
+        Command::Prove(args) => {
+            let keys = args.log.keys(args.peer.log_key()?)?;
+            let signer = args.peer.signer()?;
+            let wanted = match (&args.request, args.entry) {
+                (Some(request), _) => prove::Wanted::Request(request),
+                (None, entry) => prove::Wanted::Entry(entry.unwrap_or(0)),
+            };
+            Answer::done(&prove::prove(&signer, &keys, wanted, args.out.as_deref())?)
+        }
+        Command::Verify(args) => {
+            let keys = args
+                .log
+                .keys(PeerArgs::log_key_in(args.profile.as_deref())?)?;
+            if !args.path.is_dir() {
+                return Answer::done(&prove::verify(&args.path, &keys)?);
+            }
+            let report = verify::verify(&args.path, &keys, &mut |_| Ok(()))?;
+            if report.is_whole() {
+                Answer::done(&report)
+            } else {
+                Answer::refused(&report)
+            }
+        }
+        Command::Export(args) => {
+            let keys = args.log.keys(args.peer.log_key()?)?;
+            let content = if args.commitments {
+                export::Content::Commitments
+            } else {
+                export::Content::Bodies
+            };
+            let signer = args.peer.signer()?;
+            Answer::done(&export::export(&signer, &keys, &args.out, content)?)
+        }
+        Command::Report(args) => {
+            let keys = args
+                .log
+                .keys(PeerArgs::log_key_in(args.profile.as_deref())?)?;
+            let (from, to, period) = (args.from, args.to, args.period);
+            let span = report::Span { from, to, period };
+            let file = (args.form, args.out.as_path());
+            Answer::done(&report::write(&args.folder, &keys, span, file)?)
+        }
+        Command::Tail(args) => {
+            let follow = args.follow.then_some(format);
+            Answer::done(&tail::tail(&args.peer.signer()?, args.lines, follow)?)
+        }
+        Command::Show(args) => {
+            let body = match &args.folder {
+                Some(folder) => folder::entry(folder, args.entry)?,
+                None => tail::entry(&args.peer.signer()?, args.entry)?,
+            };
+            Answer::done(&show::Shown::of(body)?)
+        }
+    }
+}

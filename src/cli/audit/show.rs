@@ -1,0 +1,269 @@
+//! Entries in words.
+
+use std::fmt;
+
+use api::journal::JournalBody;
+use policy::{Attempt, Entry, Fact, NumberedDigest, Reason, Record, Refused};
+use serde::Serialize;
+use tx::{Effect, EffectKind};
+
+use super::error::AuditError;
+use crate::client::plain;
+
+/// An entry, to be shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    entry: u64,
+    commitment: String,
+    /// Absent where a freeze holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<Record>,
+}
+
+impl Shown {
+    /// Reads what an entry says.
+    ///
+    /// # Errors
+    /// [`AuditError::Answer`] when it is no record that is known here.
+    pub fn of(body: JournalBody) -> Result<Self, AuditError> {
+        let record = body.opening.map(|opening| {
+            serde_json::from_str(&opening.body).map_err(|error| AuditError::Answer {
+                reason: format!("entry {}: {error}", body.entry),
+            })
+        });
+        Ok(Self {
+            entry: body.entry,
+            commitment: body.commitment,
+            record: record.transpose()?,
+        })
+    }
+
+    /// In one line.
+    pub fn line(&self) -> String {
+        match &self.record {
+            None => format!("{:>8}  withheld by a freeze", self.entry),
+            Some(record) => format!(
+                "{:>8}  {}  {}",
+                self.entry,
+                record.time.lo,
+                plain(&summary(&record.entry))
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "entry       {}", self.entry)?;
+        writeln!(f, "commitment  {}", plain(&self.commitment))?;
+        let Some(record) = &self.record else {
+            return writeln!(f, "withheld    signatures that a freeze holds do not leave");
+        };
+        writeln!(f, "time        {} to {}", record.time.lo, record.time.hi)?;
+        writeln!(f, "what        {}", plain(&summary(&record.entry)))?;
+        for (field, said) in details(&record.entry) {
+            writeln!(f, "{field:<11} {}", plain(&said))?;
+        }
+        Ok(())
+    }
+}
+
+/// What an entry says, in a line.
+pub fn summary(entry: &Entry) -> String {
+    match entry {
+        Entry::Genesis { fleet } => format!("genesis: the log of fleet {fleet} begins"),
+        Entry::Started { version, .. } => format!("started: signerd {version}"),
+        Entry::Stopped { reason } => format!("stopped: {reason}"),
+        Entry::PolicyActivated { hash, sequence, .. } => {
+            format!("policy: bundle {sequence} governs ({hash})")
+        }
+        Entry::PolicyRefused { reason } => format!("policy refused: {reason}"),
+        Entry::KeyRegistered(key) => {
+            format!(
+                "key: {} ({}, {}) is ours",
+                key.name, key.purpose, key.algorithm
+            )
+        }
+        Entry::Attempt(attempt) => format!(
+            "authorised: request {} of {}: {}",
+            attempt.request,
+            attempt.client,
+            outward(attempt)
+        ),
+        Entry::Call { attempt, calls } => {
+            format!("calls: {} more for attempt {attempt}", calls.len())
+        }
+        Entry::Signed(signed) => format!("signed: attempt {}: {}", signed.attempt, signed.txid),
+        Entry::Failed { attempt, reason } => format!("not signed: attempt {attempt}: {reason}"),
+        Entry::Refused(refused) => format!("{}: {}", verdict(refused), first_reason(refused)),
+        Entry::RefusedMany(many) => {
+            format!(
+                "refused: {} more requests of {}: {}",
+                many.count, many.client, many.first
+            )
+        }
+        Entry::Frozen { scope, reason } => format!("frozen: {scope}: {reason}"),
+        Entry::ClockJump { millis } => format!("clock: the wall clock jumped by {millis} ms"),
+        Entry::SelfTest { calls } => format!("self-test: {} calls", calls.len()),
+        Entry::Checkpoint(said) => format!("checkpoint: {} entries, root {}", said.size, said.root),
+        other => named(other),
+    }
+}
+
+/// A kind of entry that has no words here yet.
+fn named(entry: &Entry) -> String {
+    serde_json::to_string(entry).unwrap_or_default()
+}
+
+/// The payments, or what else it does.
+fn outward(attempt: &Attempt) -> String {
+    let effects = attempt.facts.iter().map(|fact| &fact.effect);
+    let outward = effects.clone().filter(|effect| effect.kind.is_outward());
+    let mut told: Vec<String> = outward.map(effect).collect();
+    if told.is_empty() {
+        told = effects.map(effect).collect();
+    }
+    told.join("; ")
+}
+
+/// An effect in words, in base units.
+fn effect(effect: &Effect) -> String {
+    let mut text = format!("{} {} {}", kind(effect.kind), effect.amount, effect.asset);
+    if let Some(to) = &effect.to {
+        text.push_str(&format!(" to {}", to.address));
+    }
+    if let Some(tag) = &effect.tag {
+        text.push_str(&format!(" tag {tag:?}"));
+    }
+    text
+}
+
+/// The one spelling of a kind of effect, its serde form.
+pub fn kind(kind: EffectKind) -> String {
+    let value = serde_json::to_value(kind).ok();
+    let word = value.as_ref().and_then(serde_json::Value::as_str);
+    word.unwrap_or_default().to_owned()
+}
+
+fn verdict(refused: &Refused) -> String {
+    let word = if refused.reasons.is_empty() {
+        "waits for people"
+    } else {
+        "refused"
+    };
+    format!("{word}: request {} of {}", refused.request, refused.client)
+}
+
+fn first_reason(refused: &Refused) -> String {
+    match refused.reasons.first() {
+        Some(reason) => reason.detail.clone(),
+        None => joined(refused.needs.iter()),
+    }
+}
+
+fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(", ")
+}
+
+/// What else there is to know, each with its name.
+fn details(entry: &Entry) -> Vec<(&'static str, String)> {
+    match entry {
+        Entry::Started {
+            cut_bytes, boot_id, ..
+        } => {
+            vec![
+                ("cut bytes", cut_bytes.to_string()),
+                ("boot", boot_id.clone()),
+            ]
+        }
+        Entry::PolicyActivated { signed_by, .. } => vec![("signed by", joined(signed_by))],
+        Entry::KeyRegistered(key) => vec![
+            ("public", key.public.clone()),
+            ("device", format!("{} ({})", key.device, key.assurance)),
+        ],
+        Entry::Attempt(attempt) => of_attempt(attempt),
+        Entry::Call { calls, .. } | Entry::SelfTest { calls } => of_calls(calls),
+        Entry::Signed(signed) => signed
+            .signatures
+            .iter()
+            .map(|made| ("call", format!("{}: r {} s {}", made.call, made.r, made.s)))
+            .collect(),
+        Entry::Refused(refused) => of_refused(refused),
+        Entry::RefusedMany(many) => vec![("root", many.root.to_string())],
+        Entry::Checkpoint(said) => vec![("call", format!("{} by {}", said.call, said.key))],
+        _ => Vec::new(),
+    }
+}
+
+fn of_attempt(attempt: &Attempt) -> Vec<(&'static str, String)> {
+    let mut told = vec![
+        (
+            "account",
+            format!("{} on {}", attempt.account, attempt.chain),
+        ),
+        (
+            "lane",
+            format!("{} epoch {}", attempt.lane, attempt.lane_epoch),
+        ),
+        ("policy", attempt.policy.to_string()),
+        ("allowed by", joined(&attempt.allowed_by)),
+    ];
+    told.extend(attempt.facts.iter().map(|fact| ("effect", of_fact(fact))));
+    let met = attempt
+        .met
+        .values()
+        .map(|people| ("met by", joined(people)));
+    told.extend(met);
+    let set = attempt
+        .set
+        .map(|set| ("set", format!("excludes attempt {set} on chain")));
+    told.extend(set);
+    let resumes = attempt
+        .resumes
+        .map(|old| ("resumes", format!("attempt {old}")));
+    told.extend(resumes);
+    told.extend(attempt.keys.iter().map(|key| {
+        let text = serde_json::to_string(key).unwrap_or_default();
+        ("consumes", text)
+    }));
+    told.extend(of_calls(&attempt.calls));
+    told
+}
+
+fn of_fact(fact: &Fact) -> String {
+    let mut text = effect(&fact.effect);
+    if let Some(intent) = &fact.intent {
+        text.push_str(&format!(", intent {intent}"));
+    }
+    if !fact.classes.books.is_empty() {
+        text.push_str(&format!(", in {}", joined(&fact.classes.books)));
+    }
+    if fact.classes.young {
+        text.push_str(", never paid before");
+    }
+    text
+}
+
+fn of_calls(calls: &[NumberedDigest]) -> Vec<(&'static str, String)> {
+    let one = |call: &NumberedDigest| format!("{}: {} signs {}", call.call, call.key, call.digest);
+    calls.iter().map(|call| ("call", one(call))).collect()
+}
+
+fn of_refused(refused: &Refused) -> Vec<(&'static str, String)> {
+    let reason = |reason: &Reason| {
+        let statement = reason.statement.as_ref();
+        let statement = statement
+            .map(|name| format!(" ({name})"))
+            .unwrap_or_default();
+        let text = format!(
+            "{}{statement}; would be permitted by: {}",
+            reason.detail, reason.remedy
+        );
+        ("because", text)
+    };
+    let mut told: Vec<_> = refused.reasons.iter().map(reason).collect();
+    told.extend(refused.needs.iter().map(|need| ("needs", need.to_string())));
+    told.push(("policy", refused.policy.to_string()));
+    told
+}
