@@ -1,6 +1,7 @@
 //! The real daemons against SoftHSM and real nodes. Each test says in its name what it proves.
 
 mod attacks;
+mod audit;
 mod bad_answers;
 mod bounds;
 mod chaos;
