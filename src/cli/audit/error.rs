@@ -169,7 +169,7 @@ impl Explained for AuditError {
             Self::Unsigned { .. } => "Check that the pinned key is of this log. If it is, this is not the log's: keep it as evidence.",
             Self::Shorter { .. } | Self::Forked { .. } => "Keep both checkpoints: together they prove that the log was changed. `docs/audit.md` says what then.",
             Self::Unproved { .. } | Self::Opening { .. } | Self::Root { .. } => "Ask again; if it stays so, the signer says what its log does not contain. Keep the answer as evidence.",
-            Self::Answer { .. } => "Check that this is a signer of the same version.",
+            Self::Answer { .. } => "Ask again; check that this is a signer of the same version, and what `strongroom status` says of its witnesses.",
             Self::Changed { .. } => "Run `strongroom audit verify` on it, and export to a new folder.",
             Self::NoProof { .. } => "Check that this is a file of `strongroom audit prove`.",
             Self::NoEntry { .. } => "The newest checkpoint says how many there are; what a freeze holds is not told.",

@@ -21,6 +21,7 @@ use tlog::{
 use super::error::AuditError;
 use super::folder::{BODIES, CHECKPOINT, Lines, bundles, leaf, opens};
 use super::signed::{LogKeys, not_shorter};
+use super::tail;
 use super::tiles::{Made, TileMaker};
 use super::verify::{known_leaf, leaves};
 use crate::client::Signer;
@@ -205,11 +206,7 @@ impl Copy<'_> {
 
     fn page(&mut self, file: &mut impl Write, size: u64) -> Result<(), AuditError> {
         let from = self.maker.tree().size();
-        let page = self.signer.bodies(from, BODIES_PER_PAGE_MAX)?;
-        if page.bodies.is_empty() {
-            let reason = format!("it tells nothing of entry {from}");
-            return Err(AuditError::Answer { reason });
-        }
+        let page = tail::page(self.signer, from, BODIES_PER_PAGE_MAX)?;
         for body in page.bodies {
             let next = self.maker.tree().size();
             if next == size {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-use api::journal::{BODIES_PER_PAGE_MAX, JournalBody};
+use api::journal::{BODIES_PER_PAGE_MAX, BodiesAnswer, JournalBody};
 use serde::Serialize;
 
 use super::error::AuditError;
@@ -14,6 +14,10 @@ use crate::output::Format;
 
 /// How often is asked for what is new.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long to wait for witnesses before asking again, and how often.
+const UNTOLD_PAUSE: Duration = Duration::from_millis(250);
+const UNTOLD_MAX: usize = 40;
 
 /// The answer of `audit tail`: an entry a line.
 #[derive(Debug, Serialize)]
@@ -29,11 +33,28 @@ pub struct Tail {
 pub fn entry(signer: &Signer, wanted: u64) -> Result<JournalBody, AuditError> {
     // The signer makes a checkpoint soon; there is nothing to wait for where none is made at all.
     let _newer = signer.checkpoint(Some(wanted))?;
-    let page = signer.bodies(wanted, 1)?;
+    let page = page(signer, wanted, 1)?;
     let first = page.bodies.into_iter().next();
     first
         .filter(|body| body.entry == wanted)
         .ok_or(AuditError::NoEntry { entry: wanted })
+}
+
+/// Entries that a checkpoint covers. The signer tells of them once its witnesses have cosigned one, which
+/// may be a moment later.
+///
+/// # Errors
+/// [`AuditError::Answer`] when they do not.
+pub fn page(signer: &Signer, from: u64, count: usize) -> Result<BodiesAnswer, AuditError> {
+    for _ in 0..UNTOLD_MAX {
+        let page = signer.bodies(from, count)?;
+        if !page.bodies.is_empty() {
+            return Ok(page);
+        }
+        signer.pause(UNTOLD_PAUSE);
+    }
+    let reason = format!("entry {from} is not told yet: too few witnesses have cosigned it");
+    Err(AuditError::Answer { reason })
 }
 
 /// The newest entries; when followed, every one is shown as it comes, until the process is stopped.
