@@ -146,6 +146,8 @@ pub enum Entry {
     },
     /// A key of the log may sign the tree of all entries before this one.
     Checkpoint(Checkpoint),
+    /// The signer was sealed here, and officers let it go on.
+    Resumed(Box<Resumed>),
 }
 
 /// An attempt's name: the index of its journal entry.
@@ -359,6 +361,21 @@ pub struct Checkpoint {
     pub key: Name,
     /// The call's number.
     pub call: u64,
+}
+
+/// A statement by which a sealed signer goes on ([`crate::statement::Unseal`]), whole, so that whoever
+/// reads the log can verify it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    /// SHA-256 of the statement.
+    pub hash: Digest,
+    /// The statement.
+    pub statement: String,
+    /// The armoured signatures over it.
+    pub signatures: String,
+    /// The officers whose signatures were counted.
+    pub signed_by: BTreeSet<Name>,
 }
 
 /// A digest of exactly 32 bytes.

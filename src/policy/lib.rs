@@ -24,7 +24,7 @@ mod window;
 pub use entry::{
     Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact, FreezeScope,
     KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused, RefusedMany,
-    SignatureRecord, Signed,
+    Resumed, SignatureRecord, Signed,
 };
 pub use evaluate::evaluate;
 pub use model::{

@@ -7,7 +7,7 @@ use tx::Name;
 
 use super::{Bundle, Diagnostic, MANIFEST, Manifest, ManifestError, SIGNATURES, parse};
 use crate::{
-    BundleHash, Governance, Person, Policy,
+    BundleHash, Policy,
     statement::{self, Signatures, SignaturesError},
 };
 
@@ -173,25 +173,12 @@ fn quorum(
     signatures: &Signatures,
     policy: &Policy,
 ) -> Result<BTreeSet<Name>, LoadError> {
-    let Governance {
-        threshold,
-        officers,
-    } = &policy.governance;
-    let people = policy.people.iter();
-    let people: BTreeMap<Name, Person> = people
-        .filter(|(name, _)| officers.contains(*name))
-        .map(|(name, person)| (name.clone(), person.clone()))
-        .collect();
     let (text, namespace) = (manifest.to_string(), manifest.header().namespace());
-    let signed_by = statement::verify(&text, &namespace, signatures, &people);
-    let enough = usize::try_from(*threshold).is_ok_and(|needed| signed_by.len() >= needed);
-    if enough && *threshold > 0 {
-        return Ok(signed_by);
-    }
-    Err(LoadError::Quorum {
-        needed: *threshold,
-        signed_by,
-        officers: officers.clone(),
+    let signed_by = statement::officers_signed(&text, &namespace, signatures, policy);
+    signed_by.map_err(|missed| LoadError::Quorum {
+        needed: missed.needed,
+        signed_by: missed.signed_by,
+        officers: missed.officers,
     })
 }
 

@@ -6,7 +6,9 @@ use tx::{ConflictKey, EffectKind, Name, Time};
 
 use super::{AttemptState, Consumers, IntentState, Present, RequestStatus, State, StateError};
 use crate::{
-    Attempt, AttemptId, Entry, KeyRegistration, NumberedDigest, Policy, Record, SignedIntent,
+    Attempt, AttemptId, Entry, KeyRegistration, NumberedDigest, Policy, Record, Resumed,
+    SignedIntent,
+    statement::Unseal,
     window::{Charge, Window},
 };
 
@@ -40,6 +42,7 @@ impl State {
                 self.next_call = checkpoint.call.saturating_add(1);
                 self.checkpoint = Some(checkpoint.clone());
             }
+            Entry::Resumed(resumed) => self.resume(resumed),
             Entry::Frozen { scope, .. } => {
                 self.freezes.insert(scope.clone(), index);
             }
@@ -143,6 +146,13 @@ impl State {
                 Err(error)
             }
         }
+    }
+
+    fn resume(&mut self, resumed: &Resumed) {
+        self.resumed.insert(resumed.hash);
+        // What is applied was validated: it parses.
+        let lost = Unseal::parse(&resumed.statement).map(|statement| statement.lost);
+        self.lost.extend(lost.unwrap_or_default());
     }
 
     fn count_calls(&mut self, calls: &[NumberedDigest]) {

@@ -21,6 +21,7 @@ use tx::{
 use crate::{
     AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
     NumberedDigest, Policy, RequestId, Room,
+    statement::{Head, UnsealError},
     window::{ChargeBook, Window},
 };
 
@@ -66,6 +67,10 @@ pub struct State {
     checkpoint: Option<Checkpoint>,
     /// How many entries there are up to the last that is no checkpoint.
     to_cover: u64,
+    /// Statements by which the signer went on after it was sealed.
+    resumed: BTreeSet<Digest>,
+    /// Heads of this log that it does not contain, and that count for nothing since then.
+    lost: BTreeSet<Head>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -176,6 +181,12 @@ pub enum StateError {
         /// The intent.
         intent: IntentId,
     },
+    /// A statement does not let the signer go on from here.
+    #[error("the statement does not un-seal this journal")]
+    Unseal(#[source] UnsealError),
+    /// A statement was used before, or is not the one that its hash says, or was signed by others.
+    #[error("the statement was used before, or is not the one that the entry says")]
+    Statement,
     /// The lane is owned by a later epoch.
     #[error("lane {lane} has a later epoch")]
     Lane {
@@ -370,6 +381,16 @@ impl State {
 
     pub(crate) fn was_paid(&self, destination: &Address) -> bool {
         self.paid.contains(destination)
+    }
+
+    /// Whether a statement was used already.
+    pub fn was_resumed_by(&self, statement: &Digest) -> bool {
+        self.resumed.contains(statement)
+    }
+
+    /// Whether officers accepted that what led to this head is lost.
+    pub fn is_lost(&self, head: &Head) -> bool {
+        self.lost.contains(head)
     }
 
     /// The governing bundle's hash, as the journal says.

@@ -7,7 +7,8 @@ use tx::Name;
 use super::{State, StateError, present::spend_key};
 use crate::{
     Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
-    NumberedDigest, Record,
+    NumberedDigest, Record, Resumed,
+    statement::{Unseal, UnsealError},
 };
 
 impl State {
@@ -47,6 +48,7 @@ impl State {
             Entry::Failed { attempt, .. } => self.validate_unsigned(*attempt),
             Entry::SelfTest { calls } => self.validate_calls(calls),
             Entry::Checkpoint(checkpoint) => self.validate_checkpoint(checkpoint),
+            Entry::Resumed(resumed) => self.validate_resumed(resumed),
             _ => Ok(()),
         }
     }
@@ -137,6 +139,38 @@ impl State {
         self.registrations.get(key).is_some_and(|known| {
             known.purpose == KeyPurpose::Checkpoint && known.algorithm == KeyAlgorithm::Ed25519
         })
+    }
+
+    /// By what it says, who signed it, and that it was not used: whoever can write to the disk does not
+    /// make one up. The root and the time were looked at when it was carried out.
+    fn validate_resumed(&self, resumed: &Resumed) -> Result<(), StateError> {
+        let statement = Unseal::parse(&resumed.statement).map_err(StateError::Unseal)?;
+        if statement.hash() != resumed.hash || self.resumed.contains(&resumed.hash) {
+            return Err(StateError::Statement);
+        }
+        let refuse = |error| Err(StateError::Unseal(error));
+        if self.fleet.as_ref() != Some(&statement.fleet) {
+            return refuse(UnsealError::Fleet);
+        }
+        if statement.head.size != self.entries {
+            return refuse(UnsealError::Head {
+                said: statement.head.size,
+                found: self.entries,
+            });
+        }
+        let hash = statement.bundle;
+        if self.active() != Some(hash) {
+            return Err(StateError::Policy { hash });
+        }
+        // A fold without bundles, which signs nothing, takes the entry's word for it.
+        let Some(policy) = self.policy() else {
+            return Ok(());
+        };
+        let signed_by = statement.signed_by(&resumed.signatures, policy);
+        if signed_by.map_err(StateError::Unseal)? != resumed.signed_by {
+            return Err(StateError::Statement);
+        }
+        Ok(())
     }
 
     fn validate_attempt(&self, attempt: &Attempt) -> Result<(), StateError> {

@@ -36,6 +36,8 @@ pub enum Kind {
     Bundle,
     /// An intent of a source that signs them.
     Intent,
+    /// That a sealed signer goes on.
+    Unseal,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -71,12 +73,13 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Bundle, Self::Intent];
+    const ALL: [Self; 3] = [Self::Bundle, Self::Intent, Self::Unseal];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Bundle => "bundle",
             Self::Intent => "intent",
+            Self::Unseal => "unseal",
         }
     }
 }
@@ -162,7 +165,7 @@ mod tests {
     use super::*;
 
     fn headers() -> impl Strategy<Value = Header> {
-        let kind = prop_oneof![Just(Kind::Bundle), Just(Kind::Intent)];
+        let kind = prop_oneof![Just(Kind::Bundle), Just(Kind::Intent), Just(Kind::Unseal)];
         let digest = any::<[u8; 32]>().prop_map(hex::encode);
         let answers = prop_oneof![
             any::<u64>().prop_map(Answers::Entry),

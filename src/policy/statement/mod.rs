@@ -5,9 +5,13 @@
 
 mod header;
 mod intent;
+mod officers;
 mod sshsig;
+mod unseal;
 
 pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
 pub use intent::{intent_signed, intent_text, verify_intent};
+pub use officers::{QuorumError, officers_signed};
 pub use sshsig::{KeyError, PublicKeyLine, SignError, Signatures, SignaturesError, sign, verify};
+pub use unseal::{Found, Head, Unseal, UnsealError};

@@ -22,4 +22,5 @@ mod rules;
 mod state;
 mod statements;
 mod time;
+mod unseal;
 mod window_bound;

@@ -1,0 +1,56 @@
+//! The officers of a bundle, and whether enough of them signed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+use tx::Name;
+
+use super::{Signatures, verify};
+use crate::{Governance, Person, Policy};
+
+/// Too few officers have signed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "signed by {} of the {} officers that are needed",
+    signed_by.len(),
+    needed
+)]
+pub struct QuorumError {
+    /// How many are needed.
+    pub needed: u32,
+    /// Those whose signatures count.
+    pub signed_by: BTreeSet<Name>,
+    /// Those whose signatures would count.
+    pub officers: BTreeSet<Name>,
+}
+
+/// The officers of `policy` who signed the text in this namespace, if they are enough.
+///
+/// # Errors
+/// [`QuorumError`]; always under a policy that needs nobody.
+pub fn officers_signed(
+    text: &str,
+    namespace: &str,
+    signatures: &Signatures,
+    policy: &Policy,
+) -> Result<BTreeSet<Name>, QuorumError> {
+    let Governance {
+        threshold,
+        officers,
+    } = &policy.governance;
+    let people = policy.people.iter();
+    let people: BTreeMap<Name, Person> = people
+        .filter(|(name, _)| officers.contains(*name))
+        .map(|(name, person)| (name.clone(), person.clone()))
+        .collect();
+    let signed_by = verify(text, namespace, signatures, &people);
+    let enough = usize::try_from(*threshold).is_ok_and(|needed| signed_by.len() >= needed);
+    if enough && *threshold > 0 {
+        return Ok(signed_by);
+    }
+    Err(QuorumError {
+        needed: *threshold,
+        signed_by,
+        officers: officers.clone(),
+    })
+}
