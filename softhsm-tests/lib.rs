@@ -23,5 +23,6 @@ pub mod signerd;
 pub mod site;
 pub mod tls;
 pub mod token;
+pub mod unseal;
 pub mod witness;
 pub mod world;

@@ -26,6 +26,7 @@ mod sealed;
 mod storage;
 mod support;
 mod transparency;
+mod unseal;
 mod walkthrough;
 mod witness_server;
 mod witnesses;

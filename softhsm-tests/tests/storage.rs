@@ -184,4 +184,10 @@ fn a_full_disk_stops_the_journal_and_loses_nothing() {
     assert!(daemon.stop().success());
     let records = records::read(&world.data());
     assert_eq!(records::attempts(&records).len() as u64, nonce + 1);
+    let full = |record: &&policy::Record| matches!(&record.entry, Entry::Stopped { reason } if reason.contains("the disk is full"));
+    assert_eq!(
+        records.iter().filter(full).count(),
+        1,
+        "the journal says why it stopped"
+    );
 }

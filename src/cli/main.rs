@@ -19,6 +19,7 @@ mod rpc;
 mod sign;
 mod status;
 mod transaction;
+mod unseal;
 mod withdraw;
 mod withdrawals;
 mod witness;
@@ -67,6 +68,8 @@ enum Command {
     Status(status::Args),
     /// Build, show and broadcast transactions.
     Tx(transaction::Args),
+    /// Compose the statement by which officers let a sealed signer go on.
+    Unseal(unseal::Args),
     /// Ask a coordinator for a withdrawal, and follow it.
     Withdraw(Box<withdraw::Args>),
     /// List, show and explain withdrawals, and decide about them.
@@ -97,6 +100,7 @@ fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Sign(args) => sign::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Tx(args) => transaction::run(args),
+        Command::Unseal(args) => unseal::run(args),
         Command::Withdraw(args) => withdraw::run(&args, format),
         Command::Withdrawals(args) => withdrawals::run(&args),
         Command::Witness(args) => witness::run(&args),

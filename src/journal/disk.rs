@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
@@ -50,6 +51,32 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As the operating system reports them; what was not synced then is unknown.
     fn sync_dir(&self) -> io::Result<()>;
+}
+
+impl<D: Disk + ?Sized> Disk for Arc<D> {
+    fn list(&self) -> io::Result<Vec<String>> {
+        (**self).list()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        (**self).create(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        (**self).open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        (**self).remove(name)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        (**self).sync_dir()
+    }
 }
 
 /// One open file.

@@ -20,7 +20,9 @@ use tlog::{
 use crate::disk::Disk;
 
 /// The file's name.
-const NAME: &str = "checkpoint";
+pub(crate) const NAME: &str = "checkpoint";
+/// What it is called once officers accepted that it is lost.
+pub(crate) const LOST: &str = "checkpoint.lost";
 /// While it is being written. Opening removes what is left of it.
 const TEMPORARY: &str = "checkpoint.tmp";
 

@@ -26,6 +26,7 @@ mod replay;
 mod seal;
 mod store;
 mod text;
+mod unseal;
 mod writer;
 
 pub use bundles::{BundleStore, FolderError, read_folder};
@@ -40,3 +41,4 @@ pub use open::{OpenJournalError, Opening, create, create_on, open, open_on};
 pub use replay::{BundleError, Bundles, FoldError, Replay};
 pub use seal::SealName;
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};
+pub use unseal::{LostHead, ResumeError, Resumption, SealReport, SealedFolder};

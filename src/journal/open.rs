@@ -156,7 +156,7 @@ pub fn open(
     clock: Arc<dyn Clock>,
     version: &str,
 ) -> Result<Opening, OpenJournalError> {
-    if !folder.join("0000000000.seg").exists() && !folder.join("anchor").exists() {
+    if is_absent(folder) {
         return Err(OpenJournalError::Missing {
             folder: folder.display().to_string(),
         });
@@ -234,7 +234,12 @@ fn origin_of(state: &State, log: LogId) -> Result<Origin, OpenJournalError> {
     origin(fleet, log.as_bytes()).map_err(system)
 }
 
-fn own(folder: &Path) -> Result<FsDisk, OpenJournalError> {
+/// Whether a folder holds nothing of a journal, or is not there.
+pub(crate) fn is_absent(folder: &Path) -> bool {
+    !folder.join("0000000000.seg").exists() && !folder.join("anchor").exists()
+}
+
+pub(crate) fn own(folder: &Path) -> Result<FsDisk, OpenJournalError> {
     match Owner::acquire(folder) {
         Ok(owner) => Ok(FsDisk::new(owner)),
         Err(held @ LockError::Held { .. }) => Err(OpenJournalError::InUse(held)),

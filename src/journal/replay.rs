@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use policy::{BundleHash, Entry, Policy, Record, State, StateError};
+use policy::{
+    BundleHash, Digest, Entry, Policy, Record, Resumed, State, StateError, statement::Unseal,
+};
 use thiserror::Error;
 use tlog::TreeHead;
 use tx::Interval;
@@ -70,6 +72,20 @@ pub struct Replay<'a> {
     last: Option<Interval>,
 }
 
+/// The root of what officers let go on.
+fn answered(resumed: &Resumed) -> Option<Digest> {
+    let statement = Unseal::parse(&resumed.statement).ok()?;
+    Some(statement.head.root)
+}
+
+/// Whether a root is that of the entries before the one that says it.
+fn check_root(said: Option<Digest>, before: TreeHead) -> Result<(), FoldError> {
+    match said.is_some_and(|said| said.0 == *before.root.as_bytes()) {
+        true => Ok(()),
+        false => Err(FoldError::CheckpointRoot { size: before.size }),
+    }
+}
+
 impl<'a> Replay<'a> {
     /// Before the first entry.
     pub fn new(bundles: &'a dyn Bundles) -> Self {
@@ -98,9 +114,8 @@ impl<'a> Replay<'a> {
                 let policy = self.bundles.load(*hash).map_err(FoldError::Bundle)?;
                 self.state.activate(policy).map_err(FoldError::State)?;
             }
-            Entry::Checkpoint(said) if said.root.0 != *before().root.as_bytes() => {
-                return Err(FoldError::CheckpointRoot { size: said.size });
-            }
+            Entry::Checkpoint(said) => check_root(Some(said.root), before())?,
+            Entry::Resumed(resumed) => check_root(answered(resumed), before())?,
             _ => {}
         }
         self.last = Some(record.time);

@@ -25,6 +25,7 @@ pub mod seal;
 pub mod server;
 pub mod service;
 pub mod supervisor;
+pub mod unseal;
 pub mod verbs;
 pub mod wire;
 pub mod witnesses;

@@ -10,12 +10,16 @@ use std::{
 };
 
 use journal::SystemClock;
-use signerd::{check, config::Config, governance, hardening, log, server, supervisor};
+use signerd::{check, config::Config, governance, hardening, log, server, supervisor, unseal};
 
 const USAGE: &str = "\
 usage: signerd --config FILE              serve
        signerd --config FILE --check      whether it would start, without starting it
        signerd --config FILE --bootstrap  make the journal of a new appliance
+       signerd --config FILE --seal-report
+                                          say what a sealed daemon found, for officers to decide
+       signerd --config FILE --unseal STATEMENT --signature FILE...
+                                          let it go on, by a statement that enough of them signed
        signerd --version";
 
 fn main() -> ExitCode {
@@ -32,12 +36,15 @@ fn main() -> ExitCode {
 struct Arguments {
     config: Option<PathBuf>,
     task: Task,
+    signatures: Vec<PathBuf>,
 }
 
 enum Task {
     Serve,
     Check,
     Bootstrap,
+    SealReport,
+    Unseal(PathBuf),
     Version,
     /// Started by the supervisor.
     Server,
@@ -49,6 +56,7 @@ fn arguments() -> Result<Arguments, String> {
     let mut parsed = Arguments {
         config: None,
         task: Task::Serve,
+        signatures: Vec::new(),
     };
     let mut rest = std::env::args_os().skip(1);
     while let Some(argument) = rest.next() {
@@ -56,6 +64,9 @@ fn arguments() -> Result<Arguments, String> {
             Some("--config") => parsed.config = rest.next().map(PathBuf::from),
             Some("--check") => parsed.task = Task::Check,
             Some("--bootstrap") => parsed.task = Task::Bootstrap,
+            Some("--seal-report") => parsed.task = Task::SealReport,
+            Some("--unseal") => parsed.task = Task::Unseal(rest.next().ok_or(USAGE)?.into()),
+            Some("--signature") => parsed.signatures.push(rest.next().ok_or(USAGE)?.into()),
             Some("--version") => parsed.task = Task::Version,
             Some("--role") => {
                 parsed.task = match rest.next().as_deref().and_then(|role| role.to_str()) {
@@ -71,7 +82,11 @@ fn arguments() -> Result<Arguments, String> {
 }
 
 fn run() -> Result<ExitCode, String> {
-    let Arguments { config, task } = arguments()?;
+    let Arguments {
+        config,
+        task,
+        signatures,
+    } = arguments()?;
     if matches!(task, Task::Version) {
         println!("signerd {}", env!("CARGO_PKG_VERSION"));
         return Ok(ExitCode::SUCCESS);
@@ -94,6 +109,8 @@ fn run() -> Result<ExitCode, String> {
             Err(error) => Err(error.explain()),
         },
         Task::Bootstrap => bootstrap(&config),
+        Task::SealReport => seal_report(&config),
+        Task::Unseal(statement) => resume(&config, &statement, &signatures),
         Task::Server => serve(config),
         _ => supervise(&path, &config),
     }
@@ -126,6 +143,25 @@ fn bootstrap(config: &Config) -> Result<ExitCode, String> {
     println!("fleet        {}", policy.fleet);
     println!("bundle       sha256:{}", policy.hash);
     println!("journal      {}", config.data.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn seal_report(config: &Config) -> Result<ExitCode, String> {
+    let report = unseal::report(config).map_err(|error| log::chain(&error))?;
+    let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+    println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn resume(
+    config: &Config,
+    statement: &std::path::Path,
+    signatures: &[PathBuf],
+) -> Result<ExitCode, String> {
+    let resumed = unseal::resume(config, statement, signatures);
+    let resumed = resumed.map_err(|error| log::chain(&error))?;
+    println!("statement    sha256:{}", resumed.statement);
+    println!("entries      {}", resumed.entries);
     Ok(ExitCode::SUCCESS)
 }
 

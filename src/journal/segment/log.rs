@@ -42,6 +42,8 @@ pub struct OpenOptions {
     pub log: Option<LogId>,
     /// Heads known from elsewhere, that the log must contain: signed checkpoints, witnesses' answers.
     pub heads: Vec<TreeHead>,
+    /// What the anchor is worth.
+    pub anchor: AnchorRule,
     /// A segment takes no further group beyond this many bytes; at least one each.
     pub segment_bytes: u32,
     /// How much space to hold back for the final entry, in bytes.
@@ -54,10 +56,20 @@ impl Default for OpenOptions {
         Self {
             log: None,
             heads: Vec::new(),
+            anchor: AnchorRule::Held,
             segment_bytes: 64 * 1024 * 1024,
             reserve_bytes: 1024 * 1024,
         }
     }
+}
+
+/// What the anchor is worth at opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnchorRule {
+    /// The log must go on to it and contain it.
+    Held,
+    /// Nothing, by people's decision: [`OpenOptions::heads`] say what must be there. It is left as it is.
+    Waived,
 }
 
 /// What opening found.

@@ -63,6 +63,7 @@
 mod anchor;
 mod append;
 mod error;
+mod examine;
 mod files;
 #[cfg(test)]
 mod forged;
@@ -74,6 +75,7 @@ mod leaf;
 mod log;
 mod nodes;
 mod open;
+mod pins;
 mod read;
 mod reserve;
 mod scan;
@@ -83,12 +85,13 @@ mod tip;
 pub use error::{
     AppendError, CreateError, DiskAction, DiskError, OpenError, Place, ReadError, Sealed, Stop,
 };
+pub use examine::Examined;
 pub(crate) use files::{Folder, NamedFile};
 pub(crate) use format::{Fields, check};
 pub use format::{
     LogId, MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SECTOR_BYTES,
 };
 pub use leaf::{LEAF_BYTES, Leaf, NoRandomness, SALT_BYTES, Salt};
-pub use log::{Appended, OpenOptions, Opened, Record, ReserveState, SegmentLog};
+pub use log::{AnchorRule, Appended, OpenOptions, Opened, Record, ReserveState, SegmentLog};
 pub use open::Before;
 pub use read::{Entries, Reader, Stored};

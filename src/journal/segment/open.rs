@@ -14,7 +14,8 @@ use super::group::{self, GroupHeader};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::{GroupSpots, Index};
 use super::leaf::Leaf;
-use super::log::{Active, OpenOptions, Opened, Parts, ReserveState, SegmentLog};
+use super::log::{Active, AnchorRule, OpenOptions, Opened, Parts, ReserveState, SegmentLog};
+use super::pins::{Pins, Unmet};
 use super::reserve;
 use super::scan::{Fault, Found, Tail};
 use super::tiles::Tiles;
@@ -51,22 +52,20 @@ impl SegmentLog {
     ) -> Result<(Self, Opened), OpenError<E>> {
         let folder = Folder::new(disk);
         let names = folder.list().map_err(Fault::Disk)?;
-        let anchor = read_anchor(&folder, &names)?;
-        let segments = count_segments(&names, anchor).map_err(Fault::Sealed)?;
-        let first = Segment::open(&folder, 0)?;
-        let id = check_identity(first.header.log, options, anchor)?;
-
-        let tiles = Tiles::open(&folder, &names).map_err(Fault::Disk)?;
-        let mut fold = Fold::new(id, tiles, Pins::new(options, anchor), each);
-        let mut last = fold.segment(first)?;
-        for number in 1..segments {
-            last.check_ends()?;
-            last = fold.segment(Segment::open(&folder, number)?)?;
+        let anchor = match options.anchor {
+            AnchorRule::Held => read_anchor(&folder, &names)?,
+            AnchorRule::Waived => None,
+        };
+        let pins = Pins::new(&options.heads, anchor, Unmet::Seals);
+        let (mut fold, last) = Fold::all(&folder, &names, options.log, (anchor, pins), each)?;
+        fold.check_end()?;
+        if options.anchor == AnchorRule::Held {
+            fold.check_anchored(anchor)?;
         }
-        fold.check_end(anchor)?;
         let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
         let cut_bytes = last.torn_bytes;
         let wrong = fold.wrong;
+        let id = fold.id;
         let parts = Parts {
             tip: fold.tip,
             index: fold.index,
@@ -82,7 +81,7 @@ impl SegmentLog {
         let log = parts.join(folder, id, options);
         log.write_tiles(&wrong.made);
         // Only a creation that was cut off leaves an empty log without an anchor.
-        if anchor.is_none() {
+        if anchor.is_none() && options.anchor == AnchorRule::Held {
             log.put_anchor().map_err(Fault::Disk)?;
         }
         let opened = Opened {
@@ -96,7 +95,7 @@ impl SegmentLog {
     }
 }
 
-fn read_anchor(folder: &Folder, names: &[String]) -> Result<Option<Anchor>, Fault> {
+pub(super) fn read_anchor(folder: &Folder, names: &[String]) -> Result<Option<Anchor>, Fault> {
     if !names.iter().any(|name| name == ANCHOR_NAME) {
         return Ok(None);
     }
@@ -136,27 +135,34 @@ fn count_segments(names: &[String], anchor: Option<Anchor>) -> Result<u32, Seale
 /// Whether the log is the one that is asked for, and the anchor its own.
 fn check_identity(
     found: LogId,
-    options: &OpenOptions,
+    expected: Option<LogId>,
     anchor: Option<Anchor>,
 ) -> Result<LogId, Fault> {
-    if let Some(expected) = options.log.filter(|expected| *expected != found) {
+    if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(Sealed::ForeignLog { expected, found }.into());
     }
-    if let Some(anchor) = anchor.filter(|anchor| anchor.log != found) {
-        return Err(Sealed::ForeignAnchor { found: anchor.log }.into());
+    if let Some(anchor) = anchor {
+        check_anchor(found, anchor)?;
     }
     Ok(found)
 }
 
+pub(super) fn check_anchor(found: LogId, anchor: Anchor) -> Result<(), Sealed> {
+    match anchor.log == found {
+        true => Ok(()),
+        false => Err(Sealed::ForeignAnchor { found: anchor.log }),
+    }
+}
+
 /// A segment whose header was read.
-struct Segment {
+pub(super) struct Segment {
     file: NamedFile,
     size_bytes: u64,
-    header: SegmentHeader,
+    pub(super) header: SegmentHeader,
 }
 
 impl Segment {
-    fn open(folder: &Folder, number: u32) -> Result<Self, Fault> {
+    pub(super) fn open(folder: &Folder, number: u32) -> Result<Self, Fault> {
         let file = folder.open(&segment_name(number))?;
         let size_bytes = file.size_bytes()?;
         if size_bytes < SEGMENT_HEADER_BYTES as u64 {
@@ -174,7 +180,7 @@ impl Segment {
 }
 
 /// A segment whose groups were folded.
-struct Folded {
+pub(super) struct Folded {
     number: u32,
     file: NamedFile,
     size_bytes: u64,
@@ -183,7 +189,7 @@ struct Folded {
     /// Where its last whole group ends. What follows is torn or room.
     end: u64,
     /// How much of what follows is torn.
-    torn_bytes: u64,
+    pub(super) torn_bytes: u64,
 }
 
 impl Folded {
@@ -221,13 +227,13 @@ impl Before<'_> {
 }
 
 /// The log as far as it was read.
-struct Fold<F> {
-    id: LogId,
-    tip: Tip,
+pub(super) struct Fold<F> {
+    pub(super) id: LogId,
+    pub(super) tip: Tip,
     index: Index,
     tiles: Tiles,
     wrong: WrongTiles,
-    pins: Pins,
+    pub(super) pins: Pins,
     each: F,
 }
 
@@ -258,6 +264,31 @@ impl WrongTiles {
 }
 
 impl<F> Fold<F> {
+    /// Verifies all segments, in order.
+    pub(super) fn all<E>(
+        folder: &Folder,
+        names: &[String],
+        expected: Option<LogId>,
+        (anchor, pins): (Option<Anchor>, Pins),
+        each: F,
+    ) -> Result<(Self, Folded), OpenError<E>>
+    where
+        E: std::error::Error + 'static,
+        F: FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
+    {
+        let segments = count_segments(names, anchor).map_err(Fault::Sealed)?;
+        let first = Segment::open(folder, 0)?;
+        let id = check_identity(first.header.log, expected, anchor)?;
+        let tiles = Tiles::open(folder, names).map_err(Fault::Disk)?;
+        let mut fold = Self::new(id, tiles, pins, each);
+        let mut last = fold.segment(first)?;
+        for number in 1..segments {
+            last.check_ends()?;
+            last = fold.segment(Segment::open(folder, number)?)?;
+        }
+        Ok((fold, last))
+    }
+
     fn new(id: LogId, tiles: Tiles, pins: Pins, each: F) -> Self {
         Self {
             id,
@@ -271,16 +302,16 @@ impl<F> Fold<F> {
     }
 
     /// Checks that the log goes on to its anchor and to every known head.
-    fn check_end(&mut self, anchor: Option<Anchor>) -> Result<(), Fault> {
-        let entries = self.tip.tree.size();
+    pub(super) fn check_end(&mut self) -> Result<(), Fault> {
         self.pins.check(&self.tip.tree)?;
-        if let Some(pin) = self.pins.0.pop() {
-            return Err(pin.beyond(entries).into());
+        self.pins.check_none_ahead(self.tip.tree.size())
+    }
+
+    fn check_anchored(&self, anchor: Option<Anchor>) -> Result<(), Fault> {
+        match self.tip.tree.size() {
+            entries @ 1.. if anchor.is_none() => Err(Sealed::AnchorMissing { entries }.into()),
+            _ => Ok(()),
         }
-        if anchor.is_none() && entries > 0 {
-            return Err(Sealed::AnchorMissing { entries }.into());
-        }
-        Ok(())
     }
 
     fn segment<E>(&mut self, segment: Segment) -> Result<Folded, OpenError<E>>
@@ -394,62 +425,6 @@ impl<F> Fold<F> {
                 .map_err(|source| OpenError::Fold { index, source })?;
         }
         Ok(())
-    }
-}
-
-/// Heads that the log must contain and that it has not come to yet, the next one last.
-struct Pins(Vec<Pin>);
-
-/// A head, and who knows of it.
-#[derive(Clone, Copy)]
-enum Pin {
-    Anchor(TreeHead),
-    Caller(TreeHead),
-}
-
-impl Pins {
-    fn new(options: &OpenOptions, anchor: Option<Anchor>) -> Self {
-        let known = options.heads.iter().copied().map(Pin::Caller);
-        let anchor = anchor.map(|anchor| Pin::Anchor(anchor.head));
-        let mut pins: Vec<Pin> = known.chain(anchor).collect();
-        pins.sort_by_key(|pin| std::cmp::Reverse(pin.head().size));
-        Self(pins)
-    }
-
-    /// Compares the tree with the pins of its size. To be called at every size.
-    fn check(&mut self, tree: &CompactTree) -> Result<(), Fault> {
-        while let Some(pin) = self.0.pop_if(|pin| pin.head().size <= tree.size()) {
-            if *pin.head() != tree.head() {
-                return Err(pin.forked().into());
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Pin {
-    const fn head(&self) -> &TreeHead {
-        let (Self::Anchor(head) | Self::Caller(head)) = self;
-        head
-    }
-
-    fn forked(self) -> Sealed {
-        match self {
-            Self::Anchor(head) => Sealed::ForkedFromAnchor {
-                anchored: head.size,
-            },
-            Self::Caller(known) => Sealed::ForkedFromHead { known },
-        }
-    }
-
-    fn beyond(self, found: u64) -> Sealed {
-        match self {
-            Self::Anchor(head) => Sealed::ShorterThanAnchor {
-                anchored: head.size,
-                found,
-            },
-            Self::Caller(known) => Sealed::ShorterThanHead { known, found },
-        }
     }
 }
 

@@ -31,3 +31,4 @@ mod refusals;
 mod requests;
 mod segment;
 mod stops;
+mod unseal;

@@ -90,6 +90,14 @@ pub async fn seen(service: &Service, body: &SeenCheckpoint) -> Result<Answer, Pr
         service.checkpoints.is_outside(size);
         return Ok(Answer::empty());
     }
+    // Officers accepted that what led there is lost.
+    let lost = policy::statement::Head {
+        size,
+        root: policy::Digest(*seen.head().root.as_bytes()),
+    };
+    if service.journal.state().is_lost(&lost) {
+        return Ok(Answer::empty());
+    }
     let seal = if size > known.size {
         let why = format!(
             "a signed checkpoint of {size} entries is known and the journal has {}: it is an older copy",

@@ -1,0 +1,72 @@
+//! Looking at a log without changing it: what it is in itself, and what it is held against.
+
+use std::sync::Arc;
+
+use tlog::TreeHead;
+
+use super::error::{OpenError, Sealed};
+use super::files::Folder;
+use super::format::LogId;
+use super::log::SegmentLog;
+use super::open::{Before, Fold, Segment, check_anchor, read_anchor};
+use super::pins::{Pins, Unmet};
+use super::scan::Fault;
+use crate::disk::Disk;
+
+/// What a log is in itself, and what of its anchor and of known heads does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Examined {
+    /// The log's name.
+    pub log: LogId,
+    /// Size and root of what is whole.
+    pub head: TreeHead,
+    /// How many bytes of a torn last group follow, which opening would cut off.
+    pub torn_bytes: u64,
+    /// Why opening would refuse it, the first reason first; each with the head that the log does not
+    /// contain, where that is the reason.
+    pub unmet: Vec<(Option<TreeHead>, Sealed)>,
+}
+
+impl SegmentLog {
+    /// What a log is in itself, whatever its anchor and `heads` say: verifies all of it as
+    /// [`SegmentLog::open_with_trees`] does, and changes nothing. Anchor and heads that it does not contain are told.
+    ///
+    /// # Errors
+    /// As [`SegmentLog::open`].
+    pub fn examine<E: std::error::Error + 'static>(
+        disk: Arc<dyn Disk>,
+        heads: &[TreeHead],
+        each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
+    ) -> Result<Examined, OpenError<E>> {
+        let folder = Folder::new(disk);
+        let names = folder.list().map_err(Fault::Disk)?;
+        let (anchor, unusable) = match read_anchor(&folder, &names) {
+            Ok(anchor) => (anchor, None),
+            Err(Fault::Sealed(sealed)) => (None, Some(sealed)),
+            Err(fault @ Fault::Disk(_)) => return Err(fault.into()),
+        };
+        let first = Segment::open(&folder, 0);
+        let foreign = match (&first, anchor) {
+            (Ok(first), Some(anchor)) => check_anchor(first.header.log, anchor).err(),
+            _ => None,
+        };
+        let own = anchor.filter(|_| foreign.is_none());
+        let pins = Pins::new(heads, own, Unmet::Told(Vec::new()));
+        let (mut fold, last) = Fold::all(&folder, &names, None, (own, pins), each)?;
+        fold.check_end()?;
+        let mut unmet = fold.pins.told();
+        let size = fold.tip.tree.size();
+        let missing = (anchor.is_none() && size > 0 && unusable.is_none())
+            .then_some(Sealed::AnchorMissing { entries: size });
+        unmet.extend(missing.map(|sealed| (None, sealed)));
+        let first = unusable.or(foreign);
+        unmet.splice(0..0, first.map(|sealed| (None, sealed)));
+        Ok(Examined {
+            log: fold.id,
+            head: fold.tip.tree.head(),
+            torn_bytes: last.torn_bytes,
+            unmet,
+        })
+    }
+}
