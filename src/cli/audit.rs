@@ -5,6 +5,7 @@ mod error;
 mod export;
 mod folder;
 mod prove;
+mod reconcile;
 mod report;
 mod show;
 mod signed;
@@ -43,6 +44,8 @@ enum Command {
     /// Write what an exported log says, once it is verified: for spreadsheets, to read and print, or for
     /// programs.
     Report(ReportArgs),
+    /// Hold an exported log, once it is verified, against what the device and the chains say.
+    Reconcile(ReconcileArgs),
     /// Show the newest entries, and with --follow every new one.
     Tail(TailArgs),
     /// Show an entry in words.
@@ -128,6 +131,24 @@ struct ReportArgs {
     period: report::Period,
 }
 
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("others").required(true).multiple(true))]
+struct ReconcileArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// A client's profile that says log_key.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// A folder of `audit export`.
+    folder: PathBuf,
+    /// What the device signed, a line each: {"key": NAME, "digest": HEX}, of which it may tell one.
+    #[arg(long, value_name = "FILE", group = "others")]
+    hsm_log: Option<PathBuf>,
+    /// What is on the chains from own addresses, a line each: {"chain": CHAIN, "txid": ID}.
+    #[arg(long, value_name = "FILE", group = "others")]
+    chain: Option<PathBuf>,
+}
+
 /// A day or a time.
 fn time(text: &str) -> Result<Time, TimeError> {
     let day = format!("{text}T00:00:00Z");
@@ -177,20 +198,7 @@ pub fn run(args: &Args, format: Format) -> Result<Answer, Failure> {
             };
             Answer::done(&prove::prove(&signer, &keys, wanted, args.out.as_deref())?)
         }
-        Command::Verify(args) => {
-            let keys = args
-                .log
-                .keys(PeerArgs::log_key_in(args.profile.as_deref())?)?;
-            if !args.path.is_dir() {
-                return Answer::done(&prove::verify(&args.path, &keys)?);
-            }
-            let report = verify::verify(&args.path, &keys, &mut |_| Ok(()))?;
-            if report.is_whole() {
-                Answer::done(&report)
-            } else {
-                Answer::refused(&report)
-            }
-        }
+        Command::Verify(args) => verify(args),
         Command::Export(args) => {
             let keys = args.log.keys(args.peer.log_key()?)?;
             let content = if args.commitments {
@@ -210,6 +218,7 @@ pub fn run(args: &Args, format: Format) -> Result<Answer, Failure> {
             let file = (args.form, args.out.as_path());
             Answer::done(&report::write(&args.folder, &keys, span, file)?)
         }
+        Command::Reconcile(args) => reconcile(args),
         Command::Tail(args) => {
             let follow = args.follow.then_some(format);
             Answer::done(&tail::tail(&args.peer.signer()?, args.lines, follow)?)
@@ -221,5 +230,34 @@ pub fn run(args: &Args, format: Format) -> Result<Answer, Failure> {
             };
             Answer::done(&show::Shown::of(body)?)
         }
+    }
+}
+
+fn verify(args: &VerifyArgs) -> Result<Answer, Failure> {
+    let pinned = PeerArgs::log_key_in(args.profile.as_deref())?;
+    let keys = args.log.keys(pinned)?;
+    if !args.path.is_dir() {
+        return Answer::done(&prove::verify(&args.path, &keys)?);
+    }
+    let report = verify::verify(&args.path, &keys, &mut |_| Ok(()))?;
+    if report.is_whole() {
+        Answer::done(&report)
+    } else {
+        Answer::refused(&report)
+    }
+}
+
+fn reconcile(args: &ReconcileArgs) -> Result<Answer, Failure> {
+    let pinned = PeerArgs::log_key_in(args.profile.as_deref())?;
+    let keys = args.log.keys(pinned)?;
+    let others = reconcile::Others {
+        hsm_log: args.hsm_log.as_deref(),
+        chain: args.chain.as_deref(),
+    };
+    let reconciled = reconcile::reconcile(&args.folder, &keys, others)?;
+    if reconciled.agrees() {
+        Answer::done(&reconciled)
+    } else {
+        Answer::refused(&reconciled)
     }
 }

@@ -102,6 +102,16 @@ pub enum AuditError {
         /// Why not.
         reason: String,
     },
+    /// A line of a log or an export is none.
+    #[error("line {line} of {} cannot be read", path.display())]
+    NoExport {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Why not.
+        reason: String,
+    },
     /// There is no such entry, or it is not told.
     #[error("there is no entry {entry} to be shown")]
     NoEntry {
@@ -146,6 +156,7 @@ impl Explained for AuditError {
             Self::Root { .. } => "other-root",
             Self::Changed { .. } => "export-changed",
             Self::NoProof { .. } => "no-proof",
+            Self::NoExport { .. } => "no-export",
             Self::NoEntry { .. } => "no-entry",
             Self::Unverified { .. } => "unverified",
         }
@@ -155,7 +166,9 @@ impl Explained for AuditError {
         match self {
             Self::Peer(error) => error.exit(),
             Self::File(error) => error.exit(),
-            Self::NoLogKey | Self::LogKey { .. } | Self::TwoLogs => Exit::Usage,
+            Self::NoLogKey | Self::LogKey { .. } | Self::TwoLogs | Self::NoExport { .. } => {
+                Exit::Usage
+            }
             _ => Exit::Refused,
         }
     }
@@ -172,6 +185,7 @@ impl Explained for AuditError {
             Self::Answer { .. } => "Ask again; check that this is a signer of the same version, and what `strongroom status` says of its witnesses.",
             Self::Changed { .. } => "Run `strongroom audit verify` on it, and export to a new folder.",
             Self::NoProof { .. } => "Check that this is a file of `strongroom audit prove`.",
+            Self::NoExport { .. } => "Each line is one JSON object; `docs/audit.md` has both forms.",
             Self::NoEntry { .. } => "The newest checkpoint says how many there are; what a freeze holds is not told.",
             Self::Unverified { .. } => "Run `strongroom audit verify` on it.",
         }
@@ -182,6 +196,7 @@ impl Explained for AuditError {
         match self {
             Self::Peer(error) => error.why(),
             Self::File(error) => error.why(),
+            Self::NoExport { reason, .. } => vec![crate::client::plain(reason)],
             other => {
                 let mut why = Vec::new();
                 let mut cause = std::error::Error::source(other);
