@@ -164,6 +164,19 @@ impl World {
         self.noted("logged-in")
     }
 
+    /// What the module with faults has signed, in order.
+    ///
+    /// # Panics
+    /// When its record is none.
+    pub fn signed(&self) -> Vec<Vec<u8>> {
+        let lines = std::fs::read_to_string(self.folder.path().join("signed"));
+        let lines = lines.unwrap_or_default();
+        lines
+            .lines()
+            .map(|line| hex::decode(line).expect("hexadecimal"))
+            .collect()
+    }
+
     fn noted(&self, name: &str) -> usize {
         let lines = std::fs::read_to_string(self.folder.path().join(name));
         lines.unwrap_or_default().lines().count()

@@ -2,7 +2,8 @@
 //!
 //! `FAULT_FOLDER` names a folder. While its file `fault` holds the name of a [`Fault`], `C_Sign`
 //! behaves so; after `once ` it does so for one call. Each `C_Login` adds a line to its file
-//! `logins`, waits while the fault is `hold-login`, and adds a line to `logged-in` at its end.
+//! `logins`, waits while the fault is `hold-login`, and adds a line to `logged-in` at its end. Each
+//! signature adds a line to its file `signed`: what was signed, in hexadecimal.
 
 use std::{
     fs::{self, OpenOptions},
@@ -164,7 +165,7 @@ unsafe extern "C" fn login(
     pin: CK_UTF8CHAR_PTR,
     length: CK_ULONG,
 ) -> CK_RV {
-    note("logins");
+    note("logins", "login");
     while Fault::now() == Some(Fault::HoldLogin) {
         thread::sleep(Duration::from_millis(5));
     }
@@ -173,19 +174,19 @@ unsafe extern "C" fn login(
     };
     // SAFETY: the caller's arguments, as they are.
     let answer = unsafe { real(session, user, pin, length) };
-    note("logged-in");
+    note("logged-in", "login");
     answer
 }
 
 /// Adds a line to a file of the folder.
-fn note(name: &str) {
+fn note(name: &str, line: &str) {
     let Some(folder) = folder() else { return };
     let log = OpenOptions::new()
         .create(true)
         .append(true)
         .open(folder.join(name));
     // A test counts the lines: one too few is seen.
-    let _written = log.and_then(|mut log| log.write_all(b"login\n"));
+    let _written = log.and_then(|mut log| log.write_all(format!("{line}\n").as_bytes()));
 }
 
 unsafe extern "C" fn sign(
@@ -222,6 +223,10 @@ unsafe extern "C" fn sign(
     let answer = unsafe { real(session, data, data_length, signature, length) };
     // SAFETY: after CKR_OK `length` says how many bytes the module wrote, if it was given a buffer.
     if answer == CKR_OK && !signature.is_null() && unsafe { *length } == 64 {
+        // SAFETY: the caller's data has `data_length` bytes.
+        let given = unsafe { std::slice::from_raw_parts(data, data_length as usize) };
+        let digits: Vec<String> = given.iter().map(|byte| format!("{byte:02x}")).collect();
+        note("signed", &digits.concat());
         // SAFETY: as above.
         let bytes = unsafe { std::slice::from_raw_parts_mut(signature, 64) };
         match fault {
