@@ -116,17 +116,18 @@ pub(super) fn attempt(row: &Fields<'_>) -> Result<(LaneId, Attempt), StoreError>
     Ok((row.parsed(10, "a lane")?, attempt))
 }
 
-/// Writes a new attempt.
+/// Writes a new attempt, under an id of its own.
 pub(super) fn insert_attempt(
     conn: &Connection,
-    lane: &str,
+    (id, lane): (u64, &str),
     attempt: &Attempt,
 ) -> Result<(), StoreError> {
-    let text = "INSERT INTO attempts (lane, number, set_number, purpose, anchor, keys, pays, \
+    let text = "INSERT INTO attempts (id, lane, number, set_number, purpose, anchor, keys, pays, \
                 fee_terms, created_at, stage, evidence) \
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     let purpose = serde_json::to_value(attempt.purpose).unwrap_or_default();
     let values = values![
+        id,
         lane,
         attempt.number.0,
         attempt.set.0,
@@ -139,8 +140,7 @@ pub(super) fn insert_attempt(
         attempt.stage.name(),
         json(&attempt.stage)?,
     ];
-    let id = sql::read_one(conn, text, &values, |row| row.number(0))?;
-    let id = id.ok_or_else(|| unsound("a new attempt"))?;
+    sql::run_one(conn, text, &values)?;
     let text = "INSERT INTO requests (attempt, request) VALUES ($1, $2)";
     sql::run_one(conn, text, &values![id, json(&*attempt.request)?])?;
     let text = "INSERT INTO attempt_withdrawals (withdrawal, attempt) VALUES ($1, $2)";

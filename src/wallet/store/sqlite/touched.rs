@@ -57,11 +57,11 @@ impl Moved<'_> {
 }
 
 /// New attempts; and those that went on, each if it is still in the stage it was read in.
-fn attempts(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+fn attempts(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     let lane = moved.lane;
     for (before, attempt) in moved.attempts() {
         match before {
-            None => rows::insert_attempt(work.conn, lane, attempt)?,
+            None => rows::insert_attempt(work.conn, (work.new_attempt(), lane), attempt)?,
             Some(before) => move_attempt(work, lane, (before, attempt))?,
         }
     }

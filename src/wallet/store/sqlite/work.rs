@@ -23,6 +23,7 @@ pub(super) struct Work<'a> {
     pub(super) conn: &'a Connection,
     next_event: u64,
     next_withdrawal: u64,
+    next_attempt: u64,
     balances: BTreeMap<(Account, Asset), Kept<Balance>>,
     days: BTreeMap<DayKey, Kept<Amount>>,
 }
@@ -49,16 +50,23 @@ pub(super) struct Use<'a> {
 
 impl<'a> Work<'a> {
     pub(super) fn new(conn: &'a Connection) -> Result<Self, StoreError> {
-        let text = "SELECT (SELECT max(id) FROM events), (SELECT max(number) FROM withdrawals)";
+        let text = "SELECT (SELECT max(id) FROM events), (SELECT max(number) FROM withdrawals), \
+                    (SELECT max(id) FROM attempts)";
         let next = |last: Option<u64>| last.map_or(1, |last| last.saturating_add(1));
         let next = sql::read_one(conn, text, &[], |row| {
-            Ok((next(row.number_or_none(0)?), next(row.number_or_none(1)?)))
+            Ok((
+                next(row.number_or_none(0)?),
+                next(row.number_or_none(1)?),
+                next(row.number_or_none(2)?),
+            ))
         })?;
-        let (next_event, next_withdrawal) = next.ok_or_else(|| corrupt("no row"))?;
+        let next = next.ok_or_else(|| corrupt("no row"))?;
+        let (next_event, next_withdrawal, next_attempt) = next;
         Ok(Self {
             conn,
             next_event,
             next_withdrawal,
+            next_attempt,
             balances: BTreeMap::new(),
             days: BTreeMap::new(),
         })
@@ -68,6 +76,13 @@ impl<'a> Work<'a> {
         let number = WithdrawalNumber(self.next_withdrawal);
         self.next_withdrawal = self.next_withdrawal.saturating_add(1);
         number
+    }
+
+    /// The id of a new attempt's row.
+    pub(super) fn new_attempt(&mut self) -> u64 {
+        let id = self.next_attempt;
+        self.next_attempt = id.saturating_add(1);
+        id
     }
 
     /// Records a step or an operation.
