@@ -69,6 +69,11 @@ impl Place {
         }
     }
 
+    /// Whether a commit waits for the disk.
+    pub(super) fn flushes(&self) -> bool {
+        self.options.durability == Durability::Power
+    }
+
     /// How long is waited for others.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_millis(self.options.busy_millis)

@@ -1,9 +1,13 @@
 //! The one writer: a thread with a connection. Units of work that wait together share a transaction
 //! and its flush; if that does not do, each has one of its own, so that none harms another.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -30,6 +34,9 @@ use crate::{
 
 /// The most units of one transaction.
 const UNITS_MAX: usize = 256;
+/// How long the writer waits for more to share a flush with, while units come together: a disk that
+/// flushes fast would otherwise be asked to for each of them.
+const GATHER: Duration = Duration::from_micros(500);
 
 /// What is to be written.
 pub(super) enum Task {
@@ -67,6 +74,8 @@ pub(super) struct Writer {
     place: Place,
     conn: Option<Connection>,
     views: Views,
+    /// Units came together.
+    gathers: bool,
     /// Nobody waits for what is not written yet.
     abandoned: Arc<AtomicBool>,
 }
@@ -77,6 +86,7 @@ impl Writer {
             place,
             conn: Some(conn),
             views: Views::new(),
+            gathers: false,
             abandoned,
         }
     }
@@ -85,9 +95,18 @@ impl Writer {
     pub(super) fn run(mut self, mut units: mpsc::Receiver<Unit>) {
         let mut waiting = Vec::new();
         while units.blocking_recv_many(&mut waiting, UNITS_MAX) > 0 {
+            if self.gathers {
+                thread::sleep(GATHER);
+                while waiting.len() < UNITS_MAX
+                    && let Ok(unit) = units.try_recv()
+                {
+                    waiting.push(unit);
+                }
+            }
             if self.abandoned.load(Ordering::SeqCst) {
                 return;
             }
+            self.gathers = waiting.len() > 1 && self.place.flushes();
             self.write(std::mem::take(&mut waiting));
         }
     }
