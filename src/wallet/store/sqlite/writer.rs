@@ -37,6 +37,9 @@ const UNITS_MAX: usize = 256;
 /// How long the writer waits for more to share a flush with, while units come together: a disk that
 /// flushes fast would otherwise be asked to for each of them.
 const GATHER: Duration = Duration::from_micros(500);
+/// How often it waits so long again while only lanes are waiting. A lane has one commit out at a time,
+/// and what happens meanwhile is in its next: the longer this one takes, the more it has in the next.
+const GATHER_FOR_LANES: usize = 8;
 
 /// What is to be written.
 pub(super) enum Task {
@@ -96,12 +99,7 @@ impl Writer {
         let mut waiting = Vec::new();
         while units.blocking_recv_many(&mut waiting, UNITS_MAX) > 0 {
             if self.gathers {
-                thread::sleep(GATHER);
-                while waiting.len() < UNITS_MAX
-                    && let Ok(unit) = units.try_recv()
-                {
-                    waiting.push(unit);
-                }
+                gather(&mut waiting, &mut units);
             }
             if self.abandoned.load(Ordering::SeqCst) {
                 return;
@@ -184,6 +182,22 @@ impl Writer {
         work.finish()?;
         sql::run(conn, "COMMIT", &[])?;
         Ok(done)
+    }
+}
+
+/// Waits for more units.
+fn gather(waiting: &mut Vec<Unit>, units: &mut mpsc::Receiver<Unit>) {
+    for _ in 0..GATHER_FOR_LANES {
+        thread::sleep(GATHER);
+        while waiting.len() < UNITS_MAX
+            && let Ok(unit) = units.try_recv()
+        {
+            waiting.push(unit);
+        }
+        let of_lane = |unit: &Unit| matches!(unit.task, Task::Commit(_));
+        if !waiting.iter().all(of_lane) {
+            return;
+        }
     }
 }
 
