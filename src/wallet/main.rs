@@ -97,7 +97,9 @@ fn run() -> Result<(), Failure> {
         return Ok(());
     }
     process::log(&config.log.level).map_err(Failure::passing)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread: a payout is mostly waiting for others, and of several threads one that sleeps is
+    // woken for each answer. The database has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::passing(error.to_string()))?;
