@@ -1,7 +1,7 @@
 -- What the coordinator keeps. Amounts are 32 bytes, big-endian: compared as they stand, never summed
 -- by the database. Times are milliseconds since 1970. The tables are SQLite's (STRICT, BLOB,
--- WITHOUT ROWID); the
--- statements that use them are PostgreSQL's as well.
+-- WITHOUT ROWID); the statements that use them are PostgreSQL's as well. A stage is held against one
+-- name after the other: of a list (IN) SQLite makes a table for every row that is written.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
@@ -17,9 +17,11 @@ CREATE TABLE withdrawals (
     account      TEXT NOT NULL,
     chain        TEXT NOT NULL,
     intent       TEXT NOT NULL,
-    stage        TEXT NOT NULL CHECK (stage IN (
-        'requested', 'authenticated', 'held', 'manual', 'approved', 'assigned', 'signed', 'broadcast',
-        'included', 'final', 'failed-on-chain', 'released', 'halted')),
+    stage        TEXT NOT NULL CHECK (
+        stage = 'requested' OR stage = 'authenticated' OR stage = 'held' OR stage = 'manual' OR
+        stage = 'approved' OR stage = 'assigned' OR stage = 'signed' OR stage = 'broadcast' OR
+        stage = 'included' OR stage = 'final' OR stage = 'failed-on-chain' OR stage = 'released' OR
+        stage = 'halted'),
     waiting      TEXT,
     not_before   INTEGER NOT NULL,
     lane         TEXT REFERENCES lanes (id),
@@ -140,8 +142,10 @@ CREATE TABLE attempts (
     pays       TEXT NOT NULL,
     fee_terms  TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    stage      TEXT NOT NULL CHECK (stage IN (
-        'reserved', 'signed', 'broadcast', 'included', 'unproven', 'final', 'failed', 'void', 'dead')),
+    stage      TEXT NOT NULL CHECK (
+        stage = 'reserved' OR stage = 'signed' OR stage = 'broadcast' OR stage = 'included' OR
+        stage = 'unproven' OR stage = 'final' OR stage = 'failed' OR stage = 'void' OR
+        stage = 'dead'),
     -- The stage with its inclusion or certificate.
     evidence   TEXT NOT NULL,
     UNIQUE (lane, number)
