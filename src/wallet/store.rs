@@ -208,7 +208,8 @@ pub trait Store: Send + Sync + 'static {
         withdrawal: WithdrawalNumber,
     ) -> Result<Vec<(LaneId, crate::attempt::Attempt)>, StoreError>;
 
-    /// How many withdrawals of each chain are in each stage, stage by stage.
+    /// How many withdrawals of each chain are in each stage, stage by stage. Those that have ended
+    /// are not counted for it: it costs as much as there are open ones.
     ///
     /// # Errors
     /// [`StoreError`].

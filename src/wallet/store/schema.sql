@@ -32,6 +32,14 @@ CREATE TABLE withdrawals (
 CREATE INDEX withdrawals_by_stage ON withdrawals (stage, chain, number);
 CREATE INDEX withdrawals_by_account ON withdrawals (account, number);
 
+-- How many have ended, and how: they are not counted anew whenever somebody asks.
+CREATE TABLE ended (
+    stage TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (stage, chain)
+) STRICT, WITHOUT ROWID;
+
 -- History and outbox at once. Append-only.
 CREATE TABLE events (
     id         INTEGER PRIMARY KEY,

@@ -19,7 +19,7 @@ use crate::{
 
 /// Writes a withdrawal that went on, if it is still in the stage it was read in, with its lane as text.
 pub(super) fn move_on(
-    work: &Work<'_>,
+    work: &mut Work<'_>,
     lane: Option<&str>,
     (was, now): (Stage, &Withdrawal),
 ) -> Result<(), StoreError> {
@@ -34,7 +34,11 @@ pub(super) fn move_on(
         lane,
         now.changed_at,
     ];
-    sql::run_one(work.conn, text, &values)
+    sql::run_one(work.conn, text, &values)?;
+    if now.stage.is_over() {
+        work.note_ended(now.stage, now.chain());
+    }
+    Ok(())
 }
 
 fn step(

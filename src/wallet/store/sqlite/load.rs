@@ -204,12 +204,21 @@ pub(super) fn attempts(
 }
 
 pub(super) fn counts(conn: &Connection) -> Result<Vec<(Stage, Chain, u64)>, StoreError> {
-    let text = "SELECT stage, chain, count(*) FROM withdrawals \
-                GROUP BY stage, chain ORDER BY stage, chain";
-    sql::read(conn, text, &[], |row| {
+    let text = "SELECT stage, chain, count FROM ended";
+    let mut counts = sql::read(conn, text, &[], |row| {
         let stage = rows::stage(row.text(0)?)?;
         Ok((stage, row.parsed(1, "a chain")?, row.number(2)?))
-    })
+    })?;
+    for stage in Stage::ALL.into_iter().filter(|stage| !stage.is_over()) {
+        let text = "SELECT chain, count(*) FROM withdrawals WHERE stage = $1 GROUP BY chain";
+        let of_stage = sql::read(conn, text, &values![stage.name()], |row| {
+            Ok((stage, row.parsed(0, "a chain")?, row.number(1)?))
+        })?;
+        counts.extend(of_stage);
+    }
+    counts
+        .sort_by_cached_key(|(stage, chain, _): &(Stage, Chain, u64)| (*stage, chain.to_string()));
+    Ok(counts)
 }
 
 pub(super) fn events(

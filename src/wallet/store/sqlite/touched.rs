@@ -145,7 +145,7 @@ fn reservations(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn withdrawals(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+fn withdrawals(work: &mut Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
     for number in moved.applied.withdrawals.keys() {
         if let (Some(before), Some(now)) = (moved.before(*number), moved.withdrawal(*number)) {
             let lane = now.lane.as_ref().map(|_| moved.lane);

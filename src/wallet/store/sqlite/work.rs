@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 use serde_json::Value as Json;
-use tx::{Amount, Asset, Time};
+use tx::{Amount, Asset, Chain, Time};
 
 use super::{
     error::{conflict, corrupt},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ledger::{Account, Balance, Posting},
     store::StoreError,
-    withdrawal::{Withdrawal, WithdrawalNumber},
+    withdrawal::{Stage, Withdrawal, WithdrawalNumber},
 };
 
 /// A transaction under way.
@@ -26,6 +26,7 @@ pub(super) struct Work<'a> {
     next_attempt: u64,
     balances: BTreeMap<(Account, Asset), Kept<Balance>>,
     days: BTreeMap<DayKey, Kept<Amount>>,
+    ended: BTreeMap<(Stage, Chain), u64>,
 }
 
 /// A day's use of a limit: the asset, the account as text, the day.
@@ -69,6 +70,7 @@ impl<'a> Work<'a> {
             next_attempt,
             balances: BTreeMap::new(),
             days: BTreeMap::new(),
+            ended: BTreeMap::new(),
         })
     }
 
@@ -200,6 +202,12 @@ impl<'a> Work<'a> {
         sql::run_one(self.conn, text, &values)
     }
 
+    /// Notes that a withdrawal has ended.
+    pub(super) fn note_ended(&mut self, stage: Stage, chain: Chain) {
+        let count = self.ended.entry((stage, chain)).or_default();
+        *count = count.saturating_add(1);
+    }
+
     /// Writes what was kept. The caller commits.
     pub(super) fn finish(self) -> Result<(), StoreError> {
         let balances = self.balances.iter();
@@ -209,6 +217,12 @@ impl<'a> Work<'a> {
         let days = self.days.iter();
         for (key, kept) in days {
             write_day(self.conn, key, *kept)?;
+        }
+        for ((stage, chain), count) in self.ended {
+            let text = "INSERT INTO ended (stage, chain, count) VALUES ($1, $2, $3) \
+                        ON CONFLICT (stage, chain) DO UPDATE SET count = ended.count + excluded.count";
+            let values = values![stage.name(), chain.to_string(), count];
+            sql::run_one(self.conn, text, &values)?;
         }
         Ok(())
     }

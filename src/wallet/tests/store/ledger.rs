@@ -48,6 +48,31 @@ pub async fn check(store: &impl Store) {
     for (asset, (debits, credits)) in sums {
         assert_eq!(debits, credits, "{asset}");
     }
+    counts_are_right(store).await;
+}
+
+/// What is counted is what is there.
+async fn counts_are_right(store: &impl Store) {
+    let mut counts = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = store.withdrawals(&Filter::default(), after, 500).await;
+        let page = page.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.number);
+        for had in &page {
+            let chain = had.chain();
+            let count = counts
+                .entry((had.stage, chain.to_string()))
+                .or_insert((chain, 0));
+            count.1 += 1;
+        }
+    }
+    let counts: Vec<_> = counts
+        .into_iter()
+        .map(|((stage, _), (chain, count))| (stage, chain, count))
+        .collect();
+    assert_eq!(store.counts().await.unwrap(), counts);
 }
 
 pub async fn books_balance<K: Kind>() {
