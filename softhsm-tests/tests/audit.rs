@@ -58,6 +58,10 @@ impl Audited {
 
     /// `strongroom audit …` as this client, with the pinned key.
     fn audit_as(&self, client: &str, arguments: &[&str]) -> Output {
+        output(&mut self.command(client, arguments))
+    }
+
+    fn command(&self, client: &str, arguments: &[&str]) -> Command {
         let (certificate, key) = self.world.pki.files(client);
         let mut command = Command::new(binary("strongroom"));
         command.args(["--json", "audit"]).args(arguments);
@@ -68,7 +72,7 @@ impl Audited {
         if !["tail", "show"].contains(&arguments[0]) {
             command.args(["--log-key", &self.key]);
         }
-        output(&mut command)
+        command
     }
 
     /// The answer of a command that must succeed.

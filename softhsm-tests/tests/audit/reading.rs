@@ -1,6 +1,12 @@
 //! What an auditor reads and keeps: entries in words, proofs, checkpoints, statements, and what others say.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -125,6 +131,27 @@ fn entries_are_shown_in_words_to_whoever_may_read_them() {
     }
     let refused = audited.audit_as("walletd", &["show", "0"]);
     assert_eq!(failed(&refused)["error"]["type"], "not-granted");
+}
+
+#[test]
+fn a_tail_that_is_followed_shows_what_comes() {
+    let (audited, _daemon) = Audited::new();
+    let mut client = audited.world.walletd();
+    settled(&mut client, 0..1);
+    let mut command = audited.command("examiner", &["tail", "--lines", "1000", "--follow"]);
+    let mut tail = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let mut next = || -> Value {
+        let line = lines.next().expect("it goes on").unwrap();
+        serde_json::from_str(&line).unwrap()
+    };
+    // It has asked by now, so that all later entries are told.
+    assert_eq!(next()["entry"], 0);
+    settled(&mut client, 1..2);
+    let of_request = |shown: &Value| shown["record"]["entry"]["attempt"]["request"] == "pay-1";
+    while !of_request(&next()) {}
+    tail.kill().unwrap();
+    tail.wait().unwrap();
 }
 
 #[test]

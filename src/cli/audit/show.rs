@@ -103,6 +103,10 @@ pub fn summary(entry: &Entry) -> String {
             )
         }
         Entry::Frozen { scope, reason } => format!("frozen: {scope}: {reason}"),
+        Entry::Resumed(resumed) => format!(
+            "resumed: the signer was sealed, and {} let it go on",
+            joined(&resumed.signed_by)
+        ),
         Entry::ClockJump { millis } => format!("clock: the wall clock jumped by {millis} ms"),
         Entry::SelfTest { calls } => format!("self-test: {} calls", calls.len()),
         Entry::Checkpoint(said) => format!("checkpoint: {} entries, root {}", said.size, said.root),
@@ -190,6 +194,10 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
             .map(|made| ("call", format!("{}: r {} s {}", made.call, made.r, made.s)))
             .collect(),
         Entry::Refused(refused) => of_refused(refused),
+        Entry::Resumed(resumed) => {
+            let lines = resumed.statement.lines();
+            lines.map(|line| ("statement", line.to_owned())).collect()
+        }
         Entry::RefusedMany(many) => vec![("root", many.root.to_string())],
         Entry::Checkpoint(said) => vec![("call", format!("{} by {}", said.call, said.key))],
         _ => Vec::new(),
