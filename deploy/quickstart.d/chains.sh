@@ -40,7 +40,6 @@ configure() {
     mkdir -p "$run/signerd" "$run/walletd" "$run/anvil" "$run/node/data"
     configure_node
     configure_signerd > "$run/signerd/signerd.toml"
-    configure_walletd > "$run/walletd/walletd.toml"
     local client
     for client in signerd walletd; do
         configure_client "$client" > "$run/$client.toml"
@@ -106,6 +105,8 @@ certificate = "$run/pki/clients/operator.pem"
 key = "$run/pki/clients/operator.key"
 health = "127.0.0.1:${!health}"
 END
+    # Pinned from the first start on: the signer's log is that one or it is not believed.
+    [ ! -e "$run/log.key" ] || [ "$1" != signerd ] || printf 'log_key = "%s"\n' "$(< "$run/log.key")"
 }
 
 at() { tell "$(printf '%-10s %s' "$1" "$2")"; }
@@ -138,6 +139,13 @@ start_signerd() {
     at signerd "https://127.0.0.1:$signerd_port (mTLS), health http://127.0.0.1:$signerd_health_port"
     strongroom --json status --profile "$run/signerd.toml" > "$run/status.json" ||
         fail 1 'signerd does not say which keys it has'
+    if [ ! -e "$run/log.key" ]; then
+        jq --exit-status --raw-output .journal.log_key "$run/status.json" > "$run/log.key.new" ||
+            fail 1 'signerd does not say which key signs its log'
+        mv "$run/log.key.new" "$run/log.key"
+        configure_client signerd > "$run/signerd.toml"
+    fi
+    tell "the key of its log, pinned from now on: $(< "$run/log.key")"
     evm_hot=$(hot_address "eth-hot-1" eip155:31337)
     utxo_hot=$(hot_address "$coin-hot-1" "$chain")
 }

@@ -28,6 +28,8 @@ connect = "127.0.0.1:$signerd_port"
 ca = "$run/pki/ca.pem"
 certificate = "$run/pki/clients/walletd.pem"
 key = "$run/pki/clients/walletd.key"
+# Nothing is sent before this log provably contains the decision.
+log_key = "$(< "$run/log.key")"
 
 [health]
 listen = "127.0.0.1:$walletd_health_port"
@@ -72,6 +74,7 @@ start_walletd() {
 }
 
 await_walletd() {
+    configure_walletd > "$run/walletd/walletd.toml"
     [ -d "$run/walletd/data" ] || mkdir --mode 700 "$run/walletd/data"
     start walletd "$bin/walletd" --config "$run/walletd/walletd.toml"
     await walletd 'walletd that is ready' healthy "$walletd_health_port"
@@ -96,6 +99,8 @@ pay() {
     withdraw utxo "quickstart-$number-$coin" "$chain/native" "0.25$coin" "$payee" "0.005$coin"
     room "$coin"
     refusal "quickstart-$number-stranger"
+
+    audit
 
     jq --null-input --compact-output --slurpfile evm "$run/evm.json" --slurpfile utxo "$run/utxo.json" \
         --rawfile reason "$run/reason" \
@@ -172,6 +177,13 @@ refusal() {
     walletd_says --json withdrawals cancel "$1" | jq --raw-output '"   " + .stage'
 }
 
+# All that the signer decided, held against the key of its log alone.
+audit() {
+    say "the signer's journal, copied; then verified by the copy alone"
+    strongroom audit export --profile "$run/signerd.toml" --out "$run/audit" | sed 's/^/   /'
+    strongroom audit verify --log-key "$(< "$run/log.key")" "$run/audit" | sed 's/^/   /'
+}
+
 farewell() {
     local strongroom=${bin#"$repo/"}/strongroom
     local walletd="--profile ${run#"$repo/"}/walletd.toml" signerd="--profile ${run#"$repo/"}/signerd.toml"
@@ -186,6 +198,7 @@ farewell() {
         "$strongroom withdrawals explain $walletd quickstart-$(< "$run/number")-eth" \
         "$strongroom status $walletd" \
         "$strongroom status $signerd --policy ${run#"$repo/"}/policy/bundle" \
+        "$strongroom audit report ${run#"$repo/"}/audit $signerd --form html --out statement.html" \
         "$strongroom withdraw $walletd --id mine-1 --account $customer --asset $chain/native \\" \
         "    --to $payee --amount 0.1$coin --wait" \
         "kill -9 $(number_of walletd) while it waits, and deploy/quickstart, which starts what is gone" \
