@@ -510,12 +510,12 @@ fn an_auditor_is_told_nothing_before_the_witnesses_have_seen_it() {
     let (mut client, mut auditor) = (site.world.walletd(), site.world.client("examiner"));
     let request = payment(&mut client, 0);
     is_unwitnessed(&client.send(&request));
-    let told: BodiesAnswer = auditor.get("/v1/journal/bodies").json();
+    let told: BodiesAnswer = auditor.get("/v1/journal/bodies?from=0").json();
     assert_eq!((told.bodies.len(), told.covered), (0, 0));
     site.start_witnesses();
     let _relay = site.relay();
     let answer = signed(&mut client, &request);
-    let told: BodiesAnswer = auditor.get("/v1/journal/bodies").json();
+    let told: BodiesAnswer = auditor.get("/v1/journal/bodies?from=0").json();
     assert!(told.covered > answer.attempt, "{}", told.covered);
     drop(daemon);
 }
