@@ -24,3 +24,4 @@ mod sign;
 mod sign_psbt;
 mod signer;
 mod status;
+mod unseal;
