@@ -26,15 +26,6 @@ const WITNESSES: usize = 3;
 pub fn measure(sessions: u16) -> Vec<Figure> {
     let keys: Vec<String> = (0..LANES).map(|lane| format!("lane-{lane}")).collect();
     let names: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let plain = World::with_keys(&names, |authority| bundle(authority, &keys)).with_checkpoints();
-    configure(&plain, sessions);
-    let daemon = plain.start();
-    let mut without = Load::of(&plain, &keys, daemon);
-    let full = without.go(Pace::Full);
-    let rate = per_second(&full) / 2.0;
-    let half = without.go(Pace::PerSecond(rate));
-    without.daemon.stop();
-
     let mut site = Witnessed::with(WITNESSES, |edit| {
         World::with_keys(&names, |authority| {
             let mut bundle = bundle(authority, &keys);
@@ -46,10 +37,20 @@ pub fn measure(sessions: u16) -> Vec<Figure> {
     let (daemon, relay) = site.start();
     let mut with = Load::of(&site.world, &keys, daemon);
     let full_with = with.go(Pace::Full);
+    // Half of what the slower of the two bears.
+    let rate = per_second(&full_with) / 2.0;
     let half_with = with.go(Pace::PerSecond(rate));
     let checkpoints = with.daemon.metric("signerd_checkpoints_total");
     with.daemon.stop();
     drop(relay);
+
+    let plain = World::with_keys(&names, |authority| bundle(authority, &keys)).with_checkpoints();
+    configure(&plain, sessions);
+    let daemon = plain.start();
+    let mut without = Load::of(&plain, &keys, daemon);
+    let full = without.go(Pace::Full);
+    let half = without.go(Pace::PerSecond(rate));
+    without.daemon.stop();
 
     let [p50, p50_with] = [&half, &half_with].map(|run| percentile(&run.micros, 50) / 1e3);
     let [p99, p99_with] = [&half, &half_with].map(|run| percentile(&run.micros, 99) / 1e3);

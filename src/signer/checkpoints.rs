@@ -21,6 +21,8 @@ use tokio::{
 const ENTRIES: u64 = 256;
 /// How long an entry is without a checkpoint, when fewer are.
 const AGE: Duration = Duration::from_secs(1);
+/// How old what is remembered may be: less than the time between two that nobody waits for.
+const REMEMBER: Duration = Duration::from_millis(100);
 /// How many clients wait for a checkpoint at the same time.
 const WAITING: usize = 64;
 
@@ -35,6 +37,8 @@ pub struct Checkpoints {
     /// How many entries somebody waits to see covered.
     wanted: AtomicU64,
     outside: Mutex<Outside>,
+    /// When the newest one was last written to its file.
+    remembered: Mutex<Option<Instant>>,
 }
 
 /// The newest checkpoint that somebody outside is known to have.
@@ -92,6 +96,7 @@ impl Checkpoints {
                 size: 0,
                 since: Instant::now(),
             }),
+            remembered: Mutex::default(),
         }
     }
 
@@ -139,13 +144,27 @@ impl Checkpoints {
         *lock(&self.trouble) = Some(trouble);
     }
 
-    /// Takes the newest one into service.
+    /// Takes the newest one into service. Who waits for it does not wait for the disk.
     pub fn publish(&self, signed: SignedCheckpoint) {
-        if let Err(error) = self.file.put(&signed) {
+        *lock(&self.trouble) = None;
+        let signed = Arc::new(signed);
+        self.newest.send_replace(Some(Arc::clone(&signed)));
+        if !self.is_remembered_lately()
+            && let Err(error) = self.file.put(&signed)
+        {
             tracing::warn!(error = %error, "the newest checkpoint is not remembered");
         }
-        *lock(&self.trouble) = None;
-        self.newest.send_replace(Some(Arc::new(signed)));
+    }
+
+    /// Whether the file is new enough: where answers wait, hundreds are made a second, and to replace a
+    /// file each time costs the disk more than the entries do.
+    fn is_remembered_lately(&self) -> bool {
+        let mut remembered = lock(&self.remembered);
+        let lately = remembered.is_some_and(|at| at.elapsed() < REMEMBER);
+        if !lately {
+            *remembered = Some(Instant::now());
+        }
+        lately
     }
 
     /// Shows the cosignatures of the newest one, if it still is.

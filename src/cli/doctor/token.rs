@@ -27,7 +27,7 @@ pub(super) fn checks(config: &Config, policy: Option<&Policy>, login: bool) -> V
     let (profile, pin_file, rejected) = (profile(device), pin_file(device), rejected(config));
     let may_log_in = login && rejected.is_none();
     let mut checks = vec![profile, pin_file];
-    checks.push(checkpoints(device));
+    checks.push(checkpoints(device, policy));
     checks.push(rejected.unwrap_or_else(|| Check::ok("pin", "not known to be rejected")));
     match ask(device, "token", &[]) {
         Ok(token) => {
@@ -50,14 +50,21 @@ pub(super) fn checks(config: &Config, policy: Option<&Policy>, login: bool) -> V
     checks
 }
 
-fn checkpoints(device: &Device) -> Check {
+fn checkpoints(device: &Device, policy: Option<&Policy>) -> Check {
     let name = "checkpoints";
+    let next = "Run `strongroom keys generate --purpose checkpoint --algorithm ed25519`, and name the key in [device]: checkpoint_key.";
+    let witnesses = policy.is_some_and(|policy| policy.witnesses.is_some());
     match &device.checkpoint_key {
         Some(key) => Check::ok(name, format!("key {key} signs them")),
+        None if witnesses => Check::fail(
+            name,
+            "the policy names witnesses and no key signs the checkpoints that they would cosign: nothing that is signed is released",
+            next,
+        ),
         None => Check::warn(
             name,
             "no key signs checkpoints: nobody can prove what was decided, or see an older copy of the journal",
-            "Run `strongroom keys generate --purpose checkpoint --algorithm ed25519`, and name the key in [device]: checkpoint_key.",
+            next,
         ),
     }
 }

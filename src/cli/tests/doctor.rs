@@ -57,6 +57,24 @@ fn edit(place: &Place, file: &str, from: &str, to: &str) {
     place.write(file, &text.replace(from, to));
 }
 
+/// Signs the changed bundle as the first one, and pins it.
+fn sign_again(place: &Place) {
+    place.answer("policy sign bundle --fleet tests --sequence 1 --key alice");
+    let signed = place.answer("policy sign bundle --key bob");
+    let config = String::from_utf8(place.read("signerd.toml")).unwrap();
+    let genesis = config
+        .lines()
+        .find(|line| line.starts_with("genesis"))
+        .unwrap()
+        .to_owned();
+    edit(
+        place,
+        "signerd.toml",
+        &genesis,
+        &format!("genesis = {}", signed["fingerprint"]),
+    );
+}
+
 fn report(place: &Place, options: &str) -> (i32, Value) {
     let output = place.run(&format!("--json doctor --config signerd.toml {options}"));
     assert!(
@@ -108,6 +126,22 @@ fn a_signer_without_a_key_for_checkpoints_is_warned_of() {
     let found = check(&without, "checkpoints");
     assert_eq!(found["status"], "warn");
     assert!(found["next"].as_str().unwrap().contains("checkpoint_key"));
+}
+
+#[test]
+fn witnesses_without_a_key_for_checkpoints_are_found() {
+    let place = machine();
+    let made = place.answer("witness keygen --name w.example --out witness.key");
+    let key = made["key"].as_str().unwrap();
+    place.write(
+        "bundle/witnesses.toml",
+        &format!("[witnesses]\nkeys = [{key:?}]\n"),
+    );
+    sign_again(&place);
+    let (_, whole) = report(&place, "");
+    assert_eq!(check(&whole, "checkpoints")["status"], "ok");
+    edit(&place, "signerd.toml", "checkpoint_key = \"log-1\"\n", "");
+    is_wrong(&place, "checkpoints", "nothing that is signed is released");
 }
 
 #[test]
@@ -257,20 +291,7 @@ fn a_key_that_the_policy_names_and_the_token_lacks() {
         "\"ltc-hot-2\"]",
         "\"ltc-hot-3\"]",
     );
-    place.answer("policy sign bundle --fleet tests --sequence 1 --key alice");
-    let signed = place.answer("policy sign bundle --key bob");
-    let config = String::from_utf8(place.read("signerd.toml")).unwrap();
-    let genesis = config
-        .lines()
-        .find(|line| line.starts_with("genesis"))
-        .unwrap()
-        .to_owned();
-    edit(
-        &place,
-        "signerd.toml",
-        &genesis,
-        &format!("genesis = {}", signed["fingerprint"]),
-    );
+    sign_again(&place);
     let (code, report) = report(&place, "--login");
     assert_eq!(code, 1);
     assert!(

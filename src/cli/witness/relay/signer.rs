@@ -1,5 +1,6 @@
 //! The signer, as the relay sees it.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -24,11 +25,14 @@ pub struct Signer {
     client: Client,
     origin: Origin,
     key: VerifierKey,
-    /// The last proof that was asked for: witnesses mostly need the same one.
-    proof: Mutex<Option<Proof>>,
+    /// The last proofs that were asked for: witnesses mostly need the same ones.
+    proofs: Mutex<VecDeque<Proof>>,
     /// The longest checkpoint that the signer has ever shown, or a witness.
     longest: std::sync::Mutex<Newest>,
 }
+
+/// How many proofs are kept.
+const PROOFS: usize = 4;
 
 struct Proof {
     from: u64,
@@ -47,7 +51,7 @@ impl Signer {
             client,
             origin: origin.map_err(|error| format!("log_key: {error}"))?,
             key,
-            proof: Mutex::default(),
+            proofs: Mutex::default(),
             longest: std::sync::Mutex::default(),
         })
     }
@@ -63,13 +67,14 @@ impl Signer {
     }
 
     /// Follows the newest checkpoint, for ever.
-    pub async fn follow(&self, newest: &watch::Sender<Newest>) {
+    pub async fn follow(self: &Arc<Self>, newest: &watch::Sender<Newest>) {
         let (mut covers, mut pause, mut trouble) = (None, PAUSE, String::new());
         loop {
             let asked = self.client.checkpoint(covers).await;
             let why = match asked.map(|text| self.open(text.as_bytes())) {
                 Ok(Some(signed)) => {
-                    covers = Some(signed.head().size);
+                    let size = signed.head().size;
+                    self.prefetch(covers.replace(size), size);
                     self.note(signed, newest);
                     pause = PAUSE;
                     trouble.clear();
@@ -92,6 +97,15 @@ impl Signer {
             }
             sleep(pause).await;
             pause = pause.saturating_mul(2).min(PAUSE_MOST);
+        }
+    }
+
+    /// Asks for the proof that witnesses will need once they have cosigned the one before.
+    fn prefetch(self: &Arc<Self>, from: Option<u64>, to: u64) {
+        if let Some(from) = from.filter(|from| *from < to) {
+            let signer = Arc::clone(self);
+            // Who needs it and does not find it asks again.
+            tokio::spawn(async move { signer.proof(from, to).await.map(drop) });
         }
     }
 
@@ -151,10 +165,9 @@ impl Signer {
         if from == 0 || from == to {
             return Ok(Vec::new());
         }
-        let mut kept = self.proof.lock().await;
-        if let Some(proof) = &*kept
-            && (proof.from, proof.to) == (from, to)
-        {
+        let mut kept = self.proofs.lock().await;
+        let same = |proof: &&Proof| (proof.from, proof.to) == (from, to);
+        if let Some(proof) = kept.iter().find(same) {
             return Ok(proof.path.clone());
         }
         let answer = self.client.consistency(from, to).await;
@@ -162,7 +175,10 @@ impl Signer {
         let hash = |text: &String| Some(Hash::new(hex::decode(text).ok()?.try_into().ok()?));
         let path: Option<Vec<Hash>> = answer.path.iter().map(hash).collect();
         let path = path.ok_or("its proof has no hashes")?;
-        *kept = Some(Proof {
+        if kept.len() >= PROOFS {
+            kept.pop_front();
+        }
+        kept.push_back(Proof {
             from,
             to,
             path: path.clone(),
