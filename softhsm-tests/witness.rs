@@ -23,7 +23,7 @@ use crate::{
     bundle::Bundle,
     http,
     program::{Running, binary, output, run, until},
-    signerd::Signerd,
+    signerd::{Signerd, ask_health},
     world::{Client, World},
 };
 
@@ -229,6 +229,7 @@ impl Witnessed {
     /// Starts the daemon and waits until its log has a key. It releases nothing yet.
     pub fn launch(&mut self) -> Signerd {
         let daemon = self.world.launch();
+        until_up(self.world.health());
         let mut client = until("the signing API", || self.try_client("walletd"));
         let key = until("a key of the log", || log(&mut client).log_key);
         self.log_key = Some(key.parse().expect("a key"));
@@ -295,6 +296,15 @@ impl Witnessed {
         let relay = self.relay();
         (daemon.ready(), relay)
     }
+}
+
+/// Waits until a daemon has its device, whether or not it may release anything.
+pub fn until_up(health: SocketAddr) {
+    until("a daemon with its device", || {
+        let (status, text) = ask_health(health, "/readyz")?;
+        let up = status == 200 || text.contains("unwitnessed") || text.contains("sealed");
+        up.then_some(())
+    });
 }
 
 /// How the log stands.

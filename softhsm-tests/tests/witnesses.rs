@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     path::Path,
     process::Command,
 };
@@ -19,7 +19,7 @@ use strongroom_softhsm_tests::{
     http::Answer,
     program::{run, until},
     signerd::Signerd,
-    witness::{RELAY, Witness, Witnessed, cosign, log},
+    witness::{RELAY, Witness, Witnessed, cosign, log, until_up},
     world::{Client, World, problem},
 };
 use tlog::{
@@ -258,7 +258,7 @@ fn cloned(world: &World, data: &Path) -> Clone {
     let config = world.folder().join("clone.toml");
     fs::write(&config, text).unwrap();
     let daemon = Signerd::start(&config, health);
-    until("the clone's API", || TcpStream::connect(api).ok());
+    until_up(health);
     Clone { api, daemon }
 }
 
