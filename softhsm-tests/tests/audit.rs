@@ -19,8 +19,9 @@ use strongroom_softhsm_tests::{
     evm::Draft,
     image::Image,
     oracle::Oracle,
-    program::{binary, output},
+    program::{binary, output, until},
     signerd::Signerd,
+    witness::Witnessed,
     world::{Client, World, problem},
 };
 
@@ -440,7 +441,7 @@ fn only_who_is_granted_them_reads_bodies_and_bundles() {
     let beyond = bodies(&mut examiner, u64::MAX);
     assert_eq!(beyond.bodies, []);
     assert!(beyond.covered >= page.covered);
-    for query in ["", "?from=0&count=1001", "?from=-1", "?count=1"] {
+    for query in ["", "?from=0&count=257", "?from=-1", "?count=1"] {
         let problem = problem(&examiner.get(&format!("/v1/journal/bodies{query}")));
         assert_eq!(problem.kind, ProblemKind::Malformed, "{query}");
     }
@@ -550,4 +551,45 @@ fn a_decision_that_the_policy_does_not_give_is_named_though_all_of_it_is_signed_
     assert!(what.contains("decided again, it is refused"), "{report}");
     assert_eq!(report["findings"][1]["entry"], forged + 1, "{report}");
     assert_eq!(report["findings"].as_array().unwrap().len(), 2, "{report}");
+}
+
+#[test]
+fn nothing_is_copied_that_too_few_witnesses_have_cosigned() {
+    let mut site = Witnessed::with(2, |edit| {
+        World::with(|bundle| {
+            bundle.append("accounts.toml", EXAMINER);
+            edit(bundle);
+        })
+    });
+    let (_daemon, _relay) = site.start();
+    let key = site.log_key.clone().expect("a key").to_string();
+    site.world.pki.client("examiner");
+    let audited = Audited {
+        world: site.world,
+        key,
+    };
+    let mut client = audited.world.walletd();
+    settled(&mut client, 0..1);
+    let copied = |signatures: u64| {
+        until("a copy of the signatures", || {
+            let (folder, _) = audited.export("copy");
+            let report = audited.is_whole(&folder);
+            (report["signatures"] == signatures).then_some(folder)
+        })
+    };
+    let folder = copied(1);
+    site.witnesses[0].kill();
+    let from = sender(&mut client);
+    let held = client.send(&transfer("held", &from, &Draft::transfer(1, CUSTOMER, 1)));
+    assert_eq!(held.status, 503, "{}", held.text());
+    // Its signature is made and in the journal, and nobody is told.
+    let mut examiner = audited.world.client("examiner");
+    let told = bodies(&mut examiner, 0).bodies;
+    let is_signed = |body: &&JournalBody| matches!(record(body).entry, Entry::Signed(_));
+    assert_eq!(told.iter().filter(is_signed).count(), 1);
+    let out = folder.to_str().unwrap();
+    let answer = failed(&audited.audit_as("examiner", &["export", "--out", out]));
+    assert_eq!(answer["error"]["type"], "audit-answer", "{answer}");
+    site.witnesses[0].start();
+    copied(2);
 }

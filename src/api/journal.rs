@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The most entries that are proved in one answer.
 pub const PROOFS_PER_ANSWER_MAX: usize = 256;
 /// The most entries in a page of bodies.
-pub const BODIES_PER_PAGE_MAX: usize = 1000;
+pub const BODIES_PER_PAGE_MAX: usize = 256;
 /// A page of bodies ends with the one that reaches this many bytes.
 pub const BODIES_PAGE_BYTES: usize = 8 << 20;
 /// The longest checkpoint that is taken, in bytes.

@@ -166,7 +166,7 @@ async fn carry_out(
         }
         Route::Bodies => {
             let (from, count) = page(request.uri().query())?;
-            verbs::bodies::bodies(service, from, count)
+            verbs::bodies::bodies(service, from, count).await
         }
         Route::Bundle(hash) => verbs::bodies::bundle(service, hash),
         Route::Consistency => {
@@ -416,7 +416,7 @@ mod tests {
             Some(""),
             Some("count=1"),
             Some("from=1&count=0"),
-            Some("from=1&count=1001"),
+            Some("from=1&count=257"),
             Some("from=1&count=18446744073709551616"),
             Some("count=1&from=1"),
             Some("from=1&count=1&count=1"),
