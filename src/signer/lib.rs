@@ -18,7 +18,6 @@ pub mod http;
 pub mod identity;
 pub mod log;
 pub mod metrics;
-pub mod notify;
 pub mod registration;
 pub mod release;
 pub mod seal;

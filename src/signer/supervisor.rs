@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use api::server::notify;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
@@ -21,7 +22,6 @@ use crate::{
     config::Config,
     control::{self, Control, Message},
     device::{self, KeyChild},
-    notify,
 };
 
 /// The first delay after a child that ended before it was ready.

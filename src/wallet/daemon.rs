@@ -14,7 +14,7 @@ use std::{
 use api::{
     client::{self, Protocol, SettingsError},
     known::{KnownLog, KnownLogError},
-    server::{Files, Tls, TlsError},
+    server::{Files, Tls, TlsError, notify},
 };
 use thiserror::Error;
 use tokio::{
@@ -29,7 +29,7 @@ use self::families::Families;
 use crate::{
     config::Config,
     engine::{Engine, Owner, Settings, clock},
-    health, process,
+    health,
     signer::Remote,
     store::{SqliteStore, Store, StoreError},
     text::chain,
@@ -275,7 +275,7 @@ impl Daemon {
         let health = tokio::spawn(health::serve(subject, health, stopped.clone()));
         let api = tokio::spawn(Arc::clone(&web).serve(api, stopped));
         tracing::info!(api = %config.api.listen, health = %config.health.listen, "serving");
-        process::ready();
+        notify::ready();
         Self {
             config,
             engine,
@@ -313,7 +313,7 @@ impl Daemon {
     /// Ends what was begun.
     async fn end(self) {
         tracing::info!("stopping");
-        process::stopping();
+        notify::stopping();
         self.web.stop();
         self.engine.stop().await;
         // Nobody listens when the listeners have ended by themselves.

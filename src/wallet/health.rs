@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use api::server::Answer;
+use api::server::{Answer, Exposition};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -18,7 +18,6 @@ use tokio::{
 use crate::{
     change::Gate,
     engine::{Handle, LaneState, clock::now},
-    metrics::Exposition,
     store::Filter,
     text::chain,
     web::Web,

@@ -1,12 +1,4 @@
-//! What the process gives up at its start, how it logs, and what it tells systemd.
-
-use std::os::{
-    linux::net::SocketAddrExt,
-    unix::{
-        ffi::OsStrExt,
-        net::{SocketAddr, UnixDatagram},
-    },
-};
+//! What the process gives up at its start, and how it logs.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tracing_subscriber::EnvFilter;
@@ -45,32 +37,4 @@ pub fn log(level: &str) -> Result<(), String> {
         .with_writer(std::io::stderr)
         .try_init()
         .map_err(|error| error.to_string())
-}
-
-/// systemd's notification (`sd_notify(3)`): the daemon takes requests.
-pub fn ready() {
-    notify("READY=1");
-}
-
-/// systemd's notification: the daemon is stopping.
-pub fn stopping() {
-    notify("STOPPING=1");
-}
-
-fn notify(state: &str) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
-        return;
-    };
-    let address = match path.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&path),
-    };
-    let sent = address.and_then(|address| {
-        UnixDatagram::unbound()?
-            .send_to_addr(state.as_bytes(), &address)
-            .map(|_| ())
-    });
-    if let Err(error) = sent {
-        tracing::warn!(error = %error, "systemd could not be notified");
-    }
 }
