@@ -99,7 +99,7 @@ impl Writer {
         let mut waiting = Vec::new();
         while units.blocking_recv_many(&mut waiting, UNITS_MAX) > 0 {
             if self.gathers {
-                gather(&mut waiting, &mut units);
+                gather(&mut waiting, &mut units, self.views.len());
             }
             if self.abandoned.load(Ordering::SeqCst) {
                 return;
@@ -185,8 +185,8 @@ impl Writer {
     }
 }
 
-/// Waits for more units.
-fn gather(waiting: &mut Vec<Unit>, units: &mut mpsc::Receiver<Unit>) {
+/// Waits for more units; not when all lanes are waiting already.
+fn gather(waiting: &mut Vec<Unit>, units: &mut mpsc::Receiver<Unit>, lanes: usize) {
     for _ in 0..GATHER_FOR_LANES {
         thread::sleep(GATHER);
         while waiting.len() < UNITS_MAX
@@ -195,7 +195,7 @@ fn gather(waiting: &mut Vec<Unit>, units: &mut mpsc::Receiver<Unit>) {
             waiting.push(unit);
         }
         let of_lane = |unit: &Unit| matches!(unit.task, Task::Commit(_));
-        if !waiting.iter().all(of_lane) {
+        if !waiting.iter().all(of_lane) || waiting.len() >= lanes {
             return;
         }
     }
