@@ -180,7 +180,7 @@ refusal() {
 # All that the signer decided, held against the key of its log alone.
 audit() {
     say "the signer's journal, copied; then verified by the copy alone"
-    strongroom audit export --profile "$run/signerd.toml" --out "$run/audit" | sed 's/^/   /'
+    strongroom audit export --profile "$run/signerd.toml" --out "$run/audit" | sed "s|$repo/||; s/^/   /"
     strongroom audit verify --log-key "$(< "$run/log.key")" "$run/audit" | sed 's/^/   /'
 }
 
