@@ -4,10 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use wallet::{config::Config, daemon, process, text::chain};
 
-/// A payout is some thousand small allocations: with this allocator it costs a tenth less.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const USAGE: &str = "\
 usage: walletd --config FILE          serve
        walletd --config FILE --check  whether it would start, without starting it
