@@ -7,6 +7,7 @@ use api::{
     problem::ProblemKind,
     signing::{Inclusion, RequestAnswer, SignAnswer},
 };
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 use strongroom_softhsm_tests::{
     evm::Draft,
@@ -383,6 +384,34 @@ fn a_longer_checkpoint_that_somebody_has_seen_seals_an_older_copy() {
     let (daemon, mut client) = older_copy(&world, &older);
     let sealed = problem(&tell(&mut client, &newer.to_string()));
     assert_eq!(sealed.kind, ProblemKind::Sealed);
+    is_sealed(&world, daemon, client, "older copy");
+}
+
+/// The answer does not say that nothing was decided: the attempt is charged.
+#[test]
+fn what_is_at_the_device_while_the_daemon_seals_is_neither_released_nor_denied() {
+    let Restored {
+        world,
+        older,
+        newer,
+    } = restored();
+    let (daemon, mut client) = older_copy(&world, &older);
+    let draft = Draft::transfer(1, CUSTOMER, 2);
+    let request = transfer("in-flight", &sender(&mut client), &draft);
+    let child = daemon.child(Role::KeyChild).unwrap();
+    kill_process(child, Signal::STOP).unwrap();
+    let mut other = world.walletd();
+    let answer = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| client.send(&request));
+        daemon.metric_is("signerd_attempts", |attempts| attempts == 2);
+        let sealed = problem(&tell(&mut other, &newer.to_string()));
+        assert_eq!(sealed.kind, ProblemKind::Sealed);
+        kill_process(child, Signal::CONT).unwrap();
+        asked.join().unwrap()
+    });
+    let told = problem(&answer);
+    assert_eq!(told.kind, ProblemKind::JournalStopped, "{}", told.detail);
+    assert!(told.detail.contains("older copy"), "{}", told.detail);
     is_sealed(&world, daemon, client, "older copy");
 }
 

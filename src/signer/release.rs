@@ -65,7 +65,9 @@ impl Unreleased {
         };
         witnessed(service, newest).await?;
         if let Some(seal) = service.sealed() {
-            return Err(Problem::new(ProblemKind::Sealed, seal.to_string()));
+            // Not of kind `sealed`, which says that nothing was decided.
+            let detail = format!("The decision stands, and the daemon is sealed: {seal}");
+            return Err(Problem::new(ProblemKind::JournalStopped, detail));
         }
         let state = service.journal.state();
         if self.shown.iter().any(|attempt| state.is_frozen(*attempt)) {
