@@ -12,8 +12,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tx::{
-    AccountClass, Address, Amount, Chain, ConflictKey, Effect, FeeTerms, IntentId, Interval, Name,
-    ValidUntil,
+    AccountClass, Address, Amount, Chain, ConflictKey, Effect, EffectKind, FeeTerms, IntentId,
+    Interval, Name, ValidUntil,
 };
 
 use crate::{Proof, Reason, RequestHash, RequestId, SignedIntent};
@@ -487,6 +487,16 @@ impl FromStr for AttemptId {
 }
 
 impl Attempt {
+    /// The destinations of its payments, one as often as it is paid.
+    pub(crate) fn paid(&self) -> impl Iterator<Item = &Address> {
+        let payments = self
+            .facts
+            .iter()
+            .filter(|fact| fact.effect.kind == EffectKind::Payment);
+        let destinations = payments.filter_map(|fact| fact.effect.to.as_ref());
+        destinations.map(|to| &to.address)
+    }
+
     /// The sequences that the attempt consumes: (account, number).
     pub fn sequences(&self) -> impl Iterator<Item = (&Address, u64)> {
         self.keys.iter().filter_map(|key| match key {

@@ -33,7 +33,10 @@ pub use model::{
     SequenceStart, Source, SourceSelector, Statement, To, Verb,
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
-pub use state::{AttemptState, IntentState, RequestState, RequestStatus, State, StateError};
+pub use state::{
+    AttemptState, Consumed, IntentState, RequestState, RequestStatus, Row, RowError, RowKey, State,
+    StateError,
+};
 pub use statement::intent_signed;
 pub use time::TimeKeeper;
 pub use verdict::{AllowedBy, Permit, Reason, ReasonCode, Refusal, Room, UnmetNeed, Verdict};

@@ -144,6 +144,18 @@ impl<'de> Deserialize<'de> for Intent {
     }
 }
 
+impl IntentPayload {
+    /// The fingerprint of these bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 impl IntentKey {
     /// The id as text.
     pub fn as_str(&self) -> &str {

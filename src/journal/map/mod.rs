@@ -19,6 +19,7 @@
 //!         | root over the index's rows (RFC 6962) 32 | SHA-256 of the filter 32 | check("strongroom-map-run-v1", footer so far) 32
 //! ```
 
+mod batch;
 mod filter;
 mod merge;
 mod row;
@@ -31,6 +32,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tlog::Hash;
 
+pub use self::batch::batch;
 use self::run::Run;
 use crate::{
     disk::Disk,

@@ -22,8 +22,16 @@ mod crash;
 )]
 #[path = "../../policy/tests/fixture.rs"]
 mod fixture;
+#[allow(
+    dead_code,
+    clippy::unreachable,
+    reason = "the coordinator of the policy's own tests, which use all of it"
+)]
+#[path = "../../policy/tests/hostile.rs"]
+mod hostile;
 mod machine;
 mod map;
+mod map_of_rows;
 mod memory_disk;
 mod opening;
 mod race;

@@ -7,7 +7,7 @@ use tx::{Chain, ConflictKey, FeeTerms, IntentPayload, Interval, Name, Time};
 use crate::{AttemptId, FreezeScope, RequestHash};
 
 /// What is kept of an attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptState {
     pub(super) at: Time,
     pub(super) request_hash: RequestHash,
@@ -73,7 +73,7 @@ impl Consumers {
 }
 
 /// What is kept of an intent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntentState {
     pub(super) payload: IntentPayload,
     /// A slice, not a set: most have one key, and a set's smallest node holds eleven.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tx::{ConflictKey, EffectKind, Name, Time};
+use tx::{ConflictKey, Name, Time};
 
 use super::{AttemptState, Consumers, IntentState, Present, RequestStatus, State, StateError};
 use crate::{
@@ -227,14 +227,9 @@ impl State {
     }
 
     fn note_paid(&mut self, attempt: &Attempt) {
-        let payments = attempt
-            .facts
-            .iter()
-            .filter(|fact| fact.effect.kind == EffectKind::Payment);
-        let destinations = payments.filter_map(|fact| fact.effect.to.as_ref());
-        for destination in destinations {
-            if !self.paid.contains(&destination.address) {
-                self.paid.insert(destination.address.clone());
+        for destination in attempt.paid() {
+            if !self.paid.contains(destination) {
+                self.paid.insert(destination.clone());
             }
         }
     }

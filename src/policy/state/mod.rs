@@ -4,6 +4,7 @@ mod attempt;
 mod fold;
 mod lanes;
 mod present;
+mod rows;
 mod validate;
 mod view;
 
@@ -29,6 +30,7 @@ use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
+pub use rows::{Consumed, Row, RowError, RowKey};
 
 /// The state of the signer: a fold over journal entries.
 ///

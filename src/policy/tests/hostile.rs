@@ -10,7 +10,9 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use strongroom_policy::{Attempt, AttemptId, Fact, Group, Limit, Measure, Statement};
+use strongroom_policy::{
+    Attempt, AttemptId, Blob, Entry, Fact, Group, Limit, Measure, Signed, Statement,
+};
 use tx::{Address, Amount, EffectKind, IntentId, Time};
 
 use crate::fixture::{Ask, SECOND, Signer, amount};
@@ -178,6 +180,55 @@ impl Hostile {
         let at = self.signer.now.lo;
         self.done.push(Done { id, at, attempt });
         true
+    }
+
+    /// Goes through all steps. What is charged is signed, at once or after a further call, or fails,
+    /// is called for again after that, or is left alone.
+    pub fn live(&mut self, steps: &[Step]) {
+        for (round, step) in steps.iter().enumerate() {
+            let ask = self.take(step);
+            if !self.charge(&ask) {
+                continue;
+            }
+            match round % 6 {
+                0 | 1 => self.sign(),
+                2 => {
+                    self.call();
+                    self.sign();
+                }
+                3 => self.fail(),
+                4 => {
+                    self.fail();
+                    self.call();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn call(&mut self) {
+        let Done { id, attempt, .. } = self.done.last().unwrap().clone();
+        let mut calls = attempt.calls;
+        for call in &mut calls {
+            call.call = self.signer.state.next_call();
+        }
+        self.signer.push(Entry::Call { attempt: id, calls });
+    }
+
+    fn sign(&mut self) {
+        let attempt = self.done.last().unwrap().id;
+        self.signer.push(Entry::Signed(Box::new(Signed {
+            attempt,
+            signatures: Vec::new(),
+            txid: "t".into(),
+            raw: Blob::Inline("00".into()),
+        })));
+    }
+
+    fn fail(&mut self) {
+        let attempt = self.done.last().unwrap().id;
+        let reason = "no answer".into();
+        self.signer.push(Entry::Failed { attempt, reason });
     }
 
     fn ask(&self, step: &Step) -> Ask {

@@ -18,6 +18,7 @@ mod hostile;
 mod never_forget;
 mod never_twice;
 mod reasons;
+mod rows;
 mod rules;
 mod state;
 mod statements;

@@ -1,0 +1,352 @@
+//! The bytes of a row: fixed numbers big-endian, everything else behind its length.
+
+use std::str::FromStr;
+
+use tx::{Address, Chain, ConflictKey, FeeTerms, IntentId, IntentKey, IntentPayload, Name, Time};
+
+use super::Consumed;
+use crate::{AttemptId, AttemptState, IntentState, RequestHash, RequestId, RequestStatus};
+
+/// A value that has bytes. [`Code::read`] may take a spelling that [`Code::write`] does not give;
+/// whoever reads a whole row writes it again and compares.
+pub(super) trait Code: Sized {
+    fn write(&self, to: &mut Vec<u8>);
+
+    /// `None` when the bytes are none of its; `from` stands behind what was read otherwise.
+    fn read(from: &mut &[u8]) -> Option<Self>;
+}
+
+/// The bytes of a value.
+pub(super) fn written(value: &impl Code) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.write(&mut bytes);
+    bytes
+}
+
+/// The value of exactly these bytes, in the one spelling that it has.
+pub(super) fn read_whole<T: Code>(bytes: &[u8]) -> Option<T> {
+    let mut rest = bytes;
+    let value = T::read(&mut rest)?;
+    (rest.is_empty() && written(&value) == bytes).then_some(value)
+}
+
+fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = from.split_at_checked(count)?;
+    *from = rest;
+    Some(taken)
+}
+
+/// Bytes behind their number, as four bytes.
+fn write_slice(bytes: &[u8], to: &mut Vec<u8>) {
+    // What is longer comes back as something else and is refused when it is read.
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    to.extend(length.to_be_bytes());
+    to.extend(bytes);
+}
+
+fn read_slice<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u32::read(from)?;
+    take(from, usize::try_from(length).ok()?)
+}
+
+fn read_text<T: FromStr>(from: &mut &[u8]) -> Option<T> {
+    str::from_utf8(read_slice(from)?).ok()?.parse().ok()
+}
+
+impl Code for u8 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.push(*self);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        take(from, 1)?.first().copied()
+    }
+}
+
+impl Code for u32 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend(self.to_be_bytes());
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let bytes = take(from, 4)?.try_into().ok()?;
+        Some(Self::from_be_bytes(bytes))
+    }
+}
+
+impl Code for u64 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend(self.to_be_bytes());
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let bytes = take(from, 8)?.try_into().ok()?;
+        Some(Self::from_be_bytes(bytes))
+    }
+}
+
+impl Code for [u8; 32] {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend(self);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        take(from, 32)?.try_into().ok()
+    }
+}
+
+impl<T: Code> Code for Option<T> {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.push(u8::from(self.is_some()));
+        if let Some(value) = self {
+            value.write(to);
+        }
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        match u8::read(from)? {
+            0 => Some(None),
+            1 => T::read(from).map(Some),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Code> Code for Vec<T> {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend(u32::try_from(self.len()).unwrap_or(u32::MAX).to_be_bytes());
+        for item in self {
+            item.write(to);
+        }
+    }
+
+    /// Memory is taken item by item, each of which has bytes: a number alone takes none.
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let count = u32::read(from)?;
+        (0..count).map(|_| T::read(from)).collect()
+    }
+}
+
+impl<T: Code + Clone> Code for Box<[T]> {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.to_vec().write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Vec::read(from).map(Self::from)
+    }
+}
+
+impl Code for Name {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_slice(self.as_str().as_bytes(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        read_text(from)
+    }
+}
+
+impl Code for RequestId {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_slice(self.as_str().as_bytes(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        read_text(from)
+    }
+}
+
+impl Code for IntentKey {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_slice(self.as_str().as_bytes(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        read_text(from)
+    }
+}
+
+impl Code for Chain {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_slice(self.to_string().as_bytes(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        read_text(from)
+    }
+}
+
+impl Code for AttemptId {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        u64::read(from).map(Self)
+    }
+}
+
+impl Code for Time {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.millis().write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        u64::read(from).map(Self::from_millis)
+    }
+}
+
+impl Code for Address {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.chain().write(to);
+        write_slice(self.as_bytes(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let chain = Chain::read(from)?;
+        let bytes = read_slice(from)?;
+        match chain {
+            Chain::Evm(_) => Self::evm(chain, bytes.try_into().ok()?),
+            _ => Self::from_script(chain, bytes),
+        }
+    }
+}
+
+impl Code for IntentId {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.source.write(to);
+        self.id.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            source: Code::read(from)?,
+            id: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for IntentPayload {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.as_bytes().write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Code::read(from).map(Self::new)
+    }
+}
+
+/// Its text: chains add kinds of their own, each with a text of its own.
+impl Code for ConflictKey {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_slice(self.to_string().as_bytes(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        read_text(from)
+    }
+}
+
+/// Its JSON, for the same reason.
+impl Code for FeeTerms {
+    fn write(&self, to: &mut Vec<u8>) {
+        // Numbers and words alone: nothing in it can fail to be written.
+        write_slice(&serde_json::to_vec(self).unwrap_or_default(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        serde_json::from_slice(read_slice(from)?).ok()
+    }
+}
+
+impl Code for RequestStatus {
+    fn write(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Committed => to.push(0),
+            Self::Signed { index } => {
+                to.push(1);
+                index.write(to);
+            }
+            Self::Failed => to.push(2),
+        }
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        match u8::read(from)? {
+            0 => Some(Self::Committed),
+            1 => u64::read(from).map(|index| Self::Signed { index }),
+            2 => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+impl Code for AttemptState {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.at.write(to);
+        self.request_hash.0.write(to);
+        self.set.write(to);
+        self.origin.write(to);
+        self.account.write(to);
+        self.chain.write(to);
+        self.keys.write(to);
+        self.fee_terms.write(to);
+        self.status.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            at: Code::read(from)?,
+            request_hash: RequestHash(Code::read(from)?),
+            set: Code::read(from)?,
+            origin: Code::read(from)?,
+            account: Code::read(from)?,
+            chain: Code::read(from)?,
+            keys: Code::read(from)?,
+            fee_terms: Code::read(from)?,
+            status: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for IntentState {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.payload.write(to);
+        self.anchors.write(to);
+        self.attempts.write(to);
+        self.expires.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            payload: Code::read(from)?,
+            anchors: Code::read(from)?,
+            attempts: Code::read(from)?,
+            expires: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for Consumed {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.anchors.write(to);
+        self.attempts.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            anchors: Code::read(from)?,
+            attempts: Code::read(from)?,
+        })
+    }
+}
+
+/// A row whose key alone says something.
+impl Code for () {
+    fn write(&self, _: &mut Vec<u8>) {}
+
+    fn read(_: &mut &[u8]) -> Option<Self> {
+        Some(())
+    }
+}

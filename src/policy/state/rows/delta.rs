@@ -1,0 +1,118 @@
+//! Which rows an entry writes.
+
+use std::collections::BTreeSet;
+
+use tx::{ConflictKey, IntentId, Name};
+
+use super::{Consumed, Row, RowKey};
+use crate::{Attempt, AttemptId, Entry, RequestId, State};
+
+impl State {
+    /// Every row: what the endless sets hold.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        let attempts = self.attempts.iter();
+        let attempts = attempts.map(|(id, state)| Row::Attempt(*id, state.clone()));
+        let requests = self.requests.iter().flat_map(|(client, requests)| {
+            let row = |(request, latest): (&RequestId, &AttemptId)| {
+                Row::Request(client.clone(), request.clone(), *latest)
+            };
+            requests.iter().map(row)
+        });
+        let authorised = self.authorised.iter().flat_map(|(client, attempts)| {
+            let row = |(number, attempt): (u64, &AttemptId)| {
+                Row::ClientAttempt(client.clone(), number, *attempt)
+            };
+            (0..).zip(attempts).map(row)
+        });
+        let intents = self.intents.iter();
+        let intents = intents.map(|(id, state)| Row::Intent(id.clone(), state.clone()));
+        // A key that anchors a set is consumed by the set's first attempt.
+        let consumed = self.consumers.keys().filter_map(|key| self.consumed(key));
+        let paid = self.paid.iter().cloned().map(Row::Paid);
+        attempts
+            .chain(requests)
+            .chain(authorised)
+            .chain(intents)
+            .chain(consumed)
+            .chain(paid)
+    }
+
+    /// The row of this key.
+    pub fn row(&self, key: &RowKey) -> Option<Row> {
+        match key {
+            RowKey::Attempt(id) => {
+                let state = self.attempts.get(id)?;
+                Some(Row::Attempt(*id, state.clone()))
+            }
+            RowKey::Request(client, request) => {
+                let latest = self.requests.get(client)?.get(request)?;
+                Some(Row::Request(client.clone(), request.clone(), *latest))
+            }
+            RowKey::ClientAttempt(client, number) => {
+                let place = usize::try_from(*number).ok()?;
+                let attempt = self.authorised.get(client)?.get(place)?;
+                Some(Row::ClientAttempt(client.clone(), *number, *attempt))
+            }
+            RowKey::Intent(id) => {
+                let state = self.intents.get(id)?;
+                Some(Row::Intent(id.clone(), state.clone()))
+            }
+            RowKey::Consumed(key) => self.consumed(key),
+            RowKey::Paid(address) => {
+                let address = self.paid.get(address)?;
+                Some(Row::Paid(address.clone()))
+            }
+        }
+    }
+
+    /// The rows that the entry at `index` writes, as they are now: asked at once after the entry was
+    /// applied, they are what it made of them. Nothing for an entry that was not applied.
+    pub fn rows_written(&self, index: u64, entry: &Entry) -> Vec<Row> {
+        let keys: BTreeSet<RowKey> = match entry {
+            Entry::Attempt(attempt) => self.keys_of(AttemptId(index), attempt).collect(),
+            Entry::Call { attempt, .. } | Entry::Failed { attempt, .. } => {
+                [RowKey::Attempt(*attempt)].into()
+            }
+            Entry::Signed(signed) => [RowKey::Attempt(signed.attempt)].into(),
+            _ => BTreeSet::new(),
+        };
+        keys.iter().filter_map(|key| self.row(key)).collect()
+    }
+
+    fn consumed(&self, key: &ConflictKey) -> Option<Row> {
+        let consumed = Consumed {
+            anchors: self.anchors.get(key).copied(),
+            attempts: self.consumers.get(key)?.iter().collect(),
+        };
+        Some(Row::Consumed(key.clone(), consumed))
+    }
+
+    fn keys_of<'a>(
+        &'a self,
+        id: AttemptId,
+        attempt: &'a Attempt,
+    ) -> impl Iterator<Item = RowKey> + 'a {
+        let (client, request) = (&attempt.client, &attempt.request);
+        let number = self.number_of(client, id);
+        let itself = [
+            RowKey::Attempt(id),
+            RowKey::Request(client.clone(), request.clone()),
+        ];
+        itself
+            .into_iter()
+            .chain(number.map(|number| RowKey::ClientAttempt(client.clone(), number)))
+            .chain(intents(attempt).map(RowKey::Intent))
+            .chain(attempt.keys.iter().cloned().map(RowKey::Consumed))
+            .chain(attempt.paid().cloned().map(RowKey::Paid))
+    }
+
+    fn number_of(&self, client: &Name, attempt: AttemptId) -> Option<u64> {
+        let place = self.authorised.get(client)?.binary_search(&attempt);
+        u64::try_from(place.ok()?).ok()
+    }
+}
+
+fn intents(attempt: &Attempt) -> impl Iterator<Item = IntentId> {
+    let intents = attempt.intents.iter();
+    intents.map(|signed| signed.intent.id.clone())
+}
