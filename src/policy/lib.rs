@@ -34,8 +34,8 @@ pub use model::{
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use state::{
-    AttemptState, Consumed, IntentState, RequestState, RequestStatus, Row, RowError, RowKey, State,
-    StateError,
+    AttemptState, Consumed, HotState, HotStateError, IntentState, RequestState, RequestStatus, Row,
+    RowError, RowKey, State, StateError,
 };
 pub use statement::intent_signed;
 pub use time::TimeKeeper;

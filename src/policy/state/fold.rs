@@ -24,6 +24,7 @@ impl State {
             self.register(key)?;
         }
         self.advance(record.time.lo);
+        self.time = Some(record.time);
         self.entries = self.entries.saturating_add(1);
         match &record.entry {
             Entry::Genesis { fleet } => self.fleet = Some(fleet.clone()),

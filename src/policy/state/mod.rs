@@ -2,6 +2,7 @@
 
 mod attempt;
 mod fold;
+mod hot;
 mod lanes;
 mod present;
 mod rows;
@@ -28,6 +29,7 @@ use crate::{
 
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
+pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
 pub use rows::{Consumed, Row, RowError, RowKey};
@@ -40,6 +42,9 @@ pub use rows::{Consumed, Row, RowError, RowKey};
 pub struct State {
     /// How many entries were applied.
     entries: u64,
+    /// When the last entry was decided.
+    time: Option<Interval>,
+    /// As of when windows are counted: not before the last entry.
     lo: Time,
     fleet: Option<Name>,
     next_call: u64,

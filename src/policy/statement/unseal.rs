@@ -6,6 +6,7 @@ use std::{
     str::FromStr,
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tx::{Name, Time};
@@ -21,7 +22,8 @@ use crate::{BundleHash, Digest, Policy};
 const LIFE_MAX_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Size and root of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// How many entries there are.
     pub size: u64,

@@ -15,6 +15,7 @@ mod bundle;
 mod checkpoints;
 mod fixture;
 mod hostile;
+mod hot;
 mod never_forget;
 mod never_twice;
 mod reasons;

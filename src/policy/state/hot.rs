@@ -1,0 +1,187 @@
+//! The hot state: what is bounded by the configuration, and stays in memory whole.
+//!
+//! Keys, sequences, lanes, freezes, numbers. With the rows of the endless sets, the charges that can
+//! still be in a window and the bundle that governs, it is all of the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use tx::{Address, Interval, Name};
+
+use super::State;
+use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
+
+const HASH_LABEL: &str = "strongroom-hot-state-v1\n";
+
+/// The hot state after some entries. It follows from the entries alone: not from the time that has
+/// passed since the last one, and not from the order of what has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HotState {
+    /// The version of the form: 1.
+    v: u8,
+    entries: u64,
+    /// That of the last entry.
+    time: Option<Interval>,
+    fleet: Option<Name>,
+    active: Option<Active>,
+    next_call: u64,
+    to_cover: u64,
+    checkpoint: Option<Checkpoint>,
+    /// In the order of their names.
+    registrations: Vec<KeyRegistration>,
+    /// The next new sequence of each account that signed one.
+    sequences: BTreeMap<Address, u64>,
+    lanes: BTreeMap<String, u64>,
+    /// How many attempts each client has.
+    authorised: BTreeMap<Name, u64>,
+    /// In the order of their scopes.
+    freezes: Vec<Freeze>,
+    resumed: BTreeSet<Digest>,
+    lost: BTreeSet<Head>,
+}
+
+/// The bundle that governs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Active {
+    hash: BundleHash,
+    sequence: u64,
+}
+
+/// What is frozen, and the entry that last said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Freeze {
+    scope: FreezeScope,
+    at: u64,
+}
+
+/// Why bytes are no hot state.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HotStateError {
+    /// There are more than [`HotState::BYTES_MAX`].
+    #[error("a hot state takes at most {} bytes", HotState::BYTES_MAX)]
+    TooLong,
+    /// They are of another version than 1.
+    #[error("the hot state has version {found}, not 1")]
+    Version {
+        /// The version.
+        found: u64,
+    },
+    /// They are no JSON of a hot state.
+    #[error("the bytes are no hot state")]
+    Form(#[source] serde_json::Error),
+    /// They say in other bytes what a hot state says in its own.
+    #[error("the hot state is not in its one spelling")]
+    Spelling,
+}
+
+/// What every version begins with.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u64,
+}
+
+impl HotState {
+    /// The most bytes of a hot state: tens of thousands of keys.
+    pub const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+    /// Its bytes: JSON without spaces, fields in the order of version 1, what has no order of its own
+    /// sorted. Equal states have equal bytes, others have others.
+    ///
+    /// # Errors
+    /// [`HotStateError::TooLong`]: it could not be read again.
+    pub fn encode(&self) -> Result<Vec<u8>, HotStateError> {
+        let bytes = serde_json::to_vec(self).map_err(HotStateError::Form)?;
+        if bytes.len() > Self::BYTES_MAX {
+            return Err(HotStateError::TooLong);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the bytes that [`HotState::encode`] gives, and no others.
+    ///
+    /// # Errors
+    /// [`HotStateError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, HotStateError> {
+        if bytes.len() > Self::BYTES_MAX {
+            return Err(HotStateError::TooLong);
+        }
+        let Versioned { v } = serde_json::from_slice(bytes).map_err(HotStateError::Form)?;
+        if v != 1 {
+            return Err(HotStateError::Version { found: v });
+        }
+        let state: Self = serde_json::from_slice(bytes).map_err(HotStateError::Form)?;
+        if state.encode()? != bytes || !state.is_sorted() {
+            return Err(HotStateError::Spelling);
+        }
+        Ok(state)
+    }
+
+    /// SHA-256("strongroom-hot-state-v1\n" || bytes).
+    ///
+    /// # Errors
+    /// As [`HotState::encode`].
+    pub fn hash(&self) -> Result<Digest, HotStateError> {
+        let hash = Sha256::new()
+            .chain_update(HASH_LABEL)
+            .chain_update(self.encode()?);
+        Ok(Digest(hash.finalize().into()))
+    }
+
+    /// How many entries it follows from.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The bundle that governs.
+    pub fn active(&self) -> Option<BundleHash> {
+        self.active.map(|active| active.hash)
+    }
+
+    /// The lists, that is: maps and sets sort themselves.
+    fn is_sorted(&self) -> bool {
+        let names = self.registrations.iter().map(|key| &key.name);
+        let scopes = self.freezes.iter().map(|freeze| &freeze.scope);
+        names.is_sorted_by(|one, next| one < next) && scopes.is_sorted_by(|one, next| one < next)
+    }
+}
+
+impl State {
+    /// The hot part of it, as of the last entry.
+    pub fn hot(&self) -> HotState {
+        let count = |attempts: &Vec<_>| u64::try_from(attempts.len()).unwrap_or(u64::MAX);
+        let authorised = self.authorised.iter();
+        let freezes = self.freezes.iter();
+        HotState {
+            v: 1,
+            entries: self.entries,
+            time: self.time,
+            fleet: self.fleet.clone(),
+            active: self
+                .active
+                .map(|(hash, sequence)| Active { hash, sequence }),
+            next_call: self.next_call,
+            to_cover: self.to_cover,
+            checkpoint: self.checkpoint.clone(),
+            registrations: self.registrations.values().cloned().collect(),
+            sequences: self.sequences.clone().into_iter().collect(),
+            lanes: self.lanes.clone().into_iter().collect(),
+            authorised: authorised
+                .map(|(client, attempts)| (client.clone(), count(attempts)))
+                .collect(),
+            freezes: freezes
+                .map(|(scope, at)| Freeze {
+                    scope: scope.clone(),
+                    at: *at,
+                })
+                .collect(),
+            resumed: self.resumed.clone(),
+            lost: self.lost.clone(),
+        }
+    }
+}
