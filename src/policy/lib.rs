@@ -11,6 +11,7 @@ extern crate self as strongroom_policy;
 pub mod bundle;
 pub mod statement;
 
+mod code;
 mod entry;
 mod evaluate;
 mod model;
@@ -34,8 +35,8 @@ pub use model::{
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use state::{
-    AttemptState, Consumed, HotState, HotStateError, IntentState, RequestState, RequestStatus, Row,
-    RowError, RowKey, State, StateError,
+    AttemptState, ChargeError, Consumed, HotState, HotStateError, IntentState, RequestState,
+    RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError,
 };
 pub use statement::intent_signed;
 pub use time::TimeKeeper;

@@ -63,6 +63,15 @@ impl Consumers {
         }
     }
 
+    /// `None` of none.
+    pub(super) fn of(attempts: Vec<AttemptId>) -> Option<Self> {
+        let mut attempts = attempts.into_iter();
+        Some(Self {
+            first: attempts.next()?,
+            later: attempts.collect(),
+        })
+    }
+
     pub(super) fn push(&mut self, attempt: AttemptId) {
         self.later.push(attempt);
     }

@@ -143,6 +143,30 @@ impl HotState {
         self.active.map(|active| active.hash)
     }
 
+    /// The state with this part and nothing else, and how many attempts each client has.
+    pub(super) fn thawed(self) -> (State, BTreeMap<Name, u64>) {
+        let registrations = self.registrations.into_iter();
+        let freezes = self.freezes.into_iter();
+        let state = State {
+            entries: self.entries,
+            time: self.time,
+            lo: self.time.map(|time| time.lo).unwrap_or_default(),
+            fleet: self.fleet,
+            active: self.active.map(|active| (active.hash, active.sequence)),
+            next_call: self.next_call,
+            to_cover: self.to_cover,
+            checkpoint: self.checkpoint,
+            registrations: registrations.map(|key| (key.name.clone(), key)).collect(),
+            sequences: self.sequences.into_iter().collect(),
+            lanes: self.lanes.into_iter().collect(),
+            freezes: freezes.map(|freeze| (freeze.scope, freeze.at)).collect(),
+            resumed: self.resumed,
+            lost: self.lost,
+            ..State::new()
+        };
+        (state, self.authorised)
+    }
+
     /// The lists, that is: maps and sets sort themselves.
     fn is_sorted(&self) -> bool {
         let names = self.registrations.iter().map(|key| &key.name);

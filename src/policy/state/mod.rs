@@ -1,10 +1,12 @@
 //! The state: what follows from the journal's entries, and from nothing else.
 
 mod attempt;
+mod charges;
 mod fold;
 mod hot;
 mod lanes;
 mod present;
+mod restore;
 mod rows;
 mod validate;
 mod view;
@@ -29,9 +31,11 @@ use crate::{
 
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
+pub use charges::ChargeError;
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
+pub use restore::RestoreError;
 pub use rows::{Consumed, Row, RowError, RowKey};
 
 /// The state of the signer: a fold over journal entries.

@@ -185,7 +185,8 @@ impl Hostile {
     /// Goes through all steps. What is charged is signed, at once or after a further call, or fails,
     /// is called for again after that, or is left alone.
     pub fn live(&mut self, steps: &[Step]) {
-        for (round, step) in steps.iter().enumerate() {
+        for step in steps {
+            let round = self.asked.len();
             let ask = self.take(step);
             if !self.charge(&ask) {
                 continue;

@@ -19,6 +19,7 @@ mod hot;
 mod never_forget;
 mod never_twice;
 mod reasons;
+mod restore;
 mod rows;
 mod rules;
 mod state;

@@ -10,6 +10,7 @@ use tx::{AccountClass, Address, Amount, Asset, EffectKind, FeeTerms, Name, Own, 
 use super::{GroupKey, left};
 use crate::{
     Attempt, AttemptId, Digest, Fact, Limit, Statement,
+    code::Code,
     select::{Parties, Subject},
 };
 
@@ -139,12 +140,7 @@ impl ChargeBook {
             class: fact.classes.account,
             books: fact.classes.books.clone(),
         };
-        if let Some(known) = self.shapes.get(&shape) {
-            return Arc::clone(known);
-        }
-        let shape = Arc::new(shape);
-        self.shapes.insert(Arc::clone(&shape));
-        shape
+        self.interned(Arc::new(shape))
     }
 
     /// Drops what no window can hold any longer.
@@ -160,5 +156,94 @@ impl ChargeBook {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Charge> {
         self.charges.iter()
+    }
+
+    pub(crate) fn last(&self) -> Option<&Charge> {
+        self.charges.back()
+    }
+
+    /// Keeps a charge that was kept before, behind the others; whether it is not older than they are.
+    #[must_use]
+    pub(crate) fn keep(&mut self, mut charge: Charge) -> bool {
+        if self.last().is_some_and(|last| last.at > charge.at) {
+            return false;
+        }
+        for fact in &mut charge.facts {
+            fact.shape = self.interned(Arc::clone(&fact.shape));
+        }
+        self.charges.push_back(charge);
+        true
+    }
+
+    fn interned(&mut self, shape: Arc<Shape>) -> Arc<Shape> {
+        if let Some(known) = self.shapes.get(&shape) {
+            return Arc::clone(known);
+        }
+        self.shapes.insert(Arc::clone(&shape));
+        shape
+    }
+}
+
+impl Code for Charge {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.at.write(to);
+        self.set.write(to);
+        self.carried.write(to);
+        self.fee_terms.write(to);
+        self.facts.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            at: Code::read(from)?,
+            set: Code::read(from)?,
+            carried: Code::read(from)?,
+            fee_terms: Code::read(from)?,
+            facts: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for ChargedFact {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.shape.write(to);
+        self.amount.write(to);
+        self.to.write(to);
+        self.tag.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            shape: Shape::read(from).map(Arc::new)?,
+            amount: Code::read(from)?,
+            to: Code::read(from)?,
+            tag: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for Shape {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.kind.write(to);
+        self.account.write(to);
+        self.asset.write(to);
+        self.own.write(to);
+        self.client.write(to);
+        self.source.write(to);
+        self.class.write(to);
+        self.books.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            kind: Code::read(from)?,
+            account: Code::read(from)?,
+            asset: Code::read(from)?,
+            own: Code::read(from)?,
+            client: Code::read(from)?,
+            source: Code::read(from)?,
+            class: Code::read(from)?,
+            books: Code::read(from)?,
+        })
     }
 }

@@ -19,15 +19,17 @@
 //! paid             chain text | bytes          nothing
 //! ```
 
-mod code;
 mod delta;
+mod fields;
 
 use thiserror::Error;
 use tx::{Address, ConflictKey, IntentId, Name};
 
 use super::{AttemptState, IntentState};
-use crate::{AttemptId, RequestId};
-use code::{Code, read_whole};
+use crate::{
+    AttemptId, RequestId,
+    code::{Code, read_whole},
+};
 
 /// The version of every value.
 const VERSION: u8 = 1;

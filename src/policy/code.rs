@@ -1,15 +1,18 @@
-//! The bytes of a row: fixed numbers big-endian, everything else behind its length.
+//! The bytes of what is kept beside the log: fixed numbers big-endian, everything else behind its
+//! length.
 
-use std::str::FromStr;
+use std::collections::BTreeSet;
 
-use tx::{Address, Chain, ConflictKey, FeeTerms, IntentId, IntentKey, IntentPayload, Name, Time};
+use tx::{
+    AccountClass, Address, Amount, Asset, Chain, ConflictKey, EffectKind, FeeTerms, IntentId,
+    IntentKey, IntentPayload, Name, Own, Time,
+};
 
-use super::Consumed;
-use crate::{AttemptId, AttemptState, IntentState, RequestHash, RequestId, RequestStatus};
+use crate::{AttemptId, Digest, RequestId};
 
 /// A value that has bytes. [`Code::read`] may take a spelling that [`Code::write`] does not give;
 /// whoever reads a whole row writes it again and compares.
-pub(super) trait Code: Sized {
+pub(crate) trait Code: Sized {
     fn write(&self, to: &mut Vec<u8>);
 
     /// `None` when the bytes are none of its; `from` stands behind what was read otherwise.
@@ -17,14 +20,14 @@ pub(super) trait Code: Sized {
 }
 
 /// The bytes of a value.
-pub(super) fn written(value: &impl Code) -> Vec<u8> {
+pub(crate) fn written(value: &impl Code) -> Vec<u8> {
     let mut bytes = Vec::new();
     value.write(&mut bytes);
     bytes
 }
 
 /// The value of exactly these bytes, in the one spelling that it has.
-pub(super) fn read_whole<T: Code>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn read_whole<T: Code>(bytes: &[u8]) -> Option<T> {
     let mut rest = bytes;
     let value = T::read(&mut rest)?;
     (rest.is_empty() && written(&value) == bytes).then_some(value)
@@ -47,10 +50,6 @@ fn write_slice(bytes: &[u8], to: &mut Vec<u8>) {
 fn read_slice<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = u32::read(from)?;
     take(from, usize::try_from(length).ok()?)
-}
-
-fn read_text<T: FromStr>(from: &mut &[u8]) -> Option<T> {
-    str::from_utf8(read_slice(from)?).ok()?.parse().ok()
 }
 
 impl Code for u8 {
@@ -137,46 +136,6 @@ impl<T: Code + Clone> Code for Box<[T]> {
     }
 }
 
-impl Code for Name {
-    fn write(&self, to: &mut Vec<u8>) {
-        write_slice(self.as_str().as_bytes(), to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        read_text(from)
-    }
-}
-
-impl Code for RequestId {
-    fn write(&self, to: &mut Vec<u8>) {
-        write_slice(self.as_str().as_bytes(), to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        read_text(from)
-    }
-}
-
-impl Code for IntentKey {
-    fn write(&self, to: &mut Vec<u8>) {
-        write_slice(self.as_str().as_bytes(), to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        read_text(from)
-    }
-}
-
-impl Code for Chain {
-    fn write(&self, to: &mut Vec<u8>) {
-        write_slice(self.to_string().as_bytes(), to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        read_text(from)
-    }
-}
-
 impl Code for AttemptId {
     fn write(&self, to: &mut Vec<u8>) {
         self.0.write(to);
@@ -197,6 +156,26 @@ impl Code for Time {
     }
 }
 
+/// Without leading zeros: few amounts need 32 bytes.
+impl Code for Amount {
+    fn write(&self, to: &mut Vec<u8>) {
+        let bytes = self.to_be_bytes();
+        let first = bytes.iter().position(|byte| *byte != 0);
+        let (_, short) = bytes.split_at(first.unwrap_or(bytes.len()));
+        to.push(u8::try_from(short.len()).unwrap_or(u8::MAX));
+        to.extend(short);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let short = u8::read(from).map(usize::from)?;
+        let short = take(from, short)?;
+        let mut bytes = [0; 32];
+        let from = bytes.len().checked_sub(short.len())?;
+        bytes.get_mut(from..)?.copy_from_slice(short);
+        Some(Self::from_be_bytes(bytes))
+    }
+}
+
 impl Code for Address {
     fn write(&self, to: &mut Vec<u8>) {
         self.chain().write(to);
@@ -210,6 +189,50 @@ impl Code for Address {
             Chain::Evm(_) => Self::evm(chain, bytes.try_into().ok()?),
             _ => Self::from_script(chain, bytes),
         }
+    }
+}
+
+impl Code for Own {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.account.write(to);
+        self.class.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            account: Code::read(from)?,
+            class: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for Digest {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Code::read(from).map(Self)
+    }
+}
+
+impl Code for Box<str> {
+    fn write(&self, to: &mut Vec<u8>) {
+        write_slice(self.as_bytes(), to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        str::from_utf8(read_slice(from)?).ok().map(Self::from)
+    }
+}
+
+impl Code for BTreeSet<Name> {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.iter().cloned().collect::<Vec<_>>().write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Vec::read(from).map(Self::from_iter)
     }
 }
 
@@ -237,110 +260,47 @@ impl Code for IntentPayload {
     }
 }
 
-/// Its text: chains add kinds of their own, each with a text of its own.
-impl Code for ConflictKey {
-    fn write(&self, to: &mut Vec<u8>) {
-        write_slice(self.to_string().as_bytes(), to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        read_text(from)
-    }
-}
-
-/// Its JSON, for the same reason.
-impl Code for FeeTerms {
-    fn write(&self, to: &mut Vec<u8>) {
-        // Numbers and words alone: nothing in it can fail to be written.
-        write_slice(&serde_json::to_vec(self).unwrap_or_default(), to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        serde_json::from_slice(read_slice(from)?).ok()
-    }
-}
-
-impl Code for RequestStatus {
-    fn write(&self, to: &mut Vec<u8>) {
-        match self {
-            Self::Committed => to.push(0),
-            Self::Signed { index } => {
-                to.push(1);
-                index.write(to);
+/// By the one text that a value has.
+macro_rules! code_by_text {
+    ($type:ty) => {
+        impl Code for $type {
+            fn write(&self, to: &mut Vec<u8>) {
+                write_slice(self.to_string().as_bytes(), to);
             }
-            Self::Failed => to.push(2),
+
+            fn read(from: &mut &[u8]) -> Option<Self> {
+                str::from_utf8(read_slice(from)?).ok()?.parse().ok()
+            }
         }
-    }
+    };
+}
 
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        match u8::read(from)? {
-            0 => Some(Self::Committed),
-            1 => u64::read(from).map(|index| Self::Signed { index }),
-            2 => Some(Self::Failed),
-            _ => None,
+code_by_text!(Name);
+code_by_text!(RequestId);
+code_by_text!(IntentKey);
+code_by_text!(Chain);
+code_by_text!(Asset);
+code_by_text!(ConflictKey);
+
+/// By its JSON, what has no other form that a new kind could not be forgotten in.
+macro_rules! code_by_json {
+    ($type:ty) => {
+        impl Code for $type {
+            fn write(&self, to: &mut Vec<u8>) {
+                // Numbers and words alone: nothing in it can fail to be written.
+                write_slice(&serde_json::to_vec(self).unwrap_or_default(), to);
+            }
+
+            fn read(from: &mut &[u8]) -> Option<Self> {
+                serde_json::from_slice(read_slice(from)?).ok()
+            }
         }
-    }
+    };
 }
 
-impl Code for AttemptState {
-    fn write(&self, to: &mut Vec<u8>) {
-        self.at.write(to);
-        self.request_hash.0.write(to);
-        self.set.write(to);
-        self.origin.write(to);
-        self.account.write(to);
-        self.chain.write(to);
-        self.keys.write(to);
-        self.fee_terms.write(to);
-        self.status.write(to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        Some(Self {
-            at: Code::read(from)?,
-            request_hash: RequestHash(Code::read(from)?),
-            set: Code::read(from)?,
-            origin: Code::read(from)?,
-            account: Code::read(from)?,
-            chain: Code::read(from)?,
-            keys: Code::read(from)?,
-            fee_terms: Code::read(from)?,
-            status: Code::read(from)?,
-        })
-    }
-}
-
-impl Code for IntentState {
-    fn write(&self, to: &mut Vec<u8>) {
-        self.payload.write(to);
-        self.anchors.write(to);
-        self.attempts.write(to);
-        self.expires.write(to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        Some(Self {
-            payload: Code::read(from)?,
-            anchors: Code::read(from)?,
-            attempts: Code::read(from)?,
-            expires: Code::read(from)?,
-        })
-    }
-}
-
-impl Code for Consumed {
-    fn write(&self, to: &mut Vec<u8>) {
-        self.anchors.write(to);
-        self.attempts.write(to);
-    }
-
-    fn read(from: &mut &[u8]) -> Option<Self> {
-        Some(Self {
-            anchors: Code::read(from)?,
-            attempts: Code::read(from)?,
-        })
-    }
-}
+code_by_json!(FeeTerms);
+code_by_json!(EffectKind);
+code_by_json!(AccountClass);
 
 /// A row whose key alone says something.
 impl Code for () {

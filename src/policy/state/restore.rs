@@ -1,0 +1,108 @@
+//! The state from its parts.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+use tx::Name;
+
+use super::{ChargeError, Consumers, HotState, Row, State};
+use crate::AttemptId;
+
+/// Why parts are none of one state.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The attempts of a client are not as many as the hot state says, or not in order.
+    #[error("the rows do not have the attempts of client {client}")]
+    Attempts {
+        /// The client.
+        client: Name,
+    },
+    /// A key is consumed by nothing.
+    #[error("a key is consumed by nothing")]
+    Consumed,
+    /// A charge is none.
+    #[error("the charges are not as they were kept")]
+    Charge(#[source] ChargeError),
+}
+
+/// The attempts of each client, by their numbers.
+type Numbered = BTreeMap<Name, BTreeMap<u64, AttemptId>>;
+
+impl State {
+    /// The state of its hot part, all rows and the charges, oldest first. No policy governs it before
+    /// [`State::activate`] is called with the one of [`HotState::active`].
+    ///
+    /// Whether the parts are those of a history is not known by that: a hash says it.
+    ///
+    /// # Errors
+    /// [`RestoreError`] for parts that contradict each other.
+    pub fn restore(
+        hot: HotState,
+        rows: impl IntoIterator<Item = Row>,
+        charges: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<Self, RestoreError> {
+        let (mut state, counts) = hot.thawed();
+        let mut numbered = Numbered::new();
+        for row in rows {
+            state.insert(row, &mut numbered)?;
+        }
+        for (client, count) in counts {
+            let attempts = numbered.remove(&client).unwrap_or_default();
+            state.authorise(client, count, &attempts)?;
+        }
+        if let Some((client, _)) = numbered.pop_first() {
+            return Err(RestoreError::Attempts { client });
+        }
+        for charge in charges {
+            state.keep_charge(&charge).map_err(RestoreError::Charge)?;
+        }
+        let lo = state.lo;
+        state.charges.advance(lo);
+        Ok(state)
+    }
+
+    fn insert(&mut self, row: Row, numbered: &mut Numbered) -> Result<(), RestoreError> {
+        match row {
+            Row::Attempt(id, attempt) => {
+                self.attempts.insert(id, attempt);
+            }
+            Row::Request(client, request, latest) => {
+                let requests = self.requests.entry(client).or_default();
+                requests.insert(request, latest);
+            }
+            Row::ClientAttempt(client, number, attempt) => {
+                numbered.entry(client).or_default().insert(number, attempt);
+            }
+            Row::Intent(id, intent) => {
+                self.intents.insert(id, intent);
+            }
+            Row::Consumed(key, consumed) => {
+                let consumers = Consumers::of(consumed.attempts).ok_or(RestoreError::Consumed)?;
+                if let Some(set) = consumed.anchors {
+                    self.anchors.insert(key.clone(), set);
+                }
+                self.consumers.insert(key, consumers);
+            }
+            Row::Paid(address) => {
+                self.paid.insert(address);
+            }
+        }
+        Ok(())
+    }
+
+    fn authorise(
+        &mut self,
+        client: Name,
+        count: u64,
+        numbered: &BTreeMap<u64, AttemptId>,
+    ) -> Result<(), RestoreError> {
+        let attempts: Vec<AttemptId> = numbered.values().copied().collect();
+        let are_all = numbered.keys().copied().eq(0..count);
+        if !are_all || !attempts.is_sorted_by(|one, next| one < next) {
+            return Err(RestoreError::Attempts { client });
+        }
+        self.authorised.insert(client, attempts);
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! The state from its parts: whatever is kept of a history after any of its entries, what follows from
+//! it is what follows from the whole history.
+
+use std::sync::Arc;
+
+use proptest::{prelude::*, sample::Index, test_runner::TestCaseError};
+use strongroom_policy::{
+    BundleHash, ChargeError, Digest, Entry, Group, HotState, Policy, Record, RestoreError, Row,
+    RowKey, State,
+};
+
+use tx::{AccountClass, Amount, EffectKind, Interval, Time};
+
+use crate::{
+    fixture::{
+        Ask, BTC, DAY, ETH, START, Signer, book, btc, eth, grouped, limit, name, need, outpoint,
+        policy, stranger,
+    },
+    hostile::{Hostile, Step, runner, runs},
+    rules::Outcome,
+};
+
+/// The first policy, and the one that replaces it.
+fn policies() -> [Policy; 2] {
+    let mut attended = limit("attended", btc(), 12, 100_000);
+    attended.says.over = Some(need(1, &["alice"]));
+    let first = Policy {
+        limits: vec![
+            limit("btc", btc(), 20, 100_000),
+            grouped(limit("each", eth(), 9, DAY), &[Group::Destination]),
+            attended,
+        ],
+        books: [(name("known"), book([stranger(BTC, 1), stranger(ETH, 1)]))].into(),
+        ..policy()
+    };
+    let second = Policy {
+        hash: BundleHash([2; 32]),
+        sequence: 2,
+        limits: vec![
+            grouped(
+                limit("apart", btc(), 15, 90 * DAY),
+                &[Group::Client, Group::Source],
+            ),
+            limit("btc", btc(), 40, DAY),
+        ],
+        ..policy()
+    };
+    [first, second]
+}
+
+/// Goes through the steps, with another policy before one of them and a long time before another.
+fn lived(steps: &[Step], turn: usize, wait: (usize, u64)) -> Hostile {
+    let [first, second] = policies();
+    let mut hostile = Hostile::new(&Signer::new(first));
+    for (n, step) in steps.iter().enumerate() {
+        if n == turn {
+            hostile.signer.activate(second.clone());
+        }
+        if n == wait.0 {
+            hostile.signer.pass(wait.1);
+        }
+        hostile.live(std::slice::from_ref(step));
+    }
+    hostile
+}
+
+fn fold(state: &mut State, records: &[Record]) {
+    for record in records {
+        state.apply(state.entries(), record).unwrap();
+        if matches!(record.entry, Entry::PolicyActivated { .. }) {
+            govern(state);
+        }
+    }
+}
+
+fn govern(state: &mut State) {
+    let active = state.active();
+    let mut policies = policies().into_iter();
+    if let Some(policy) = policies.find(|policy| Some(policy.hash) == active) {
+        state.activate(Arc::new(policy)).unwrap();
+    }
+}
+
+/// Through bytes and back.
+fn again(state: &State) -> State {
+    let hot = HotState::decode(&state.hot().encode().unwrap()).unwrap();
+    let row = |row: Row| Row::decode(row.key(), &row.value()).unwrap();
+    let mut again = State::restore(hot, state.rows().map(row), state.charges()).unwrap();
+    govern(&mut again);
+    again
+}
+
+fn assert_same(one: &State, other: &State) -> Result<(), TestCaseError> {
+    prop_assert_eq!(one.hot(), other.hot());
+    prop_assert!(one.charges().eq(other.charges()));
+    prop_assert_eq!(one.rows().count(), other.rows().count());
+    for row in one.rows() {
+        prop_assert_eq!(other.row(&row.key()), Some(row));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_start_from_any_entry_is_the_fold_of_all() {
+    let waits = prop_oneof![Just(0), Just(89 * DAY), Just(90 * DAY), Just(91 * DAY)];
+    let cases = (runs(10), 0..10_usize, 0..10_usize, waits, any::<Index>());
+    let run = |(steps, turn, at, wait, cut): (Vec<Step>, _, _, _, Index)| {
+        let (last, before) = steps.split_last().unwrap();
+        let mut hostile = lived(before, turn, (at, wait));
+        let records = hostile.signer.records.clone();
+        let (early, late) = records.split_at(cut.index(records.len() + 1));
+        let mut folded = State::new();
+        fold(&mut folded, early);
+        let mut restored = again(&folded);
+        assert_same(&restored, &folded)?;
+        fold(&mut restored, late);
+        assert_same(&restored, &hostile.signer.state)?;
+        // And what is decided next, with the room that there is.
+        let ask = hostile.take(last);
+        let lived = &hostile.signer;
+        prop_assert_eq!(restored.room(lived.now), lived.state.room(lived.now));
+        let restored = Signer {
+            state: restored,
+            ..lived.clone()
+        };
+        prop_assert_eq!(
+            Outcome::of(restored.evaluate(&ask)),
+            Outcome::of(lived.evaluate(&ask))
+        );
+        Ok(())
+    };
+    runner(400).run(&cases, run).unwrap();
+}
+
+/// What entries wrote, in order, is what is kept, less what has left every window.
+#[test]
+fn charges_are_a_series_that_is_cut_at_its_beginning() {
+    let waits = prop_oneof![Just(0), Just(90 * DAY)];
+    let run = |(steps, at, wait): (Vec<Step>, usize, u64)| {
+        let hostile = lived(&steps, usize::MAX, (at, wait));
+        let (mut state, mut series) = (State::new(), Vec::new());
+        for record in &hostile.signer.records {
+            fold(&mut state, std::slice::from_ref(record));
+            series.extend(state.charge_written(&record.entry));
+            let kept: Vec<_> = state.charges().collect();
+            prop_assert!(series.ends_with(&kept));
+            prop_assert!(wait > 0 || series.len() == kept.len());
+        }
+        // From the whole series as well.
+        let restored = with_charges(&state, series).unwrap();
+        prop_assert!(restored.charges().eq(state.charges()));
+        Ok(())
+    };
+    let cases = (runs(10), 0..10_usize, waits);
+    runner(100).run(&cases, run).unwrap();
+}
+
+/// Charges with everything that one can have.
+fn charged() -> State {
+    let mut signer = Signer::new(policies()[0].clone());
+    let first = signer.charged(&Ask::utxo("a", [0], 1_000).pay("i", 5, 1));
+    signer.pass(1_000);
+    signer.charged(
+        &Ask::utxo("b", [0, 1], 2_000)
+            .pay("i", 5, 1)
+            .replaces([first]),
+    );
+    signer.pass(1_000);
+    let ask = Ask::evm("c", 0, 100).pay("j", 5, 2).client("other");
+    signer.charged(&ask);
+    let cold = (stranger(BTC, 200), Some(("cold", AccountClass::Cold)));
+    let ask = Ask::utxo("d", [2], 1_000).effect(EffectKind::OwnTransfer, 7, Some(cold));
+    let mut attempt = signer.permit(&ask).unwrap().into_attempt();
+    attempt.carried = [need(1, &["alice"]).fingerprint(), Digest([9; 32])].into();
+    for fact in &mut attempt.facts {
+        fact.effect.tag = Some("memo 7".into());
+        fact.effect.amount = Amount::MAX;
+    }
+    signer.push(Entry::Attempt(Box::new(attempt)));
+    signer.state
+}
+
+#[test]
+fn a_charge_says_what_it_was_charged_for() {
+    let state = charged();
+    let charges: Vec<_> = state.charges().collect();
+    assert_eq!(charges.len(), 4);
+    let says = |charge: &[u8], what: &str| {
+        let mut windows = charge.windows(what.len());
+        windows.any(|bytes| bytes == what.as_bytes())
+    };
+    for (n, what) in [
+        (0, "known"),
+        (2, "other"),
+        (3, "own-transfer"),
+        (3, "cold"),
+        (3, "memo 7"),
+    ] {
+        assert!(says(&charges[n], what), "{what}");
+    }
+    let mut restored = again(&state);
+    assert!(restored.charges().eq(charges));
+    // Carried over the one limit with that need, and counted in no other way than before.
+    let now = Interval {
+        lo: Time::from_millis(START),
+        hi: Time::from_millis(START),
+    };
+    assert_eq!(restored.room(now), state.room(now));
+    restored.advance(Time::from_millis(START).after_millis(100 * DAY));
+    assert_eq!(restored.charges().count(), 0);
+}
+
+fn with_charges(state: &State, charges: Vec<Vec<u8>>) -> Result<State, RestoreError> {
+    State::restore(state.hot(), state.rows(), charges)
+}
+
+#[test]
+fn a_charge_has_one_spelling() {
+    let state = charged();
+    for charge in state.charges() {
+        let alone = |bytes: &[u8]| with_charges(&state, vec![bytes.to_vec()]);
+        assert!(alone(&charge).is_ok());
+        for end in 0..charge.len() {
+            assert!(alone(&charge[..end]).is_err(), "{end} bytes");
+        }
+        assert!(alone(&[charge.as_slice(), &[0]].concat()).is_err());
+        for bit in 0..charge.len() * 8 {
+            let mut flipped = charge.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = alone(&flipped) {
+                // A charge of long ago has left already.
+                let kept: Vec<_> = other.charges().collect();
+                assert!(kept.is_empty() || kept == [flipped], "bit {bit}");
+            }
+        }
+        let newer = [&[2], &charge[1..]].concat();
+        let refused = alone(&newer).unwrap_err();
+        let version = ChargeError::Version { found: 2 };
+        assert_eq!(refused, RestoreError::Charge(version));
+    }
+}
+
+#[test]
+fn charges_stand_in_the_order_of_time() {
+    let state = charged();
+    let mut charges: Vec<_> = state.charges().collect();
+    assert!(with_charges(&state, charges.clone()).is_ok());
+    charges.swap(0, 3);
+    let refused = with_charges(&state, charges).unwrap_err();
+    assert_eq!(refused, RestoreError::Charge(ChargeError::Order));
+}
+
+#[test]
+fn parts_of_two_states_are_refused_where_they_contradict() {
+    let state = charged();
+    let without = |gone: &RowKey| {
+        let rows = state.rows().filter(|row| row.key() != *gone);
+        State::restore(state.hot(), rows, state.charges()).map(drop)
+    };
+    let attempts = |client: &str| {
+        let client = name(client);
+        Err(RestoreError::Attempts { client })
+    };
+    for (client, number) in [("walletd", 0), ("walletd", 1), ("other", 0)] {
+        let gone = RowKey::ClientAttempt(name(client), number);
+        assert_eq!(without(&gone), attempts(client), "{client} {number}");
+    }
+    let nobody = State::new().hot();
+    let refused = State::restore(nobody, state.rows(), state.charges()).map(drop);
+    assert_eq!(refused, attempts("other"));
+    let row = Row::Consumed(outpoint(9), Default::default());
+    let refused = State::restore(state.hot(), state.rows().chain([row]), state.charges());
+    assert_eq!(refused.map(drop), Err(RestoreError::Consumed));
+}
