@@ -1,7 +1,7 @@
 //! The state from its parts: whatever is kept of a history after any of its entries, what follows from
 //! it is what follows from the whole history.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::{prelude::*, sample::Index, test_runner::TestCaseError};
 use strongroom_policy::{
@@ -130,6 +130,59 @@ fn a_start_from_any_entry_is_the_fold_of_all() {
         Ok(())
     };
     runner(400).run(&cases, run).unwrap();
+}
+
+/// What a decision reads of the endless sets, as its keys say, and nothing else of them; a client's
+/// attempts only so that they can be counted.
+fn recalled(state: &State, ask: &Ask) -> State {
+    let decoded = ask.transaction.clone().decoded();
+    let rows = |keys: BTreeSet<RowKey>| -> Vec<Row> {
+        keys.iter().filter_map(|key| state.row(key)).collect()
+    };
+    let first = rows(RowKey::named_by(&decoded, &ask.request));
+    let second = rows(first.iter().flat_map(Row::names).collect());
+    let numbers = state.rows();
+    let numbers = numbers.filter(|row| matches!(row, Row::ClientAttempt(..)));
+    let recalled: Vec<Row> = numbers.chain(first).chain(second).collect();
+    let mut few = State::restore(state.hot(), recalled, state.charges()).unwrap();
+    govern(&mut few);
+    few
+}
+
+#[test]
+fn what_is_recalled_is_all_that_a_decision_reads() {
+    let run = |(steps, turn): (Vec<Step>, usize)| {
+        let (last, before) = steps.split_last().unwrap();
+        let mut hostile = lived(before, turn, (0, 0));
+        let ask = hostile.take(last);
+        let mut lived = hostile.signer;
+        let mut few = Signer {
+            state: recalled(&lived.state, &ask),
+            ..lived.clone()
+        };
+        prop_assert_eq!(
+            Outcome::of(few.evaluate(&ask)),
+            Outcome::of(lived.evaluate(&ask))
+        );
+        // And what is written then, with the attempt and with its end.
+        let Ok((attempt, _)) = lived.charge(&ask) else {
+            return Ok(());
+        };
+        prop_assert_eq!(few.charge(&ask).unwrap().0, attempt);
+        let reason = String::new();
+        for signer in [&mut lived, &mut few] {
+            let reason = reason.clone();
+            signer.push(Entry::Failed { attempt, reason });
+        }
+        prop_assert_eq!(few.state.hot(), lived.state.hot());
+        for (index, record) in (0..).zip(&lived.records).skip(attempt.0 as usize) {
+            let written = lived.state.rows_written(index, &record.entry);
+            prop_assert_eq!(few.state.rows_written(index, &record.entry), written);
+        }
+        Ok(())
+    };
+    let cases = (runs(12), 0..12_usize);
+    runner(600).run(&cases, run).unwrap();
 }
 
 /// What entries wrote, in order, is what is kept, less what has left every window.

@@ -21,6 +21,7 @@
 
 mod delta;
 mod fields;
+mod recall;
 
 use thiserror::Error;
 use tx::{Address, ConflictKey, IntentId, Name};
