@@ -15,7 +15,7 @@ use crate::{
     Bundles, Clock, FoldError, Journal, Remembered, Replay, WriterThread,
     checkpoint::{log_keys, origin},
     disk::{Disk, FsDisk},
-    embedded::Embedded,
+    embedded::{Embedded, EmbeddedReader},
     group::OpenGroup,
     known::Found,
     lock::{LockError, Owner},
@@ -104,7 +104,17 @@ pub fn create_on(
     fleet: Name,
     clock: &dyn Clock,
 ) -> Result<(), OpenJournalError> {
-    let log = empty_log(disk)?;
+    create_with(disk, fleet, clock, &OpenOptions::default())
+}
+
+/// As [`create_on`], with a log of other sizes.
+pub(crate) fn create_with(
+    disk: Box<dyn Disk>,
+    fleet: Name,
+    clock: &dyn Clock,
+    options: &OpenOptions,
+) -> Result<(), OpenJournalError> {
+    let log = empty_log(disk, options)?;
     let wall = Time::from_millis(clock.read().wall_millis);
     let now = Interval { lo: wall, hi: wall };
     let genesis = OpenGroup::record(now, Entry::Genesis { fleet }).map_err(|stopped| {
@@ -124,8 +134,7 @@ pub fn create_on(
 }
 
 /// A log without entries: a new one, or that of a creation that was cut off.
-fn empty_log(disk: Box<dyn Disk>) -> Result<SegmentLog, OpenJournalError> {
-    let options = OpenOptions::default();
+fn empty_log(disk: Box<dyn Disk>, options: &OpenOptions) -> Result<SegmentLog, OpenJournalError> {
     let begun = disk
         .list()
         .map_err(system)?
@@ -133,14 +142,14 @@ fn empty_log(disk: Box<dyn Disk>) -> Result<SegmentLog, OpenJournalError> {
         .any(|name| name.ends_with(".seg"));
     if begun {
         let occupied = |_: u64, _: &[u8]| Err(FoldError::State(StateError::Genesis));
-        return match SegmentLog::open(disk, &options, occupied) {
+        return match SegmentLog::open(disk, options, occupied) {
             Ok((log, _)) => Ok(log),
             Err(OpenError::Fold { .. }) => Err(OpenJournalError::Exists),
             Err(other) => Err(OpenJournalError::Log(other)),
         };
     }
     let id = LogId::random().map_err(system::<NoRandomness>)?;
-    SegmentLog::create(disk, id, &options).map_err(|error| match error {
+    SegmentLog::create(disk, id, options).map_err(|error| match error {
         CreateError::AlreadyThere { .. } => OpenJournalError::Exists,
         other => OpenJournalError::Create(other),
     })
@@ -174,59 +183,121 @@ pub fn open_on(
     clock: Arc<dyn Clock>,
     version: &str,
 ) -> Result<Opening, OpenJournalError> {
-    let mut replay = Replay::new(bundles);
-    let found = Found::read(&*disk).map_err(system)?;
-    let options = OpenOptions {
-        heads: found.head().into_iter().collect(),
-        ..OpenOptions::default()
-    };
-    let each = |index, body: &[u8], before: &Before<'_>| {
-        replay.take(index, body, || before.head()).map(drop)
-    };
-    let (log, opened) =
-        SegmentLog::open_with_trees(disk, &options, each).map_err(OpenJournalError::Log)?;
-    let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
-    let state = replay.into_state();
-    if opened.reserve == ReserveState::Missing {
-        return Err(OpenJournalError::DiskFull);
+    let core = Core::open(disk, bundles, clock, version, OpenOptions::default())?;
+    core.start()
+}
+
+/// An opened journal whose writer has no thread yet: whoever has it takes the writer's turns.
+pub(crate) struct Core {
+    pub(crate) writer: Writer,
+    pub(crate) reader: EmbeddedReader,
+    /// How many entries there were.
+    pub(crate) entries: u64,
+    /// Bytes of a torn last group that were cut.
+    pub(crate) cut_bytes: u64,
+    pub(crate) remembered: Remembered,
+}
+
+impl Core {
+    /// Opens what is on a disk, with a log of these sizes, and appends that it started.
+    pub(crate) fn open(
+        disk: Box<dyn Disk>,
+        bundles: &dyn Bundles,
+        clock: Arc<dyn Clock>,
+        version: &str,
+        sizes: OpenOptions,
+    ) -> Result<Self, OpenJournalError> {
+        let found = Found::read(&*disk).map_err(system)?;
+        let options = OpenOptions {
+            heads: found.head().into_iter().collect(),
+            ..sizes
+        };
+        let folded = Folded::read(disk, bundles, &options)?;
+        let remembered = found.verify(&folded.origin, &log_keys(&folded.state, &folded.origin));
+        let started = Entry::Started {
+            version: version.into(),
+            cut_bytes: folded.cut_bytes,
+            boot_id: clock.boot_id().into(),
+        };
+        let (entries, cut_bytes) = (folded.log.size(), folded.cut_bytes);
+        let embedded = Embedded::new(folded.log);
+        let reader = embedded.reader();
+        let mut writer = Writer {
+            store: Box::new(embedded),
+            state: Arc::new(RwLock::new(folded.state)),
+            time: TimeKeeper::restart(folded.last),
+            now: Arc::new(Mutex::new(folded.last)),
+            boot_millis: 0,
+            clock,
+            next_index: entries,
+            waiting: VecDeque::new(),
+            refusals: Refusals::default(),
+            active: HashSet::new(),
+            anchored: Anchored::default(),
+            stopped: Arc::default(),
+            origin: folded.origin,
+            watcher: Arc::default(),
+        };
+        writer
+            .note_start(started)
+            .map_err(OpenJournalError::Store)?;
+        Ok(Self {
+            writer,
+            reader,
+            entries,
+            cut_bytes,
+            remembered,
+        })
     }
-    let entries = log.size();
-    let origin = origin_of(&state, opened.log)?;
-    let remembered = found.verify(&origin, &log_keys(&state, &origin));
-    let embedded = Embedded::new(log);
-    let reader = embedded.reader();
-    let started = Entry::Started {
-        version: version.into(),
-        cut_bytes: opened.cut_bytes,
-        boot_id: clock.boot_id().into(),
-    };
-    let mut writer = Writer {
-        store: Box::new(embedded),
-        state: Arc::new(RwLock::new(state)),
-        time: TimeKeeper::restart(last),
-        now: Arc::new(Mutex::new(last)),
-        boot_millis: 0,
-        clock,
-        next_index: entries,
-        waiting: VecDeque::new(),
-        refusals: Refusals::default(),
-        active: HashSet::new(),
-        anchored: Anchored::default(),
-        stopped: Arc::default(),
-        origin,
-        watcher: Arc::default(),
-    };
-    writer
-        .note_start(started)
-        .map_err(OpenJournalError::Store)?;
-    let (journal, writer) = Journal::start(writer, Arc::new(reader)).map_err(system)?;
-    Ok(Opening {
-        journal,
-        writer,
-        entries,
-        cut_bytes: opened.cut_bytes,
-        remembered,
-    })
+
+    /// Starts the writer's thread.
+    fn start(self) -> Result<Opening, OpenJournalError> {
+        let reader = Arc::new(self.reader);
+        let (journal, writer) = Journal::start(self.writer, reader).map_err(system)?;
+        Ok(Opening {
+            journal,
+            writer,
+            entries: self.entries,
+            cut_bytes: self.cut_bytes,
+            remembered: self.remembered,
+        })
+    }
+}
+
+/// A log with the state that follows from it.
+struct Folded {
+    log: SegmentLog,
+    state: State,
+    last: Interval,
+    origin: Origin,
+    cut_bytes: u64,
+}
+
+impl Folded {
+    fn read(
+        disk: Box<dyn Disk>,
+        bundles: &dyn Bundles,
+        options: &OpenOptions,
+    ) -> Result<Self, OpenJournalError> {
+        let mut replay = Replay::new(bundles);
+        let each = |index, body: &[u8], before: &Before<'_>| {
+            replay.take(index, body, || before.head()).map(drop)
+        };
+        let (log, opened) =
+            SegmentLog::open_with_trees(disk, options, each).map_err(OpenJournalError::Log)?;
+        let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
+        let state = replay.into_state();
+        if opened.reserve == ReserveState::Missing {
+            return Err(OpenJournalError::DiskFull);
+        }
+        Ok(Self {
+            origin: origin_of(&state, opened.log)?,
+            log,
+            state,
+            last,
+            cut_bytes: opened.cut_bytes,
+        })
+    }
 }
 
 fn origin_of(state: &State, log: LogId) -> Result<Origin, OpenJournalError> {

@@ -108,7 +108,7 @@ impl Writer {
     }
 
     /// A freeze goes first: nothing that waits together with one is signed.
-    fn wait(&mut self, command: Command) {
+    pub(crate) fn wait(&mut self, command: Command) {
         match command {
             Command::Freeze { .. } => self.waiting.push_front(command),
             // It is of what is durable already, and authorises no transaction.
@@ -117,8 +117,8 @@ impl Writer {
         }
     }
 
-    /// One group: evaluate, flush, answer.
-    fn turn(&mut self) {
+    /// One group: evaluate, flush, answer. It needs no thread, and waits for nothing but the store.
+    pub(crate) fn turn(&mut self) {
         if let Some(stopped) = self.stopped.get() {
             for command in self.waiting.drain(..) {
                 command.refuse(stopped);
