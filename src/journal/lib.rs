@@ -5,6 +5,12 @@
 //! as [`Committed`] is durable.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+// The simulation shares the fixtures of the tests of the public API, which know the crates by these names.
+#[cfg(test)]
+extern crate policy as strongroom_policy;
+#[cfg(test)]
+extern crate self as strongroom_journal;
+
 pub mod disk;
 pub mod lock;
 pub mod map;
@@ -24,6 +30,9 @@ mod process;
 mod refusals;
 mod replay;
 mod seal;
+#[cfg(test)]
+#[path = "tests/simulation/mod.rs"]
+mod simulation;
 mod store;
 mod text;
 mod unseal;

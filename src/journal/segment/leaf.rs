@@ -99,6 +99,10 @@ impl Leaf {
 
 /// 32 bytes from the operating system.
 pub(super) fn random_bytes() -> Result<[u8; 32], NoRandomness> {
+    #[cfg(test)]
+    if let Some(salt) = crate::simulation::salt() {
+        return Ok(salt);
+    }
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| NoRandomness {
         reason: error.to_string(),

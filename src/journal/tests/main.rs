@@ -32,6 +32,7 @@ mod hostile;
 mod machine;
 mod map;
 mod map_of_rows;
+#[allow(dead_code, reason = "the simulation uses the rest")]
 mod memory_disk;
 mod opening;
 mod race;

@@ -91,6 +91,8 @@ struct State {
     /// Every call from this many on fails: the power is gone.
     power_calls: Option<usize>,
     capacity_bytes: Option<usize>,
+    /// Whether a failed sync forgets what it was for.
+    forgets: bool,
 }
 
 #[derive(Default, Clone)]
@@ -167,6 +169,31 @@ impl MemoryDisk {
         state.power_calls = Some(state.calls.len() + calls);
     }
 
+    /// Whether a call has failed for want of power.
+    pub fn has_lost_power(&self) -> bool {
+        let state = self.state();
+        let made = state.calls.len();
+        state.power_calls.is_some_and(|calls| made > calls)
+    }
+
+    /// No fault is planned any longer.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.fault = None;
+        state.power_calls = None;
+    }
+
+    /// Whether a planned fault has not come about.
+    pub fn is_fault_planned(&self) -> bool {
+        self.state().fault.is_some()
+    }
+
+    /// Whether a failed sync leaves what it was for as Linux may: it can be read, and never gets durable
+    /// unless it is written again.
+    pub fn set_forgetful(&self, forgets: bool) {
+        self.state().forgets = forgets;
+    }
+
     /// Holds up every sync from now on.
     pub fn hold_syncs(&self) -> HeldSyncs {
         *self.1.held.lock().unwrap() = Some(0);
@@ -231,6 +258,17 @@ impl State {
 }
 
 impl Contents {
+    /// What was written since the last sync can be read and counts as synced.
+    fn forget_unsynced(&mut self) {
+        let same = |(now, durable): &(&u8, &u8)| now == durable;
+        let both = self.now.iter().zip(&self.durable);
+        let from = both.take_while(same).count();
+        if from < self.now.len() {
+            self.durable.truncate(from);
+            self.forgotten = Some(from..self.now.len());
+        }
+    }
+
     /// Any sectors written since the last sync may be missing, as may the end.
     fn torn(&self, chance: &mut impl FnMut() -> u64) -> Vec<u8> {
         if self.now == self.durable {
@@ -374,7 +412,12 @@ impl DiskFile for MemoryFile {
     fn sync_data(&self) -> io::Result<()> {
         self.disk.1.pass();
         let mut state = self.disk.state();
-        state.call(Call::SyncData)?;
+        if let Err(error) = state.call(Call::SyncData) {
+            if state.forgets {
+                state.files[self.file].forget_unsynced();
+            }
+            return Err(error);
+        }
         let file = &mut state.files[self.file];
         file.durable = file.now.clone();
         if let Some(lost) = &file.forgotten {

@@ -1,0 +1,92 @@
+//! Clocks: a boot clock that only the kernel moves, and a wall clock that anyone moves.
+
+use std::sync::Mutex;
+
+use super::random::Random;
+use crate::{Clock, Reading};
+
+/// The clocks of one machine. True time is told to them.
+pub struct SimClock(Mutex<Hands>);
+
+#[derive(Clone, Copy, Debug)]
+struct Hands {
+    now: u64,
+    booted: u64,
+    /// By how much the wall clock is wrong.
+    error: i64,
+    /// Where it stands, if it does.
+    frozen: Option<u64>,
+}
+
+const HOUR: i64 = 3_600_000;
+const YEAR: i64 = 365 * 24 * HOUR;
+
+impl SimClock {
+    pub fn new(now: u64) -> Self {
+        Self(Mutex::new(Hands {
+            now,
+            booted: now.saturating_sub(1_000),
+            error: 0,
+            frozen: None,
+        }))
+    }
+
+    pub fn tell(&self, now: u64) {
+        self.0.lock().unwrap().now = now;
+    }
+
+    /// The true time, as it was told last.
+    pub fn now(&self) -> u64 {
+        self.0.lock().unwrap().now
+    }
+
+    /// The machine is started again; a wall clock without a battery begins anywhere.
+    pub fn boot(&self, random: &mut Random) {
+        let mut hands = self.0.lock().unwrap();
+        hands.booted = hands.now;
+        hands.frozen = None;
+        if random.once_in(3) {
+            hands.error = 0;
+        }
+        if random.once_in(8) {
+            hands.error = -i64::try_from(hands.now).unwrap();
+        }
+    }
+
+    /// Somebody sets the wall clock; gives what was done.
+    pub fn disturb(&self, random: &mut Random) -> String {
+        let mut hands = self.0.lock().unwrap();
+        hands.frozen = None;
+        let signed = |n: u64| if n.is_multiple_of(2) { 1 } else { -1 };
+        let sign = signed(random.number());
+        hands.error = match random.below(8) {
+            0 => 0,
+            1 => sign * 2 * HOUR,
+            2 => sign * 30_000,
+            3 => sign * random.between(1, 6_000) as i64,
+            4 => sign * random.between(1, 48 * 3_600_000) as i64,
+            5 => sign * 20 * YEAR,
+            6 => hands.error + sign * 40_000,
+            _ => {
+                hands.frozen = Some(hands.now.saturating_add_signed(hands.error));
+                hands.error
+            }
+        };
+        format!("error {} frozen {:?}", hands.error, hands.frozen)
+    }
+}
+
+impl Clock for SimClock {
+    fn read(&self) -> Reading {
+        let hands = self.0.lock().unwrap();
+        let shown = hands.now.saturating_add_signed(hands.error);
+        Reading {
+            wall_millis: hands.frozen.unwrap_or(shown),
+            boot_millis: hands.now - hands.booted,
+        }
+    }
+
+    fn boot_id(&self) -> &str {
+        "boot"
+    }
+}

@@ -1,0 +1,379 @@
+//! A machine: its disk, its clocks, and the process that runs on it until it is killed.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, RwLock},
+};
+
+use policy::{
+    AttemptId, BundleHash, Digest, Entry, KeyAlgorithm, NumberedDigest, Policy, Record, State,
+};
+use tlog::CompactTree;
+use tx::{Decoded, Interval};
+
+use super::{
+    clients::{Clients, bundle},
+    clock::SimClock,
+    fixture::{START, name},
+    memory_disk::MemoryDisk,
+    model::{Charged, Model, Violation},
+};
+use crate::{
+    Bodies as _, BundleError, Bundles, CheckpointOutcome, Group, NewEntry, OpenJournalError,
+    Release, Reply, SignOutcome, Stopped, Store, StoreError, embedded::EmbeddedReader, open::Core,
+    segment::OpenOptions, writer::Writer,
+};
+
+/// The body of an entry, and when it was written.
+pub type Known = (Arc<[u8]>, u64);
+
+/// An answer of the writer on its way.
+pub enum Answer {
+    Sign {
+        request: usize,
+        outcome: Result<SignOutcome, Stopped>,
+    },
+    Signed {
+        request: usize,
+        attempt: AttemptId,
+        raw: String,
+        release: Result<Release, Stopped>,
+    },
+    Failed {
+        request: usize,
+    },
+    Checkpoint(Result<CheckpointOutcome, Stopped>),
+    Other(&'static str),
+}
+
+/// Where answers arrive, in the order in which they were sent.
+pub type Answers = Arc<Mutex<Vec<Answer>>>;
+
+pub struct Machine {
+    pub disk: MemoryDisk,
+    pub clock: Arc<SimClock>,
+    pub options: OpenOptions,
+    /// How often a process was started: what is under way for another one is lost.
+    pub life: u64,
+    pub process: Option<Process>,
+    pub model: Model,
+    /// What the log is known to hold, and when it was written.
+    pub known: Vec<Known>,
+    pub governs: Arc<Policy>,
+    /// When the last turn was taken.
+    pub turned_at: u64,
+    /// The state of the process that ended last, and its time.
+    pub left: Option<(Arc<RwLock<State>>, Interval)>,
+    pub is_full: bool,
+}
+
+pub struct Process {
+    pub writer: Writer,
+    pub reader: EmbeddedReader,
+    pub answers: Answers,
+    pub appended: Arc<Mutex<Vec<Arc<[u8]>>>>,
+    pub has_turn: bool,
+    pub busy_until: u64,
+    /// How many entries witnesses have cosigned, in this process's life.
+    pub witnessed: u64,
+    pub cosigned: BTreeMap<u64, u64>,
+    pub leaving: Vec<Leaving>,
+    pub is_stopping: bool,
+}
+
+/// Signatures that may leave once they are witnessed.
+#[derive(Clone, Debug)]
+pub struct Leaving {
+    pub request: usize,
+    pub attempt: AttemptId,
+    pub raw: String,
+}
+
+/// What a device gave, to be assembled.
+pub struct Given {
+    pub request: usize,
+    pub decoded: Box<Decoded>,
+}
+
+/// Every bundle there can be.
+pub struct Shelf;
+
+impl Shelf {
+    pub fn bundle(sequence: u64) -> Arc<Policy> {
+        thread_local! {
+            static MADE: RefCell<BTreeMap<u64, Arc<Policy>>> = const { RefCell::new(BTreeMap::new()) };
+        }
+        MADE.with_borrow_mut(|made| {
+            let made = made.entry(sequence);
+            Arc::clone(made.or_insert_with(|| Arc::new(bundle(sequence))))
+        })
+    }
+}
+
+impl Bundles for Shelf {
+    fn load(&self, hash: BundleHash) -> Result<Arc<Policy>, BundleError> {
+        let sequence = u64::from_be_bytes(hash.0[..8].try_into().unwrap());
+        Ok(Self::bundle(sequence))
+    }
+}
+
+/// The journal's store, which tells what it took.
+struct Watched {
+    store: Box<dyn Store>,
+    appended: Arc<Mutex<Vec<Arc<[u8]>>>>,
+}
+
+impl Store for Watched {
+    fn append(&mut self, expected: u64, group: Group) -> Result<(), StoreError> {
+        let bodies: Vec<_> = group
+            .entries
+            .iter()
+            .map(|entry| Arc::clone(&entry.body))
+            .collect();
+        self.store.append(expected, group)?;
+        self.appended.lock().unwrap().extend(bodies);
+        Ok(())
+    }
+
+    fn append_final(&mut self, entry: NewEntry) -> Result<(), StoreError> {
+        let body = Arc::clone(&entry.body);
+        self.store.append_final(entry)?;
+        self.appended.lock().unwrap().push(body);
+        Ok(())
+    }
+
+    fn tree(&self) -> CompactTree {
+        self.store.tree()
+    }
+
+    fn anchor(&mut self) -> Result<(), StoreError> {
+        self.store.anchor()
+    }
+}
+
+struct Nothing;
+
+impl Store for Nothing {
+    fn append(&mut self, _: u64, _: Group) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    fn append_final(&mut self, _: NewEntry) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    fn tree(&self) -> CompactTree {
+        unreachable!()
+    }
+
+    fn anchor(&mut self) -> Result<(), StoreError> {
+        unreachable!()
+    }
+}
+
+impl Process {
+    fn new(core: Core, now: u64) -> Self {
+        let Core {
+            mut writer, reader, ..
+        } = core;
+        let appended = Arc::default();
+        let store = std::mem::replace(&mut writer.store, Box::new(Nothing));
+        writer.store = Box::new(Watched {
+            store,
+            appended: Arc::clone(&appended),
+        });
+        Self {
+            writer,
+            reader,
+            answers: Arc::default(),
+            appended,
+            has_turn: false,
+            busy_until: now,
+            witnessed: 0,
+            cosigned: BTreeMap::new(),
+            leaving: Vec::new(),
+            is_stopping: false,
+        }
+    }
+
+    /// A reply that arrives among the answers.
+    pub fn reply<T: Send + 'static>(
+        &self,
+        answer: impl FnOnce(T) -> Answer + Send + 'static,
+    ) -> Reply<T> {
+        let answers = Arc::clone(&self.answers);
+        Reply::new(move |given| answers.lock().unwrap().push(answer(given)))
+    }
+
+    pub fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.writer.state.read().unwrap()
+    }
+}
+
+impl Machine {
+    pub fn new(disk: MemoryDisk, clock: SimClock, options: OpenOptions) -> Self {
+        Self {
+            disk,
+            clock: Arc::new(clock),
+            options,
+            life: 0,
+            process: None,
+            model: Model::default(),
+            known: Vec::new(),
+            governs: Shelf::bundle(1),
+            turned_at: START,
+            left: None,
+            is_full: false,
+        }
+    }
+
+    /// Opens what is on a disk.
+    pub fn open(&self, disk: &MemoryDisk) -> Result<Core, OpenJournalError> {
+        let clock = Arc::clone(&self.clock) as _;
+        let options = self.options.clone();
+        Core::open(Box::new(disk.clone()), &Shelf, clock, "1", options)
+    }
+
+    /// Takes an opened journal into service, once it holds what it must.
+    pub fn serve(&mut self, core: Core, now: u64, clients: &Clients) -> Result<(), Violation> {
+        let held = self.known.len() as u64;
+        if core.entries < held {
+            let what = format!("6 the log has {} entries of {held}", core.entries);
+            return Err(Violation(what));
+        }
+        let at = self.turned_at;
+        for index in 0..=core.entries {
+            let body = core.reader.entry(index);
+            let body = body
+                .map_err(|error| Violation(format!("unread: {error}")))?
+                .body;
+            match self.known.get(index as usize) {
+                Some((known, _)) if **known != body => {
+                    return Err(Violation(format!("6 entry {index} is another")));
+                }
+                Some(_) => {}
+                None => self.learn(body.into(), at, clients)?,
+            }
+        }
+        self.model.calls_are_durable()?;
+        self.same_as_left(&core)?;
+        self.process = Some(Process::new(core, now));
+        self.check_rooms()
+    }
+
+    /// What follows from the log is what the process before had, when both have the same entries.
+    fn same_as_left(&mut self, core: &Core) -> Result<(), Violation> {
+        let Some((left, time)) = self.left.take() else {
+            return Ok(());
+        };
+        let (left, state) = (left.read().unwrap(), core.writer.state.read().unwrap());
+        if left.entries() + 1 != state.entries() {
+            return Ok(());
+        }
+        // The process before may have read a later time since its last entry.
+        let now = core.writer.time.interval();
+        let now = if now.lo < time.lo { time } else { now };
+        let (before, after) = (seen(&left, now), seen(&state, now));
+        match before == after {
+            true => Ok(()),
+            false => Err(Violation(format!("6 the fold differs: {before} / {after}"))),
+        }
+    }
+
+    /// Takes an entry that is durable, written at this time in truth.
+    pub fn learn(&mut self, body: Arc<[u8]>, at: u64, clients: &Clients) -> Result<(), Violation> {
+        let index = self.known.len() as u64;
+        let record: Record = serde_json::from_slice(&body).unwrap();
+        self.known.push((body, at));
+        let lo = record.time.lo.millis();
+        let now = self.clock.now();
+        let passed = now - START;
+        if lo > START + passed + passed / 5_000 + 1 {
+            return Err(Violation(format!("7 lo is {lo} at {now}")));
+        }
+        match &record.entry {
+            Entry::PolicyActivated { sequence, .. } => self.governs = Shelf::bundle(*sequence),
+            Entry::Attempt(attempt) => {
+                let asked = clients.wanted(&attempt.request_hash.0);
+                let hi = record.time.hi.millis();
+                if asked.wanted.expires.iter().any(|expires| *expires < hi) {
+                    return Err(Violation(format!("7 attempt {index} is expired at {hi}")));
+                }
+                self.model.allow(&attempt.calls)?;
+                let id = AttemptId(index);
+                let charged = Charged::of(id, attempt, lo, at, &asked.wanted);
+                self.model.charge(charged, &self.governs)?;
+            }
+            Entry::Call { calls, .. } => self.model.allow(calls)?,
+            Entry::Signed(signed) => self.model.sign(signed.attempt, lo)?,
+            Entry::Frozen { scope, .. } => self.model.freeze(index, scope.clone()),
+            Entry::Checkpoint(checkpoint) => self.model.allow(&[NumberedDigest {
+                call: checkpoint.call,
+                key: checkpoint.key.clone(),
+                algorithm: KeyAlgorithm::Ed25519,
+                digest: Digest(checkpoint.root.0),
+            }])?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes what the process appended.
+    pub fn learn_appended(&mut self, at: u64, clients: &Clients) -> Result<(), Violation> {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let appended = std::mem::take(&mut *process.appended.lock().unwrap());
+        for body in appended {
+            self.learn(body, at, clients)?;
+        }
+        Ok(())
+    }
+
+    /// Begins anew from these entries: the disk is another one.
+    pub fn believe(&mut self, known: &[Known], clients: &Clients) -> Result<(), Violation> {
+        self.known = Vec::new();
+        self.model = Model::default();
+        self.left = None;
+        for (body, at) in known {
+            self.learn(Arc::clone(body), *at, clients)?;
+        }
+        Ok(())
+    }
+
+    /// Invariant 5, and of 7 that no reading blocks for longer than a day.
+    pub fn check_rooms(&self) -> Result<(), Violation> {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let (now, state) = (process.writer.time.interval(), process.state());
+        let Some(policy) = state.policy() else {
+            return Ok(());
+        };
+        let lo = now.lo.millis();
+        self.model.rooms_agree(policy, &state.room(now), lo)
+    }
+}
+
+/// All that can be asked of a state, in words.
+fn seen(state: &State, now: Interval) -> String {
+    let requests = |client: &str| {
+        let client = name(client);
+        let requests = state.requests_from(&client, AttemptId(0));
+        let set = |attempt| state.attempt(attempt).map(|attempt| attempt.set());
+        let seen = requests.map(|(attempt, status)| (attempt, status, set(attempt)));
+        seen.collect::<Vec<_>>()
+    };
+    let rooms = state.room(now).into_iter();
+    let rooms: Vec<_> = rooms.filter(|room| !room.used.is_zero()).collect();
+    let freezes: Vec<_> = state.freezes().collect();
+    format!(
+        "{} {:?} {freezes:?} {rooms:?} {:?} {:?} {:?}",
+        state.next_call(),
+        state.active(),
+        requests("walletd"),
+        requests("other"),
+        state.registrations().count(),
+    )
+}

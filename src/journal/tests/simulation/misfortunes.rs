@@ -1,0 +1,206 @@
+//! What goes wrong outside of a turn.
+
+use policy::FreezeScope;
+
+use super::{
+    clock::SimClock,
+    fixture::{ETH, name},
+    machine::{Answer, Machine},
+    memory_disk::{Image, MemoryDisk},
+    model::Violation,
+    turns::chain,
+    world::{Event, Kind, World},
+};
+use crate::command::Command;
+
+impl World {
+    pub(super) fn misfortune(&mut self) -> Result<(), Violation> {
+        let gap = self.random.between(500, 30_000);
+        self.place(gap, self.anyone(0), Event::Misfortune);
+        let m = self.random.index(self.machines.len());
+        self.machines[m].check_rooms()?;
+        match (self.kind, self.random.below(12)) {
+            (_, 0) => {
+                let lost = self.power_lost(m);
+                self.crash(m, Some(lost))?;
+            }
+            (_, 1) => self.crash(m, None)?,
+            (_, 2) => self.stop(m),
+            (_, 3) => self.keep_copy(m),
+            (_, 4) if self.random.once_in(3) => self.freeze(m),
+            (Kind::Copies, 5..=7) => self.copy(m)?,
+            (Kind::Copies, _) => {}
+            (Kind::Disks, 5 | 6) => self.fill(m),
+            (Kind::Clocks, 5..=10) => self.disturb(m),
+            (_, 5) => self.disturb(m),
+            (_, 6 | 7) => {
+                self.sequence += 1;
+                self.activate(m, self.sequence);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn disturb(&mut self, m: usize) {
+        let what = self.machines[m].clock.disturb(&mut self.random);
+        self.tally.jumps += 1;
+        self.trace.tell(format_args!("clock {what}"));
+    }
+
+    fn stop(&mut self, m: usize) {
+        let Some(process) = &mut self.machines[m].process else {
+            return;
+        };
+        process.is_stopping = true;
+        let reply = process.reply(|_: Result<(), _>| Answer::Other("stopped"));
+        let reason = "told to".into();
+        self.ask(m, Command::Stop { reason, reply });
+    }
+
+    fn freeze(&mut self, m: usize) {
+        let Some(process) = &self.machines[m].process else {
+            return;
+        };
+        let scope = match self.random.below(10) {
+            0..=3 => FreezeScope::Key(name("k3")),
+            4..=6 => FreezeScope::Account(name("hot2")),
+            7 | 8 => FreezeScope::Chain(ETH),
+            _ => FreezeScope::All,
+        };
+        let reply = process.reply(|_: Result<(), _>| Answer::Other("frozen"));
+        let reason = "a drill".into();
+        let freeze = Command::Freeze {
+            scope,
+            reason,
+            reply,
+        };
+        self.ask(m, freeze);
+    }
+
+    /// The disk fills up, or somebody makes room.
+    fn fill(&mut self, m: usize) {
+        let room = self.random.index(4_000);
+        let machine = &mut self.machines[m];
+        machine.is_full = !machine.is_full;
+        let capacity = machine.is_full.then(|| machine.disk.used_bytes() + room);
+        machine.disk.set_capacity(capacity);
+        self.trace.tell(format_args!("capacity {capacity:?}"));
+    }
+
+    /// Somebody keeps a copy of the disk while nothing runs on it.
+    fn keep_copy(&mut self, m: usize) {
+        let machine = &self.machines[m];
+        if m == 0 && machine.process.is_some() {
+            self.copies
+                .push((machine.disk.image(), machine.known.clone()));
+        }
+    }
+
+    /// A bit flips. It is found, or it changes nothing.
+    pub(super) fn rot(&mut self, m: usize) -> Result<(), Violation> {
+        let mut image = self.machines[m].disk.image();
+        let names: Vec<String> = image.keys().cloned().collect();
+        let name = &names[self.random.index(names.len())];
+        let file = image.get_mut(name).unwrap();
+        if file.is_empty() {
+            return Ok(());
+        }
+        let place = self.random.index(file.len());
+        file[place] ^= 1 << self.random.below(8);
+        self.tally.rotten += 1;
+        self.trace.tell(format_args!("bit {place} of {name} flips"));
+        self.try_open(m, &image, None)
+    }
+
+    /// Older segments under what remembers newer ones. They are found.
+    pub(super) fn stale(&mut self, m: usize) -> Result<(), Violation> {
+        if m != 0 || self.copies.is_empty() {
+            return Ok(());
+        }
+        let copy = self.random.index(self.copies.len());
+        let (mut image, known) = self.copies[copy].clone();
+        let entries = known.len();
+        let now = self.machines[m].disk.image();
+        let Some(anchor) = now.get("anchor") else {
+            return Ok(());
+        };
+        let anchored = u64::from_be_bytes(anchor[44..52].try_into().unwrap());
+        if anchored <= entries as u64 {
+            return Ok(());
+        }
+        image.insert("anchor".into(), anchor.clone());
+        self.trace.tell(format_args!(
+            "a copy of {entries} entries under an anchor of {anchored}"
+        ));
+        self.try_open(m, &image, Some(anchored))
+    }
+
+    /// Opens a disk that is not as it was left, and leaves the real one as it is.
+    fn try_open(&mut self, m: usize, image: &Image, least: Option<u64>) -> Result<(), Violation> {
+        let machine = &mut self.machines[m];
+        let disk = MemoryDisk::from_image(image);
+        let core = match machine.open(&disk) {
+            Ok(core) => core,
+            Err(error) => {
+                self.tally.sealed += 1;
+                self.trace.tell(format_args!("sealed: {}", chain(&error)));
+                return Ok(());
+            }
+        };
+        let held = least.unwrap_or(machine.known.len() as u64);
+        if core.entries < held {
+            let found = core.entries;
+            return Err(Violation(format!(
+                "a log of {found} entries opens under {held}"
+            )));
+        }
+        use crate::Bodies as _;
+        for (index, (known, _)) in machine.known.iter().enumerate() {
+            let read = core.reader.entry(index as u64);
+            if read.is_ok_and(|entry| *entry.body != **known) {
+                return Err(Violation(format!("entry {index} is another and is served")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The disk is cloned into another machine, or an older copy of it is restored.
+    fn copy(&mut self, m: usize) -> Result<(), Violation> {
+        self.tally.copies += 1;
+        if self.machines.len() == 1 && self.random.once_in(2) {
+            return self.clone_machine();
+        }
+        if m != 0 || self.copies.is_empty() {
+            return Ok(());
+        }
+        let copy = self.random.index(self.copies.len());
+        let (image, known) = self.copies[copy].clone();
+        self.trace
+            .tell(format_args!("restores {} entries", known.len()));
+        self.crash(m, Some(image))?;
+        let clients = &self.clients;
+        self.machines[m].believe(&known, clients)
+    }
+
+    fn clone_machine(&mut self) -> Result<(), Violation> {
+        let Self {
+            machines,
+            clients,
+            random,
+            now,
+            ..
+        } = self;
+        let old = &machines[0];
+        let disk = MemoryDisk::from_image(&old.disk.image());
+        let clock = SimClock::new(*now);
+        let _skewed = clock.disturb(random);
+        let mut clone = Machine::new(disk, clock, old.options.clone());
+        clone.turned_at = *now;
+        clone.believe(&old.known, clients)?;
+        machines.push(clone);
+        self.trace.tell(format_args!("a clone"));
+        self.place(10, self.anyone(1), Event::Start);
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Witnesses: each cosigns what continues the last checkpoint that it cosigned, by the rules of the
+//! protocol's own crate.
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use policy::{KeyAlgorithm, KeyPurpose, KeyRegistration};
+use tlog::{
+    TreeHead,
+    checkpoint::{Origin, SignedCheckpoint},
+    consistency_proof,
+    note::VerifierKey,
+    witness::{AddCheckpoint, Decision, Log, decide},
+};
+
+use super::fixture::{name, registration};
+use crate::{CheckpointOrder, Committed, embedded::EmbeddedReader};
+
+/// How many there are, and how many must have cosigned.
+pub const WITNESSES: usize = 3;
+pub const NEEDED: u64 = 2;
+
+#[derive(Clone, Debug, Default)]
+pub struct Witness {
+    latest: Option<TreeHead>,
+}
+
+/// The key of the log in the device.
+fn secret() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+pub fn log_key() -> KeyRegistration {
+    KeyRegistration {
+        purpose: KeyPurpose::Checkpoint,
+        algorithm: KeyAlgorithm::Ed25519,
+        ..registration("log-1", &hex::encode(secret().verifying_key().as_bytes()))
+    }
+}
+
+pub fn log_key_name() -> tx::Name {
+    name("log-1")
+}
+
+fn verifier(origin: &Origin) -> VerifierKey {
+    let name = origin.as_str().parse().unwrap();
+    VerifierKey::new(name, secret().verifying_key().as_bytes()).unwrap()
+}
+
+/// As the device signs.
+pub fn sign(order: Committed<CheckpointOrder>) -> SignedCheckpoint {
+    let checkpoint = order.value().checkpoint().clone();
+    let signature = secret().sign(checkpoint.to_string().as_bytes()).to_bytes();
+    let key = verifier(checkpoint.origin());
+    SignedCheckpoint::sign(checkpoint, &key, &signature).unwrap()
+}
+
+impl Witness {
+    /// What a log's owner sends it.
+    pub fn request(&self, signed: &SignedCheckpoint, reader: &EmbeddedReader) -> AddCheckpoint {
+        let old = self.latest.map_or(0, |latest| latest.size);
+        let size = signed.head().size;
+        let proof = match old <= size {
+            true => consistency_proof(reader, old, size).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        AddCheckpoint::new(old.min(size), proof, signed).unwrap()
+    }
+
+    /// Whether it cosigns.
+    pub fn take(&mut self, request: AddCheckpoint) -> bool {
+        let origin = request.origin().clone();
+        let keys = vec![verifier(&origin)];
+        match decide(Some(&Log { origin, keys }), self.latest.as_ref(), request) {
+            Decision::Cosign(consistent) => {
+                self.latest = Some(*consistent.signed().head());
+                true
+            }
+            Decision::Refuse(_) => false,
+        }
+    }
+}
