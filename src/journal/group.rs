@@ -103,6 +103,8 @@ impl OpenGroup {
         if let Err(error) = state.apply(index, &record) {
             return Ok(Err(Untaken::State(error)));
         }
+        #[cfg(test)]
+        crate::defect::folded(index, &record, None);
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.push(entry);
         Ok(Ok(index))

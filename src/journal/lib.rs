@@ -21,6 +21,8 @@ mod checkpoint;
 mod clock;
 mod command;
 mod committed;
+#[cfg(test)]
+mod defect;
 mod embedded;
 mod group;
 mod journal;

@@ -212,6 +212,8 @@ impl Core {
             heads: found.head().into_iter().collect(),
             ..sizes
         };
+        #[cfg(test)]
+        let options = crate::defect::unknowing(options);
         let folded = Folded::read(disk, bundles, &options)?;
         let remembered = found.verify(&folded.origin, &log_keys(&folded.state, &folded.origin));
         let started = Entry::Started {

@@ -8,6 +8,8 @@ use policy::{
 };
 use tx::Decoded;
 
+#[cfg(test)]
+use crate::defect::{self, Defect};
 use crate::{
     Activation, Committed, Registered, Release, Reply, SignCommand, SignOrder, SignOutcome,
     StoredEntry,
@@ -46,7 +48,12 @@ impl Writer {
             } => {
                 self.active.remove(&attempt);
                 let reason = shortened(reason, REASON_BYTES);
-                record(state, group, Entry::Failed { attempt, reason }, reply)
+                let recorded = record(state, group, Entry::Failed { attempt, reason }, reply);
+                #[cfg(test)]
+                if defect::is(Defect::RefundOnFailure) {
+                    *state = defect::refunded(attempt);
+                }
+                recorded
             }
             Command::Activate(activation, reply) => {
                 let activated = activate(state, group, activation);
@@ -96,6 +103,12 @@ impl Writer {
             return Ok(Decision::Outcome(SignOutcome::Moved));
         }
         if let Some(known) = state.request(&request.client, &request.id) {
+            #[cfg(test)]
+            if defect::is(Defect::ReplaySignsAgain)
+                && matches!(known.status, RequestStatus::Signed { .. })
+            {
+                return Ok(signed_again(state, known.attempt, sign));
+            }
             if let Some(outcome) = self.known(state, request, known) {
                 return Ok(Decision::Outcome(outcome));
             }
@@ -143,6 +156,8 @@ impl Writer {
         sign: SignCommand,
     ) -> Result<Decision, Stopped> {
         let attempt = permit.into_attempt();
+        #[cfg(test)]
+        let attempt = defect::unbound(attempt);
         let (calls, transaction) = (attempt.calls.clone(), attempt.transaction.clone());
         let expected = state.entries();
         let taken = if sign.transaction.len() > MAX_BLOB_BYTES {
@@ -211,6 +226,8 @@ impl Writer {
         let age_millis = state
             .attempt(attempt)
             .map(|charged| group.now.lo.millis_since(charged.charged_at()));
+        #[cfg(test)]
+        let age_millis = age_millis.filter(|_| !defect::is(Defect::LateRelease));
         if age_millis.is_some_and(|age| age > RequestState::FINISHABLE_MILLIS) {
             let reason = "the signatures came more than 60 s after the charge, and are not kept";
             let reason = reason.into();
@@ -300,6 +317,16 @@ fn outcome(durable: Result<Decision, Stopped>) -> Result<SignOutcome, Stopped> {
     })
 }
 
+#[cfg(test)]
+fn signed_again(state: &State, attempt: AttemptId, sign: SignCommand) -> Decision {
+    Decision::Order {
+        index: attempt.0,
+        order: SignOrder::new(attempt, state.calls_for(&sign.decoded)),
+        decoded: Box::new(sign.decoded),
+        decision: None,
+    }
+}
+
 fn record(
     state: &mut State,
     group: &mut OpenGroup,
@@ -353,6 +380,8 @@ fn activate(
         .map_err(|error| Stopped {
             reason: format!("an activated policy does not fit the state: {error}").into(),
         })?;
+    #[cfg(test)]
+    defect::governs(&policy);
     Ok(Ok(()))
 }
 

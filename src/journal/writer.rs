@@ -18,6 +18,8 @@ use policy::{AttemptId, Entry, State, TimeKeeper};
 use tlog::checkpoint::Origin;
 use tx::Interval;
 
+#[cfg(test)]
+use crate::defect::{self, Defect};
 use crate::{
     Clock, Store, StoreError,
     command::{Command, Stopped},
@@ -134,6 +136,8 @@ impl Writer {
             replies,
             ..
         } = group;
+        #[cfg(test)]
+        let (prepared, entries, replies) = self.answered_early(prepared, entries, replies);
         let outcome = prepared.and_then(|()| self.flush(Group { entries, blobs }));
         if let Err(stopped) = &outcome {
             self.stop(stopped);
@@ -149,6 +153,8 @@ impl Writer {
     fn now(&mut self) -> (Interval, Option<i64>) {
         let reading = self.clock.read();
         let (now, jump) = self.time.advance(reading.wall_millis, reading.boot_millis);
+        #[cfg(test)]
+        let now = defect::believed(now, reading.wall_millis);
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
         self.boot_millis = reading.boot_millis;
         (now, jump)
@@ -243,6 +249,45 @@ impl Writer {
         if let Err(error) = last {
             tracing::error!(reason = %error.reason, "the stop itself could not be recorded");
         }
+    }
+}
+
+/// What a group is flushed and answered with.
+#[cfg(test)]
+type Prepared = (
+    Result<(), Stopped>,
+    Vec<crate::NewEntry>,
+    Vec<crate::Reply<Result<(), Stopped>>>,
+);
+
+#[cfg(test)]
+impl Writer {
+    /// What two defects answer before it is durable.
+    fn answered_early(
+        &mut self,
+        prepared: Result<(), Stopped>,
+        mut entries: Vec<crate::NewEntry>,
+        replies: Vec<crate::Reply<Result<(), Stopped>>>,
+    ) -> Prepared {
+        let halves = defect::is(Defect::GroupInHalves) && entries.len() > 1;
+        if prepared.is_err() || !(halves || defect::is(Defect::ChargeAfterSign)) {
+            return (prepared, entries, replies);
+        }
+        if halves {
+            let rest = entries.split_off(entries.len() / 2);
+            let first = std::mem::replace(&mut entries, rest);
+            let flushed = self.flush(Group {
+                entries: first,
+                blobs: Vec::new(),
+            });
+            if flushed.is_err() {
+                return (flushed, entries, replies);
+            }
+        }
+        for reply in replies {
+            reply.send(Ok(()));
+        }
+        (prepared, entries, Vec::new())
     }
 }
 

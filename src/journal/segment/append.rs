@@ -16,6 +16,8 @@ use super::log::{Active, Appended, Record, ReserveState, SegmentLog};
 use super::read::Shared;
 use super::reserve;
 use super::tip::{FullTile, Tip};
+#[cfg(test)]
+use crate::defect::{self, Defect};
 
 impl SegmentLog {
     /// Appends a group: all its entries are durable when this returns, or none counts.
@@ -146,7 +148,12 @@ impl SegmentLog {
         // Before the write: afterwards it would be too late to refuse.
         let spots = self.spots(prepared).ok_or(AppendError::LogFull)?;
         let written = self.active.write(&mut self.buffer, room_end);
-        let synced = written.and_then(|()| self.active.file.sync());
+        #[cfg(test)]
+        if defect::is(Defect::AnchorFirst) {
+            self.tip = Arc::clone(&prepared.tip);
+            self.put_anchor().map_err(|error| self.stopped_by(error))?;
+        }
+        let synced = written.and_then(|()| self.active.sync());
         synced.map_err(|error| self.stopped_by(error))?;
 
         self.active.end = self.active.end_after(&self.buffer);
@@ -215,6 +222,19 @@ impl Active {
             }
         }
         Ok(())
+    }
+
+    /// Makes what was written durable.
+    fn sync(&self) -> Result<(), DiskError> {
+        #[cfg(test)]
+        if defect::is(Defect::NoFlush) {
+            return Ok(());
+        }
+        #[cfg(test)]
+        if defect::is(Defect::FlushedAgain) {
+            return self.file.sync().or_else(|_| self.file.sync());
+        }
+        self.file.sync()
     }
 
     /// Cuts off what follows the last durable group.

@@ -18,6 +18,7 @@
 
 mod clients;
 mod clock;
+mod defects;
 mod device;
 #[allow(
     dead_code,
