@@ -93,6 +93,8 @@ struct State {
     capacity_bytes: Option<usize>,
     /// Whether a failed sync forgets what it was for.
     forgets: bool,
+    /// Whether a sync does nothing and says that it did.
+    lies: bool,
 }
 
 #[derive(Default, Clone)]
@@ -192,6 +194,11 @@ impl MemoryDisk {
     /// unless it is written again.
     pub fn set_forgetful(&self, forgets: bool) {
         self.state().forgets = forgets;
+    }
+
+    /// Whether syncs say that they made durable what they did not.
+    pub fn set_lying(&self, lies: bool) {
+        self.state().lies = lies;
     }
 
     /// Holds up every sync from now on.
@@ -346,6 +353,9 @@ impl Disk for MemoryDisk {
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.state();
         state.call(Call::SyncDir)?;
+        if state.lies {
+            return Ok(());
+        }
         state.durable_names = state.names.clone();
         Ok(())
     }
@@ -417,6 +427,9 @@ impl DiskFile for MemoryFile {
                 state.files[self.file].forget_unsynced();
             }
             return Err(error);
+        }
+        if state.lies {
+            return Ok(());
         }
         let file = &mut state.files[self.file];
         file.durable = file.now.clone();

@@ -66,6 +66,8 @@ pub struct Machine {
     /// The state of the process that ended last, and its time.
     pub left: Option<(Arc<RwLock<State>>, Interval)>,
     pub is_full: bool,
+    /// Whether the disk has lied since the last start.
+    pub is_lied_to: bool,
 }
 
 pub struct Process {
@@ -225,6 +227,7 @@ impl Machine {
             turned_at: START,
             left: None,
             is_full: false,
+            is_lied_to: false,
         }
     }
 

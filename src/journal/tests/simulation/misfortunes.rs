@@ -11,7 +11,7 @@ use super::{
     turns::chain,
     world::{Event, Kind, World},
 };
-use crate::command::Command;
+use crate::{command::Command, open::create_with};
 
 impl World {
     pub(super) fn misfortune(&mut self) -> Result<(), Violation> {
@@ -29,6 +29,7 @@ impl World {
             (_, 3) => self.keep_copy(m),
             (_, 4) if self.random.once_in(3) => self.freeze(m),
             (Kind::Copies, 5..=7) => self.copy(m)?,
+            (Kind::Copies, 8 | 9) => self.lie(m)?,
             (Kind::Copies, _) => {}
             (Kind::Disks, 5 | 6) => self.fill(m),
             (Kind::Clocks, 5..=10) => self.disturb(m),
@@ -181,6 +182,65 @@ impl World {
         self.crash(m, Some(image))?;
         let clients = &self.clients;
         self.machines[m].believe(&known, clients)
+    }
+
+    /// The disk says of its flushes that they were made; when it has lied for a while, the power goes. What
+    /// is there then is sealed, or a shorter journal, of which witnesses know better.
+    fn lie(&mut self, m: usize) -> Result<(), Violation> {
+        let machine = &mut self.machines[m];
+        if machine.process.is_none() {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut machine.is_lied_to, true) {
+            machine.disk.set_lying(true);
+            self.trace.tell(format_args!("the disk of {m} lies"));
+            return Ok(());
+        }
+        let lost = self.power_lost(m);
+        self.crash(m, Some(lost))
+    }
+
+    /// What a disk that lied has left: believed as far as it goes, or put aside for a copy.
+    pub(super) fn doubt(&mut self, m: usize) -> Result<(), Violation> {
+        use crate::Bodies as _;
+        let machine = &mut self.machines[m];
+        machine.is_lied_to = false;
+        let disk = MemoryDisk::from_image(&machine.disk.image());
+        let held = match machine.open(&disk) {
+            Ok(core) => {
+                let held = |place: &usize| {
+                    let entry = core.reader.entry(*place as u64);
+                    entry.is_ok_and(|entry| *entry.body == *machine.known[*place].0)
+                };
+                let most = machine.known.len().min(core.entries as usize);
+                (0..most).take_while(held).count()
+            }
+            Err(error) => {
+                self.tally.sealed += 1;
+                self.trace.tell(format_args!("sealed: {}", chain(&error)));
+                let Some((image, known)) = self.copies.last().cloned() else {
+                    return self.begin_anew(m);
+                };
+                machine.disk = MemoryDisk::from_image(&image);
+                return machine.believe(&known, &self.clients);
+            }
+        };
+        self.trace.tell(format_args!("lost all but {held} entries"));
+        let known = machine.known[..held].to_vec();
+        machine.believe(&known, &self.clients)
+    }
+
+    /// There is nothing to go on from: a journal is begun anew, of which witnesses cosign nothing, as it does
+    /// not continue the one that they know.
+    fn begin_anew(&mut self, m: usize) -> Result<(), Violation> {
+        let machine = &mut self.machines[m];
+        let options = machine.options.clone();
+        let disk = MemoryDisk::default();
+        // Whoever begins a journal sees to it that the clock is right.
+        let clock = SimClock::new(self.now);
+        create_with(Box::new(disk.clone()), name("main"), &clock, &options).unwrap();
+        machine.disk = disk;
+        machine.believe(&[], &self.clients)
     }
 
     fn clone_machine(&mut self) -> Result<(), Violation> {

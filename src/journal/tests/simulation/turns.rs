@@ -160,6 +160,9 @@ impl World {
             machine.disk = MemoryDisk::from_image(&image);
             machine.is_full = false;
             machine.clock.boot(&mut self.random);
+            if machine.is_lied_to {
+                self.doubt(m)?;
+            }
         }
         let after = match self.random.below(16) {
             0 => self.random.between(20_000, 120_000),
