@@ -38,6 +38,11 @@ pub(crate) enum Defect {
     ReplaySignsAgain,
     /// Signatures leave however old the charge is.
     LateRelease,
+    /// Signatures leave whatever is frozen.
+    FreezeIgnored,
+    /// Signatures leave before witnesses know of them: in the simulation's own pipeline, which stands for
+    /// the daemon's.
+    Unwitnessed,
 }
 
 thread_local! {
@@ -91,6 +96,11 @@ pub(crate) fn refunded(attempt: AttemptId) -> State {
         }
         state
     })
+}
+
+/// Whether it is held.
+pub(crate) fn held(is_frozen: bool) -> bool {
+    is_frozen && !is(Defect::FreezeIgnored)
 }
 
 /// What is kept of an attempt.

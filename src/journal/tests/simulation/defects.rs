@@ -68,4 +68,6 @@ found! {
     jump_gives_room: JumpGivesRoom by "7 " | "1 " | "6 the fold";
     replay_signs_again: ReplaySignsAgain by "6 call" | "the journal stopped of itself";
     late_release: LateRelease by "6 delay";
+    freeze_ignored: FreezeIgnored by "10 attempt";
+    unwitnessed: Unwitnessed by "10 " | "attempt ";
 }

@@ -11,7 +11,11 @@ use super::{
     witnesses::{NEEDED, WITNESSES, log_key_name, sign},
     world::{Event, Kind, World},
 };
-use crate::{CheckpointOutcome, Committed, Release, SignOrder, SignOutcome, command::Command};
+use crate::{
+    CheckpointOutcome, Committed, Release, SignOrder, SignOutcome,
+    command::Command,
+    defect::{self, Defect},
+};
 
 impl World {
     pub(super) fn answered(&mut self, m: usize, answer: Answer) -> Result<(), Violation> {
@@ -166,7 +170,7 @@ impl World {
     }
 
     pub(super) fn leave(&mut self, m: usize, leaving: Leaving) -> Result<(), Violation> {
-        let witnessed = self.kind == Kind::Copies;
+        let witnessed = self.kind == Kind::Copies && !defect::is(Defect::Unwitnessed);
         let machine = &mut self.machines[m];
         let process = machine.process.as_mut().unwrap();
         if witnessed && process.witnessed <= leaving.attempt.0 {
@@ -176,7 +180,7 @@ impl World {
             }
             return Ok(());
         }
-        if process.state().is_frozen(leaving.attempt) {
+        if defect::held(process.state().is_frozen(leaving.attempt)) {
             return Ok(());
         }
         let charged = machine.model.release(leaving.attempt)?;
