@@ -588,8 +588,28 @@ fn nothing_is_copied_that_too_few_witnesses_have_cosigned() {
     let is_signed = |body: &&JournalBody| matches!(record(body).entry, Entry::Signed(_));
     assert_eq!(told.iter().filter(is_signed).count(), 1);
     let out = folder.to_str().unwrap();
-    let answer = failed(&audited.audit_as("examiner", &["export", "--out", out]));
-    assert_eq!(answer["error"]["type"], "audit-answer", "{answer}");
+    let newest = good(&audited.audit_as("examiner", &["export", "--out", out]));
+    let report = audited.is_whole(&folder);
+    assert_eq!(report["signatures"], 1, "{newest}");
+    assert_eq!(
+        report["witnesses"],
+        json!({"cosigned": 2, "needed": 2, "named": 2})
+    );
     site.witnesses[0].start();
-    copied(2);
+    let folder = copied(2);
+    // A checkpoint that too few have cosigned proves nothing to who trusts the witnesses.
+    let path = folder.join("checkpoint");
+    let note = fs::read_to_string(&path).unwrap();
+    let (head, last) = note.trim_end().rsplit_once('\n').unwrap();
+    assert!(last.contains(".example "), "{note}");
+    fs::write(&path, format!("{head}\n")).unwrap();
+    let (whole, report) = offline(&folder, &audited.key);
+    assert!(!whole);
+    assert_eq!(
+        first(&report),
+        (
+            None,
+            "1 of 2 witnesses cosigned the checkpoint, and 2 are needed".to_owned()
+        )
+    );
 }

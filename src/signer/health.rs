@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use api::server::Answer;
+use api::server::{Answer, Exposition};
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
@@ -106,11 +106,6 @@ fn metrics(subject: &Subject) -> Answer {
     let mut gauges = log_gauges(service).to_vec();
     gauges.extend([
         gauge(
-            "signerd_sealed",
-            "1 when nothing is signed",
-            service.sealed().is_some().into(),
-        ),
-        gauge(
             "signerd_device_healthy",
             "1 when the device answers",
             service.pool.healthy().into(),
@@ -142,19 +137,24 @@ fn metrics(subject: &Subject) -> Answer {
             service.tls().generation,
         ),
     ]);
-    let mut text = service.metrics.render(&gauges);
-    if let Some(seal) = service.sealed() {
-        text.push_str(&sealed_by(seal));
-    }
-    Answer::text(StatusCode::OK, text)
+    let mut text = service.metrics.exposition(&gauges);
+    seal_metrics(&mut text, service.sealed());
+    Answer::text(StatusCode::OK, text.text())
 }
 
 fn sealed_metrics(seal: &Seal) -> String {
-    format!("signerd_sealed 1\n{}", sealed_by(seal))
+    let mut text = Exposition::default();
+    seal_metrics(&mut text, Some(seal));
+    text.text()
 }
 
-fn sealed_by(seal: &Seal) -> String {
-    format!("signerd_sealed_by{{name=\"{}\"}} 1\n", seal.name)
+fn seal_metrics(text: &mut Exposition, seal: Option<&Seal>) {
+    text.family("signerd_sealed", "1 when nothing is signed", "gauge");
+    text.sample("signerd_sealed", &[], seal.is_some().into());
+    if let Some(seal) = seal {
+        text.family("signerd_sealed_by", "What was found, by name", "gauge");
+        text.sample("signerd_sealed_by", &[("name", seal.name.as_str())], 1);
+    }
 }
 
 /// How the journal's log stands.

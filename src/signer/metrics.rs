@@ -72,8 +72,8 @@ pub struct Gauge {
 }
 
 impl Metrics {
-    /// The text of all metrics, and of these gauges.
-    pub fn render(&self, gauges: &[Gauge]) -> String {
+    /// All metrics, and these gauges.
+    pub fn exposition(&self, gauges: &[Gauge]) -> Exposition {
         let mut text = Exposition::default();
         for (name, help, value) in self.counters() {
             text.family(name, help, "counter");
@@ -84,7 +84,7 @@ impl Metrics {
             text.sample(gauge.name, &[], gauge.value);
         }
         text.histogram("signerd_sign_seconds", "Time to sign", &self.sign_seconds);
-        text.text()
+        text
     }
 }
 
@@ -99,11 +99,12 @@ mod tests {
         let metrics = Metrics::default();
         metrics.signed.increment();
         metrics.sign_seconds.observe(Duration::from_micros(1500));
-        let text = metrics.render(&[Gauge {
+        let text = metrics.exposition(&[Gauge {
             name: "g",
             help: "h",
             value: 7,
         }]);
+        let text = text.text();
         for line in [
             "signerd_signed_total 1",
             "g 7",

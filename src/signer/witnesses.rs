@@ -208,6 +208,14 @@ impl Witnesses {
         self.mark.borrow().size_by(quorum)
     }
 
+    /// The newest checkpoint that these witnesses have cosigned since the start, with their word.
+    pub fn newest(&self, quorum: &Quorum) -> Option<SignedCheckpoint> {
+        let size = self.witnessed(quorum);
+        let made = self.made();
+        let mut cosigned = made.checkpoints.iter();
+        cosigned.find(|one| one.head().size == size).cloned()
+    }
+
     /// Waits until the witnesses have cosigned an entry, until `deadline` at most.
     pub async fn until_witnessed(&self, quorum: &Quorum, entry: u64, deadline: Instant) -> bool {
         let mut mark = self.mark.subscribe();

@@ -12,7 +12,7 @@ use api::journal::JournalBody;
 use journal::Replay;
 use policy::{Entry, Record, State};
 use serde::Serialize;
-use tlog::TreeHead;
+use tlog::{TreeHead, checkpoint::SignedCheckpoint};
 use tx::Time;
 
 use self::again::Again;
@@ -56,12 +56,26 @@ pub struct Report {
     pub signatures: u64,
     /// How many checkpoints in the log have the root of the entries before them.
     pub checkpoints: u64,
+    /// Who cosigned the checkpoint, of the witnesses that the last policy names; nothing where it names
+    /// none, and where what the entries say was not exported.
+    pub witnesses: Option<Cosigned>,
     /// When the first and the last entry were decided.
     pub from: Option<Time>,
     /// The same of the last.
     pub to: Option<Time>,
     /// What is wrong, in the order of the log; the first is what to look at.
     pub findings: Vec<Finding>,
+}
+
+/// How many witnesses cosigned a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cosigned {
+    /// How many did.
+    pub cosigned: usize,
+    /// How many have to.
+    pub needed: usize,
+    /// How many the policy names.
+    pub named: usize,
 }
 
 /// Something that is wrong.
@@ -88,6 +102,7 @@ pub fn verify(
     let head = *checkpoint.head();
     let mut audit = Audit {
         report: Report::of(keys, &head),
+        checkpoint,
         head,
         maker: TileMaker::default(),
         files: TreeFiles::list(folder)?,
@@ -112,6 +127,7 @@ impl Report {
             decided_again: 0,
             signatures: 0,
             checkpoints: 0,
+            witnesses: None,
             from: None,
             to: None,
             findings: Vec::new(),
@@ -134,6 +150,7 @@ impl Report {
 /// An audit on its way through a folder.
 struct Audit {
     report: Report,
+    checkpoint: SignedCheckpoint,
     head: TreeHead,
     maker: TileMaker,
     files: TreeFiles,
@@ -179,9 +196,34 @@ impl Audit {
             self.maker.append(&leaf, &mut self.made);
             self.files.check(&mut self.made);
         }
+        if let Some(replay) = &replay {
+            self.witnesses(replay.state());
+        }
         self.report.decided_again = again.decided;
         self.report.signatures = again.signatures;
         self.whole_bundles(folder, &again)
+    }
+
+    /// Counts the witnesses that the last policy names.
+    fn witnesses(&mut self, state: &State) {
+        let policy = state.policy();
+        let Some(quorum) = policy.and_then(|policy| policy.witnesses.as_ref()) else {
+            return;
+        };
+        let tally = quorum.tally(&self.checkpoint);
+        let found = Cosigned {
+            cosigned: tally.cosignatures().len(),
+            needed: quorum.needed(),
+            named: quorum.witnesses().len(),
+        };
+        if found.cosigned < found.needed {
+            let what = format!(
+                "{} of {} witnesses cosigned the checkpoint, and {} are needed",
+                found.cosigned, found.named, found.needed
+            );
+            self.report.find(None, what);
+        }
+        self.report.witnesses = Some(found);
     }
 
     /// The entry of a line, if it is the next one.
@@ -397,6 +439,14 @@ impl fmt::Display for Report {
             f,
             "checkpoints {} in the log have its roots",
             self.checkpoints
-        )
+        )?;
+        match self.witnesses {
+            None => Ok(()),
+            Some(found) => writeln!(
+                f,
+                "witnesses   {} of {} cosigned the checkpoint, and {} had to",
+                found.cosigned, found.named, found.needed
+            ),
+        }
     }
 }

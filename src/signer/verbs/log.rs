@@ -26,17 +26,30 @@ use crate::{seal::Seal, service::Service, witnesses::CosignaturesError};
 /// What a leaf of version 1 begins with.
 const LEAF_VERSION: u8 = 0x01;
 
-/// The newest checkpoint, or one that covers an entry.
+/// The newest checkpoint that the policy's witnesses have cosigned, or the newest where it names none; or
+/// the newest as it is, once that covers an entry.
 ///
 /// # Errors
 /// A problem when there is none, or not in time.
 pub async fn checkpoint(service: &Service, covers: Option<u64>) -> Result<Answer, Problem> {
     let newest = match covers {
-        None => service.checkpoints.newest(),
+        None => witnessed(service)?,
         Some(entry) => covering(service, entry).await?,
     };
     let newest = newest.ok_or_else(|| no_checkpoint(service))?;
     Ok(Answer::text(StatusCode::OK, newest.to_string()))
+}
+
+fn witnessed(service: &Service) -> Result<Option<Arc<SignedCheckpoint>>, Problem> {
+    let policy = service.policy()?;
+    let Some(quorum) = &policy.witnesses else {
+        return Ok(service.checkpoints.newest());
+    };
+    let newest = service.witnesses.newest(quorum).ok_or_else(|| {
+        let why = service.unwitnessed().unwrap_or_default();
+        Problem::new(ProblemKind::NoCheckpoint, format!("Ask again: {why}."))
+    })?;
+    Ok(Some(Arc::new(newest)))
 }
 
 async fn covering(service: &Service, entry: u64) -> Result<Option<Arc<SignedCheckpoint>>, Problem> {

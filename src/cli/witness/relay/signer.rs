@@ -70,7 +70,8 @@ impl Signer {
     pub async fn follow(self: &Arc<Self>, newest: &watch::Sender<Newest>) {
         let (mut covers, mut pause, mut trouble) = (None, PAUSE, String::new());
         loop {
-            let asked = self.client.checkpoint(covers).await;
+            // Without an entry it would be one that is cosigned already.
+            let asked = self.client.checkpoint(covers.or(Some(0))).await;
             let why = match asked.map(|text| self.open(text.as_bytes())) {
                 Ok(Some(signed)) => {
                     let size = signed.head().size;
