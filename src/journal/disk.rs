@@ -3,10 +3,11 @@
 //! One flat folder of files. Nothing here retries, buffers or caches: what a call returned is what
 //! the operating system said, and only [`DiskFile::sync_data`] and [`Disk::sync_dir`] make anything durable.
 
-use std::fs::File;
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
@@ -193,5 +194,59 @@ impl DiskFile for FsFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+/// A folder among the system's temporary ones, which nobody else may enter and which is gone with this.
+#[derive(Debug)]
+pub(crate) struct ScratchDisk {
+    disk: FsDisk,
+    path: PathBuf,
+}
+
+impl ScratchDisk {
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut name = [0; 16];
+        getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
+        let path = std::env::temp_dir().join(format!("strongroom-{}", hex::encode(name)));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let owner = Owner::acquire(&path).map_err(io::Error::other)?;
+        let disk = FsDisk::new(owner);
+        Ok(Self { disk, path })
+    }
+}
+
+impl Drop for ScratchDisk {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(%error, folder = %self.path.display(), "a temporary folder is left over");
+        }
+    }
+}
+
+impl Disk for ScratchDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.create(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    /// Nothing here has to last.
+    fn sync_dir(&self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use tx::Interval;
 use crate::{
     NewEntry,
     command::{Reply, Stopped},
+    roots::{Frozen, Growth},
     segment::{MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, Salt},
 };
 
@@ -15,13 +16,15 @@ use crate::{
 pub(crate) const COMMANDS_MAX: usize = 256;
 /// Most summaries of refusals in a group, and as many again when the journal ends with it.
 pub(crate) const SUMMARIES_MAX: usize = 256;
+/// Most state roots in a group; more wait for the next one.
+pub(crate) const ROOTS_MAX: usize = 16;
 /// Bytes of bodies and blobs after which a group takes no further command.
 const FULL_BYTES: usize = 4 * 1024 * 1024;
 /// More than what stands around the items of a group, and than all summaries at an end.
 const AROUND_BYTES: usize = 1024 * 1024;
 
 // Whatever a group holds, one more command and the end of the journal fit in.
-const _: () = assert!(COMMANDS_MAX + 2 * SUMMARIES_MAX < MAX_GROUP_RECORDS);
+const _: () = assert!(COMMANDS_MAX + 2 * SUMMARIES_MAX + ROOTS_MAX < MAX_GROUP_RECORDS);
 const _: () =
     assert!(FULL_BYTES + MAX_BODY_BYTES + MAX_BLOB_BYTES + AROUND_BYTES < MAX_GROUP_BYTES);
 
@@ -47,10 +50,14 @@ pub(crate) struct OpenGroup {
     /// Bytes of bodies and blobs so far.
     bytes: usize,
     first_index: u64,
+    /// What entries wrote, since the last root.
+    pub(crate) growth: Growth,
+    /// What roots are due of, once the group is durable.
+    pub(crate) frozen: Vec<Frozen>,
 }
 
 impl OpenGroup {
-    pub(crate) fn new(now: Interval, first_index: u64) -> Self {
+    pub(crate) fn new(now: Interval, first_index: u64, growth: Growth) -> Self {
         Self {
             now,
             entries: Vec::new(),
@@ -58,6 +65,8 @@ impl OpenGroup {
             replies: Vec::new(),
             bytes: 0,
             first_index,
+            growth,
+            frozen: Vec::new(),
         }
     }
 
@@ -105,6 +114,8 @@ impl OpenGroup {
         }
         #[cfg(test)]
         crate::defect::folded(index, &record, None);
+        self.frozen
+            .extend(self.growth.take(state, index, &record.entry));
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.push(entry);
         Ok(Ok(index))

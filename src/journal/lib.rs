@@ -31,6 +31,7 @@ mod open;
 mod process;
 mod refusals;
 mod replay;
+mod roots;
 mod seal;
 #[cfg(test)]
 #[path = "tests/simulation/mod.rs"]
@@ -48,8 +49,9 @@ pub use command::{
 pub use committed::{CheckpointOrder, Committed, SignOrder};
 pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};
-pub use open::{OpenJournalError, Opening, create, create_on, open, open_on};
+pub use open::{OpenJournalError, Opening, Start, create, create_on, open, open_on};
 pub use replay::{BundleError, Bundles, FoldError, Replay};
+pub use roots::{RootError, Rooting};
 pub use seal::SealName;
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};
 pub use unseal::{LostHead, ResumeError, Resumption, SealReport, SealedFolder};

@@ -12,7 +12,7 @@ use tlog::checkpoint::Origin;
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Bundles, Clock, FoldError, Journal, Remembered, Replay, WriterThread,
+    Bundles, Clock, FoldError, Journal, Remembered, Replay, RootError, Rooting, WriterThread,
     checkpoint::{log_keys, origin},
     disk::{Disk, FsDisk},
     embedded::{Embedded, EmbeddedReader},
@@ -20,6 +20,8 @@ use crate::{
     known::Found,
     lock::{LockError, Owner},
     refusals::Refusals,
+    replay::Parts,
+    roots::{Builder, Home},
     segment::{
         Before, CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog,
     },
@@ -39,6 +41,15 @@ pub struct Opening {
     pub cut_bytes: u64,
     /// The newest checkpoint that was remembered.
     pub remembered: Remembered,
+}
+
+/// How a journal is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The program's version, which the journal says first.
+    pub version: &'a str,
+    /// How state roots are computed: as everywhere, by default.
+    pub rooting: Rooting,
 }
 
 /// Why a journal is not created or not opened. [`OpenJournalError::Log`] means sealed: what is there
@@ -78,6 +89,9 @@ pub enum OpenJournalError {
     /// There is no room for what is held back, so that a journal that stops can say so.
     #[error("the disk is full: there is no room to hold back for a last entry")]
     DiskFull,
+    /// What state roots are computed with cannot be kept.
+    #[error("the map of what is remembered cannot be kept")]
+    Root(#[source] RootError),
     /// No randomness, no thread, or the like.
     #[error("the system does not allow it: {reason}")]
     System {
@@ -170,7 +184,11 @@ pub fn open(
             folder: folder.display().to_string(),
         });
     }
-    open_on(Box::new(own(folder)?), bundles, clock, version)
+    let start = Start {
+        version,
+        rooting: Rooting::default(),
+    };
+    open_on(Box::new(own(folder)?), bundles, clock, &start)
 }
 
 /// As [`open`], on any disk; where there is no log, [`OpenJournalError::Log`] says so.
@@ -181,9 +199,9 @@ pub fn open_on(
     disk: Box<dyn Disk>,
     bundles: &dyn Bundles,
     clock: Arc<dyn Clock>,
-    version: &str,
+    start: &Start<'_>,
 ) -> Result<Opening, OpenJournalError> {
-    let core = Core::open(disk, bundles, clock, version, OpenOptions::default())?;
+    let core = Core::open(disk, bundles, clock, start, OpenOptions::default())?;
     core.start()
 }
 
@@ -204,9 +222,10 @@ impl Core {
         disk: Box<dyn Disk>,
         bundles: &dyn Bundles,
         clock: Arc<dyn Clock>,
-        version: &str,
+        start: &Start<'_>,
         sizes: OpenOptions,
     ) -> Result<Self, OpenJournalError> {
+        let disk: Arc<dyn Disk> = disk.into();
         let found = Found::read(&*disk).map_err(system)?;
         let options = OpenOptions {
             heads: found.head().into_iter().collect(),
@@ -214,19 +233,28 @@ impl Core {
         };
         #[cfg(test)]
         let options = crate::defect::unknowing(options);
-        let folded = Folded::read(disk, bundles, &options)?;
-        let remembered = found.verify(&folded.origin, &log_keys(&folded.state, &folded.origin));
+        let folded = Folded::read(disk, bundles, start.rooting, &options)?;
+        let remembered = found.verify(
+            &folded.origin,
+            &log_keys(&folded.parts.state, &folded.origin),
+        );
         let started = Entry::Started {
-            version: version.into(),
+            version: start.version.into(),
             cut_bytes: folded.cut_bytes,
             boot_id: clock.boot_id().into(),
         };
         let (entries, cut_bytes) = (folded.log.size(), folded.cut_bytes);
+        let Parts {
+            state,
+            growth,
+            map,
+            due,
+        } = folded.parts;
         let embedded = Embedded::new(folded.log);
         let reader = embedded.reader();
         let mut writer = Writer {
             store: Box::new(embedded),
-            state: Arc::new(RwLock::new(folded.state)),
+            state: Arc::new(RwLock::new(state)),
             time: TimeKeeper::restart(folded.last),
             now: Arc::new(Mutex::new(folded.last)),
             boot_millis: 0,
@@ -239,10 +267,10 @@ impl Core {
             stopped: Arc::default(),
             origin: folded.origin,
             watcher: Arc::default(),
+            growth,
+            roots: Builder::start(start.rooting, map, due).map_err(system)?,
         };
-        writer
-            .note_start(started)
-            .map_err(OpenJournalError::Store)?;
+        writer.note_start(started)?;
         Ok(Self {
             writer,
             reader,
@@ -269,7 +297,7 @@ impl Core {
 /// A log with the state that follows from it.
 struct Folded {
     log: SegmentLog,
-    state: State,
+    parts: Parts,
     last: Interval,
     origin: Origin,
     cut_bytes: u64,
@@ -277,25 +305,31 @@ struct Folded {
 
 impl Folded {
     fn read(
-        disk: Box<dyn Disk>,
+        disk: Arc<dyn Disk>,
         bundles: &dyn Bundles,
+        rooting: Rooting,
         options: &OpenOptions,
     ) -> Result<Self, OpenJournalError> {
-        let mut replay = Replay::new(bundles);
+        let home = match SegmentLog::id_on(&disk) {
+            Some(log) => Home::Journal(Arc::clone(&disk), log),
+            // It does not open.
+            None => Home::Apart,
+        };
+        let mut replay = Replay::at(bundles, home, rooting);
         let each = |index, body: &[u8], before: &Before<'_>| {
             replay.take(index, body, || before.head()).map(drop)
         };
-        let (log, opened) =
-            SegmentLog::open_with_trees(disk, options, each).map_err(OpenJournalError::Log)?;
+        let (log, opened) = SegmentLog::open_with_trees(Box::new(disk), options, each)
+            .map_err(OpenJournalError::Log)?;
         let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
-        let state = replay.into_state();
+        let parts = replay.into_parts().map_err(OpenJournalError::Root)?;
         if opened.reserve == ReserveState::Missing {
             return Err(OpenJournalError::DiskFull);
         }
         Ok(Self {
-            origin: origin_of(&state, opened.log)?,
+            origin: origin_of(&parts.state, opened.log)?,
             log,
-            state,
+            parts,
             last,
             cut_bytes: opened.cut_bytes,
         })

@@ -1,13 +1,20 @@
 //! From a log's entries to the state that follows from them: what opening does, and an audit.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use policy::{
-    BundleHash, Digest, Entry, Policy, Record, Resumed, State, StateError, statement::Unseal,
+    BundleHash, Digest, Entry, Policy, Record, Resumed, State, StateError, StateRoot,
+    statement::Unseal,
 };
 use thiserror::Error;
 use tlog::TreeHead;
 use tx::Interval;
+
+use crate::{
+    RootError, Rooting,
+    map::Map,
+    roots::{Compared, Growth, Home, Replayed},
+};
 
 /// Where bundles that once governed are found again.
 pub trait Bundles {
@@ -63,6 +70,17 @@ pub enum FoldError {
         /// How many they are.
         size: u64,
     },
+    /// A state root is not that of the entries it covers.
+    #[error(
+        "the entry says of the first {covers} entries another state root than follows from them"
+    )]
+    StateRoot {
+        /// How many it covers.
+        covers: u64,
+    },
+    /// What the entries came to could not be computed.
+    #[error("the state root cannot be computed")]
+    Root(#[source] RootError),
 }
 
 /// A fold over a log, from its first entry on.
@@ -70,6 +88,18 @@ pub struct Replay<'a> {
     state: State,
     bundles: &'a dyn Bundles,
     last: Option<Interval>,
+    roots: Replayed,
+    /// State roots that could not be computed, because an entry before them was passed over.
+    unchecked: u64,
+}
+
+/// What a writer goes on with.
+pub(crate) struct Parts {
+    pub(crate) state: State,
+    pub(crate) growth: Growth,
+    pub(crate) map: Map,
+    /// Roots that follow from the log and are not in it.
+    pub(crate) due: VecDeque<StateRoot>,
 }
 
 /// The root of what officers let go on.
@@ -87,12 +117,23 @@ fn check_root(said: Option<Digest>, before: TreeHead) -> Result<(), FoldError> {
 }
 
 impl<'a> Replay<'a> {
-    /// Before the first entry.
+    /// Before the first entry. What state roots are computed with is in a temporary folder.
     pub fn new(bundles: &'a dyn Bundles) -> Self {
+        Self::at(bundles, Home::Apart, Rooting::default())
+    }
+
+    /// As [`Replay::new`], of a log that has its roots otherwise: for tests.
+    pub fn rooted(bundles: &'a dyn Bundles, rooting: Rooting) -> Self {
+        Self::at(bundles, Home::Apart, rooting)
+    }
+
+    pub(crate) fn at(bundles: &'a dyn Bundles, home: Home, rooting: Rooting) -> Self {
         Self {
             state: State::default(),
             bundles,
             last: None,
+            roots: Replayed::new(home, rooting),
+            unchecked: 0,
         }
     }
 
@@ -118,6 +159,7 @@ impl<'a> Replay<'a> {
             }
             Entry::Checkpoint(said) => check_root(Some(said.root), before())?,
             Entry::Resumed(resumed) => check_root(answered(resumed), before())?,
+            Entry::StateRoot(said) => self.check_state(said)?,
             _ => {}
         }
         #[cfg(test)]
@@ -126,6 +168,8 @@ impl<'a> Replay<'a> {
             let policy = self.state.policy().filter(|_| governs);
             crate::defect::folded(index, &record, policy);
         }
+        let taken = self.roots.take(&self.state, index, &record.entry);
+        taken.map_err(FoldError::Root)?;
         self.last = Some(record.time);
         Ok(record)
     }
@@ -133,6 +177,26 @@ impl<'a> Replay<'a> {
     /// Counts the next entry, of which only the leaf is known.
     pub fn pass_over(&mut self) {
         self.state.pass_over();
+        self.roots.pass_over();
+    }
+
+    /// A root that could not be computed says nothing.
+    fn check_state(&mut self, said: &StateRoot) -> Result<(), FoldError> {
+        match self.roots.compare(said) {
+            Compared::Same => Ok(()),
+            Compared::Unknown => {
+                self.unchecked = self.unchecked.saturating_add(1);
+                Ok(())
+            }
+            Compared::Another => Err(FoldError::StateRoot {
+                covers: said.covers,
+            }),
+        }
+    }
+
+    /// How many state roots could not be held against the entries, because one was passed over.
+    pub const fn unchecked_roots(&self) -> u64 {
+        self.unchecked
     }
 
     fn check_first(&self, found: BundleHash) -> Result<(), FoldError> {
@@ -156,5 +220,17 @@ impl<'a> Replay<'a> {
 
     pub(crate) fn into_state(self) -> State {
         self.state
+    }
+
+    /// # Errors
+    /// [`RootError`].
+    pub(crate) fn into_parts(self) -> Result<Parts, RootError> {
+        let (growth, map, due) = self.roots.into_parts()?;
+        Ok(Parts {
+            state: self.state,
+            growth,
+            map,
+            due,
+        })
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::{
-    FoldError, OpenJournalError,
+    FoldError, OpenJournalError, RootError,
+    map::MapError,
     segment::{OpenError, Sealed},
 };
 
@@ -101,6 +102,8 @@ names! {
     EntryImpossible = "entry-impossible",
     /// A checkpoint in the log that is not of the entries before it.
     CheckpointMismatch = "checkpoint-mismatch",
+    /// A state root in the log that does not follow from the entries before it.
+    StateRootMismatch = "state-root-mismatch",
     /// A bundle that governed is not there as it was.
     BundleMissing = "bundle-missing",
     /// Another daemon owns the data folder.
@@ -169,6 +172,7 @@ impl OpenJournalError {
             Self::Log(error) => name_of(error),
             Self::Store(_) => SealName::DiskFailed,
             Self::DiskFull => SealName::DiskFull,
+            Self::Root(error) => of_root(error),
             Self::System { .. } => SealName::System,
         }
     }
@@ -184,7 +188,17 @@ fn name_of(error: &OpenError<FoldError>) -> SealName {
             FoldError::Bundle(_) => SealName::BundleMissing,
             FoldError::CheckpointRoot { .. } => SealName::CheckpointMismatch,
             FoldError::Foreign { .. } => SealName::JournalForeign,
+            FoldError::StateRoot { .. } => SealName::StateRootMismatch,
+            FoldError::Root(error) => of_root(error),
         },
+    }
+}
+
+fn of_root(error: &RootError) -> SealName {
+    match error {
+        RootError::Map(MapError::Disk(error)) if error.is_disk_full() => SealName::DiskFull,
+        RootError::Map(MapError::Disk(_) | MapError::Damaged { .. }) => SealName::DiskFailed,
+        _ => SealName::System,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     group::OpenGroup,
     known,
     open::{is_absent, own},
+    roots::Growth,
     segment::{
         AnchorRule, Before, Examined, Folder, LogId, OpenError, OpenOptions, ReserveState, Salt,
         SegmentLog,
@@ -378,7 +379,7 @@ impl SealedFolder {
         let reading = clock.read();
         let mut keeper = TimeKeeper::restart(self.last);
         let (now, _) = keeper.advance(reading.wall_millis, reading.boot_millis);
-        let mut group = OpenGroup::new(now, self.head.size);
+        let mut group = OpenGroup::new(now, self.head.size, Growth::default());
         let entry = Entry::Resumed(Box::new(resumed));
         let pushed = group.push(&mut self.state, entry);
         let _index = pushed.map_err(ResumeError::Entry)?;

@@ -21,10 +21,11 @@ use tx::Interval;
 #[cfg(test)]
 use crate::defect::{self, Defect};
 use crate::{
-    Clock, Store, StoreError,
+    Clock, OpenJournalError, Store, StoreError,
     command::{Command, Stopped},
-    group::{COMMANDS_MAX, OpenGroup, SUMMARIES_MAX},
+    group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
     refusals::Refusals,
+    roots::{Builder, Built, Frozen, Growth},
     store::Group,
     text::{REASON_BYTES, shortened},
 };
@@ -62,6 +63,10 @@ pub(crate) struct Writer {
     pub(crate) origin: Origin,
     /// Who is told how many entries are durable.
     pub(crate) watcher: Arc<OnceLock<Watcher>>,
+    /// What entries wrote, since the last state root.
+    pub(crate) growth: Growth,
+    /// Who computes state roots.
+    pub(crate) roots: Builder,
 }
 
 /// Is told how many entries are durable, on the writer's thread.
@@ -128,16 +133,19 @@ impl Writer {
             return;
         }
         let (now, jump) = self.now();
-        let mut group = OpenGroup::new(now, self.next_index);
+        let mut group = OpenGroup::new(now, self.next_index, std::mem::take(&mut self.growth));
         let prepared = self.prepare(&mut group, jump);
         let OpenGroup {
             entries,
             blobs,
             replies,
+            growth,
+            frozen,
             ..
         } = group;
         #[cfg(test)]
         let (prepared, entries, replies) = self.answered_early(prepared, entries, replies);
+        self.growth = growth;
         let outcome = prepared.and_then(|()| self.flush(Group { entries, blobs }));
         if let Err(stopped) = &outcome {
             self.stop(stopped);
@@ -146,7 +154,17 @@ impl Writer {
             reply.send(outcome.clone());
         }
         if outcome.is_ok() {
+            self.give(frozen);
             self.anchor_if_due();
+        }
+    }
+
+    /// Lets roots be computed, of what is durable.
+    fn give(&mut self, frozen: Vec<Frozen>) {
+        for frozen in frozen {
+            if let Err(error) = self.roots.give(frozen) {
+                self.stop(&stopped(&error));
+            }
         }
     }
 
@@ -166,6 +184,10 @@ impl Writer {
         // A panic aborts the process, so that a poisoned lock is never seen.
         let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
         state.advance(group.now.lo);
+        let built = self.roots.built(ROOTS_MAX);
+        for Built { root } in built.map_err(|error| stopped(&error))? {
+            group.push(&mut state, Entry::StateRoot(root))?;
+        }
         if let Some(millis) = jump {
             group.push(&mut state, Entry::ClockJump { millis })?;
         }
@@ -182,16 +204,29 @@ impl Writer {
     }
 
     /// Appends an entry before anything is served.
-    pub(crate) fn note_start(&mut self, entry: Entry) -> Result<(), StoreError> {
-        let failed = |stopped: Stopped| StoreError::Failed(stopped.reason.to_string().into());
+    pub(crate) fn note_start(&mut self, entry: Entry) -> Result<(), OpenJournalError> {
+        let failed = |stopped: Stopped| {
+            OpenJournalError::Store(StoreError::Failed(stopped.reason.to_string().into()))
+        };
         let (now, _) = self.now();
-        let mut group = OpenGroup::new(now, self.next_index);
+        let mut group = OpenGroup::new(now, self.next_index, std::mem::take(&mut self.growth));
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             group.push(&mut state, entry).map_err(failed)?;
         }
-        let OpenGroup { entries, blobs, .. } = group;
-        self.append(Group { entries, blobs })?;
+        let OpenGroup {
+            entries,
+            blobs,
+            growth,
+            frozen,
+            ..
+        } = group;
+        self.growth = growth;
+        let appended = self.append(Group { entries, blobs });
+        appended.map_err(OpenJournalError::Store)?;
+        for frozen in frozen {
+            self.roots.give(frozen).map_err(OpenJournalError::Root)?;
+        }
         self.anchored = Anchored {
             entries: self.next_index,
             boot_millis: self.boot_millis,
@@ -291,9 +326,9 @@ impl Writer {
     }
 }
 
-fn stopped(error: &StoreError) -> Stopped {
+fn stopped(error: &dyn std::error::Error) -> Stopped {
     let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         reason.push_str(": ");
         reason.push_str(&cause.to_string());

@@ -146,6 +146,8 @@ pub enum Entry {
     },
     /// A key of the log may sign the tree of all entries before this one.
     Checkpoint(Checkpoint),
+    /// What all that is remembered came to after the first entries.
+    StateRoot(StateRoot),
     /// The signer was sealed here, and officers let it go on.
     Resumed(Box<Resumed>),
 }
@@ -361,6 +363,19 @@ pub struct Checkpoint {
     pub key: Name,
     /// The call's number.
     pub call: u64,
+}
+
+/// What all that is remembered came to after the first entries, so that a start can go on from there
+/// and an auditor can say whether it was so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateRoot {
+    /// The version of what is hashed: 1.
+    pub v: u8,
+    /// How many entries it is of: the first ones of the log.
+    pub covers: u64,
+    /// SHA-256 over the hashes of what is remembered, as the journal has them.
+    pub hash: Digest,
 }
 
 /// A statement by which a sealed signer goes on ([`crate::statement::Unseal`]), whole, so that whoever

@@ -25,7 +25,7 @@ mod window;
 pub use entry::{
     Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact, FreezeScope,
     KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused, RefusedMany,
-    Resumed, SignatureRecord, Signed,
+    Resumed, SignatureRecord, Signed, StateRoot,
 };
 pub use evaluate::evaluate;
 pub use model::{

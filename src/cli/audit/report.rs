@@ -236,7 +236,7 @@ impl Gathered {
                 reasons: vec![many.first.clone()],
                 needs: Vec::new(),
             }),
-            Entry::Checkpoint(_) | Entry::SelfTest { .. } => {}
+            Entry::Checkpoint(_) | Entry::StateRoot(_) | Entry::SelfTest { .. } => {}
             other => self.events.push(event(seen.index, record, other)),
         }
     }

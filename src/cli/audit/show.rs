@@ -110,6 +110,9 @@ pub fn summary(entry: &Entry) -> String {
         Entry::ClockJump { millis } => format!("clock: the wall clock jumped by {millis} ms"),
         Entry::SelfTest { calls } => format!("self-test: {} calls", calls.len()),
         Entry::Checkpoint(said) => format!("checkpoint: {} entries, root {}", said.size, said.root),
+        Entry::StateRoot(said) => {
+            format!("state: root {} after {} entries", said.hash, said.covers)
+        }
         other => named(other),
     }
 }

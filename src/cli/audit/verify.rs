@@ -59,6 +59,10 @@ pub struct Report {
     /// Who cosigned the checkpoint, of the witnesses that the last policy names; nothing where it names
     /// none, and where what the entries say was not exported.
     pub witnesses: Option<Cosigned>,
+    /// How many state roots in the log follow from the entries before them.
+    pub state_roots: u64,
+    /// How many could not be computed, because an entry before them is withheld.
+    pub unchecked_roots: u64,
     /// When the first and the last entry were decided.
     pub from: Option<Time>,
     /// The same of the last.
@@ -128,6 +132,8 @@ impl Report {
             signatures: 0,
             checkpoints: 0,
             witnesses: None,
+            state_roots: 0,
+            unchecked_roots: 0,
             from: None,
             to: None,
             findings: Vec::new(),
@@ -191,6 +197,7 @@ impl Audit {
             if let Some(mut before) = taken
                 && self.decide(&mut before, &mut again, &body, visit)?
             {
+                self.report.unchecked_roots = before.unchecked_roots();
                 replay = Some(before);
             }
             self.maker.append(&leaf, &mut self.made);
@@ -298,6 +305,7 @@ impl Audit {
         self.report.to = Some(record.time.lo);
         match &record.entry {
             Entry::Checkpoint(_) => self.report.checkpoints += 1,
+            Entry::StateRoot(_) => self.report.state_roots += 1,
             Entry::Genesis { fleet } => {
                 let named = format!("strongroom/{fleet}/");
                 if !self.report.origin.starts_with(&named) {
@@ -396,6 +404,24 @@ impl fmt::Display for Finding {
     }
 }
 
+impl Report {
+    /// What came of the state's roots, where the log has any.
+    fn of_state(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let follow = self.state_roots.saturating_sub(self.unchecked_roots);
+        match (self.state_roots, self.unchecked_roots) {
+            (0, _) => Ok(()),
+            (_, 0) => writeln!(
+                f,
+                "state       {follow} roots in the log follow from its entries"
+            ),
+            (_, unchecked) => writeln!(
+                f,
+                "state       {follow} roots in the log follow from its entries, {unchecked} cannot be computed: an entry before them is withheld"
+            ),
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "log         {}", self.origin)?;
@@ -440,6 +466,7 @@ impl fmt::Display for Report {
             "checkpoints {} in the log have its roots",
             self.checkpoints
         )?;
+        self.of_state(f)?;
         match self.witnesses {
             None => Ok(()),
             Some(found) => writeln!(

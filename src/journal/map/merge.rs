@@ -12,15 +12,25 @@ use crate::segment::{Folder, LogId};
 
 type Blocks<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, MapError>> + 'a>;
 
-/// Writes the run of `runs`, oldest first, and of the batch after them. Of a key that several have,
-/// the newest value counts.
+/// What a batch is merged with.
+#[derive(Clone, Copy)]
+pub(super) struct After<'a> {
+    /// The newest runs, oldest first.
+    pub(super) runs: &'a [std::sync::Arc<Run>],
+    /// How many batches there are.
+    pub(super) batches: u64,
+}
+
+/// Writes the run of `after` and of the batch behind it. Of a key that several have, the newest value
+/// counts.
 pub(super) fn merge(
     folder: &Folder,
     log: LogId,
-    runs: &[std::sync::Arc<Run>],
+    after: After<'_>,
     changes: &[(MapKey, Vec<u8>)],
-    batches: u64,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<Run, MapError> {
+    let After { runs, batches } = after;
     let keys = runs.iter().map(|run| run.head().entries);
     let plan = Plan {
         log,
@@ -32,6 +42,9 @@ pub(super) fn merge(
     let mut sources: Vec<Source<'_>> = vec![Source::batch(changes)];
     sources.extend(runs.iter().rev().map(|run| Source::run(run)));
     while let Some(key) = next_key(&mut sources)? {
+        if is_over() {
+            return Err(MapError::Over);
+        }
         let mut newest = None;
         for source in &mut sources {
             if let Some(value) = source.take(&key) {

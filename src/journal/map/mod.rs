@@ -169,6 +169,9 @@ pub enum MapError {
     /// The head's runs are none that a map has.
     #[error("the runs do not follow each other")]
     Head,
+    /// It was given up, as was asked for.
+    #[error("the map is not extended: there is no time left")]
+    Over,
     /// A batch is not in the order of its keys, or a value is too long.
     #[error("the batch is malformed: {what}")]
     Batch {
@@ -240,10 +243,26 @@ impl Map {
     /// # Errors
     /// [`MapError`]; this map is as it was.
     pub fn extend(&self, changes: &[(MapKey, Vec<u8>)]) -> Result<Self, MapError> {
+        self.extend_unless(changes, &|| false)
+    }
+
+    /// As [`Map::extend`], but given up soon after `is_over` says so.
+    ///
+    /// # Errors
+    /// [`MapError`]; this map is as it was.
+    pub fn extend_unless(
+        &self,
+        changes: &[(MapKey, Vec<u8>)],
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Self, MapError> {
         if changes.is_sorted_by(|(one, _), (next, _)| one < next) {
             let kept = self.kept();
             let (kept, merged) = self.runs.split_at_checked(kept).ok_or(MapError::Head)?;
-            let run = merge::merge(&self.folder, self.log, merged, changes, self.batches())?;
+            let after = merge::After {
+                runs: merged,
+                batches: self.batches(),
+            };
+            let run = merge::merge(&self.folder, self.log, after, changes, is_over)?;
             let mut runs = kept.to_vec();
             runs.push(Arc::new(run));
             return Ok(Self {

@@ -281,7 +281,7 @@ pub struct DiskError {
 
 impl DiskError {
     /// Whether space ran out while there was still nothing that could be half durable.
-    pub(super) fn is_disk_full(&self) -> bool {
+    pub(crate) fn is_disk_full(&self) -> bool {
         let before_sync = matches!(self.action, DiskAction::Create | DiskAction::Write);
         let full = matches!(
             self.source.kind(),

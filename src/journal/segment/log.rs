@@ -11,6 +11,7 @@ use super::format::{ANCHOR_NAME, LogId, SEGMENT_SUFFIX, segment_name};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::Index;
 use super::leaf::Salt;
+use super::open::Segment;
 use super::read::{Durable, Reader, Shared};
 use super::reserve;
 use super::tiles::Tiles;
@@ -155,6 +156,13 @@ impl SegmentLog {
         // Last: an anchor without a segment would be a log that is gone.
         log.put_anchor().map_err(failed)?;
         Ok(log)
+    }
+
+    /// The name of the log in a folder, as its first segment says; nothing where it cannot be read.
+    pub fn id_on(disk: &Arc<dyn Disk>) -> Option<LogId> {
+        let folder = Folder::new(Arc::clone(disk));
+        let first = Segment::open(&folder, 0).ok()?;
+        Some(first.header.log)
     }
 
     /// The log's name.

@@ -448,8 +448,10 @@ fn mend(
     )?;
     last.file.write(&buffer, last.last_group)?;
     last.file.sync()?;
-    for name in names.iter().filter(|name| name.ends_with(TEMPORARY_SUFFIX)) {
-        folder.remove(name)?;
+    // As they are now: whoever takes the entries may make files too.
+    let left_over = folder.list()?.into_iter();
+    for name in left_over.filter(|name| name.ends_with(TEMPORARY_SUFFIX)) {
+        folder.remove(&name)?;
     }
     folder.sync()?;
     reserve::hold(folder, names, options.reserve_bytes)

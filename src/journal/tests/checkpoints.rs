@@ -7,7 +7,7 @@ use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
 use sha2::Digest as _;
 use strongroom_journal::{
     CheckpointFile, CheckpointOrder, CheckpointOutcome, Committed, FoldError, OpenJournalError,
-    Remembered, Stopped, open_on,
+    Remembered, Stopped,
     segment::{Leaf, OpenError, OpenOptions, Record, Salt, Sealed, SegmentLog},
 };
 use tlog::{
@@ -93,17 +93,12 @@ fn with_file(machine: &Machine, contents: &[u8]) -> Machine {
     image.insert("checkpoint".into(), contents.to_vec());
     Machine {
         disk: MemoryDisk::from_image(&image),
-        clock: machine.clock.clone(),
-        shelf: machine.shelf.clone(),
+        ..machine.twin()
     }
 }
 
 fn remembered(machine: &Machine) -> Remembered {
-    let clock = machine.clock.clone();
-    let disk = Box::new(MemoryDisk::from_image(&machine.disk.image()));
-    open_on(disk, &*machine.shelf, clock, "1")
-        .unwrap()
-        .remembered
+    machine.twin().opening().unwrap().remembered
 }
 
 fn sealed(machine: &Machine) -> Sealed {

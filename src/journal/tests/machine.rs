@@ -17,7 +17,7 @@ use policy::{
 };
 use strongroom_journal::{
     Activation, BundleError, Bundles, Clock, Journal, OpenJournalError, Opening, Reading, Release,
-    Reply, SignCommand, SignOutcome, Stopped, WriterThread, create_on, open_on,
+    Reply, Rooting, SignCommand, SignOutcome, Start, Stopped, WriterThread, create_on, open_on,
     segment::{OpenOptions, SegmentLog},
 };
 use tx::Amount;
@@ -46,6 +46,7 @@ pub struct Machine {
     pub disk: MemoryDisk,
     pub clock: Arc<HandClock>,
     pub shelf: Arc<Shelf>,
+    pub rooting: Rooting,
 }
 
 /// An open journal.
@@ -133,20 +134,39 @@ impl Machine {
                 reads: AtomicUsize::new(0),
             }),
             shelf: Arc::default(),
+            rooting: Rooting::default(),
         }
     }
 
     pub fn open(&self) -> Result<Running, OpenJournalError> {
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let Opening {
             journal, writer, ..
-        } = open_on(Box::new(self.disk.clone()), &*self.shelf, clock, "1")?;
+        } = self.opening()?;
         Ok(Running {
             journal,
             writer,
             clock: Arc::clone(&self.clock),
             shelf: Arc::clone(&self.shelf),
         })
+    }
+
+    /// With a copy of the disk.
+    pub fn twin(&self) -> Self {
+        Self {
+            disk: MemoryDisk::from_image(&self.disk.image()),
+            clock: Arc::clone(&self.clock),
+            shelf: Arc::clone(&self.shelf),
+            rooting: self.rooting,
+        }
+    }
+
+    pub fn opening(&self) -> Result<Opening, OpenJournalError> {
+        let disk = Box::new(self.disk.clone());
+        let start = Start {
+            version: "1",
+            rooting: self.rooting,
+        };
+        open_on(disk, &*self.shelf, Arc::clone(&self.clock) as _, &start)
     }
 
     /// Opens, with keys and a policy: at most [`CAP`] of Bitcoin a day.

@@ -38,6 +38,7 @@ mod opening;
 mod race;
 mod refusals;
 mod requests;
+mod roots;
 mod segment;
 mod stops;
 mod unseal;

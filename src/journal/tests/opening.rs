@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, error::Error, sync::Arc};
 use policy::{BundleHash, StateError};
 use serde_json::{Value, json};
 use strongroom_journal::{
-    BundleStore, Bundles, Clock, FoldError, OpenJournalError, create, open, open_on,
+    BundleStore, Bundles, Clock, FoldError, OpenJournalError, create, open,
     segment::{LogId, OpenError, OpenOptions, Record, Salt, Sealed, SegmentLog},
 };
 
@@ -176,7 +176,7 @@ fn a_bundle_that_is_gone_or_another() {
     let emptied = Machine {
         shelf: Arc::default(),
         disk: machine.disk.clone(),
-        clock: Arc::clone(&machine.clock),
+        ..machine.twin()
     };
     let error = opening(&emptied);
     let text = chain(&error);
@@ -231,11 +231,7 @@ fn a_start_that_finds_no_room() {
     };
     let used = machine.disk.used_bytes();
     machine.disk.set_capacity(Some(used));
-    let clock: Arc<dyn Clock> = Arc::clone(&machine.clock) as _;
-    let disk = Box::new(machine.disk.clone());
-    let error = open_on(disk, &*machine.shelf, clock, "1")
-        .map(drop)
-        .unwrap_err();
+    let error = machine.opening().map(drop).unwrap_err();
     let text = chain(&error);
     assert!(matches!(error, OpenJournalError::Store(_)), "{error:?}");
     assert!(text.contains("disk is full"), "{text}");

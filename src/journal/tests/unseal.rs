@@ -89,8 +89,7 @@ impl Copies {
     fn with(&self, image: &Image) -> Machine {
         Machine {
             disk: MemoryDisk::from_image(image),
-            clock: Arc::clone(&self.machine.clock),
-            shelf: Arc::clone(&self.machine.shelf),
+            ..self.machine.twin()
         }
     }
 
@@ -414,11 +413,7 @@ enum MachineOpen {
 impl MachineOpen {
     /// Tried on a copy: opening adds an entry.
     fn of(machine: &Machine) -> Self {
-        let copy = Machine {
-            disk: MemoryDisk::from_image(&machine.disk.image()),
-            clock: Arc::clone(&machine.clock),
-            shelf: Arc::clone(&machine.shelf),
-        };
+        let copy = machine.twin();
         match copy.open() {
             Ok(running) => {
                 running.crash();

@@ -43,6 +43,7 @@ impl State {
                 self.next_call = checkpoint.call.saturating_add(1);
                 self.checkpoint = Some(checkpoint.clone());
             }
+            Entry::StateRoot(root) => self.rooted = root.covers,
             Entry::Resumed(resumed) => self.resume(resumed),
             Entry::Frozen { scope, .. } => {
                 self.freezes.insert(scope.clone(), index);

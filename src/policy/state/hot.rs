@@ -30,6 +30,8 @@ pub struct HotState {
     next_call: u64,
     to_cover: u64,
     checkpoint: Option<Checkpoint>,
+    /// How many entries the last state root covers.
+    rooted: u64,
     /// In the order of their names.
     registrations: Vec<KeyRegistration>,
     /// The next new sequence of each account that signed one.
@@ -156,6 +158,7 @@ impl HotState {
             next_call: self.next_call,
             to_cover: self.to_cover,
             checkpoint: self.checkpoint,
+            rooted: self.rooted,
             registrations: registrations.map(|key| (key.name.clone(), key)).collect(),
             sequences: self.sequences.into_iter().collect(),
             lanes: self.lanes.into_iter().collect(),
@@ -192,6 +195,7 @@ impl State {
             next_call: self.next_call,
             to_cover: self.to_cover,
             checkpoint: self.checkpoint.clone(),
+            rooted: self.rooted,
             registrations: self.registrations.values().cloned().collect(),
             sequences: self.sequences.clone().into_iter().collect(),
             lanes: self.lanes.clone().into_iter().collect(),

@@ -78,6 +78,8 @@ pub struct State {
     checkpoint: Option<Checkpoint>,
     /// How many entries there are up to the last that is no checkpoint.
     to_cover: u64,
+    /// How many entries the last state root covers.
+    rooted: u64,
     /// Statements by which the signer went on after it was sealed.
     resumed: BTreeSet<Digest>,
     /// Heads of this log that it does not contain, and that count for nothing since then.
@@ -191,6 +193,16 @@ pub enum StateError {
     Intent {
         /// The intent.
         intent: IntentId,
+    },
+    /// A state root covers entries that are not there, or no more than the one before it.
+    #[error("a state root of {covers} entries stands behind one of {before} and {entries} entries")]
+    StateRoot {
+        /// How many it covers.
+        covers: u64,
+        /// How many the last one covers.
+        before: u64,
+        /// How many entries there are.
+        entries: u64,
     },
     /// A statement does not let the signer go on from here.
     #[error("the statement does not un-seal this journal")]

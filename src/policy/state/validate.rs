@@ -7,7 +7,7 @@ use tx::Name;
 use super::{State, StateError, present::spend_key};
 use crate::{
     Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
-    NumberedDigest, Record, Resumed,
+    NumberedDigest, Record, Resumed, StateRoot,
     statement::{Unseal, UnsealError},
 };
 
@@ -48,6 +48,7 @@ impl State {
             Entry::Failed { attempt, .. } => self.validate_unsigned(*attempt),
             Entry::SelfTest { calls } => self.validate_calls(calls),
             Entry::Checkpoint(checkpoint) => self.validate_checkpoint(checkpoint),
+            Entry::StateRoot(root) => self.validate_root(root),
             Entry::Resumed(resumed) => self.validate_resumed(resumed),
             _ => Ok(()),
         }
@@ -139,6 +140,21 @@ impl State {
         self.registrations.get(key).is_some_and(|known| {
             known.purpose == KeyPurpose::Checkpoint && known.algorithm == KeyAlgorithm::Ed25519
         })
+    }
+
+    /// That it says what is so is for whoever has the rows to know.
+    fn validate_root(&self, root: &StateRoot) -> Result<(), StateError> {
+        if root.v != 1 {
+            return Err(StateError::Version { found: root.v });
+        }
+        if root.covers <= self.rooted || root.covers > self.entries {
+            return Err(StateError::StateRoot {
+                covers: root.covers,
+                before: self.rooted,
+                entries: self.entries,
+            });
+        }
+        Ok(())
     }
 
     /// By what it says, who signed it, and that it was not used: whoever can write to the disk does not

@@ -16,6 +16,11 @@ impl State {
         self.checkpoint.as_ref()
     }
 
+    /// How many entries the last state root covers; 0 before the first.
+    pub fn rooted(&self) -> u64 {
+        self.rooted
+    }
+
     /// How many entries there are up to the last that is no checkpoint: a log with a checkpoint of
     /// as many needs no further one.
     pub fn entries_to_cover(&self) -> u64 {

@@ -1,7 +1,8 @@
-//! Checkpoints in the fold: they cover exactly what stands before them, by a key of their own.
+//! Checkpoints and state roots in the fold: they cover exactly what stands before them, by a key of their own.
 
 use strongroom_policy::{
     Checkpoint, Digest, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, Record, StateError,
+    StateRoot,
 };
 use tx::{Interval, Time};
 
@@ -147,4 +148,63 @@ fn checkpoints_alone_call_for_no_other() {
     }
     signer.push(Entry::ClockJump { millis: 5 });
     assert_eq!(signer.state.entries_to_cover(), signer.state.entries());
+}
+
+#[test]
+fn a_state_root_covers_more_than_the_one_before_it_and_no_more_than_there_is() {
+    let mut signer = signer();
+    let entries = signer.state.entries();
+    let root = |v: u8, covers: u64| StateRoot {
+        v,
+        covers,
+        hash: Digest([7; 32]),
+    };
+    let refused = |signer: &Signer, root: StateRoot| {
+        let mut state = signer.state.clone();
+        let record = Record {
+            v: 1,
+            time: signer.now,
+            entry: Entry::StateRoot(root),
+        };
+        let error = state.apply(state.entries(), &record).unwrap_err();
+        assert_eq!(state.rooted(), signer.state.rooted(), "nothing changed");
+        error
+    };
+    let impossible = |covers: u64, before: u64, entries: u64| StateError::StateRoot {
+        covers,
+        before,
+        entries,
+    };
+    assert_eq!(refused(&signer, root(1, 0)), impossible(0, 0, entries));
+    let beyond = entries + 1;
+    assert_eq!(
+        refused(&signer, root(1, beyond)),
+        impossible(beyond, 0, entries)
+    );
+    assert_eq!(
+        refused(&signer, root(2, 1)),
+        StateError::Version { found: 2 }
+    );
+    signer.push(Entry::StateRoot(root(1, entries)));
+    assert_eq!(signer.state.rooted(), entries);
+    assert_eq!(
+        refused(&signer, root(1, entries)),
+        impossible(entries, entries, entries + 1)
+    );
+}
+
+#[test]
+fn a_state_root_has_one_form_for_ever() {
+    let entry = Entry::StateRoot(StateRoot {
+        v: 1,
+        covers: 65_536,
+        hash: Digest([0xab; 32]),
+    });
+    let text = serde_json::to_string(&entry).unwrap();
+    let hash = "ab".repeat(32);
+    assert_eq!(
+        text,
+        format!(r#"{{"state-root":{{"v":1,"covers":65536,"hash":"{hash}"}}}}"#)
+    );
+    assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
 }

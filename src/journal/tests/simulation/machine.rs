@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    num::NonZeroU64,
     sync::{Arc, Mutex, RwLock},
 };
 
@@ -21,9 +22,12 @@ use super::{
 };
 use crate::{
     Bodies as _, BundleError, Bundles, CheckpointOutcome, Group, NewEntry, OpenJournalError,
-    Release, Reply, SignOutcome, Stopped, Store, StoreError, embedded::EmbeddedReader, open::Core,
-    segment::OpenOptions, writer::Writer,
+    Release, Reply, Rooting, SignOutcome, Start, Stopped, Store, StoreError,
+    embedded::EmbeddedReader, open::Core, segment::OpenOptions, writer::Writer,
 };
+
+/// How many entries stand between two state roots: few enough that every run has some.
+const ROOT_ENTRIES: NonZeroU64 = NonZeroU64::new(48).unwrap();
 
 /// The body of an entry, and when it was written.
 pub type Known = (Arc<[u8]>, u64);
@@ -235,7 +239,11 @@ impl Machine {
     pub fn open(&self, disk: &MemoryDisk) -> Result<Core, OpenJournalError> {
         let clock = Arc::clone(&self.clock) as _;
         let options = self.options.clone();
-        Core::open(Box::new(disk.clone()), &Shelf, clock, "1", options)
+        let start = Start {
+            version: "1",
+            rooting: Rooting::every(ROOT_ENTRIES).within(),
+        };
+        Core::open(Box::new(disk.clone()), &Shelf, clock, &start, options)
     }
 
     /// Takes an opened journal into service, once it holds what it must.

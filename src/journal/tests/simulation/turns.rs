@@ -8,7 +8,7 @@ use super::{
     model::Violation,
     world::{Event, Kind, World},
 };
-use crate::{OpenJournalError, SignOutcome, open::Core};
+use crate::{OpenJournalError, SealName, SignOutcome, open::Core};
 
 /// What is planned for the disk in one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ impl World {
         }
         if self.random.once_in(5) {
             // The power goes at one of the calls of opening.
-            let calls = self.random.index(40);
+            let calls = self.random.index(80);
             self.machines[m].disk.lose_power_after(calls);
             let opened = self.machines[m].open(&self.machines[m].disk);
             if self.machines[m].disk.has_lost_power() {
@@ -219,11 +219,7 @@ impl World {
         self.tally.starts += 1;
         match self.machines[m].open(&self.machines[m].disk) {
             Ok(core) => self.serve(m, core),
-            Err(OpenJournalError::DiskFull | OpenJournalError::Store(_))
-                if self.machines[m].is_full =>
-            {
-                self.crash(m, None)
-            }
+            Err(error) if self.machines[m].is_full && is_of_space(&error) => self.crash(m, None),
             Err(error) => Err(Violation(format!(
                 "a journal does not open: {}",
                 chain(&error)
@@ -256,4 +252,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whether there was no room: for the last entry, the map, or the entry that it started.
+fn is_of_space(error: &OpenJournalError) -> bool {
+    error.name() == SealName::DiskFull || matches!(error, OpenJournalError::Store(_))
 }

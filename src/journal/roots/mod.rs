@@ -1,0 +1,187 @@
+//! State roots: after every 2^16 entries, one hash over all that is remembered.
+//!
+//! The writer freezes what the entries wrote; beside it the Merkle map is extended by that; the entry
+//! [`policy::Entry::StateRoot`] follows when it is done. Every fold computes the same, so that a log
+//! with another root is refused, and so that the map is made anew wherever it cannot be believed.
+//!
+//! # Version 1 of what is hashed, integers big-endian
+//! ```text
+//! SHA-256("strongroom-state-root-v1\n" || covers u64 || hash of the hot state 32 || root of the map 32
+//!         || charges u64 || RFC 6962 root over the bytes of all charges, in order 32)
+//! ```
+
+mod build;
+mod replayed;
+
+use std::num::NonZeroU64;
+
+use policy::{Digest, Entry, HotState, HotStateError, Row, State, StateRoot};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use tlog::{CompactTree, TreeHead, leaf_hash};
+
+use crate::map::{Map, MapError, MapHead, batch};
+
+pub(crate) use build::{Builder, Built};
+pub(crate) use replayed::{Compared, Home, Replayed};
+
+const LABEL: &str = "strongroom-state-root-v1\n";
+/// How many entries stand between two roots: part of the log's format.
+const EVERY: NonZeroU64 = match NonZeroU64::new(1 << 16) {
+    Some(every) => every,
+    None => NonZeroU64::MIN,
+};
+
+/// After how many entries there is a root, and who computes it. Every log has the default; no
+/// configuration leads to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rooting {
+    every: NonZeroU64,
+    place: Place,
+}
+
+/// Who extends the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A thread beside the writer.
+    Beside,
+    /// The writer, between two groups.
+    Within,
+}
+
+impl Default for Rooting {
+    fn default() -> Self {
+        Self {
+            every: EVERY,
+            place: Place::Beside,
+        }
+    }
+}
+
+impl Rooting {
+    /// More often than any log has them, for tests.
+    pub const fn every(every: NonZeroU64) -> Self {
+        Self {
+            every,
+            place: Place::Beside,
+        }
+    }
+
+    /// Computed by the writer, so that the same commands give the same calls of the disk, for tests.
+    #[must_use]
+    pub const fn within(self) -> Self {
+        Self {
+            place: Place::Within,
+            ..self
+        }
+    }
+
+    const fn ends_at(self, entries: u64) -> bool {
+        entries.is_multiple_of(self.every.get())
+    }
+}
+
+/// Why a root cannot be computed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RootError {
+    /// The map cannot be extended.
+    #[error("the map of what is remembered cannot be extended")]
+    Map(#[source] MapError),
+    /// The hot state is larger than any may be.
+    #[error("the hot state has no bytes")]
+    Hot(#[source] HotStateError),
+    /// There is no folder for a map that is needed for a while.
+    #[error("there is no folder for the map")]
+    Folder(#[source] std::io::Error),
+}
+
+/// What the entries since the last root wrote.
+#[derive(Debug, Default)]
+pub(crate) struct Growth {
+    rooting: Rooting,
+    rows: Vec<Row>,
+    /// Over all charges since the log began.
+    charges: CompactTree,
+}
+
+impl Growth {
+    pub(crate) fn new(rooting: Rooting) -> Self {
+        Self {
+            rooting,
+            ..Self::default()
+        }
+    }
+
+    /// Takes what the entry at `index` wrote, which the state took last. Frozen, where a root is due
+    /// behind it.
+    pub(crate) fn take(&mut self, state: &State, index: u64, entry: &Entry) -> Option<Frozen> {
+        self.rows.extend(state.rows_written(index, entry));
+        if let Some(charge) = state.charge_written(entry) {
+            // Full at 2^64 charges.
+            let _full = self.charges.append(leaf_hash(&charge));
+        }
+        let covers = index.checked_add(1)?;
+        self.rooting.ends_at(covers).then(|| Frozen {
+            covers,
+            hot: state.hot(),
+            rows: std::mem::take(&mut self.rows),
+            charges: self.charges.head(),
+        })
+    }
+}
+
+/// All that a root is computed from, but for what the map had before.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    covers: u64,
+    hot: HotState,
+    rows: Vec<Row>,
+    charges: TreeHead,
+}
+
+impl Frozen {
+    /// Extends the map, durably, and computes the root.
+    fn build(self, map: &Map, is_over: &dyn Fn() -> bool) -> Result<(Map, StateRoot), RootError> {
+        let changes = batch(self.rows);
+        let map = map
+            .extend_unless(&changes, is_over)
+            .map_err(RootError::Map)?;
+        let hot = self.hot.hash().map_err(RootError::Hot)?;
+        let root = StateRoot {
+            v: 1,
+            covers: self.covers,
+            hash: hash(self.covers, hot, &map.head(), self.charges),
+        };
+        Ok((map, root))
+    }
+}
+
+fn hash(covers: u64, hot: Digest, map: &MapHead, charges: TreeHead) -> Digest {
+    let hash = Sha256::new()
+        .chain_update(LABEL)
+        .chain_update(covers.to_be_bytes())
+        .chain_update(hot.0)
+        .chain_update(map.root())
+        .chain_update(charges.size.to_be_bytes())
+        .chain_update(charges.root);
+    Digest(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed by another program.
+    #[test]
+    fn a_known_root() {
+        let charges = TreeHead {
+            size: 3,
+            root: tlog::Hash::new([4; 32]),
+        };
+        let hash = hash(65_536, Digest([1; 32]), &MapHead::default(), charges);
+        assert_eq!(hash.to_string(), KNOWN);
+    }
+
+    const KNOWN: &str = "3eeafb10cbf9ab7dade509c3a7d8642eacaff92684873daafea8800e5ee90d7b";
+}

@@ -1,0 +1,120 @@
+//! Roots in a fold: computed anew, and held against what the log says.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use policy::{Entry, State, StateRoot};
+
+use super::{Frozen, Growth, RootError, Rooting};
+use crate::{
+    disk::{Disk, ScratchDisk},
+    map::{Map, MapError},
+    segment::LogId,
+};
+
+/// Where a fold has the map that it makes.
+pub(crate) enum Home {
+    /// In the journal's own folder, to go on with.
+    Journal(Arc<dyn Disk>, LogId),
+    /// In a folder of its own, as long as it is needed.
+    Apart,
+}
+
+/// The roots of the entries that were folded.
+pub(crate) struct Replayed {
+    home: Home,
+    growth: Growth,
+    map: Option<Map>,
+    /// Computed, and not yet in the log.
+    due: VecDeque<StateRoot>,
+    /// Whether an entry was passed over: what it wrote is not known, and no root behind it.
+    lacks: bool,
+}
+
+/// Of what a log says, and what follows from its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    Same,
+    Another,
+    /// It cannot be computed, because an entry was passed over.
+    Unknown,
+}
+
+impl Replayed {
+    pub(crate) fn new(home: Home, rooting: Rooting) -> Self {
+        Self {
+            home,
+            growth: Growth::new(rooting),
+            map: None,
+            due: VecDeque::new(),
+            lacks: false,
+        }
+    }
+
+    /// Takes what the entry at `index` wrote, which the state took last.
+    ///
+    /// # Errors
+    /// [`RootError`].
+    pub(crate) fn take(
+        &mut self,
+        state: &State,
+        index: u64,
+        entry: &Entry,
+    ) -> Result<(), RootError> {
+        if self.lacks {
+            return Ok(());
+        }
+        match self.growth.take(state, index, entry) {
+            Some(frozen) => self.build(frozen),
+            None => Ok(()),
+        }
+    }
+
+    fn build(&mut self, frozen: Frozen) -> Result<(), RootError> {
+        let before = match self.map.take() {
+            Some(map) => map,
+            None => self.empty()?,
+        };
+        let (map, root) = frozen.build(&before, &|| false)?;
+        let removed = map.remove_others();
+        removed.map_err(|error| RootError::Map(MapError::Disk(error)))?;
+        self.map = Some(map);
+        self.due.push_back(root);
+        Ok(())
+    }
+
+    fn empty(&self) -> Result<Map, RootError> {
+        Ok(match &self.home {
+            Home::Journal(disk, log) => Map::new(Arc::clone(disk), *log),
+            Home::Apart => {
+                let disk = ScratchDisk::new().map_err(RootError::Folder)?;
+                Map::new(Arc::new(disk), LogId::new([0; 32]))
+            }
+        })
+    }
+
+    /// Holds a root of the log against the next one that follows from its entries.
+    pub(crate) fn compare(&mut self, said: &StateRoot) -> Compared {
+        match self.due.pop_front() {
+            Some(found) if found == *said => Compared::Same,
+            None if self.lacks => Compared::Unknown,
+            _ => Compared::Another,
+        }
+    }
+
+    /// Counts an entry of which only the leaf is known.
+    pub(crate) fn pass_over(&mut self) {
+        self.lacks = true;
+    }
+
+    /// What a writer goes on with: what grew, the map, and the roots that the log does not have.
+    ///
+    /// # Errors
+    /// [`RootError`].
+    pub(crate) fn into_parts(self) -> Result<(Growth, Map, VecDeque<StateRoot>), RootError> {
+        let map = match self.map {
+            Some(map) => map,
+            None => self.empty()?,
+        };
+        Ok((self.growth, map, self.due))
+    }
+}
