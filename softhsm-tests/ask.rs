@@ -17,6 +17,7 @@ pub fn intent(id: &str, asset: &Asset, amount: u128, destination: &str) -> Inten
             source: SOURCE.parse().expect("a name"),
             id: id.parse().expect("an id"),
         },
+        epoch: 1,
         asset: asset.clone(),
         amount: units(amount),
         destination: Address::parse(asset.chain, destination).expect("an address"),

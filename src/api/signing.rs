@@ -202,6 +202,8 @@ pub struct KeysAnswer {
     pub keys: Vec<Key>,
     /// The limits, as they stand; those that are counted by destination are left out.
     pub limits: Vec<LimitRoom>,
+    /// The signer's epoch, which every intent says that it was issued in.
+    pub epoch: u64,
     /// The bundle that governs, 64 hexadecimal digits.
     pub policy: String,
     /// The time as the signer knows it.

@@ -205,6 +205,8 @@ pub enum WaitingReason {
     Expired,
     /// The transaction cannot be built or is none that the signer understands.
     Unbuildable,
+    /// It was asked for in an older epoch of the signer and may have been paid: a person looks.
+    Epoch,
 }
 
 /// The answer to `GET /v1/withdrawals`: a page, in the order in which they were accepted.
@@ -337,7 +339,7 @@ impl Stage {
 
 impl WaitingReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Limit,
         Self::SignerRefused,
         Self::SignerNeeds,
@@ -350,6 +352,7 @@ impl WaitingReason {
         Self::LaneClosed,
         Self::Expired,
         Self::Unbuildable,
+        Self::Epoch,
     ];
 }
 

@@ -52,6 +52,9 @@ pub struct Args {
     /// When the intent ends, as 2026-11-20T12:00:00Z. It is part of the intent: repeat it exactly.
     #[arg(long, value_name = "TIME", requires = "source")]
     expires: Option<Time>,
+    /// The signer's epoch that the intent is issued in [default: the present one, as the signer says].
+    #[arg(long, value_name = "NUMBER", requires = "source")]
+    epoch: Option<u64>,
     /// The number of an earlier attempt with which this transaction conflicts.
     #[arg(long, value_name = "ATTEMPT")]
     replaces: Vec<u64>,
@@ -113,13 +116,15 @@ fn intents(
 ) -> Result<Vec<SignedIntent>, Failure> {
     if let (Some(source), Some(expires)) = (&args.source, args.expires) {
         let max_fee = args.max_fee.as_deref();
+        let told = intents::Told::of(signer)?;
+        let own = told.own_addresses(transaction, parcel);
         let derivation = Derivation {
             source,
             ids: &args.id,
+            epoch: args.epoch.or(told.epoch()).ok_or(SignError::Epoch)?,
             max_fee,
             expires,
         };
-        let own = intents::own_addresses(signer, transaction, parcel)?;
         return Ok(derivation.intents(transaction, parcel, &own)?);
     }
     let mut intents = Vec::new();

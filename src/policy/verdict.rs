@@ -61,6 +61,8 @@ pub enum ReasonCode {
     IntentMismatch,
     /// The intent was used before with other content.
     IntentReused,
+    /// The intent was issued in another epoch.
+    IntentEpoch,
     /// The intent is closed or has expired.
     IntentClosed,
     /// The source's signature is missing or wrong.

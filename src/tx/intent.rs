@@ -15,6 +15,8 @@ use crate::{Address, Amount, Asset, Name, Time, text::serde_by_text};
 pub struct Intent {
     /// Who asks, and under which id.
     pub id: IntentId,
+    /// The signer's epoch that it was issued in: in every other it is refused.
+    pub epoch: u64,
     /// What is to be paid, and on which chain.
     pub asset: Asset,
     /// How much, in base units.
@@ -59,6 +61,7 @@ pub struct IntentPayload([u8; 32]);
 struct Wire {
     source: Name,
     id: IntentKey,
+    epoch: u64,
     asset: Asset,
     amount: Amount,
     destination: String,
@@ -83,6 +86,7 @@ impl Intent {
         };
         field(self.id.source.as_str().as_bytes());
         field(self.id.id.as_str().as_bytes());
+        field(&self.epoch.to_be_bytes());
         field(self.asset.to_string().as_bytes());
         field(&self.amount.to_be_bytes());
         field(self.destination.qualified().as_bytes());
@@ -104,6 +108,7 @@ impl Serialize for Intent {
         Wire {
             source: self.id.source.clone(),
             id: self.id.id.clone(),
+            epoch: self.epoch,
             asset: self.asset.clone(),
             amount: self.amount,
             destination: self.destination.to_string(),
@@ -134,6 +139,7 @@ impl<'de> Deserialize<'de> for Intent {
                 source: wire.source,
                 id: wire.id,
             },
+            epoch: wire.epoch,
             asset: wire.asset,
             amount: wire.amount,
             destination,

@@ -207,7 +207,7 @@ impl Engine {
 
     /// Runs the lanes of a chain: those that the store knows and those that the signer has keys for.
     pub fn add<F: Family>(&mut self, chain: Chain, accounts: Vec<Name>, family: Arc<F>) {
-        let queue = Queue::new(chain, Arc::clone(&self.shared.store), family.hand_max());
+        let queue = Queue::new(chain, &self.shared, family.hand_max());
         self.services.spawn(Arc::clone(&queue).feed());
         let of_chain = lanes::OfChain {
             chain,
@@ -314,6 +314,10 @@ impl crate::web::Engine for Handle {
 
     fn is_own(&self, address: &Address) -> bool {
         self.shared.keys.borrow().is_own(address)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.shared.keys.borrow().epoch
     }
 
     fn signer(&self) -> SignerReport {

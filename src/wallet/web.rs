@@ -82,6 +82,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Whether an address is one of the signer's.
     fn is_own(&self, address: &Address) -> bool;
 
+    /// The signer's epoch, as it was told last: the first while nothing was told.
+    fn epoch(&self) -> u64;
+
     /// What is known of the signer.
     fn signer(&self) -> SignerReport;
 

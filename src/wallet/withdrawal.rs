@@ -22,6 +22,18 @@ pub struct NewWithdrawal {
     pub intent: Intent,
 }
 
+impl NewWithdrawal {
+    /// Whether a stored withdrawal is what is asked for. The signer's epoch is this coordinator's to
+    /// say, and stays what it was: who asks knows of none.
+    pub fn is(&self, had: &Withdrawal) -> bool {
+        let asked = Intent {
+            epoch: had.intent.epoch,
+            ..self.intent.clone()
+        };
+        asked == had.intent && self.account == had.account
+    }
+}
+
 /// A withdrawal as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withdrawal {

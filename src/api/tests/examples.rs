@@ -227,6 +227,7 @@ fn answers() -> Vec<Example> {
     let keys = KeysAnswer {
         keys: vec![key()],
         limits: vec![room()],
+        epoch: 3,
         policy: "ab".repeat(32),
         time: interval(),
         journal: Some(log_status()),
@@ -333,6 +334,7 @@ pub fn intent() -> Intent {
     serde_json::from_value(json!({
         "source": "payouts",
         "id": "w-7",
+        "epoch": 1,
         "asset": "eip155:31337/erc20:0x5FbDB2315678afecb367f032d93F642f64180aa3",
         "amount": "1000000",
         "destination": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",

@@ -36,6 +36,9 @@ pub enum SignError {
     /// The highest fee is no amount.
     #[error("--max-fee is no amount that can be used")]
     MaxFee(#[source] BaseUnitsError),
+    /// Nobody said which epoch it is.
+    #[error("the signer does not tell this client its epoch")]
+    Epoch,
     /// The receipt is not of the request.
     #[error("the signer's receipt is not of this request")]
     Receipt(#[source] ReceiptError),
@@ -63,7 +66,9 @@ impl Explained for SignError {
     fn kind(&self) -> &'static str {
         match self {
             Self::File(error) => error.kind(),
-            Self::Intent { .. } | Self::Payments { .. } | Self::MaxFee(_) => "sign-intent",
+            Self::Intent { .. } | Self::Payments { .. } | Self::MaxFee(_) | Self::Epoch => {
+                "sign-intent"
+            }
             Self::Receipt(_) | Self::Unreadable(_) | Self::Other { .. } => "sign-answer",
             Self::Unwritten { .. } => "sign-unwritten",
         }
@@ -81,10 +86,11 @@ impl Explained for SignError {
         match self {
             Self::File(error) => error.next(),
             Self::Intent { .. } => {
-                "An intent is {\"source\", \"id\", \"asset\", \"amount\", \"destination\", \"max_fee\", \"expires\"}, all of them strings.".into()
+                "An intent is {\"source\", \"id\", \"epoch\", \"asset\", \"amount\", \"destination\", \"max_fee\", \"expires\"}, all of them strings but the epoch, a number.".into()
             }
             Self::Payments { .. } => "Nothing was sent. Give one --id for each payment, in this order, or bring the intents with --intent.".into(),
             Self::MaxFee(_) => "Write base units, as 150000, or a unit of the chain's coin, as 0.001ether.".into(),
+            Self::Epoch => "Nothing was sent. Give --epoch; `strongroom status` shows it to whoever may ask for keys.".into(),
             Self::Receipt(_) | Self::Unreadable(_) | Self::Other { .. } => {
                 "Do not broadcast anything. This is a defect or not your signer: keep the answer, have the officers freeze, and look at the journal.".into()
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use api::signing::SignedIntent;
+use api::signing::{KeysAnswer, SignedIntent};
 use serde::Deserialize;
 use tx::evm::Action;
 use tx::{Address, Amount, Asset, Intent, IntentId, IntentKey, Name, Time, Transaction};
@@ -64,36 +64,44 @@ pub fn read(path: &Path) -> Result<Vec<SignedIntent>, SignError> {
     Ok(intents)
 }
 
-/// The addresses to which no payment goes: what the signer says is ours, and where it comes from.
-///
-/// A client that may not ask for keys knows of no others.
-///
-/// # Errors
-/// When the signer does not answer.
-pub fn own_addresses(
-    signer: &Signer,
-    transaction: &Transaction,
-    parcel: &Parcel,
-) -> Result<BTreeSet<Address>, SignerError> {
-    let chain = transaction.chain();
-    let mut own = BTreeSet::new();
-    match (transaction, parcel) {
-        (Transaction::Eip2718 { from, .. }, _) => own.extend(Address::parse(chain, from)),
-        (_, Parcel::Utxo(view)) => {
-            own.extend(view.inputs.iter().map(|input| input.address.clone()));
+/// What the signer tells of itself: nothing to a client that may not ask for keys.
+pub struct Told(Option<KeysAnswer>);
+
+impl Told {
+    /// Asks it.
+    ///
+    /// # Errors
+    /// When the signer does not answer.
+    pub fn of(signer: &Signer) -> Result<Self, SignerError> {
+        match signer.keys() {
+            Ok(answer) => Ok(Self(Some(answer))),
+            Err(error) if is_not_granted(&error) => Ok(Self(None)),
+            Err(error) => Err(error),
         }
-        _ => {}
     }
-    match signer.keys() {
-        Ok(answer) => {
-            let addresses = answer.keys.iter().flat_map(|key| &key.addresses);
-            let here = addresses.filter(|address| address.chain == chain);
-            own.extend(here.filter_map(|address| Address::parse(chain, &address.address).ok()));
+
+    /// Its epoch.
+    pub fn epoch(&self) -> Option<u64> {
+        self.0.as_ref().map(|answer| answer.epoch)
+    }
+
+    /// The addresses to which no payment goes: what the signer says is ours, and where it comes from.
+    pub fn own_addresses(&self, transaction: &Transaction, parcel: &Parcel) -> BTreeSet<Address> {
+        let chain = transaction.chain();
+        let mut own = BTreeSet::new();
+        match (transaction, parcel) {
+            (Transaction::Eip2718 { from, .. }, _) => own.extend(Address::parse(chain, from)),
+            (_, Parcel::Utxo(view)) => {
+                own.extend(view.inputs.iter().map(|input| input.address.clone()));
+            }
+            _ => {}
         }
-        Err(error) if is_not_granted(&error) => {}
-        Err(error) => return Err(error),
+        let keys = self.0.iter().flat_map(|answer| &answer.keys);
+        let addresses = keys.flat_map(|key| &key.addresses);
+        let here = addresses.filter(|address| address.chain == chain);
+        own.extend(here.filter_map(|address| Address::parse(chain, &address.address).ok()));
+        own
     }
-    Ok(own)
 }
 
 /// What unsigned intents are made of.
@@ -103,6 +111,8 @@ pub struct Derivation<'a> {
     pub source: &'a Name,
     /// Their ids, one for each payment.
     pub ids: &'a [IntentKey],
+    /// The signer's epoch.
+    pub epoch: u64,
     /// The highest fee, as it was written.
     pub max_fee: Option<&'a str>,
     /// When they end.
@@ -147,6 +157,7 @@ impl Derivation<'_> {
                     source: self.source.clone(),
                     id: id.clone(),
                 },
+                epoch: self.epoch,
                 asset: payment.asset,
                 amount: payment.amount,
                 destination: payment.to,

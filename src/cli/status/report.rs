@@ -116,6 +116,7 @@ impl fmt::Display for Status {
             write!(f, "{readiness}")?;
         }
         writeln!(f, "policy {}", plain(&self.keys.policy))?;
+        writeln!(f, "epoch  {}", self.keys.epoch)?;
         writeln!(f, "time   {} to {}", self.keys.time.lo, self.keys.time.hi)?;
         if let Some(log) = &self.keys.journal {
             write_log(f, log)?;

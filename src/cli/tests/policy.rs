@@ -202,7 +202,7 @@ fn payment(place: &Place, to: &str, value: &str, wei: &str) {
         json!({"format": "eip2718", "chain": "eip155:31337", "from": HOT, "payload": payload});
     write(place, "tx.json", &transaction.to_string());
     let intent = json!([{"intent": {
-        "source": "payouts", "id": "w-1", "asset": "eip155:31337/native", "amount": wei,
+        "source": "payouts", "id": "w-1", "epoch": 1, "asset": "eip155:31337/native", "amount": wei,
         "destination": to, "max_fee": "1000000000000000", "expires": "2099-01-01T00:00:00Z",
     }}]);
     write(place, "intents.json", &intent.to_string());

@@ -134,7 +134,7 @@ fn honest(place: &Place) -> Signer {
 
 pub fn keys() -> Value {
     json!({
-        "keys": [], "limits": [], "policy": "07".repeat(32),
+        "keys": [], "limits": [], "epoch": 3, "policy": "07".repeat(32),
         "time": { "lo": "2026-01-01T00:00:00Z", "hi": "2026-01-01T00:00:00Z" },
     })
 }
@@ -165,7 +165,7 @@ fn a_signature_comes_with_its_receipt_and_can_be_broadcast() {
     assert_eq!(sent["lane_epoch"], 2);
     assert_eq!(sent["replaces"], json!([12]));
     let intent = json!({
-        "source": "payouts", "id": "p-7", "asset": "eip155:1/native", "amount": "1000000000000000000",
+        "source": "payouts", "id": "p-7", "epoch": 3, "asset": "eip155:1/native", "amount": "1000000000000000000",
         "destination": "0x3535353535353535353535353535353535353535", "max_fee": "420000000000000",
         "expires": "2030-01-01T00:00:00Z",
     });
@@ -202,7 +202,7 @@ fn intents_come_from_files_in_three_forms() {
     let signer = honest(&place);
     let intent = |id: &str| {
         json!({
-            "source": "payouts", "id": id, "asset": "eip155:1/native", "amount": "1",
+            "source": "payouts", "id": id, "epoch": 3, "asset": "eip155:1/native", "amount": "1",
             "destination": "0x3535353535353535353535353535353535353535", "max_fee": "1",
             "expires": "2030-01-01T00:00:00Z",
         })
@@ -278,7 +278,14 @@ fn each_payment_needs_its_id() {
         "GET" => Reply::problem("not-granted", 403),
         _ => Reply::ok(&signed(seen)),
     });
-    place.answer(&format!("sign {} {REQUEST} {INTENT}", denied.options()));
+    let line = format!("sign {} {REQUEST} {INTENT}", denied.options());
+    place.fails(&line, 2, "sign-intent");
+    assert!(denied.seen().iter().all(|seen| seen.method == "GET"));
+    // It says itself which epoch it is.
+    place.answer(&format!("{line} --epoch 4"));
+    let seen = denied.seen();
+    let sent = seen.iter().find(|seen| seen.path == "/v1/sign").unwrap();
+    assert_eq!(sent.body["intents"][0]["intent"]["epoch"], 4);
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn change_is_no_payment() {
         .body;
     assert_eq!(sent["transaction"]["psbt"], psbt());
     let intent = json!({
-        "source": "payouts", "id": "p-1", "asset": "litecoin:regtest/native", "amount": "1000000",
+        "source": "payouts", "id": "p-1", "epoch": 3, "asset": "litecoin:regtest/native", "amount": "1000000",
         "destination": address(CUSTOMER).to_string(), "max_fee": "10000",
         "expires": "2030-01-01T00:00:00Z",
     });

@@ -50,6 +50,7 @@ fn keys() -> Value {
             { "limit": "payments-hour", "group": ["account=eth-hot"], "cap": "2000", "used": "1",
               "left": "1999", "window_secs": 3600 },
         ],
+        "epoch": 3,
         "policy": "07".repeat(32),
         "time": { "lo": "2026-01-01T00:00:00Z", "hi": "2026-01-01T00:00:01Z" },
     })

@@ -73,6 +73,7 @@ fn ended(explanation: &Explanation) -> Option<Ended> {
                 | WaitingReason::SignerNeeds
                 | WaitingReason::Expired
                 | WaitingReason::Unbuildable
+                | WaitingReason::Epoch
         )
     });
     match withdrawal.stage {

@@ -74,6 +74,17 @@ fn content(case: &Case<'_>, signed: &SignedIntent, findings: &mut Findings<'_>) 
             "ask for what was asked first, or use a new id",
         );
     }
+    let epoch = case.state.epoch();
+    if intent.epoch != epoch {
+        findings.refuse_built_in(
+            ReasonCode::IntentEpoch,
+            format!(
+                "intent {id} was issued in epoch {}, not {epoch}",
+                intent.epoch
+            ),
+            format!("find out whether it was paid; if not, issue a new intent in epoch {epoch}"),
+        );
+    }
     if case.hi > intent.expires {
         findings.refuse_built_in(
             ReasonCode::IntentClosed,

@@ -204,6 +204,12 @@ pub enum StateError {
         /// How many entries there are.
         entries: u64,
     },
+    /// The intent was issued in another epoch.
+    #[error("intent {intent} was issued in another epoch")]
+    IntentEpoch {
+        /// The intent.
+        intent: IntentId,
+    },
     /// A statement does not let the signer go on from here.
     #[error("the statement does not un-seal this journal")]
     Unseal(#[source] UnsealError),
@@ -219,6 +225,9 @@ pub enum StateError {
 }
 
 impl State {
+    /// The epoch in which a log begins by itself.
+    pub const EPOCH_FIRST: u64 = 1;
+
     /// The state before the first entry.
     pub fn new() -> Self {
         Self::default()
@@ -236,6 +245,11 @@ impl State {
             .as_ref()
             .map(|present| Arc::clone(&present.registry))
             .unwrap_or_default()
+    }
+
+    /// The epoch: the first until officers began a new one.
+    pub fn epoch(&self) -> u64 {
+        Self::EPOCH_FIRST
     }
 
     /// The key of this name, as it was registered.

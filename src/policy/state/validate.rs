@@ -232,6 +232,9 @@ impl State {
         for signed in &attempt.intents {
             let id = &signed.intent.id;
             let payload = self.intent_payload(id);
+            if signed.intent.epoch != self.epoch() {
+                return Err(StateError::IntentEpoch { intent: id.clone() });
+            }
             let differs = payload.is_some_and(|payload| payload != signed.intent.payload());
             if differs || !seen.insert(id) {
                 return Err(StateError::Intent { intent: id.clone() });

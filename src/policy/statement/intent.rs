@@ -17,6 +17,7 @@ pub fn intent_text(fleet: &Name, intent: &Intent) -> String {
     };
     line("source", &intent.id.source);
     line("id", &intent.id.id);
+    line("epoch", &intent.epoch);
     line("asset", &intent.asset);
     line("amount", &intent.amount);
     line("destination", &intent.destination);

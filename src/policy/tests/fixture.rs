@@ -339,6 +339,7 @@ impl Ask {
                 source: name("payouts"),
                 id: id.parse().unwrap(),
             },
+            epoch: 1,
             asset: Asset::native(chain),
             amount: amount(units),
             destination: stranger(chain, to),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use strongroom_policy::{ReasonCode, Verdict};
+use strongroom_policy::{ReasonCode, State, Verdict};
 use tx::{AccountClass, EffectKind, FeeTerms, Time, ValidUntil};
 
 use crate::fixture::{
@@ -153,6 +153,18 @@ fn intent_closed() {
     // What expires hangs on `hi`, however far `lo` is behind.
     signer.now.hi = expires.after_millis(1);
     assert_eq!(signer.codes(&ask), only(ReasonCode::IntentClosed));
+}
+
+#[test]
+fn intent_epoch() {
+    let signer = Signer::new(policy());
+    let first = State::EPOCH_FIRST;
+    assert_eq!(signer.state.epoch(), first);
+    for epoch in [0, first + 1, u64::MAX] {
+        let mut ask = pay();
+        ask.request.intents[0].intent.epoch = epoch;
+        assert_eq!(signer.codes(&ask), only(ReasonCode::IntentEpoch));
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<A
             .iter()
             .map(wire::room)
             .collect(),
+        epoch: state.epoch(),
         policy: policy.hash.to_string(),
         time: now,
         journal: Some(log_status(service, &state)),

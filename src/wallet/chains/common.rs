@@ -1,5 +1,6 @@
 //! What both families have in common: how long to wait before trying again, and how to say why.
 
+use api::signing::Reason;
 use tx::Time;
 
 use crate::{
@@ -90,6 +91,13 @@ pub fn signer_says(before: Option<&Waiting>, outcome: &SignOutcome, now: Time) -
     let plain = |reason, detail: &str| waiting(before, reason, detail, now);
     let said = match outcome {
         SignOutcome::Signed(_) => return None,
+        SignOutcome::Refused { reasons, .. } if is_past(reasons) => Waiting {
+            reasons: reasons.clone(),
+            ..plain(
+                WaitingReason::Epoch,
+                "the signer is in another epoch: it may have been paid",
+            )
+        },
         SignOutcome::Refused { reasons, needs } => Waiting {
             reasons: reasons.clone(),
             needs: needs.clone(),
@@ -111,6 +119,11 @@ pub fn signer_says(before: Option<&Waiting>, outcome: &SignOutcome, now: Time) -
         SignOutcome::Contradiction { detail } => plain(WaitingReason::LaneClosed, detail),
     };
     Some(said)
+}
+
+/// Whether an intent of another epoch is among what speaks against it.
+fn is_past(reasons: &[Reason]) -> bool {
+    reasons.iter().any(|reason| reason.code == "intent-epoch")
 }
 
 /// What is not known, for people.

@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use api::signing::Key;
+use api::signing::{Key, KeysAnswer};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tx::{Address, Name};
 
@@ -20,15 +21,39 @@ const ASK_EVERY: Duration = Duration::from_secs(15);
 /// How soon it is asked again where it did not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
+/// The epoch of a signer that was never un-sealed by a new one.
+const EPOCH_FIRST: u64 = 1;
+
 /// What is known of the signer's keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Keys {
+    /// The signer's epoch, the first while nothing is known.
+    pub(super) epoch: u64,
     /// The keys, none while nothing is known.
     pub(super) keys: Vec<Key>,
     /// Whether the signer itself told them to this process.
     pub(super) fresh: bool,
     /// Why it did not tell them the last time.
     pub(super) trouble: Option<String>,
+}
+
+/// What is remembered.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remembered {
+    epoch: u64,
+    keys: Vec<Key>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            epoch: EPOCH_FIRST,
+            keys: Vec::new(),
+            fresh: false,
+            trouble: None,
+        }
+    }
 }
 
 impl Keys {
@@ -45,6 +70,7 @@ impl Keys {
     pub(super) fn of(&self, account: &Name) -> Self {
         let theirs = self.keys.iter().filter(|key| key.account == *account);
         Self {
+            epoch: self.epoch,
             keys: theirs.cloned().collect(),
             fresh: self.fresh,
             trouble: None,
@@ -84,10 +110,13 @@ impl KeyBook {
         signer: Arc<dyn Signer>,
         file: Option<PathBuf>,
     ) -> (Self, watch::Receiver<Arc<Keys>>) {
-        let remembered = file.as_deref().and_then(remembered).unwrap_or_default();
-        let known = Keys {
-            keys: remembered,
-            ..Keys::default()
+        let known = match file.as_deref().and_then(remembered) {
+            Some(Remembered { epoch, keys }) => Keys {
+                epoch,
+                keys,
+                ..Keys::default()
+            },
+            None => Keys::default(),
         };
         let (keys, receiver) = watch::channel(Arc::new(known));
         let book = Self { signer, file, keys };
@@ -99,7 +128,7 @@ impl KeyBook {
         loop {
             let pause = match self.signer.keys().await {
                 Ok(answer) => {
-                    self.learn(answer.keys);
+                    self.learn(answer);
                     ASK_EVERY
                 }
                 Err(detail) => {
@@ -111,19 +140,28 @@ impl KeyBook {
         }
     }
 
-    fn learn(&self, keys: Vec<Key>) {
+    fn learn(&self, answer: KeysAnswer) {
         let told = Keys {
-            keys,
+            epoch: answer.epoch,
+            keys: answer.keys,
             fresh: true,
             trouble: None,
         };
         let known = Arc::clone(&self.keys.borrow());
-        if known.fresh && known.trouble.is_none() && known.is_same(&told) {
+        let is_same = known.epoch == told.epoch && known.is_same(&told);
+        if known.fresh && known.trouble.is_none() && is_same {
             return;
         }
-        if !known.is_same(&told)
+        if known.fresh && known.epoch != told.epoch {
+            tracing::warn!(
+                was = known.epoch,
+                is = told.epoch,
+                "the signer has another epoch"
+            );
+        }
+        if !is_same
             && let Some(file) = &self.file
-            && let Err(error) = remember(file, &told.keys)
+            && let Err(error) = remember(file, &told)
         {
             tracing::warn!(error = %chain(&error), "the signer's keys cannot be remembered");
         }
@@ -145,13 +183,16 @@ impl KeyBook {
     }
 }
 
-fn remembered(file: &Path) -> Option<Vec<Key>> {
+fn remembered(file: &Path) -> Option<Remembered> {
     let bytes = std::fs::read(file).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
-fn remember(file: &Path, keys: &[Key]) -> std::io::Result<()> {
-    let bytes = serde_json::to_vec(keys)?;
+fn remember(file: &Path, keys: &Keys) -> std::io::Result<()> {
+    let bytes = serde_json::to_vec(&Remembered {
+        epoch: keys.epoch,
+        keys: keys.keys.clone(),
+    })?;
     let beside = file.with_extension("new");
     let mut new = std::fs::File::create(&beside)?;
     new.write_all(&bytes)?;

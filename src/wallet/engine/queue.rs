@@ -10,15 +10,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
-use tx::Chain;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tx::{Chain, Time};
 
+use super::{Shared, clock::now, keys::Keys};
 use crate::{
-    engine::clock::now,
     lane::LaneId,
-    store::Store,
+    store::{Store, StoreError},
     text::chain as causes,
-    withdrawal::{Withdrawal, WithdrawalNumber},
+    withdrawal::{Waiting, WaitingReason, Withdrawal, WithdrawalNumber},
 };
 
 /// How many withdrawals are read at once.
@@ -30,6 +33,7 @@ const RESCAN: Duration = Duration::from_millis(500);
 pub(super) struct Queue {
     chain: Chain,
     store: Arc<dyn Store>,
+    keys: watch::Receiver<Arc<Keys>>,
     /// How many withdrawals a lane has at once that it has not begun to pay.
     hand_max: usize,
     state: Mutex<State>,
@@ -78,10 +82,11 @@ pub(super) struct Place {
 }
 
 impl Queue {
-    pub(super) fn new(chain: Chain, store: Arc<dyn Store>, hand_max: usize) -> Arc<Self> {
+    pub(super) fn new(chain: Chain, shared: &Shared, hand_max: usize) -> Arc<Self> {
         Arc::new(Self {
             chain,
-            store,
+            store: Arc::clone(&shared.store),
+            keys: shared.keys.clone(),
             hand_max,
             state: Mutex::default(),
             hungry: Notify::new(),
@@ -141,7 +146,7 @@ impl Queue {
         }
     }
 
-    async fn read(&self) -> Result<Read, crate::store::StoreError> {
+    async fn read(&self) -> Result<Read, StoreError> {
         let (after, reading) = {
             let mut state = self.state();
             state.hand_out(self.hand_max);
@@ -153,14 +158,42 @@ impl Queue {
         };
         let page = self.store.approved(self.chain, now(), after, PAGE).await?;
         let whole = u32::try_from(page.len()).is_ok_and(|length| length < PAGE);
+        let last = page.last().map(|last| last.number);
+        let page = self.without_past(page).await?;
         let mut state = self.state();
-        state.after = page.last().map_or(after, |last| Some(last.number));
+        state.after = last.or(after);
         for withdrawal in page {
             state.add(withdrawal);
         }
         state.forget_before(reading);
         state.hand_out(self.hand_max);
         Ok(if whole { Read::All } else { Read::More })
+    }
+
+    /// Those of the signer's epoch. What was asked for in an older one may have been paid by what the
+    /// signer lost: nobody pays it again, until a person has looked at the chain.
+    async fn without_past(&self, page: Vec<Withdrawal>) -> Result<Vec<Withdrawal>, StoreError> {
+        let epoch = self.keys.borrow().epoch;
+        let (past, present): (Vec<_>, Vec<_>) = page
+            .into_iter()
+            .partition(|withdrawal| withdrawal.intent.epoch < epoch);
+        if past.is_empty() {
+            return Ok(present);
+        }
+        let at = now();
+        let numbers: Vec<_> = past.iter().map(|withdrawal| withdrawal.number).collect();
+        let waiting = Waiting {
+            reason: WaitingReason::Epoch,
+            detail: format!(
+                "the signer is in epoch {epoch}, and it was asked for before: it may have been paid"
+            ),
+            reasons: Vec::new(),
+            needs: Vec::new(),
+            since: at,
+        };
+        let never = Time::from_millis(u64::MAX);
+        self.store.wait(&numbers, Some(&waiting), never, at).await?;
+        Ok(present)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -128,7 +128,8 @@ pub(super) async fn quote(
     let fee = app.engine.fee(&asked.asset, asked.amount, &to).await;
     let policy = match &fee {
         Ok(fee) => {
-            let payment = payment(&caller, asked.asset, asked.amount, (to, fee.max_fee, now))?;
+            let mut payment = payment(&caller, asked.asset, asked.amount, (to, fee.max_fee, now))?;
+            payment.epoch = app.engine.epoch();
             app.engine.verdict(&payment).await
         }
         Err(_) => Verdict::Unknown {
@@ -166,6 +167,7 @@ fn payment(
             source: caller.client.source.clone(),
             id: id.map_err(|_| no_id())?,
         },
+        epoch: 0,
         asset,
         amount,
         destination,

@@ -99,7 +99,7 @@ fn read(app: &App, caller: &Caller, json: &[u8]) -> Asked {
         Ok(new) => new,
         Err(problem) => return Asked::Bad(problem),
     };
-    let asked = match intent(caller, new) {
+    let asked = match intent(caller, new, app.engine.epoch()) {
         Ok(asked) => asked,
         Err(problem) => return Asked::Bad(problem),
     };
@@ -110,7 +110,7 @@ fn read(app: &App, caller: &Caller, json: &[u8]) -> Asked {
 }
 
 /// What can be said of a withdrawal for ever: what is wrong here was never accepted.
-fn intent(caller: &Caller, new: wire::NewWithdrawal) -> Result<NewWithdrawal, Problem> {
+fn intent(caller: &Caller, new: wire::NewWithdrawal, epoch: u64) -> Result<NewWithdrawal, Problem> {
     positive(new.amount, "amount")?;
     positive(new.max_fee, "max_fee")?;
     // No chain that is paid on has tags: one would be lost, and the payment with it.
@@ -129,6 +129,7 @@ fn intent(caller: &Caller, new: wire::NewWithdrawal) -> Result<NewWithdrawal, Pr
                 source: caller.client.source.clone(),
                 id: new.id,
             },
+            epoch,
             destination,
             asset: new.asset,
             amount: new.amount,
@@ -254,9 +255,7 @@ async fn accept(app: &App, asked: Vec<Asked>) -> Result<Vec<BulkResult>, Fault> 
 /// A withdrawal that would not be accepted now is what it is if it was accepted before.
 async fn known(app: &App, new: NewWithdrawal, problem: Problem) -> Result<BulkResult, Fault> {
     Ok(match app.store.withdrawal(&new.intent.id).await? {
-        Some(stored) if stored.intent == new.intent && stored.account == new.account => {
-            told(app, Accepted::Same(stored))
-        }
+        Some(stored) if new.is(&stored) => told(app, Accepted::Same(stored)),
         Some(stored) => told(app, Accepted::Different(stored)),
         None => BulkResult::Problem(Box::new(problem)),
     })

@@ -265,6 +265,7 @@ fn intent() -> Intent {
         id: serde_json::from_str(r#"{"source":"payouts","id":"w-1"}"#).unwrap(),
         destination: tx::Address::parse(asset.chain, "0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
             .unwrap(),
+        epoch: 1,
         asset,
         amount: Amount::from(7u64),
         tag: None,
@@ -288,7 +289,7 @@ fn an_intents_text_is_for_ever() {
     let mut expected = "strongroom-intent-v1\nfleet main\n".to_owned();
     writeln!(expected, "answers intent {}", intent().payload()).unwrap();
     expected.push_str(
-        "source payouts\nid w-1\nasset eip155:1/native\namount 7\n\
+        "source payouts\nid w-1\nepoch 1\nasset eip155:1/native\namount 7\n\
          destination 0x70997970C51812dc3A010C7d01b50e0d17dc79C8\nno tag\nmax-fee 9\n\
          expires 2027-01-15T08:00:00Z\n",
     );

@@ -54,8 +54,7 @@ pub(super) fn limit(work: &Work<'_>, asset: &Asset) -> Result<Option<Limit>, Sto
 fn one(work: &mut Work<'_>, new: &NewWithdrawal, at: Time) -> Result<Accepted, StoreError> {
     let intent = &new.intent;
     if let Some(had) = load::withdrawal(work.conn, &intent.id)? {
-        let same = had.intent == *intent && had.account == new.account;
-        return Ok(if same {
+        return Ok(if new.is(&had) {
             Accepted::Same(had)
         } else {
             Accepted::Different(had)

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -175,6 +175,42 @@ async fn what_is_returned_comes_back_when_its_time_comes() {
     });
     given(&mut bench, 1).await;
     given(&mut bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_of_an_older_epoch_waits_for_a_person() {
+    let store = Arc::new(Memory::default());
+    let of_epoch = |number, epoch| {
+        let mut withdrawal = withdrawal(number);
+        withdrawal.intent.epoch = epoch;
+        withdrawal
+    };
+    store.approve_all([
+        of_epoch(0, 1),
+        of_epoch(1, 2),
+        of_epoch(2, 1),
+        of_epoch(3, 3),
+    ]);
+    let signer = signer(2);
+    signer.epoch.store(2, Ordering::SeqCst);
+    let mut bench = Bench::new(Arc::clone(&store), signer, greedy);
+    let given = given(&mut bench, 2).await;
+    let all: BTreeSet<u64> = given.values().flatten().copied().collect();
+    assert_eq!(
+        all,
+        [1, 3].into(),
+        "the signer says what it makes of a later one"
+    );
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    while let Ok((_, event)) = bench.heard.try_recv() {
+        assert!(!matches!(event, Event::Queued(_)), "{event:?}");
+    }
+    let (waiting, told) = store.waiting();
+    assert_eq!(told, 1);
+    for (withdrawal, waits) in waiting.iter().zip([true, false, true, false]) {
+        let reason = withdrawal.as_ref().map(|waiting| waiting.reason);
+        assert_eq!(reason, waits.then_some(WaitingReason::Epoch));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -204,6 +204,7 @@ pub fn withdrawal(number: u64) -> Withdrawal {
     let intent = serde_json::json!({
         "source": "payouts",
         "id": format!("w-{number}"),
+        "epoch": 1,
         "asset": "eip155:31337/native",
         "amount": "5",
         "destination": ADDRESSES[0],

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use api::signing::{Key, KeyAddress, KeysAnswer, RequestAnswer, RequestsAnswer, SignRequest};
@@ -15,6 +15,8 @@ use wallet::signer::{SignOutcome, Signer};
 pub struct Scripted {
     /// Its keys, or nothing while it is gone.
     pub keys: Mutex<Option<Vec<Key>>>,
+    /// Its epoch.
+    pub epoch: AtomicU64,
     /// What it authorised.
     pub journal: Mutex<Vec<RequestAnswer>>,
     /// Requests on a page.
@@ -32,6 +34,7 @@ impl Scripted {
     pub fn new(keys: Option<Vec<Key>>) -> Self {
         Self {
             keys: Mutex::new(keys),
+            epoch: AtomicU64::new(1),
             journal: Mutex::default(),
             page_length: 100,
             pages: AtomicU32::new(0),
@@ -75,6 +78,7 @@ impl Signer for Scripted {
         Ok(KeysAnswer {
             keys: keys.ok_or("the signer is gone")?,
             limits: Vec::new(),
+            epoch: self.epoch.load(Ordering::SeqCst),
             policy: String::new(),
             time: Interval { lo: now, hi: now },
             journal: None,

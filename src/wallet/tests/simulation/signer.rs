@@ -463,6 +463,7 @@ pub fn keys_answer(
     KeysAnswer {
         keys: registry.keys().map(key).collect(),
         limits: Vec::new(),
+        epoch: 1,
         policy: "07".repeat(32),
         time: Interval {
             lo: Time::from_millis(0),

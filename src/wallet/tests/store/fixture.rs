@@ -68,6 +68,7 @@ pub fn intent(key: &str, chain: Chain, units: u64) -> Intent {
     };
     Intent {
         id: id(key),
+        epoch: 1,
         asset: coin_of(chain),
         amount: amount(units),
         destination: destination.unwrap(),

@@ -79,6 +79,7 @@ pub fn keys() -> KeysAnswer {
     KeysAnswer {
         keys: keys.collect(),
         limits: Vec::new(),
+        epoch: 1,
         policy: String::new(),
         time: Interval {
             lo: Time::default(),
@@ -226,6 +227,7 @@ impl World {
                 source: "shop".parse().unwrap(),
                 id: format!("w-{}", number.0).parse().unwrap(),
             },
+            epoch: 1,
             asset: Asset::native(CHAIN),
             amount: Amount::from(amount),
             destination: address(0x10 + u8::try_from(number.0 % 64).unwrap()),

@@ -69,6 +69,8 @@ pub struct Notes {
     pub judged: Mutex<Vec<Intent>>,
     /// What it says.
     pub verdict: Mutex<Verdict>,
+    /// Its epoch.
+    pub epoch: Mutex<u64>,
 }
 
 impl Default for Notes {
@@ -77,6 +79,7 @@ impl Default for Notes {
             approved: Mutex::default(),
             judged: Mutex::default(),
             verdict: Mutex::new(Verdict::Allowed),
+            epoch: Mutex::new(1),
         }
     }
 }
@@ -105,6 +108,10 @@ impl Engine for Notes {
             finalized: Some(90),
             detail: None,
         }]
+    }
+
+    fn epoch(&self) -> u64 {
+        *self.epoch.lock().unwrap()
     }
 
     async fn fee(&self, asset: &Asset, _: Amount, _: &Address) -> Result<FeeQuote, String> {
@@ -322,6 +329,16 @@ impl House {
     pub async fn accepted(&self) -> u64 {
         let counts = self.store.counts().await.unwrap();
         counts.into_iter().map(|(_, _, count)| count).sum()
+    }
+
+    /// The epoch of a withdrawal of the exchange.
+    pub async fn epoch_of(&self, id: &str) -> u64 {
+        let id = tx::IntentId {
+            source: name("payouts"),
+            id: id.parse().unwrap(),
+        };
+        let stored = self.store.withdrawal(&id).await.unwrap();
+        stored.unwrap().intent.epoch
     }
 }
 

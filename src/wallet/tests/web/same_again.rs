@@ -29,6 +29,26 @@ async fn the_same_again_is_the_same() {
     assert_eq!(house.engine.approved.lock().unwrap().len(), 1);
 }
 
+/// The epoch is that in which it was first asked for, and nobody's to change.
+#[tokio::test]
+async fn the_same_again_in_a_later_epoch_is_the_same() {
+    let house = House::new().await;
+    let body = order("w-1", json!({})).to_string();
+    let first = house.post("exchange", "/v1/withdrawals", &body).await;
+    let first = first.json(201);
+    *house.engine.epoch.lock().unwrap() = 2;
+    let again = house.post("exchange", "/v1/withdrawals", &body).await;
+    assert_eq!(again.json(200), first);
+    let other = order("w-1", json!({ "amount": "101" })).to_string();
+    let other = house.post("exchange", "/v1/withdrawals", &other).await;
+    other.is("withdrawal-reused", 409);
+    assert_eq!(house.epoch_of("w-1").await, 1);
+    let new = order("w-2", json!({})).to_string();
+    let new = house.post("exchange", "/v1/withdrawals", &new).await;
+    new.json(201);
+    assert_eq!(house.epoch_of("w-2").await, 2);
+}
+
 #[tokio::test]
 async fn another_content_under_one_id_is_a_conflict() {
     let house = House::new().await;

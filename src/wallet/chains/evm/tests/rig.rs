@@ -92,6 +92,7 @@ pub(super) fn withdrawal(number: u64) -> Withdrawal {
             source: "shop".parse().unwrap(),
             id: format!("w{number}").parse().unwrap(),
         },
+        epoch: 1,
         asset,
         amount: Amount::from(1_000 + number),
         destination: address(0xdd),

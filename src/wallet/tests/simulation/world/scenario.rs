@@ -96,6 +96,7 @@ pub fn withdrawal(
                 source: name("shop"),
                 id: id.parse().unwrap(),
             },
+            epoch: 1,
             destination: to,
             asset,
             amount: amount.into(),
