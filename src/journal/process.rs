@@ -112,7 +112,8 @@ impl Writer {
             if let Some(outcome) = self.known(state, request, known) {
                 return Ok(Decision::Outcome(outcome));
             }
-            if known.finishable(group.now) && !state.is_frozen(known.attempt) {
+            let held = state.is_frozen(known.attempt) || state.is_past(known.attempt);
+            if known.finishable(group.now) && !held {
                 return self.finish(state, group, known.attempt, Box::new(sign.decoded));
             }
         }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use policy::{
     BundleHash, Digest, Entry, Policy, Record, Resumed, State, StateError, StateRoot,
-    statement::Unseal,
+    statement::{Head, NewEpoch, Unseal},
 };
 use thiserror::Error;
 use tlog::TreeHead;
@@ -108,6 +108,12 @@ fn answered(resumed: &Resumed) -> Option<Digest> {
     Some(statement.head.root)
 }
 
+/// What was there when officers began an epoch.
+fn epoch_answers(began: &Resumed) -> Option<Head> {
+    let statement = NewEpoch::parse(&began.statement).ok()?;
+    Some(statement.head)
+}
+
 /// Whether a root is that of the entries before the one that says it.
 fn check_root(said: Option<Digest>, before: TreeHead) -> Result<(), FoldError> {
     match said.is_some_and(|said| said.0 == *before.root.as_bytes()) {
@@ -160,6 +166,11 @@ impl<'a> Replay<'a> {
             Entry::Checkpoint(said) => check_root(Some(said.root), before())?,
             Entry::Resumed(resumed) => check_root(answered(resumed), before())?,
             Entry::StateRoot(said) => self.check_state(said)?,
+            Entry::EpochBegan(began) => match epoch_answers(began) {
+                // What is new was begun where nothing was.
+                Some(head) if head.size == 0 => {}
+                answered => check_root(answered.map(|head| head.root), before())?,
+            },
             _ => {}
         }
         #[cfg(test)]

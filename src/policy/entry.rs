@@ -150,6 +150,8 @@ pub enum Entry {
     StateRoot(StateRoot),
     /// The signer was sealed here, and officers let it go on.
     Resumed(Box<Resumed>),
+    /// The signer was sealed here, or had lost its journal, and officers began a new epoch.
+    EpochBegan(Box<Resumed>),
 }
 
 /// An attempt's name: the index of its journal entry.
@@ -378,8 +380,8 @@ pub struct StateRoot {
     pub hash: Digest,
 }
 
-/// A statement by which a sealed signer goes on ([`crate::statement::Unseal`]), whole, so that whoever
-/// reads the log can verify it.
+/// A statement by which a sealed signer goes on ([`crate::statement::Unseal`]) or begins a new epoch
+/// ([`crate::statement::NewEpoch`]), whole, so that whoever reads the log can verify it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resumed {

@@ -87,6 +87,8 @@ pub enum ReasonCode {
     Denied,
     /// Value may not move between these classes of own accounts.
     Edge,
+    /// The key is of an older epoch and pays to one own address alone.
+    DrainOnly,
     /// A hard limit has no room.
     Limit,
     /// A number in the computation is 2^256 or more.

@@ -376,7 +376,7 @@ fn refusal(entry: u64, record: &Record, refused: &Refused) -> Refusal {
 fn event(index: u64, record: &Record, entry: &Entry) -> Event {
     let people = match entry {
         Entry::PolicyActivated { signed_by, .. } => texts(signed_by),
-        Entry::Resumed(resumed) => texts(&resumed.signed_by),
+        Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => texts(&resumed.signed_by),
         _ => Vec::new(),
     };
     Event {

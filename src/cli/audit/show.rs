@@ -107,6 +107,10 @@ pub fn summary(entry: &Entry) -> String {
             "resumed: the signer was sealed, and {} let it go on",
             joined(&resumed.signed_by)
         ),
+        Entry::EpochBegan(began) => format!(
+            "epoch: the signer was sealed or had lost its journal, and {} began a new epoch",
+            joined(&began.signed_by)
+        ),
         Entry::ClockJump { millis } => format!("clock: the wall clock jumped by {millis} ms"),
         Entry::SelfTest { calls } => format!("self-test: {} calls", calls.len()),
         Entry::Checkpoint(said) => format!("checkpoint: {} entries, root {}", said.size, said.root),
@@ -197,7 +201,7 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
             .map(|made| ("call", format!("{}: r {} s {}", made.call, made.r, made.s)))
             .collect(),
         Entry::Refused(refused) => of_refused(refused),
-        Entry::Resumed(resumed) => {
+        Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => {
             let lines = resumed.statement.lines();
             lines.map(|line| ("statement", line.to_owned())).collect()
         }

@@ -114,20 +114,19 @@ fn sequence(case: &Case<'_>, account: &Address, number: u64, findings: &mut Find
             format!("declare the next and the final sequence of {account}"),
         );
     };
+    let least = key.and_then(|key| case.state.least_sequence(&key.name, account.chain()));
+    let first = start.next.max(least.unwrap_or(0));
     let signed = case.state.next_sequence(account).unwrap_or(0);
-    let next = signed.max(start.next);
+    let next = signed.max(first);
     if number > next {
         refuse(
             format!("sequence {number} of {account} leaves a gap after the next one, {next}"),
             format!("use sequence {next}"),
         );
     }
-    if number < start.next {
+    if number < first {
         refuse(
-            format!(
-                "sequence {number} of {account} is before its start at {}",
-                start.next
-            ),
+            format!("sequence {number} of {account} is before its start at {first}"),
             format!("use sequence {next}"),
         );
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tx::{Amount, Asset};
+use tx::{Amount, Asset, Time};
 
 use super::{Case, Findings, Spoken, findings::Spoke};
 use crate::{
@@ -52,7 +52,7 @@ fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> BTreeMap<GroupKey, Option
 
 impl Part<'_> {
     fn check(&self, case: &Case<'_>, asked: Option<Amount>, findings: &mut Findings<'_>) {
-        let with = asked.and_then(|asked| self.fading.with(asked).to_amount());
+        let with = asked.and_then(|asked| self.with(case, asked));
         let (Some(asked), Some(with)) = (asked, with) else {
             return findings.refuse(self.overflow());
         };
@@ -76,6 +76,22 @@ impl Part<'_> {
         }
     }
 
+    /// What the window holds with the request. One that the epoch filled holds its cap at least, and has
+    /// no conflict set: what was lost is in none.
+    fn with(&self, case: &Case<'_>, asked: Amount) -> Option<Amount> {
+        let with = self.fading.with(asked).to_amount()?;
+        match self.full_until(case) {
+            Some(_) => Some(with.max(self.limit.says.cap.checked_add(asked)?)),
+            None => Some(with),
+        }
+    }
+
+    /// Until when the epoch fills the window.
+    fn full_until(&self, case: &Case<'_>) -> Option<Time> {
+        let until = case.state.full_until(self.limit.says.window_millis);
+        until.filter(|until| case.lo < *until)
+    }
+
     fn overflow(&self) -> crate::Reason {
         Spoken::of(
             self.limit,
@@ -89,6 +105,10 @@ impl Part<'_> {
         let cap = self.limit.says.cap;
         let unit = self.unit();
         let used = self.fading.used().to_amount().unwrap_or(Amount::MAX);
+        let used = match self.full_until(case) {
+            Some(_) => used.max(cap),
+            None => used,
+        };
         let detail = format!(
             "{} has a cap of {cap}{unit}, {used}{unit} used, {asked}{unit} asked",
             self.named()
@@ -107,7 +127,11 @@ impl Part<'_> {
             return format!("ask for at most {cap}{}", self.unit());
         }
         let returns = self.window.room_returns(&self.group, case.set, asked, cap);
-        match returns {
+        let epoch = self.full_until(case);
+        if let (Some(epoch), None) = (epoch, returns) {
+            return format!("a new epoch fills it until {epoch}");
+        }
+        match returns.max(epoch) {
             Some(time) => format!("there is room for it from {time}, if nothing else is signed"),
             None => "wait until enough has left the window, or ask for less".to_owned(),
         }

@@ -4,6 +4,7 @@
 //! refusal lists everything, and no order means anything.
 
 mod conflicts;
+mod drain;
 mod facts;
 mod findings;
 mod freeze;
@@ -55,6 +56,7 @@ fn decide(
     conflicts::check(&case, &mut findings);
     statements::check(&case, &mut findings);
     limits::check(&case, &mut findings);
+    drain::check(&case, &mut findings);
     freeze::check(&case, &mut findings);
     findings.verdict(|findings| permit::permit(&case, findings))
 }

@@ -10,17 +10,18 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tx::{Address, Interval, Name};
 
-use super::State;
+use super::{Epoch, State};
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
-const HASH_LABEL: &str = "strongroom-hot-state-v1\n";
+const VERSION: u8 = 2;
+const HASH_LABEL: &str = "strongroom-hot-state-v2\n";
 
 /// The hot state after some entries. It follows from the entries alone: not from the time that has
 /// passed since the last one, and not from the order of what has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HotState {
-    /// The version of the form: 1.
+    /// The version of the form: 2.
     v: u8,
     entries: u64,
     /// That of the last entry.
@@ -43,6 +44,7 @@ pub struct HotState {
     freezes: Vec<Freeze>,
     resumed: BTreeSet<Digest>,
     lost: BTreeSet<Head>,
+    epoch: Option<Epoch>,
 }
 
 /// The bundle that governs.
@@ -68,8 +70,8 @@ pub enum HotStateError {
     /// There are more than [`HotState::BYTES_MAX`].
     #[error("a hot state takes at most {} bytes", HotState::BYTES_MAX)]
     TooLong,
-    /// They are of another version than 1.
-    #[error("the hot state has version {found}, not 1")]
+    /// They are of another version than 2.
+    #[error("the hot state has version {found}, not 2")]
     Version {
         /// The version.
         found: u64,
@@ -92,7 +94,7 @@ impl HotState {
     /// The most bytes of a hot state: tens of thousands of keys.
     pub const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-    /// Its bytes: JSON without spaces, fields in the order of version 1, what has no order of its own
+    /// Its bytes: JSON without spaces, fields in the order of version 2, what has no order of its own
     /// sorted. Equal states have equal bytes, others have others.
     ///
     /// # Errors
@@ -114,7 +116,7 @@ impl HotState {
             return Err(HotStateError::TooLong);
         }
         let Versioned { v } = serde_json::from_slice(bytes).map_err(HotStateError::Form)?;
-        if v != 1 {
+        if v != u64::from(VERSION) {
             return Err(HotStateError::Version { found: v });
         }
         let state: Self = serde_json::from_slice(bytes).map_err(HotStateError::Form)?;
@@ -124,7 +126,7 @@ impl HotState {
         Ok(state)
     }
 
-    /// SHA-256("strongroom-hot-state-v1\n" || bytes).
+    /// SHA-256("strongroom-hot-state-v2\n" || bytes).
     ///
     /// # Errors
     /// As [`HotState::encode`].
@@ -165,6 +167,7 @@ impl HotState {
             freezes: freezes.map(|freeze| (freeze.scope, freeze.at)).collect(),
             resumed: self.resumed,
             lost: self.lost,
+            begun: self.epoch,
             ..State::new()
         };
         (state, self.authorised)
@@ -185,7 +188,7 @@ impl State {
         let authorised = self.authorised.iter();
         let freezes = self.freezes.iter();
         HotState {
-            v: 1,
+            v: VERSION,
             entries: self.entries,
             time: self.time,
             fleet: self.fleet.clone(),
@@ -210,6 +213,7 @@ impl State {
                 .collect(),
             resumed: self.resumed.clone(),
             lost: self.lost.clone(),
+            epoch: self.begun.clone(),
         }
     }
 }

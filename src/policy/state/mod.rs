@@ -2,6 +2,7 @@
 
 mod attempt;
 mod charges;
+mod epoch;
 mod fold;
 mod hot;
 mod lanes;
@@ -32,6 +33,7 @@ use crate::{
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
 pub use charges::ChargeError;
+use epoch::Epoch;
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
@@ -84,6 +86,8 @@ pub struct State {
     resumed: BTreeSet<Digest>,
     /// Heads of this log that it does not contain, and that count for nothing since then.
     lost: BTreeSet<Head>,
+    /// The epoch, where officers began one.
+    begun: Option<Epoch>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -225,9 +229,6 @@ pub enum StateError {
 }
 
 impl State {
-    /// The epoch in which a log begins by itself.
-    pub const EPOCH_FIRST: u64 = 1;
-
     /// The state before the first entry.
     pub fn new() -> Self {
         Self::default()
@@ -245,11 +246,6 @@ impl State {
             .as_ref()
             .map(|present| Arc::clone(&present.registry))
             .unwrap_or_default()
-    }
-
-    /// The epoch: the first until officers began a new one.
-    pub fn epoch(&self) -> u64 {
-        Self::EPOCH_FIRST
     }
 
     /// The key of this name, as it was registered.
@@ -307,9 +303,10 @@ impl State {
         self.intents.get(intent).map(IntentState::payload)
     }
 
-    /// The epoch of a lane's owner; `None` before the first attempt on it.
+    /// The epoch of a lane's owner; `None` before the first attempt on it, unless officers said the lowest.
     pub fn lane_epoch(&self, lane: &str) -> Option<u64> {
-        self.lanes.get(lane).copied()
+        let known = self.lanes.get(lane).copied();
+        known.max(self.least_lane_epoch())
     }
 
     /// What is frozen.
@@ -356,17 +353,29 @@ impl State {
             }
             for group in groups {
                 let used = window.fading(&group, None, self.lo_of(now)).used();
+                let used = used.to_amount().unwrap_or(tx::Amount::MAX);
+                let is_full = self.is_full(limit.says.window_millis, now);
                 rooms.push(Room {
                     limit: limit.name.clone(),
                     group: group.shown(),
                     cap: limit.says.cap,
-                    used: used.to_amount().unwrap_or(tx::Amount::MAX),
+                    used: if is_full {
+                        used.max(limit.says.cap)
+                    } else {
+                        used
+                    },
                     window_millis: limit.says.window_millis,
                 });
             }
         }
         rooms.sort();
         rooms
+    }
+
+    /// Whether a window of this length is full because the epoch began within it.
+    fn is_full(&self, window_millis: u64, now: Interval) -> bool {
+        let until = self.full_until(window_millis);
+        until.is_some_and(|until| self.lo_of(now) < until)
     }
 
     /// `lo`, which never goes backwards.

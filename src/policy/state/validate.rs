@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use tx::Name;
+use tx::{Name, Time};
 
 use super::{State, StateError, present::spend_key};
 use crate::{
     Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
     NumberedDigest, Record, Resumed, StateRoot,
-    statement::{Unseal, UnsealError},
+    statement::{NewEpoch, Unseal, UnsealError},
 };
+
+/// How many entries a log has before the epoch in which it begins: its genesis, and the bundle.
+const NEW_LOG_ENTRIES: u64 = 2;
 
 impl State {
     pub(super) fn validate(&self, index: u64, record: &Record) -> Result<(), StateError> {
@@ -28,11 +31,11 @@ impl State {
         if matches!(record.entry, Entry::Genesis { .. }) != (index == 0) {
             return Err(StateError::Genesis);
         }
-        self.validate_entry(&record.entry)
+        self.validate_entry(record)
     }
 
-    fn validate_entry(&self, entry: &Entry) -> Result<(), StateError> {
-        match entry {
+    fn validate_entry(&self, record: &Record) -> Result<(), StateError> {
+        match &record.entry {
             Entry::PolicyActivated { hash, sequence, .. } => self.validate_policy(*hash, *sequence),
             Entry::KeyRegistered(key) => self.validate_key(key),
             Entry::Attempt(attempt) => self.validate_attempt(attempt),
@@ -50,6 +53,7 @@ impl State {
             Entry::Checkpoint(checkpoint) => self.validate_checkpoint(checkpoint),
             Entry::StateRoot(root) => self.validate_root(root),
             Entry::Resumed(resumed) => self.validate_resumed(resumed),
+            Entry::EpochBegan(began) => self.validate_epoch(record.time.lo, began),
             _ => Ok(()),
         }
     }
@@ -184,6 +188,53 @@ impl State {
         };
         let signed_by = statement.signed_by(&resumed.signatures, policy);
         if signed_by.map_err(StateError::Unseal)? != resumed.signed_by {
+            return Err(StateError::Statement);
+        }
+        Ok(())
+    }
+
+    /// As [`State::validate_resumed`], and that it says all that it must.
+    fn validate_epoch(&self, lo: Time, began: &Resumed) -> Result<(), StateError> {
+        let refuse = |error| Err(StateError::Unseal(error));
+        let statement = NewEpoch::parse(&began.statement).map_err(StateError::Unseal)?;
+        if statement.hash() != began.hash || self.resumed.contains(&began.hash) {
+            return Err(StateError::Statement);
+        }
+        if self.fleet.as_ref() != Some(&statement.fleet) {
+            return refuse(UnsealError::Fleet);
+        }
+        // Where nothing was there, a bundle governs before anything else is written.
+        let said = statement.head.size;
+        let before = if said == 0 { NEW_LOG_ENTRIES } else { said };
+        if before != self.entries {
+            let found = self.entries;
+            return refuse(UnsealError::Head { said, found });
+        }
+        let hash = statement.bundle;
+        if self.active != Some((hash, statement.sequence)) {
+            return Err(StateError::Policy { hash });
+        }
+        let (said, seen) = (statement.epoch, self.epoch());
+        if said <= seen {
+            return refuse(UnsealError::Epoch { said, seen });
+        }
+        if lo < statement.begins {
+            return refuse(UnsealError::Begins(statement.begins));
+        }
+        let Some(present) = self.present() else {
+            return Ok(());
+        };
+        let whole = statement.check_whole(&present.policy);
+        whole.map_err(StateError::Unseal)?;
+        if let Some(drain) = statement.drains.iter().find(|drain| {
+            let key = present.registry.key(&drain.to);
+            key.is_some_and(|key| key.name == drain.key)
+        }) {
+            let (key, chain) = (drain.key.clone(), drain.to.chain());
+            return refuse(UnsealError::Drain { key, chain });
+        }
+        let signed_by = statement.signed_by(&began.signatures, &present.policy);
+        if signed_by.map_err(StateError::Unseal)? != began.signed_by {
             return Err(StateError::Statement);
         }
         Ok(())

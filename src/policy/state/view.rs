@@ -43,7 +43,9 @@ impl State {
     pub fn next_sequence_of(&self, key: &OwnKey, address: &Address) -> Option<u64> {
         let policy = self.policy()?;
         let start = policy.sequences.get(&(key.name.clone(), address.chain()))?;
-        Some(self.next_sequence(address).unwrap_or(0).max(start.next))
+        let least = self.least_sequence(&key.name, address.chain());
+        let signed = self.next_sequence(address);
+        Some(start.next.max(signed.max(least).unwrap_or(0)))
     }
 
     /// A client's attempts from this one on, oldest first, and how far each came.

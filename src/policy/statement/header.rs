@@ -38,6 +38,8 @@ pub enum Kind {
     Intent,
     /// That a sealed signer goes on.
     Unseal,
+    /// That a sealed signer begins a new epoch.
+    Epoch,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -73,13 +75,14 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Bundle, Self::Intent, Self::Unseal];
+    const ALL: [Self; 4] = [Self::Bundle, Self::Intent, Self::Unseal, Self::Epoch];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Bundle => "bundle",
             Self::Intent => "intent",
             Self::Unseal => "unseal",
+            Self::Epoch => "epoch",
         }
     }
 }
@@ -165,7 +168,7 @@ mod tests {
     use super::*;
 
     fn headers() -> impl Strategy<Value = Header> {
-        let kind = prop_oneof![Just(Kind::Bundle), Just(Kind::Intent), Just(Kind::Unseal)];
+        let kind = prop::sample::select(Kind::ALL.to_vec());
         let digest = any::<[u8; 32]>().prop_map(hex::encode);
         let answers = prop_oneof![
             any::<u64>().prop_map(Answers::Entry),

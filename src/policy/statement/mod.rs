@@ -3,12 +3,15 @@
 //! Every text begins with the same three lines, [`Header`], so that a signature over one kind, one
 //! fleet or one question never counts for another.
 
+mod epoch;
 mod header;
 mod intent;
+mod lines;
 mod officers;
 mod sshsig;
 mod unseal;
 
+pub use epoch::{Drain, EpochFound, NewEpoch, NextSequence};
 pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
 pub use intent::{intent_signed, intent_text, verify_intent};

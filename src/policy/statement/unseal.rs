@@ -9,17 +9,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use tx::{Name, Time};
+use tx::{Chain, Name, Time};
 
 use super::{
-    Answers, Header, HeaderError, Kind, QuorumError, Signatures, SignaturesError, canonical,
+    Answers, Header, HeaderError, Kind, QuorumError, Signatures, SignaturesError,
+    lines::{self, Lines},
     officers_signed,
 };
 use crate::{BundleHash, Digest, Policy};
-
-/// How long a statement holds at most: what is decided about a machine today is not about the same
-/// machine next month.
-const LIFE_MAX_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Size and root of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,9 +90,12 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum UnsealError {
-    /// It has more bytes than [`Unseal::BYTES_MAX`].
-    #[error("a statement takes at most {} bytes", Unseal::BYTES_MAX)]
-    TooLong,
+    /// It is too long.
+    #[error("a statement takes at most {bytes_max} bytes")]
+    TooLong {
+        /// What it takes.
+        bytes_max: usize,
+    },
     /// The bytes are not ASCII.
     #[error("the statement is not ASCII")]
     Ascii,
@@ -156,6 +156,33 @@ pub enum UnsealError {
         /// Its root.
         root: Digest,
     },
+    /// Its epoch was there before.
+    #[error("it begins epoch {said}, and epoch {seen} was there before")]
+    Epoch {
+        /// What it says.
+        said: u64,
+        /// The last that was there.
+        seen: u64,
+    },
+    /// The epoch would begin in the future, or before the journal's last entry.
+    #[error("the epoch begins at {0}, which has not come or is before the journal's last entry")]
+    Begins(Time),
+    /// It names no next sequence of a key that has one, or one on a chain that has none.
+    #[error("it does not say the next sequence of key {key} on {chain}, or there is none")]
+    Next {
+        /// The key.
+        key: Name,
+        /// The chain.
+        chain: Chain,
+    },
+    /// It names no address to drain a key to, or one that is the key's own or nobody's.
+    #[error("it does not say to which other own address key {key} is drained on {chain}")]
+    Drain {
+        /// The key.
+        key: Name,
+        /// The chain.
+        chain: Chain,
+    },
     /// It answers another report.
     #[error("it answers another report, or one that was carried out")]
     Nonce,
@@ -177,15 +204,21 @@ impl UnsealError {
     /// A stable name that scripts can match.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::TooLong | Self::Ascii | Self::Header(_) | Self::Kind | Self::Line { .. } => {
-                "unseal-form"
-            }
+            Self::TooLong { .. }
+            | Self::Ascii
+            | Self::Header(_)
+            | Self::Kind
+            | Self::Line { .. } => "unseal-form",
             Self::Fleet => "unseal-fleet",
             Self::Log { .. } => "unseal-log",
             Self::Finding { .. } => "unseal-finding",
             Self::Head { .. } => "unseal-head",
             Self::Bundle { .. } => "unseal-bundle",
             Self::Lost { .. } => "unseal-lost",
+            Self::Epoch { .. } => "unseal-epoch",
+            Self::Begins(_) => "unseal-begins",
+            Self::Next { .. } => "unseal-next",
+            Self::Drain { .. } => "unseal-drain",
             Self::Nonce => "unseal-nonce",
             Self::Expired(_) | Self::Expires(_) => "unseal-expiry",
             Self::Signatures(_) => "unseal-signatures",
@@ -226,13 +259,7 @@ impl Unseal {
     /// # Errors
     /// [`UnsealError`] for every text that `Display` would not have written.
     pub fn parse(text: &str) -> Result<Self, UnsealError> {
-        if text.len() > Self::BYTES_MAX {
-            return Err(UnsealError::TooLong);
-        }
-        if !text.is_ascii() {
-            return Err(UnsealError::Ascii);
-        }
-        let (header, body) = Header::parse(text).map_err(UnsealError::Header)?;
+        let (header, mut lines) = Lines::of(text, Self::BYTES_MAX)?;
         let Header {
             kind: Kind::Unseal,
             version: 1,
@@ -242,7 +269,6 @@ impl Unseal {
         else {
             return Err(UnsealError::Kind);
         };
-        let mut lines = Lines { body, number: 4 };
         let log = lines.field("log ", "`log <id>`")?;
         let found = lines.field("found ", "`found <name>`")?;
         let size = lines.field("size ", "`size <entries>`")?;
@@ -252,14 +278,12 @@ impl Unseal {
             found,
             head: Head { size, root },
             bundle: lines.field("bundle ", "`bundle <hash>`")?,
-            lost: lines.lost()?,
+            lost: lines.set("lost ", "`lost <size> <root>`, sorted")?,
             nonce: lines.field("nonce ", "`nonce <64 hexadecimal digits>`")?,
             expires: lines.field("expires ", "`expires <time>`")?,
         };
-        match lines.body {
-            "resume\n" => Ok(statement),
-            _ => Err(lines.error("`resume`, the last line")),
-        }
+        lines.end("resume\n", "`resume`, the last line")?;
+        Ok(statement)
     }
 
     /// SHA-256 of the text.
@@ -282,42 +306,19 @@ impl Unseal {
     /// # Errors
     /// [`UnsealError`] by the first thing that differs.
     pub fn check(&self, found: &Found, now: Time) -> Result<(), UnsealError> {
-        if self.fleet != found.fleet {
-            return Err(UnsealError::Fleet);
-        }
-        if self.log != found.log {
-            let (said, found) = (self.log, found.log);
-            return Err(UnsealError::Log { said, found });
-        }
-        if self.head != found.head {
-            let (said, found) = (self.head.size, found.head.size);
-            return Err(UnsealError::Head { said, found });
-        }
-        if self.found != found.name {
-            let (said, found) = (self.found.clone(), found.name.clone());
-            return Err(UnsealError::Finding { said, found });
-        }
-        if self.bundle != found.bundle {
-            let (said, found) = (self.bundle, found.bundle);
-            return Err(UnsealError::Bundle { said, found });
-        }
-        if let Some(Head { size, root }) = found.lost.difference(&self.lost).next().copied() {
-            return Err(UnsealError::Lost { size, root });
-        }
-        if self.nonce != found.nonce {
-            return Err(UnsealError::Nonce);
-        }
-        self.check_life(now)
-    }
-
-    fn check_life(&self, now: Time) -> Result<(), UnsealError> {
-        if now > self.expires {
-            return Err(UnsealError::Expired(self.expires));
-        }
-        if self.expires.millis_since(now) > LIFE_MAX_MILLIS {
-            return Err(UnsealError::Expires(self.expires));
-        }
-        Ok(())
+        check_found(
+            &Found {
+                fleet: self.fleet.clone(),
+                log: self.log,
+                name: self.found.clone(),
+                head: self.head,
+                bundle: self.bundle,
+                lost: self.lost.clone(),
+                nonce: self.nonce,
+            },
+            found,
+        )?;
+        lines::check_life(self.expires, now)
     }
 
     /// The officers of `policy` who signed it, if they are enough.
@@ -335,45 +336,34 @@ impl Unseal {
     }
 }
 
-/// What is left of the body, and the number of its first line.
-struct Lines<'t> {
-    body: &'t str,
-    number: usize,
-}
-
-impl Lines<'_> {
-    fn error(&self, expected: &'static str) -> UnsealError {
-        let line = self.number;
-        UnsealError::Line { line, expected }
+/// Whether what a statement is about is what was found; it may give up more.
+pub(super) fn check_found(said: &Found, found: &Found) -> Result<(), UnsealError> {
+    if said.fleet != found.fleet {
+        return Err(UnsealError::Fleet);
     }
-
-    fn field<T: FromStr + Display>(
-        &mut self,
-        key: &str,
-        expected: &'static str,
-    ) -> Result<T, UnsealError> {
-        let line = self.body.split_once('\n');
-        let (line, rest) = line.ok_or_else(|| self.error(expected))?;
-        let value = line.strip_prefix(key).and_then(canonical);
-        let value = value.ok_or_else(|| self.error(expected))?;
-        self.body = rest;
-        self.number = self.number.saturating_add(1);
-        Ok(value)
+    if said.log != found.log {
+        let (said, found) = (said.log, found.log);
+        return Err(UnsealError::Log { said, found });
     }
-
-    fn lost(&mut self) -> Result<BTreeSet<Head>, UnsealError> {
-        const EXPECTED: &str = "`lost <size> <root>`, sorted";
-        let mut lost = BTreeSet::new();
-        while self.body.starts_with("lost ") {
-            let at = self.error(EXPECTED);
-            let head: Head = self.field("lost ", EXPECTED)?;
-            if lost.last().is_some_and(|last| *last >= head) {
-                return Err(at);
-            }
-            lost.insert(head);
-        }
-        Ok(lost)
+    if said.head != found.head {
+        let (said, found) = (said.head.size, found.head.size);
+        return Err(UnsealError::Head { said, found });
     }
+    if said.name != found.name {
+        let (said, found) = (said.name.clone(), found.name.clone());
+        return Err(UnsealError::Finding { said, found });
+    }
+    if said.bundle != found.bundle {
+        let (said, found) = (said.bundle, found.bundle);
+        return Err(UnsealError::Bundle { said, found });
+    }
+    if let Some(Head { size, root }) = found.lost.difference(&said.lost).next().copied() {
+        return Err(UnsealError::Lost { size, root });
+    }
+    if said.nonce != found.nonce {
+        return Err(UnsealError::Nonce);
+    }
+    Ok(())
 }
 
 impl FromStr for Head {

@@ -13,6 +13,7 @@
 mod algebra;
 mod bundle;
 mod checkpoints;
+mod epoch;
 mod fixture;
 mod hostile;
 mod hot;

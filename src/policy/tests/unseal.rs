@@ -41,12 +41,12 @@ fn later() -> Time {
     now().hi.after_millis(60_000)
 }
 
-fn officer(seed: u8) -> PrivateKey {
+pub fn officer(seed: u8) -> PrivateKey {
     Ed25519Keypair::from_seed(&[seed; 32]).into()
 }
 
 /// Two of three officers.
-fn governed() -> Policy {
+pub fn governed() -> Policy {
     let mut policy = policy();
     let people = ["ann", "ben", "cem"].map(name);
     for (seed, person) in (1..).zip(&people) {
@@ -173,7 +173,12 @@ fn every_other_spelling_is_refused() {
         assert!(Unseal::parse(&other).is_err(), "{other}");
     }
     let long = format!("{text}{}", "x".repeat(Unseal::BYTES_MAX));
-    assert_eq!(Unseal::parse(&long), Err(UnsealError::TooLong));
+    assert_eq!(
+        Unseal::parse(&long),
+        Err(UnsealError::TooLong {
+            bytes_max: Unseal::BYTES_MAX
+        })
+    );
 }
 
 /// Each thing that a statement names, said otherwise, and the name it is refused by.
