@@ -457,6 +457,45 @@ fn a_relay_that_lies_gets_nothing_released() {
     lying.client.sign(&request);
 }
 
+/// Under load each witness is at another checkpoint most of the time.
+#[test]
+fn witnesses_that_cosign_different_checkpoints_speak_for_what_both_contain() {
+    let mut lying = lying();
+    let first = lying.covering(0);
+    let size = first.head().size;
+    let line = lying.line(0, &first);
+    let answer: CosignaturesAnswer = lying.bring(size, &[line]).json();
+    assert_eq!((answer.cosigned, answer.witnessed), (1, 0));
+
+    let request = payment(&mut lying.client, 0);
+    is_unwitnessed(&lying.client.send(&request));
+    let second = lying.covering(size);
+    let longer = second.head().size;
+    let line = lying.line(1, &second);
+    let answer: CosignaturesAnswer = lying.bring(longer, &[line]).json();
+    assert_eq!((answer.cosigned, answer.witnessed), (1, size));
+    lying.daemon = lying.daemon.ready();
+    is_unwitnessed(&lying.client.send(&request));
+
+    let next = payment(&mut lying.client, 1);
+    is_unwitnessed(&lying.client.send(&next));
+    let third = lying.covering(longer);
+    let longest = third.head().size;
+    let line = lying.line(2, &third);
+    let answer: CosignaturesAnswer = lying.bring(longest, &[line]).json();
+    assert_eq!((answer.cosigned, answer.witnessed), (1, longer));
+    lying.client.sign(&request);
+    // Who trusts the witnesses is shown one that enough of them have cosigned.
+    let path = "/v1/journal/checkpoint";
+    let none = problem(&lying.relay.get(path));
+    assert_eq!(none.kind, ProblemKind::NoCheckpoint, "{}", none.detail);
+    let line = lying.line(0, &third);
+    let answer: CosignaturesAnswer = lying.bring(longest, &[line]).json();
+    assert_eq!((answer.cosigned, answer.witnessed), (2, longest));
+    let shown = open(&lying.site, &lying.relay.get(path).text());
+    assert_eq!(shown.head(), third.head());
+}
+
 #[test]
 fn cosignatures_of_an_earlier_start_count_for_nothing() {
     let mut lying = lying();

@@ -8,7 +8,7 @@ use journal::CheckpointOutcome;
 use keys::{Authorized, SignError, Signature};
 use policy::StateError;
 use thiserror::Error;
-use tlog::{checkpoint::SignedCheckpoint, note::ForeignSignature};
+use tlog::{checkpoint::SignedCheckpoint, cosignature::Quorum, note::ForeignSignature};
 
 use crate::service::{Service, ask};
 
@@ -52,7 +52,9 @@ pub async fn run(service: Arc<Service>) {
     let mut pause = PAUSE;
     while service.journal.stopped().is_none() {
         service.checkpoints.until_due(&service.journal).await;
-        service.witnesses.until_paced().await;
+        if let Some(quorum) = witnesses(&service) {
+            service.witnesses.until_paced(&quorum).await;
+        }
         match make(&service).await {
             Ok(()) => pause = PAUSE,
             Err(error) => {
@@ -90,13 +92,14 @@ pub async fn make(service: &Service) -> Result<(), CheckpointError> {
     let value = value.ok_or(CheckpointError::Algorithm)?;
     let signed = SignedCheckpoint::sign(checkpoint, &key.verifier, &value)
         .map_err(CheckpointError::Foreign)?;
-    let witnessed = service
-        .policy()
-        .is_ok_and(|policy| policy.witnesses.is_some());
-    if witnessed {
+    if witnesses(service).is_some() {
         service.witnesses.add(signed.clone());
     }
     service.checkpoints.publish(signed);
     service.metrics.checkpoints.increment();
     Ok(())
+}
+
+fn witnesses(service: &Service) -> Option<Quorum> {
+    service.policy().ok()?.witnesses.clone()
 }

@@ -3,8 +3,14 @@
 //! Nothing of it is kept on the disk, and only checkpoints that this process made count: whatever state
 //! a start finds, a fresh checkpoint of it has to be witnessed before anything is released. Of an older
 //! copy, a clone or a fork no honest majority cosigns one.
+//!
+//! Witnesses need not cosign the same checkpoint. One that cosigned N entries has seen that each shorter
+//! log it cosigned before is their beginning, and cosigns no other one after: it speaks for every
+//! beginning of them. So what a majority has seen is the longest beginning for which each of it speaks,
+//! and two majorities share a witness whose word stands against a second log.
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     sync::{
         Mutex, PoisonError,
@@ -16,7 +22,7 @@ use std::{
 use thiserror::Error;
 use tlog::{
     checkpoint::SignedCheckpoint,
-    cosignature::{CosignError, Quorum},
+    cosignature::{CosignError, Quorum, WitnessKey},
     note::{LineError, SignatureLine},
 };
 use tokio::{
@@ -47,21 +53,48 @@ pub struct Witnesses {
 /// This process's checkpoints, by size, with the cosignatures that have come.
 #[derive(Debug, Default)]
 struct Made {
-    checkpoints: VecDeque<SignedCheckpoint>,
+    checkpoints: VecDeque<Cosigned>,
     last: Option<Instant>,
 }
 
-/// How much is witnessed, and by whose word.
-#[derive(Clone, Debug, Default)]
-struct Mark {
-    size: u64,
-    quorum: Option<Quorum>,
+/// A checkpoint, with those whose cosignatures it carries.
+#[derive(Clone, Debug)]
+struct Cosigned {
+    signed: SignedCheckpoint,
+    by: Vec<WitnessKey>,
 }
 
+impl Cosigned {
+    fn size(&self) -> u64 {
+        self.signed.head().size
+    }
+
+    /// How many of these witnesses have cosigned it.
+    fn count(&self, quorum: &Quorum) -> usize {
+        let named = |key: &&WitnessKey| quorum.witnesses().contains(key);
+        self.by.iter().filter(named).count()
+    }
+}
+
+/// How many entries each witness has cosigned at the most.
+#[derive(Clone, Debug, Default)]
+struct Mark(Vec<(WitnessKey, u64)>);
+
 impl Mark {
+    /// How many entries enough of these witnesses speak for.
     fn size_by(&self, quorum: &Quorum) -> u64 {
-        let same = self.quorum.as_ref() == Some(quorum);
-        if same { self.size } else { 0 }
+        let named = |(key, _): &&(WitnessKey, u64)| quorum.witnesses().contains(key);
+        let mut sizes: Vec<u64> = self.0.iter().filter(named).map(|(_, size)| *size).collect();
+        sizes.sort_unstable_by_key(|size| Reverse(*size));
+        let last = quorum.needed().saturating_sub(1);
+        sizes.get(last).copied().unwrap_or(0)
+    }
+
+    fn raise(&mut self, key: &WitnessKey, size: u64) {
+        match self.0.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = size.max(*known),
+            None => self.0.push((key.clone(), size)),
+        }
     }
 }
 
@@ -139,17 +172,18 @@ impl Witnesses {
         if made.checkpoints.len() >= KEPT {
             made.checkpoints.pop_front();
         }
-        made.checkpoints.push_back(signed);
+        let by = Vec::new();
+        made.checkpoints.push_back(Cosigned { signed, by });
         made.last = Some(Instant::now());
     }
 
     /// Waits until another checkpoint helps more than it costs.
-    pub async fn until_paced(&self) {
+    pub async fn until_paced(&self, quorum: &Quorum) {
         let mut mark = self.mark.subscribe();
-        let size = mark.borrow_and_update().size;
+        let size = mark.borrow_and_update().size_by(quorum);
         let (last, unwitnessed) = {
             let made = self.made();
-            let above = |signed: &&SignedCheckpoint| signed.head().size > size;
+            let above = |one: &&Cosigned| one.size() > size;
             (made.last, made.checkpoints.iter().filter(above).count())
         };
         let gap = match unwitnessed {
@@ -174,30 +208,39 @@ impl Witnesses {
         lines: &[String],
     ) -> Result<Counted, CosignaturesError> {
         let mut made = self.made();
-        let waits = |signed: &&mut SignedCheckpoint| signed.head().size == size;
-        let kept = made.checkpoints.iter_mut().find(waits);
+        let kept = made.checkpoints.iter_mut().find(|one| one.size() == size);
         let kept = kept.ok_or(CosignaturesError::NoCheckpoint { size })?;
-        let mut signed = kept.clone();
+        let mut cosigned = kept.clone();
         for (place, line) in lines.iter().enumerate() {
-            add(&mut signed, quorum, place, line)?;
+            let key = add(&mut cosigned.signed, quorum, place, line)?;
+            if !cosigned.by.contains(key) {
+                cosigned.by.push(key.clone());
+            }
         }
-        *kept = signed.clone();
-        let cosigned = quorum.tally(&signed).cosignatures().len();
-        if quorum.witnessed(signed.clone()).is_ok() {
-            made.checkpoints.retain(|other| other.head().size >= size);
-            drop(made);
-            self.raise(quorum, size);
+        *kept = cosigned.clone();
+        let counted = Counted {
+            cosigned: cosigned.count(quorum),
+            signed: cosigned.signed,
+        };
+        if counted.cosigned >= quorum.needed() {
+            made.checkpoints.retain(|other| other.size() >= size);
         }
-        Ok(Counted { signed, cosigned })
+        drop(made);
+        self.raise(quorum, &cosigned.by, size);
+        Ok(counted)
     }
 
-    fn raise(&self, quorum: &Quorum, size: u64) {
-        self.overdue.store(false, Ordering::Release);
+    fn raise(&self, quorum: &Quorum, by: &[WitnessKey], size: u64) {
         self.mark.send_if_modified(|mark| {
-            let more = size > mark.size_by(quorum);
+            let before = mark.size_by(quorum);
+            // Nobody counts whom the policy does not name.
+            mark.0.retain(|(key, _)| quorum.witnesses().contains(key));
+            for key in by {
+                mark.raise(key, size);
+            }
+            let more = mark.size_by(quorum) > before;
             if more {
-                let quorum = Some(quorum.clone());
-                *mark = Mark { size, quorum };
+                self.overdue.store(false, Ordering::Release);
             }
             more
         });
@@ -208,12 +251,12 @@ impl Witnesses {
         self.mark.borrow().size_by(quorum)
     }
 
-    /// The newest checkpoint that these witnesses have cosigned since the start, with their word.
+    /// The newest checkpoint that enough of these witnesses have cosigned since the start, with their word.
     pub fn newest(&self, quorum: &Quorum) -> Option<SignedCheckpoint> {
-        let size = self.witnessed(quorum);
         let made = self.made();
-        let mut cosigned = made.checkpoints.iter();
-        cosigned.find(|one| one.head().size == size).cloned()
+        let enough = |one: &&Cosigned| one.count(quorum) >= quorum.needed();
+        let newest = made.checkpoints.iter().rev().find(enough);
+        newest.map(|one| one.signed.clone())
     }
 
     /// Waits until the witnesses have cosigned an entry, until `deadline` at most.
@@ -257,13 +300,13 @@ impl Default for Witnesses {
     }
 }
 
-/// Adds the cosignature that a line is.
-fn add(
+/// Adds the cosignature that a line is; gives whose.
+fn add<'a>(
     signed: &mut SignedCheckpoint,
-    quorum: &Quorum,
+    quorum: &'a Quorum,
     place: usize,
     line: &str,
-) -> Result<(), CosignaturesError> {
+) -> Result<&'a WitnessKey, CosignaturesError> {
     let line: SignatureLine = line
         .parse()
         .map_err(|source| CosignaturesError::Line { place, source })?;
@@ -273,6 +316,6 @@ fn add(
         .ok_or(CosignaturesError::Stranger { place })?;
     signed
         .add_cosignature(key, &line)
-        .map(drop)
+        .map(|_| key)
         .map_err(|source| CosignaturesError::Cosignature { place, source })
 }
