@@ -146,6 +146,43 @@ impl Image {
         Self::of(folder.path())
     }
 
+    /// The journal as it was after its first entries, one a group, with an anchor that names the last of
+    /// them and no memory of a later one.
+    ///
+    /// # Panics
+    /// When it has fewer.
+    #[must_use]
+    pub fn first(&self, entries: u64) -> Self {
+        let (whole, begun) = (tempfile::tempdir(), tempfile::tempdir());
+        let (whole, begun) = (whole.expect("a folder"), begun.expect("a folder"));
+        self.restore(whole.path());
+        let disk = |folder: &Path| {
+            let owner = Owner::acquire(folder).expect("a folder that nobody owns");
+            Box::new(FsDisk::new(owner))
+        };
+        let options = OpenOptions::default();
+        let each = |_, _: &[u8]| Ok::<_, std::fmt::Error>(());
+        let (log, opened) =
+            SegmentLog::open(disk(whole.path()), &options, each).expect("a journal");
+        let mut copy =
+            SegmentLog::create(disk(begun.path()), opened.log, &options).expect("a new log");
+        for index in 0..entries {
+            let stored = log.reader().read(index).expect("an entry");
+            let (salt, body) = (stored.salt, stored.body.as_slice());
+            copy.append(&[Record { salt, body }], &[]).expect("room");
+        }
+        copy.write_anchor().expect("an anchor");
+        drop((log, copy));
+        let mut image = Self::of(begun.path());
+        let others = self.0.iter();
+        let kept = others.filter(|(name, _)| name.starts_with("bundles/"));
+        let kept: Vec<_> = kept
+            .map(|(name, file)| (name.clone(), file.clone()))
+            .collect();
+        image.0.extend(kept);
+        image
+    }
+
     /// With one byte of the first group's first body in a segment changed, and its checksum made to
     /// hold again: what somebody does who knows the format.
     #[must_use]
