@@ -10,6 +10,7 @@ use crate::{
     command::{Reply, Stopped},
     roots::{Frozen, Growth},
     segment::{MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, Salt},
+    writer::stopped,
 };
 
 /// Most commands that share a flush. Each adds one entry at most.
@@ -109,8 +110,11 @@ impl OpenGroup {
         if bytes > MAX_BODY_BYTES {
             return Ok(Err(Untaken::TooLarge { bytes }));
         }
-        if let Err(error) = state.apply(index, &record) {
-            return Ok(Err(Untaken::State(error)));
+        match state.apply(index, &record) {
+            // What it says is not wrong: what it hangs on is not known.
+            Err(error @ StateError::Charges(_)) => return Err(stopped(&error)),
+            Err(error) => return Ok(Err(Untaken::State(error))),
+            Ok(()) => {}
         }
         #[cfg(test)]
         crate::defect::folded(index, &record, None);

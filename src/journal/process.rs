@@ -18,7 +18,7 @@ use crate::{
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
     segment::MAX_BLOB_BYTES,
     text::{REASON_BYTES, shortened},
-    writer::Writer,
+    writer::{Writer, stopped},
 };
 
 impl Writer {
@@ -117,7 +117,8 @@ impl Writer {
                 return self.finish(state, group, known.attempt, Box::new(sign.decoded));
             }
         }
-        match evaluate(state, group.now, &sign.decoded, request) {
+        let verdict = evaluate(state, group.now, &sign.decoded, request);
+        match verdict.map_err(|error| stopped(&error))? {
             Verdict::Permit(permit) => self.permit(state, group, *permit, sign),
             Verdict::Pending(needs) => {
                 self.refuse(state, group, refused(state, request, Vec::new(), &needs))?;

@@ -183,7 +183,8 @@ impl Writer {
         let state = Arc::clone(&self.state);
         // A panic aborts the process, so that a poisoned lock is never seen.
         let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-        state.advance(group.now.lo);
+        let advanced = state.advance(group.now.lo);
+        advanced.map_err(|error| stopped(&error))?;
         let built = self.roots.built(ROOTS_MAX);
         for Built { root } in built.map_err(|error| stopped(&error))? {
             group.push(&mut state, Entry::StateRoot(root))?;
@@ -326,7 +327,7 @@ impl Writer {
     }
 }
 
-fn stopped(error: &dyn std::error::Error) -> Stopped {
+pub(crate) fn stopped(error: &dyn std::error::Error) -> Stopped {
     let mut reason = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,7 +1,7 @@
 //! The bytes of what is kept beside the log: fixed numbers big-endian, everything else behind its
 //! length.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tx::{
     AccountClass, Address, Amount, Asset, Chain, ConflictKey, EffectKind, FeeTerms, IntentId,
@@ -33,23 +33,50 @@ pub(crate) fn read_whole<T: Code>(bytes: &[u8]) -> Option<T> {
     (rest.is_empty() && written(&value) == bytes).then_some(value)
 }
 
-fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+pub(crate) fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (taken, rest) = from.split_at_checked(count)?;
     *from = rest;
     Some(taken)
 }
 
 /// Bytes behind their number, as four bytes.
-fn write_slice(bytes: &[u8], to: &mut Vec<u8>) {
+pub(crate) fn write_slice(bytes: &[u8], to: &mut Vec<u8>) {
     // What is longer comes back as something else and is refused when it is read.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     to.extend(length.to_be_bytes());
     to.extend(bytes);
 }
 
-fn read_slice<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn read_slice<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = u32::read(from)?;
     take(from, usize::try_from(length).ok()?)
+}
+
+/// A number with seven bits a byte, the lowest first: most that is kept of a charge is small.
+pub(crate) fn write_number(number: u64, to: &mut Vec<u8>) {
+    let mut rest = number;
+    loop {
+        let low = rest.to_le_bytes()[0] & 0x7f;
+        rest >>= 7;
+        if rest == 0 {
+            return to.push(low);
+        }
+        to.push(low | 0x80);
+    }
+}
+
+pub(crate) fn read_number(from: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..u64::BITS).step_by(7) {
+        let byte = u8::read(from)?;
+        let low = u64::from(byte & 0x7f);
+        number |= low.checked_shl(shift).filter(|bits| bits >> shift == low)?;
+        if byte < 0x80 {
+            // Not in more bytes than it needs.
+            return (byte > 0 || shift == 0).then_some(number);
+        }
+    }
+    None
 }
 
 impl Code for u8 {
@@ -108,6 +135,16 @@ impl<T: Code> Code for Option<T> {
             1 => T::read(from).map(Some),
             _ => None,
         }
+    }
+}
+
+impl<T: Code> Code for Arc<T> {
+    fn write(&self, to: &mut Vec<u8>) {
+        (**self).write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        T::read(from).map(Self::new)
     }
 }
 

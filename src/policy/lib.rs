@@ -27,7 +27,7 @@ pub use entry::{
     KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused, RefusedMany,
     Resumed, SignatureRecord, Signed, StateRoot,
 };
-pub use evaluate::evaluate;
+pub use evaluate::{EvaluateError, evaluate};
 pub use model::{
     Account, Allow, AssetUnit, Book, ChainSettings, Client, ClientIdentity, Deny, Evacuate,
     Governance, Group, Limit, Location, Measure, Need, Person, Policy, Require, Selector,
@@ -35,9 +35,12 @@ pub use model::{
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use state::{
-    AttemptState, ChargeError, Consumed, HotState, HotStateError, IntentState, RequestState,
-    RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError,
+    AttemptState, Consumed, HotState, HotStateError, IntentState, RequestState, RequestStatus,
+    RestoreError, Row, RowError, RowKey, State, StateError,
 };
 pub use statement::intent_signed;
 pub use time::TimeKeeper;
 pub use verdict::{AllowedBy, Permit, Reason, ReasonCode, Refusal, Room, UnmetNeed, Verdict};
+pub use window::{
+    ChargeBlocks, ChargeState, ChargeStateError, ChargesError, ClosedBlock, KeptBlocks, UnreadBlock,
+};

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use policy::StateError;
 use policy::bundle::ManifestError;
 use policy::statement::{SignError, SignaturesError};
+use policy::{EvaluateError, StateError};
 
 use crate::failure::{Exit, Explained};
 use crate::files::FileError;
@@ -63,6 +63,9 @@ pub enum PolicyError {
     /// The signature was not made.
     #[error("the manifest was not signed")]
     Sign(#[source] SignError),
+    /// What the verdict hangs on is not known.
+    #[error("the request was not evaluated")]
+    Evaluate(#[source] EvaluateError),
     /// An input of `explain`.
     #[error("{} is no {expected}", path.display())]
     Input {
@@ -100,6 +103,7 @@ impl Explained for PolicyError {
             Self::Signatures(_) => "policy-signatures",
             Self::Key { .. } => "policy-key",
             Self::Sign(_) => "policy-sign",
+            Self::Evaluate(_) => "policy-evaluate",
             Self::Input { .. } => "policy-input",
             Self::NotUnderstood { .. } => "policy-not-understood",
             Self::State(_) => "policy-keys",
@@ -131,6 +135,7 @@ impl Explained for PolicyError {
                 "Sign with `ssh-keygen -Y sign -n strongroom-bundle-v1 -f KEY manifest` and append \
                  what it writes to manifest.sig. The manifest is made."
             }
+            Self::Evaluate(_) => "Run it again; if it happens again, report it as a bug.",
             Self::Input { .. } => "See `strongroom policy explain --help` for what each file holds.",
             Self::NotUnderstood { .. } => {
                 "Build the transaction anew, from addresses of keys that are listed."

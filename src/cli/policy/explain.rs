@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         transaction: Blob::Inline(String::new()),
         proofs: Vec::new(),
     };
-    let verdict = evaluate(&state, now, &decoded, &request);
+    let verdict = evaluate(&state, now, &decoded, &request).map_err(PolicyError::Evaluate)?;
     let report = Report::of(verdict, decoded.effects().to_vec(), units);
     if report.permits() {
         Answer::done(&report)

@@ -80,7 +80,7 @@ fn seen(state: &State) -> Vec<String> {
         lo: start,
         hi: start,
     };
-    seen.push(format!("{:?}", state.room(now)));
+    seen.push(format!("{:?}", state.room(now).unwrap()));
     for (attempt, status) in state.requests_from(&name("walletd"), AttemptId(0)) {
         seen.push(format!("{status:?} {:?}", state.attempt(attempt)));
     }

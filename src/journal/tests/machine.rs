@@ -320,7 +320,7 @@ impl Running {
     /// How much of the limit is used.
     pub fn used(&self) -> Amount {
         let now = self.journal.now();
-        self.journal.state().room(now)[0].used
+        self.journal.state().room(now).unwrap()[0].used
     }
 
     /// Lets the commands that `send` sends wait together, so that they share a group.

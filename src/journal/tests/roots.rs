@@ -9,11 +9,10 @@ use strongroom_journal::{
     map::{Map, batch},
     segment::{LogId, OpenError, OpenOptions, Record as LogRecord, Salt, SegmentLog},
 };
-use tlog::{MemoryTree, leaf_hash};
 
 use crate::{
     fixture::Ask,
-    machine::{Machine, Running, folded},
+    machine::{Machine, Running, capped, folded},
     memory_disk::{Image, MemoryDisk},
 };
 
@@ -53,13 +52,13 @@ fn roots(records: &[Record]) -> Vec<StateRoot> {
 /// From the records alone, by the words of the format.
 fn computed(records: &[Record]) -> Vec<StateRoot> {
     let mut map = Map::new(Arc::new(MemoryDisk::default()), LogId::new([9; 32]));
-    let (mut state, mut rows, mut charges) = (State::new(), Vec::new(), MemoryTree::new());
+    let (mut state, mut rows) = (State::new(), Vec::new());
     let mut roots = Vec::new();
     for (index, record) in (0..).zip(records) {
         state.apply(index, record).unwrap();
         rows.extend(state.rows_written(index, &record.entry));
-        if let Some(charge) = state.charge_written(&record.entry) {
-            charges.append(leaf_hash(&charge)).unwrap();
+        if let Entry::PolicyActivated { .. } = &record.entry {
+            state.activate(Arc::new(capped())).unwrap();
         }
         let covers = index + 1;
         if covers % EVERY == 0 {
@@ -69,8 +68,7 @@ fn computed(records: &[Record]) -> Vec<StateRoot> {
                 .chain_update(covers.to_be_bytes())
                 .chain_update(state.hot().hash().unwrap().0)
                 .chain_update(map.head().root())
-                .chain_update(charges.head().size.to_be_bytes())
-                .chain_update(charges.head().root);
+                .chain_update(state.charge_state().hash().0);
             let hash = Digest(hash.finalize().into());
             let v = 1;
             roots.push(StateRoot { v, covers, hash });

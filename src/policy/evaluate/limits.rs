@@ -6,32 +6,40 @@ use tx::{Amount, Asset, Time};
 
 use super::{Case, Findings, Spoken, findings::Spoke};
 use crate::{
-    Limit, Measure, ReasonCode, Statement,
+    ChargesError, Limit, Measure, ReasonCode, Statement,
     select::Subject,
-    window::{Fading, GroupKey, Window},
+    window::{Fading, GroupKey, Seen},
 };
 
-pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
-    for (limit, window) in case.state.limits() {
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), ChargesError> {
+    for (place, limit) in case.policy.limits.iter().enumerate() {
         for (group, asked) in asked(case, limit) {
-            let fading = window.fading(&group, case.set, case.lo);
-            let part = Part {
-                limit,
-                window,
-                group,
-                fading,
+            let seen = Seen {
+                limit: place,
+                group: &group,
+                set: case.set,
             };
-            part.check(case, asked, findings);
+            let fading = case.state.windows().fading(case.present, seen, case.lo)?;
+            let until = case.state.full_until(limit.says.window_millis);
+            Part {
+                limit,
+                group: &group,
+                fading,
+                full_until: until.filter(|until| case.lo < *until),
+            }
+            .check(asked, findings)?;
         }
     }
+    Ok(())
 }
 
 /// One limit in one group.
 struct Part<'a> {
     limit: &'a Statement<Limit>,
-    window: &'a Window,
-    group: GroupKey,
+    group: &'a GroupKey,
     fading: Fading<'a>,
+    /// Until when the epoch fills the window.
+    full_until: Option<Time>,
 }
 
 /// What the request measures in each group; `None` at 2^256.
@@ -51,10 +59,11 @@ fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> BTreeMap<GroupKey, Option
 }
 
 impl Part<'_> {
-    fn check(&self, case: &Case<'_>, asked: Option<Amount>, findings: &mut Findings<'_>) {
-        let with = asked.and_then(|asked| self.with(case, asked));
+    fn check(self, asked: Option<Amount>, findings: &mut Findings<'_>) -> Result<(), ChargesError> {
+        let with = asked.and_then(|asked| self.with(asked));
         let (Some(asked), Some(with)) = (asked, with) else {
-            return findings.refuse(self.overflow());
+            findings.refuse(self.overflow());
+            return Ok(());
         };
         findings.spoke.push(Spoke {
             limit: self.limit.name.clone(),
@@ -64,7 +73,7 @@ impl Part<'_> {
             window_millis: self.limit.says.window_millis,
         });
         if with <= self.limit.says.cap {
-            return;
+            return Ok(());
         }
         match &self.limit.says.over {
             Some(need) => {
@@ -72,24 +81,19 @@ impl Part<'_> {
                     findings.carried.insert(need.fingerprint());
                 }
             }
-            None => findings.refuse(self.full(case, asked)),
+            None => findings.refuse(self.full(asked)?),
         }
+        Ok(())
     }
 
     /// What the window holds with the request. One that the epoch filled holds its cap at least, and has
     /// no conflict set: what was lost is in none.
-    fn with(&self, case: &Case<'_>, asked: Amount) -> Option<Amount> {
+    fn with(&self, asked: Amount) -> Option<Amount> {
         let with = self.fading.with(asked).to_amount()?;
-        match self.full_until(case) {
+        match self.full_until {
             Some(_) => Some(with.max(self.limit.says.cap.checked_add(asked)?)),
             None => Some(with),
         }
-    }
-
-    /// Until when the epoch fills the window.
-    fn full_until(&self, case: &Case<'_>) -> Option<Time> {
-        let until = case.state.full_until(self.limit.says.window_millis);
-        until.filter(|until| case.lo < *until)
     }
 
     fn overflow(&self) -> crate::Reason {
@@ -101,40 +105,34 @@ impl Part<'_> {
         )
     }
 
-    fn full(&self, case: &Case<'_>, asked: Amount) -> crate::Reason {
+    fn full(self, asked: Amount) -> Result<crate::Reason, ChargesError> {
         let cap = self.limit.says.cap;
         let unit = self.unit();
         let used = self.fading.used().to_amount().unwrap_or(Amount::MAX);
-        let used = match self.full_until(case) {
-            Some(_) => used.max(cap),
-            None => used,
-        };
+        let used = self.full_until.map_or(used, |_| used.max(cap));
         let detail = format!(
             "{} has a cap of {cap}{unit}, {used}{unit} used, {asked}{unit} asked",
             self.named()
         );
-        Spoken::of(
-            self.limit,
-            ReasonCode::Limit,
-            detail,
-            self.remedy(case, asked),
-        )
+        let limit = self.limit;
+        let remedy = match asked > cap {
+            true => format!("ask for at most {cap}{unit}"),
+            false => self.wait(asked)?,
+        };
+        Ok(Spoken::of(limit, ReasonCode::Limit, detail, remedy))
     }
 
-    fn remedy(&self, case: &Case<'_>, asked: Amount) -> String {
-        let cap = self.limit.says.cap;
-        if asked > cap {
-            return format!("ask for at most {cap}{}", self.unit());
-        }
-        let returns = self.window.room_returns(&self.group, case.set, asked, cap);
-        let epoch = self.full_until(case);
+    /// When there is room again.
+    fn wait(self, asked: Amount) -> Result<String, ChargesError> {
+        let epoch = self.full_until;
+        let returns = self.fading.room_returns(asked, self.limit.says.cap)?;
         if let (Some(epoch), None) = (epoch, returns) {
-            return format!("a new epoch fills it until {epoch}");
+            return Ok(format!("a new epoch fills it until {epoch}"));
         }
-        match returns.max(epoch) {
+        Ok(match returns.max(epoch) {
             Some(time) => format!("there is room for it from {time}, if nothing else is signed"),
             None => "wait until enough has left the window, or ask for less".to_owned(),
-        }
+        })
     }
 
     /// The limit and the group, such as `limit daily (account hot)`.

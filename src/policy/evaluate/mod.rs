@@ -22,11 +22,12 @@ use std::{
     sync::Arc,
 };
 
+use thiserror::Error;
 use tx::{ConflictKey, Decoded, Interval, Name, Time};
 
 use crate::{
-    AttemptId, AttemptState, Digest, Fact, Policy, Refusal, Request, RequestStatus, State, Verdict,
-    state::Present,
+    AttemptId, AttemptState, ChargesError, Digest, Fact, Policy, Refusal, Request, RequestStatus,
+    State, Verdict, state::Present,
 };
 use findings::{Findings, Spoken};
 
@@ -34,7 +35,15 @@ use findings::{Findings, Spoken};
 /// was decoded with the state's own registry.
 ///
 /// A request that has an unsigned attempt is taken up again: charged now, in the same conflict set.
-pub fn evaluate(state: &State, now: Interval, decoded: &Decoded, request: &Request) -> Verdict {
+///
+/// # Errors
+/// [`EvaluateError`]: what the verdict hangs on is not known, so that there is none.
+pub fn evaluate(
+    state: &State,
+    now: Interval,
+    decoded: &Decoded,
+    request: &Request,
+) -> Result<Verdict, EvaluateError> {
     decide(state, now, decoded, request, &met::approvals(request))
 }
 
@@ -45,9 +54,9 @@ fn decide(
     decoded: &Decoded,
     request: &Request,
     approvals: &BTreeMap<Digest, BTreeSet<Name>>,
-) -> Verdict {
+) -> Result<Verdict, EvaluateError> {
     let Some(present) = state.present() else {
-        return Verdict::Refuse(no_policy());
+        return Ok(Verdict::Refuse(no_policy()));
     };
     let case = Case::new(state, present, now, decoded, request);
     let mut findings = Findings::new(approvals);
@@ -55,10 +64,19 @@ fn decide(
     intents::check(&case, &mut findings);
     conflicts::check(&case, &mut findings);
     statements::check(&case, &mut findings);
-    limits::check(&case, &mut findings);
+    limits::check(&case, &mut findings).map_err(EvaluateError::Charges)?;
     drain::check(&case, &mut findings);
     freeze::check(&case, &mut findings);
-    findings.verdict(|findings| permit::permit(&case, findings))
+    Ok(findings.verdict(|findings| permit::permit(&case, findings)))
+}
+
+/// Why there is no verdict. Whoever decides goes on with nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// Charges that a limit hangs on are not known.
+    #[error("the windows cannot be counted")]
+    Charges(#[source] ChargesError),
 }
 
 /// What is decided on.

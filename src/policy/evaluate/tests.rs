@@ -24,7 +24,7 @@ fn approved(need: &Need, people: &[&str]) -> Approvals {
 
 fn decided(signer: &Signer, ask: &Ask, approvals: &Approvals) -> Verdict {
     let decoded = ask.transaction.clone().decoded();
-    decide(&signer.state, signer.now, &decoded, &ask.request, approvals)
+    decide(&signer.state, signer.now, &decoded, &ask.request, approvals).unwrap()
 }
 
 fn permitted(signer: &Signer, ask: &Ask, approvals: &Approvals) -> Permit {
@@ -103,6 +103,7 @@ fn people_carry_over_an_attended_limit_and_never_over_a_hard_one() {
     let used: Vec<_> = signer
         .state
         .room(signer.now)
+        .unwrap()
         .iter()
         .map(|room| room.used)
         .collect();

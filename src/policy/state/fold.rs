@@ -7,9 +7,7 @@ use tx::{ConflictKey, Name, Time};
 use super::{AttemptState, Consumers, IntentState, Present, RequestStatus, State, StateError};
 use crate::{
     Attempt, AttemptId, Entry, KeyRegistration, NumberedDigest, Policy, Record, Resumed,
-    SignedIntent,
-    statement::Unseal,
-    window::{Charge, Window},
+    SignedIntent, statement::Unseal, window::Charge,
 };
 
 impl State {
@@ -20,16 +18,14 @@ impl State {
     /// was.
     pub fn apply(&mut self, index: u64, record: &Record) -> Result<(), StateError> {
         self.validate(index, record)?;
-        if let Entry::KeyRegistered(key) = &record.entry {
-            self.register(key)?;
-        }
-        self.advance(record.time.lo);
+        self.count(index, record)?;
+        self.turned = matches!(record.entry, Entry::PolicyActivated { .. });
         self.time = Some(record.time);
         self.entries = self.entries.saturating_add(1);
         match &record.entry {
             Entry::Genesis { fleet } => self.fleet = Some(fleet.clone()),
             Entry::PolicyActivated { hash, sequence, .. } => self.active = Some((*hash, *sequence)),
-            Entry::Attempt(attempt) => self.charge(AttemptId(index), record.time.lo, attempt),
+            Entry::Attempt(attempt) => self.remember_attempt(AttemptId(index), record, attempt),
             Entry::Call { attempt, calls } => {
                 self.count_calls(calls);
                 self.set_status(*attempt, RequestStatus::Committed);
@@ -60,6 +56,7 @@ impl State {
     /// Counts an entry of which only the leaf is known, as an auditor knows signatures that a freeze
     /// holds: nothing follows from it.
     pub fn pass_over(&mut self) {
+        self.turned = false;
         self.entries = self.entries.saturating_add(1);
         self.to_cover = self.entries;
     }
@@ -77,8 +74,7 @@ impl State {
         }
         self.check_policy(&policy)?;
         let present = self.present_of(policy)?;
-        self.govern(present);
-        Ok(())
+        self.govern(present)
     }
 
     /// Whether [`State::activate`] would take the policy, once its entry is applied: to be asked
@@ -109,46 +105,49 @@ impl State {
         Present::new(policy, &self.registrations).map_err(StateError::Registry)
     }
 
-    fn govern(&mut self, present: Present) {
-        let limits = &present.policy.limits;
-        self.windows = limits
-            .iter()
-            .map(|limit| Window::new(&limit.says))
-            .collect();
-        self.charges.tidy();
-        for charge in self.charges.iter() {
-            count(&present, &mut self.windows, charge);
-        }
-        let lo = self.lo;
-        for window in &mut self.windows {
-            window.advance(lo);
-        }
+    fn govern(&mut self, present: Present) -> Result<(), StateError> {
+        let counted = self.windows.recount(&present, self.lo);
+        counted.map_err(StateError::Charges)?;
         self.present = Some(present);
+        Ok(())
+    }
+
+    /// What can fail of an entry: whose keys there are, and what the windows hold.
+    fn count(&mut self, index: u64, record: &Record) -> Result<(), StateError> {
+        let lo = record.time.lo;
+        match &record.entry {
+            Entry::KeyRegistered(key) => return self.register(key, lo),
+            Entry::PolicyActivated { .. } if self.present.is_none() => self.windows.forget_counts(),
+            _ => {}
+        }
+        self.advance(lo).map_err(StateError::Charges)?;
+        if let Entry::Attempt(attempt) = &record.entry {
+            let charge = Charge::of(AttemptId(index), lo, attempt);
+            let charged = self.windows.charge(self.present.as_ref(), charge);
+            charged.map_err(StateError::Charges)?;
+        }
+        Ok(())
     }
 
     /// A key that an account of the policy names is ours at once, with all that was paid to it.
-    fn register(&mut self, key: &KeyRegistration) -> Result<(), StateError> {
+    fn register(&mut self, key: &KeyRegistration, lo: Time) -> Result<(), StateError> {
         let known = self.registrations.insert(key.name.clone(), key.clone());
-        let Some(policy) = self.policy().cloned() else {
-            return Ok(());
+        let names = |policy: &Arc<Policy>| {
+            let mut accounts = policy.accounts.values();
+            accounts.any(|account| account.keys.contains(&key.name))
         };
-        let named = policy
-            .accounts
-            .values()
-            .any(|account| account.keys.contains(&key.name));
-        if known.is_some() || !named {
-            return Ok(());
+        let policy = self.policy().cloned();
+        if policy.is_none() {
+            self.windows.forget_counts();
         }
-        match self.present_of(policy) {
-            Ok(present) => {
-                self.govern(present);
-                Ok(())
-            }
-            Err(error) => {
-                self.registrations.remove(&key.name);
-                Err(error)
-            }
+        let policy = policy.filter(|policy| known.is_none() && names(policy));
+        let present = policy.map(|policy| self.present_of(policy)).transpose();
+        if present.is_err() {
+            self.registrations.remove(&key.name);
         }
+        let present = present?;
+        self.advance(lo).map_err(StateError::Charges)?;
+        present.map_or(Ok(()), |present| self.govern(present))
     }
 
     fn resume(&mut self, resumed: &Resumed) {
@@ -170,7 +169,7 @@ impl State {
         }
     }
 
-    fn charge(&mut self, id: AttemptId, at: Time, attempt: &Attempt) {
+    fn remember_attempt(&mut self, id: AttemptId, record: &Record, attempt: &Attempt) {
         self.count_calls(&attempt.calls);
         let set = attempt.set.unwrap_or(id);
         if attempt.set.is_none()
@@ -193,13 +192,7 @@ impl State {
         }
         self.lanes.insert(attempt.lane.clone(), attempt.lane_epoch);
         self.note_paid(attempt);
-        self.remember(id, at, set, attempt);
-        let paid = &self.paid;
-        let kept = |address: &tx::Address| paid.get(address).unwrap_or(address).clone();
-        let charge = self.charges.push(attempt, at, set, kept);
-        if let Some(present) = &self.present {
-            count(present, &mut self.windows, charge);
-        }
+        self.remember(id, record.time.lo, set, attempt);
     }
 
     /// The first use fixes the content. Anchors are the keys that every attempt of the intent
@@ -279,18 +272,5 @@ impl State {
             .get(key)
             .map_or(key, |registered| &registered.name)
             .clone()
-    }
-}
-
-/// Counts a charge in every window.
-fn count(present: &Present, windows: &mut [Window], charge: &Charge) {
-    for (limit, window) in present.policy.limits.iter().zip(windows) {
-        if window.passes_over(&charge.carried) {
-            continue;
-        }
-        let measures = charge.measures(limit, |account, to| present.parties(account, to));
-        for (group, amount) in measures {
-            window.add(charge.at, charge.set, group, amount);
-        }
     }
 }

@@ -27,12 +27,11 @@ use crate::{
     AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
     NumberedDigest, Policy, RequestId, Room,
     statement::{Head, UnsealError},
-    window::{ChargeBook, Window},
+    window::{ChargesError, GroupKey, Seen, Windows},
 };
 
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
-pub use charges::ChargeError;
 use epoch::Epoch;
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
@@ -57,9 +56,9 @@ pub struct State {
     /// The bundle that governs, and its sequence.
     active: Option<(BundleHash, u64)>,
     present: Option<Present>,
-    /// One for each limit of the present policy, in its order.
-    windows: Vec<Window>,
-    charges: ChargeBook,
+    windows: Windows,
+    /// Whether the last entry said which policy governs: whether it does already, is not of the state.
+    turned: bool,
     registrations: BTreeMap<Name, KeyRegistration>,
     attempts: HashMap<AttemptId, AttemptState>,
     requests: HashMap<Name, HashMap<RequestId, AttemptId>>,
@@ -220,6 +219,9 @@ pub enum StateError {
     /// A statement was used before, or is not the one that its hash says, or was signed by others.
     #[error("the statement was used before, or is not the one that the entry says")]
     Statement,
+    /// Charges that the windows hang on are not known. What the state says counts for nothing then.
+    #[error("the windows cannot be counted")]
+    Charges(#[source] ChargesError),
     /// The lane is owned by a later epoch.
     #[error("lane {lane} has a later epoch")]
     Lane {
@@ -326,33 +328,53 @@ impl State {
 
     /// Lets go of what is in no window any longer at `lo`. Answers do not hang on it, only memory
     /// and speed do: every question is asked with its own time.
-    pub fn advance(&mut self, lo: Time) {
+    ///
+    /// # Errors
+    /// [`ChargesError`]: nothing more is decided then.
+    pub fn advance(&mut self, lo: Time) -> Result<(), ChargesError> {
         if lo <= self.lo {
-            return;
+            return Ok(());
         }
         self.lo = lo;
-        for window in &mut self.windows {
-            window.advance(lo);
-        }
-        self.charges.advance(lo);
+        self.windows.advance(self.present.as_ref(), lo)
     }
 
     /// Every limit's use at `now`: each group in use, and limits without groups always.
-    pub fn room(&self, now: Interval) -> Vec<Room> {
+    ///
+    /// # Errors
+    /// As [`State::room_where`].
+    pub fn room(&self, now: Interval) -> Result<Vec<Room>, ChargesError> {
         self.room_where(now, |_| true)
     }
 
     /// As [`State::room`], for these limits alone: one that is counted by destination has as many
-    /// groups as there are destinations.
-    pub fn room_where(&self, now: Interval, wanted: impl Fn(&Limit) -> bool) -> Vec<Room> {
+    /// groups as there are destinations, and its whole window is read.
+    ///
+    /// # Errors
+    /// [`ChargesError`].
+    pub fn room_where(
+        &self,
+        now: Interval,
+        wanted: impl Fn(&Limit) -> bool,
+    ) -> Result<Vec<Room>, ChargesError> {
         let mut rooms = Vec::new();
-        for (limit, window) in self.limits().filter(|(limit, _)| wanted(&limit.says)) {
-            let mut groups: BTreeSet<_> = window.groups().cloned().collect();
+        let lo = self.lo_of(now);
+        let Some(present) = &self.present else {
+            return Ok(rooms);
+        };
+        let limits = present.policy.limits.iter().enumerate();
+        for (place, limit) in limits.filter(|(_, limit)| wanted(&limit.says)) {
+            let mut groups = self.windows.groups(present, place, lo)?;
             if limit.says.group.is_empty() {
-                groups.insert(crate::window::GroupKey::whole());
+                groups.insert(GroupKey::whole());
             }
             for group in groups {
-                let used = window.fading(&group, None, self.lo_of(now)).used();
+                let seen = Seen {
+                    limit: place,
+                    group: &group,
+                    set: None,
+                };
+                let used = self.windows.fading(present, seen, lo)?.used();
                 let used = used.to_amount().unwrap_or(tx::Amount::MAX);
                 let is_full = self.is_full(limit.says.window_millis, now);
                 rooms.push(Room {
@@ -369,7 +391,7 @@ impl State {
             }
         }
         rooms.sort();
-        rooms
+        Ok(rooms)
     }
 
     /// Whether a window of this length is full because the epoch began within it.
@@ -387,15 +409,8 @@ impl State {
         self.present.as_ref()
     }
 
-    /// The limits of the present policy with their windows.
-    pub(crate) fn limits(
-        &self,
-    ) -> impl Iterator<Item = (&crate::Statement<crate::Limit>, &Window)> {
-        let limits = self
-            .present
-            .iter()
-            .flat_map(|present| &present.policy.limits);
-        limits.zip(&self.windows)
+    pub(crate) fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     /// The attempts that consume one of the keys.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 use tx::Name;
 
-use super::{ChargeError, Consumers, HotState, Row, State};
-use crate::AttemptId;
+use super::{Consumers, HotState, Row, State};
+use crate::{AttemptId, ChargeState, ChargeStateError, KeptBlocks, window::Windows};
 
 /// Why parts are none of one state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -21,26 +21,27 @@ pub enum RestoreError {
     /// A key is consumed by nothing.
     #[error("a key is consumed by nothing")]
     Consumed,
-    /// A charge is none.
+    /// The blocks of charges are not those of the charge state.
     #[error("the charges are not as they were kept")]
-    Charge(#[source] ChargeError),
+    Charges(#[source] ChargeStateError),
 }
 
 /// The attempts of each client, by their numbers.
 type Numbered = BTreeMap<Name, BTreeMap<u64, AttemptId>>;
 
 impl State {
-    /// The state of its hot part, all rows and the charges, oldest first. No policy governs it before
+    /// The state of its hot part, all rows and the charges. No policy governs it before
     /// [`State::activate`] is called with the one of [`HotState::active`].
     ///
     /// Whether the parts are those of a history is not known by that: a hash says it.
     ///
     /// # Errors
     /// [`RestoreError`] for parts that contradict each other.
-    pub fn restore(
+    pub fn restore<S: AsRef<[u8]>>(
         hot: HotState,
         rows: impl IntoIterator<Item = Row>,
-        charges: impl IntoIterator<Item = Vec<u8>>,
+        charges: ChargeState,
+        blocks: KeptBlocks<impl IntoIterator<Item = S>>,
     ) -> Result<Self, RestoreError> {
         let (mut state, counts) = hot.thawed();
         let mut numbered = Numbered::new();
@@ -54,11 +55,8 @@ impl State {
         if let Some((client, _)) = numbered.pop_first() {
             return Err(RestoreError::Attempts { client });
         }
-        for charge in charges {
-            state.keep_charge(&charge).map_err(RestoreError::Charge)?;
-        }
-        let lo = state.lo;
-        state.charges.advance(lo);
+        state.turned = !charges.is_counted();
+        state.windows = Windows::of_parts(charges, blocks).map_err(RestoreError::Charges)?;
         Ok(state)
     }
 

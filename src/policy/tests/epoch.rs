@@ -19,6 +19,7 @@ use crate::{
     },
     hostile::{Hostile, Step, confirmable, heaviest, in_window, runner, runs},
     unseal::{governed, officer},
+    windows::again,
 };
 
 fn cold() -> Address {
@@ -455,7 +456,7 @@ fn every_window_is_full_until_it_has_passed() {
     };
     let ask = pay(&signer);
     assert_eq!(names(&signer, &ask), ["each", "short"]);
-    let rooms = signer.state.room(signer.now);
+    let rooms = signer.state.room(signer.now).unwrap();
     assert!(rooms.iter().all(|room| room.used == room.cap), "{rooms:?}");
     signer.pass(100 * SECOND - 1);
     assert_eq!(names(&signer, &ask), ["each", "short"]);
@@ -628,8 +629,7 @@ fn freezes_stay_and_the_hot_state_says_it_all() {
     let hot = signer.state.hot();
     let bytes = hot.encode().unwrap();
     assert_eq!(HotState::decode(&bytes).unwrap(), hot);
-    let mut restored = State::restore(hot.clone(), [], []).unwrap();
-    restored.activate(governed().into()).unwrap();
+    let restored = again(&signer.state, &[governed()]);
     assert_eq!(restored.hot(), hot);
     assert_eq!(restored.epoch(), 2);
     let text = String::from_utf8(bytes).unwrap();

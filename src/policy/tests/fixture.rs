@@ -470,7 +470,7 @@ impl Signer {
 
     pub fn evaluate(&self, ask: &Ask) -> Verdict {
         let decoded = ask.transaction.clone().decoded();
-        evaluate(&self.state, self.now, &decoded, &ask.request)
+        evaluate(&self.state, self.now, &decoded, &ask.request).unwrap()
     }
 
     /// The permit, or what stands in its way.

@@ -184,7 +184,7 @@ fn it_comes_back_from_any_history_at_any_entry() {
         let mut lived = signer.state;
         prop_assert_eq!(lived.hot(), state.hot());
         let hash = lived.hot().hash().unwrap();
-        lived.advance(signer.now.lo.after_millis(90 * DAY));
+        lived.advance(signer.now.lo.after_millis(90 * DAY)).unwrap();
         prop_assert_eq!(lived.hot().hash().unwrap(), hash);
         Ok(())
     };

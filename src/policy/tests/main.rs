@@ -28,3 +28,4 @@ mod statements;
 mod time;
 mod unseal;
 mod window_bound;
+mod windows;

@@ -122,7 +122,7 @@ fn nothing_is_forgotten(
     limits: &[Statement<Limit>],
     hostile: &Hostile,
 ) -> Result<(), TestCaseError> {
-    let rooms = hostile.signer.state.room(hostile.signer.now);
+    let rooms = hostile.signer.state.room(hostile.signer.now).unwrap();
     for limit in limits {
         for (group, least) in recorded(limit, hostile) {
             let room = rooms
@@ -196,7 +196,7 @@ fn one_policy_counts_exactly_what_it_says() {
             let ask = with_own_effects(hostile.take(step), own);
             hostile.charge(&ask);
         }
-        let rooms = hostile.signer.state.room(hostile.signer.now);
+        let rooms = hostile.signer.state.room(hostile.signer.now).unwrap();
         for limit in &policy.limits {
             let of_limit = rooms.iter().filter(|room| room.limit == limit.name);
             let used: BTreeMap<_, _> = of_limit
@@ -252,7 +252,7 @@ fn editing_a_book_forgets_nothing() {
     let mut signer = Signer::new(listed.clone());
     signer.charged(&Ask::utxo("a", [0], 1_000).pay("a", 6, 1));
     signer.charged(&Ask::utxo("b", [1], 1_000).pay("b", 3, 2));
-    let used = |signer: &Signer| signer.state.room(signer.now)[0].used;
+    let used = |signer: &Signer| signer.state.room(signer.now).unwrap()[0].used;
     assert_eq!(used(&signer), amount(6));
     // Taken out of the book: it was in it when it was paid.
     listed.books.insert(name("vendors"), book([]));
@@ -280,7 +280,7 @@ fn editing_a_book_forgets_nothing() {
     signer.pass(2 * DAY);
     listed.limits = vec![limit("all", btc(), 100, 3 * DAY), to_book(10)];
     signer.activate(listed);
-    let rooms = signer.state.room(signer.now);
+    let rooms = signer.state.room(signer.now).unwrap();
     assert_eq!([rooms[0].used, rooms[1].used], [amount(9), amount(0)]);
 }
 
@@ -305,6 +305,7 @@ fn a_retired_class_counts_as_what_it_was() {
     let used: Vec<Amount> = signer
         .state
         .room(signer.now)
+        .unwrap()
         .iter()
         .map(|room| room.used)
         .collect();

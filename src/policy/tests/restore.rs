@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::{prelude::*, sample::Index, test_runner::TestCaseError};
 use strongroom_policy::{
-    BundleHash, ChargeError, Digest, Entry, Group, HotState, Policy, Record, RestoreError, Row,
-    RowKey, State,
+    BundleHash, Digest, Entry, Group, Policy, Record, RestoreError, Row, RowKey, State,
 };
 
 use tx::{AccountClass, Amount, EffectKind, Interval, Time};
@@ -18,6 +17,7 @@ use crate::{
     },
     hostile::{Hostile, Step, runner, runs},
     rules::Outcome,
+    windows::{Kept, again},
 };
 
 /// The first policy, and the one that replaces it.
@@ -64,35 +64,32 @@ fn lived(steps: &[Step], turn: usize, wait: (usize, u64)) -> Hostile {
     hostile
 }
 
-fn fold(state: &mut State, records: &[Record]) {
+/// Applies the records, and lets those of the policies govern that they name.
+pub fn fold_under(state: &mut State, records: &[Record], policies: &[Policy]) {
     for record in records {
         state.apply(state.entries(), record).unwrap();
         if matches!(record.entry, Entry::PolicyActivated { .. }) {
-            govern(state);
+            govern(state, policies);
         }
     }
 }
 
-fn govern(state: &mut State) {
-    let active = state.active();
-    let mut policies = policies().into_iter();
-    if let Some(policy) = policies.find(|policy| Some(policy.hash) == active) {
-        state.activate(Arc::new(policy)).unwrap();
-    }
+fn fold(state: &mut State, records: &[Record]) {
+    fold_under(state, records, &policies());
 }
 
-/// Through bytes and back.
-fn again(state: &State) -> State {
-    let hot = HotState::decode(&state.hot().encode().unwrap()).unwrap();
-    let row = |row: Row| Row::decode(row.key(), &row.value()).unwrap();
-    let mut again = State::restore(hot, state.rows().map(row), state.charges()).unwrap();
-    govern(&mut again);
-    again
+fn govern(state: &mut State, policies: &[Policy]) {
+    let active = state.active();
+    let mut policies = policies.iter();
+    if let Some(policy) = policies.find(|policy| Some(policy.hash) == active) {
+        state.activate(Arc::new(policy.clone())).unwrap();
+    }
 }
 
 fn assert_same(one: &State, other: &State) -> Result<(), TestCaseError> {
     prop_assert_eq!(one.hot(), other.hot());
-    prop_assert!(one.charges().eq(other.charges()));
+    prop_assert_eq!(one.charge_state(), other.charge_state());
+    prop_assert!(one.closed_blocks().eq(other.closed_blocks()));
     prop_assert_eq!(one.rows().count(), other.rows().count());
     for row in one.rows() {
         prop_assert_eq!(other.row(&row.key()), Some(row));
@@ -111,14 +108,17 @@ fn a_start_from_any_entry_is_the_fold_of_all() {
         let (early, late) = records.split_at(cut.index(records.len() + 1));
         let mut folded = State::new();
         fold(&mut folded, early);
-        let mut restored = again(&folded);
+        let mut restored = again(&folded, &policies());
         assert_same(&restored, &folded)?;
         fold(&mut restored, late);
         assert_same(&restored, &hostile.signer.state)?;
         // And what is decided next, with the room that there is.
         let ask = hostile.take(last);
         let lived = &hostile.signer;
-        prop_assert_eq!(restored.room(lived.now), lived.state.room(lived.now));
+        prop_assert_eq!(
+            restored.room(lived.now).unwrap(),
+            lived.state.room(lived.now).unwrap()
+        );
         let restored = Signer {
             state: restored,
             ..lived.clone()
@@ -144,8 +144,10 @@ fn recalled(state: &State, ask: &Ask) -> State {
     let numbers = state.rows();
     let numbers = numbers.filter(|row| matches!(row, Row::ClientAttempt(..)));
     let recalled: Vec<Row> = numbers.chain(first).chain(second).collect();
-    let mut few = State::restore(state.hot(), recalled, state.charges()).unwrap();
-    govern(&mut few);
+    let charges = state.charge_state();
+    let blocks = Kept::default().of(&charges);
+    let mut few = State::restore(state.hot(), recalled, charges, blocks).unwrap();
+    govern(&mut few, &policies());
     few
 }
 
@@ -185,29 +187,6 @@ fn what_is_recalled_is_all_that_a_decision_reads() {
     runner(600).run(&cases, run).unwrap();
 }
 
-/// What entries wrote, in order, is what is kept, less what has left every window.
-#[test]
-fn charges_are_a_series_that_is_cut_at_its_beginning() {
-    let waits = prop_oneof![Just(0), Just(90 * DAY)];
-    let run = |(steps, at, wait): (Vec<Step>, usize, u64)| {
-        let hostile = lived(&steps, usize::MAX, (at, wait));
-        let (mut state, mut series) = (State::new(), Vec::new());
-        for record in &hostile.signer.records {
-            fold(&mut state, std::slice::from_ref(record));
-            series.extend(state.charge_written(&record.entry));
-            let kept: Vec<_> = state.charges().collect();
-            prop_assert!(series.ends_with(&kept));
-            prop_assert!(wait > 0 || series.len() == kept.len());
-        }
-        // From the whole series as well.
-        let restored = with_charges(&state, series).unwrap();
-        prop_assert!(restored.charges().eq(state.charges()));
-        Ok(())
-    };
-    let cases = (runs(10), 0..10_usize, waits);
-    runner(100).run(&cases, run).unwrap();
-}
-
 /// Charges with everything that one can have.
 fn charged() -> State {
     let mut signer = Signer::new(policies()[0].clone());
@@ -236,71 +215,28 @@ fn charged() -> State {
 #[test]
 fn a_charge_says_what_it_was_charged_for() {
     let state = charged();
-    let charges: Vec<_> = state.charges().collect();
-    assert_eq!(charges.len(), 4);
-    let says = |charge: &[u8], what: &str| {
-        let mut windows = charge.windows(what.len());
-        windows.any(|bytes| bytes == what.as_bytes())
-    };
-    for (n, what) in [
-        (0, "known"),
-        (2, "other"),
-        (3, "own-transfer"),
-        (3, "cold"),
-        (3, "memo 7"),
-    ] {
-        assert!(says(&charges[n], what), "{what}");
+    let bytes = state.charge_state().encode();
+    for what in ["known", "other", "own-transfer", "cold", "memo 7"] {
+        let mut windows = bytes.windows(what.len());
+        assert!(windows.any(|bytes| bytes == what.as_bytes()), "{what}");
     }
-    let mut restored = again(&state);
-    assert!(restored.charges().eq(charges));
+    let mut restored = again(&state, &policies());
     // Carried over the one limit with that need, and counted in no other way than before.
     let now = Interval {
         lo: Time::from_millis(START),
         hi: Time::from_millis(START),
     };
     assert_eq!(restored.room(now), state.room(now));
-    restored.advance(Time::from_millis(START).after_millis(100 * DAY));
-    assert_eq!(restored.charges().count(), 0);
+    // And counted anew from what it says.
+    govern(&mut restored, &policies());
+    assert_eq!(restored.room(now), state.room(now));
+    assert_eq!(restored.charge_state(), state.charge_state());
 }
 
-fn with_charges(state: &State, charges: Vec<Vec<u8>>) -> Result<State, RestoreError> {
-    State::restore(state.hot(), state.rows(), charges)
-}
-
-#[test]
-fn a_charge_has_one_spelling() {
-    let state = charged();
-    for charge in state.charges() {
-        let alone = |bytes: &[u8]| with_charges(&state, vec![bytes.to_vec()]);
-        assert!(alone(&charge).is_ok());
-        for end in 0..charge.len() {
-            assert!(alone(&charge[..end]).is_err(), "{end} bytes");
-        }
-        assert!(alone(&[charge.as_slice(), &[0]].concat()).is_err());
-        for bit in 0..charge.len() * 8 {
-            let mut flipped = charge.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            if let Ok(other) = alone(&flipped) {
-                // A charge of long ago has left already.
-                let kept: Vec<_> = other.charges().collect();
-                assert!(kept.is_empty() || kept == [flipped], "bit {bit}");
-            }
-        }
-        let newer = [&[2], &charge[1..]].concat();
-        let refused = alone(&newer).unwrap_err();
-        let version = ChargeError::Version { found: 2 };
-        assert_eq!(refused, RestoreError::Charge(version));
-    }
-}
-
-#[test]
-fn charges_stand_in_the_order_of_time() {
-    let state = charged();
-    let mut charges: Vec<_> = state.charges().collect();
-    assert!(with_charges(&state, charges.clone()).is_ok());
-    charges.swap(0, 3);
-    let refused = with_charges(&state, charges).unwrap_err();
-    assert_eq!(refused, RestoreError::Charge(ChargeError::Order));
+fn with_rows(state: &State, rows: Vec<Row>) -> Result<(), RestoreError> {
+    let charges = state.charge_state();
+    let blocks = Kept::default().of(&charges);
+    State::restore(state.hot(), rows, charges, blocks).map(drop)
 }
 
 #[test]
@@ -308,7 +244,7 @@ fn parts_of_two_states_are_refused_where_they_contradict() {
     let state = charged();
     let without = |gone: &RowKey| {
         let rows = state.rows().filter(|row| row.key() != *gone);
-        State::restore(state.hot(), rows, state.charges()).map(drop)
+        with_rows(&state, rows.collect())
     };
     let attempts = |client: &str| {
         let client = name(client);
@@ -319,9 +255,11 @@ fn parts_of_two_states_are_refused_where_they_contradict() {
         assert_eq!(without(&gone), attempts(client), "{client} {number}");
     }
     let nobody = State::new().hot();
-    let refused = State::restore(nobody, state.rows(), state.charges()).map(drop);
+    let charges = state.charge_state();
+    let blocks = Kept::default().of(&charges);
+    let refused = State::restore(nobody, state.rows(), charges, blocks).map(drop);
     assert_eq!(refused, attempts("other"));
     let row = Row::Consumed(outpoint(9), Default::default());
-    let refused = State::restore(state.hot(), state.rows().chain([row]), state.charges());
-    assert_eq!(refused.map(drop), Err(RestoreError::Consumed));
+    let refused = with_rows(&state, state.rows().chain([row]).collect());
+    assert_eq!(refused, Err(RestoreError::Consumed));
 }

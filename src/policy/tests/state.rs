@@ -351,12 +351,12 @@ fn a_request_is_finished_within_a_minute_and_charged_again_later() {
     let (again, attempt) = signer.charge(&ask).unwrap();
     assert_eq!((attempt.resumes, attempt.set), (Some(id), Some(id)));
     assert_eq!(attempt.calls[0].call, 1, "another call, of the same digest");
-    assert_eq!(signer.state.room(signer.now)[0].used, amount(5));
+    assert_eq!(signer.state.room(signer.now).unwrap()[0].used, amount(5));
     assert_eq!(state(&signer).attempt, again);
     // A third time, and then it is signed.
     signer.pass(DAY - 1);
     assert_eq!(
-        signer.state.room(signer.now)[0].used,
+        signer.state.room(signer.now).unwrap()[0].used,
         amount(5),
         "the later charge counts"
     );
@@ -401,6 +401,7 @@ fn what_was_carried_does_not_count_where_it_was() {
         signer
             .state
             .room(signer.now)
+            .unwrap()
             .iter()
             .map(|r| r.used)
             .collect::<Vec<_>>()
@@ -440,7 +441,10 @@ fn a_restart_folds_to_the_same_answers() {
         folded
             .activate(Arc::clone(lived.state.policy().unwrap()))
             .unwrap();
-        prop_assert_eq!(folded.room(lived.now), lived.state.room(lived.now));
+        prop_assert_eq!(
+            folded.room(lived.now).unwrap(),
+            lived.state.room(lived.now).unwrap()
+        );
         let folded = Signer {
             state: folded,
             ..lived.clone()
@@ -463,5 +467,5 @@ fn before_the_first_entry_there_is_nothing() {
         lo: Time::from_millis(START),
         hi: Time::from_millis(START),
     };
-    assert!(state.room(now).is_empty());
+    assert!(state.room(now).unwrap().is_empty());
 }

@@ -101,7 +101,7 @@ fn the_index_is_the_formula() {
         // Asked without letting go of what has left, and after: the same.
         hostile.signer.pass(wait);
         rooms_agree(&limits, &hostile)?;
-        hostile.signer.state.advance(hostile.signer.now.lo);
+        hostile.signer.state.advance(hostile.signer.now.lo).unwrap();
         rooms_agree(&limits, &hostile)
     };
     runner(500).run(&(runs(20), 0..250 * SECOND), run).unwrap();
@@ -109,7 +109,7 @@ fn the_index_is_the_formula() {
 
 fn rooms_agree(limits: &[Statement<Limit>], hostile: &Hostile) -> Result<(), TestCaseError> {
     let now = hostile.signer.now;
-    let rooms = hostile.signer.state.room(now);
+    let rooms = hostile.signer.state.room(now).unwrap();
     for limit in limits {
         let groups = in_window(limit, &hostile.done, now.lo);
         for room in rooms.iter().filter(|room| room.limit == limit.name) {

@@ -1,53 +1,126 @@
 //! A group's use, as charges leave the window one after the other.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tx::{Amount, Time};
 
-use super::{Use, Wide};
+use super::{Charge, ChargesError, GroupKey, Wide, counting::Counting};
 use crate::AttemptId;
 
+/// Which group, and who looks at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    /// The limit, by its place in the policy.
+    pub(crate) limit: usize,
+    pub(crate) group: &'a GroupKey,
+    /// The conflict set of the request, `None` for one of its own.
+    pub(crate) set: Option<AttemptId>,
+}
+
 /// The use of one group, seen by a request of one conflict set, after some charges have left.
-#[derive(Clone, Debug)]
 pub(crate) struct Fading<'a> {
-    group_use: Option<&'a Use>,
+    counting: Option<Counting<'a>>,
+    seen: Seen<'a>,
+    /// The first charge that has not left.
+    place: u64,
     total: Wide,
     /// The peak of the request's own set.
     own: Amount,
-    set: Option<AttemptId>,
-    /// The peaks of sets that lost charges.
-    peaks: HashMap<AttemptId, Amount>,
+    /// What the charges of sets that were looked at measure, by their places.
+    sets: HashMap<AttemptId, Vec<(u64, Amount)>>,
 }
 
+/// How many charges are looked at for when there is room again.
+const LOOKED_AT_MAX: usize = 1_000;
+
 impl<'a> Fading<'a> {
-    pub(super) fn new(group_use: Option<&'a Use>, set: Option<AttemptId>) -> Self {
-        let own = group_use
-            .zip(set)
-            .and_then(|(group_use, set)| group_use.sets.get(&set))
-            .map_or(Amount::ZERO, |peaks| peaks.largest());
-        Self {
-            group_use,
-            total: group_use.map_or_else(Wide::default, |group_use| group_use.total),
-            own,
-            set,
-            peaks: HashMap::new(),
+    /// The use at `lo`; nothing where the limit is not counted.
+    pub(super) fn at(
+        counting: Option<Counting<'a>>,
+        seen: Seen<'a>,
+        lo: Time,
+    ) -> Result<Self, ChargesError> {
+        let mut fading = Self {
+            counting,
+            seen,
+            place: 0,
+            total: Wide::default(),
+            own: Amount::ZERO,
+            sets: HashMap::new(),
+        };
+        if let Some(counting) = counting {
+            fading.place = counting.window.place;
+            let (leaving, place) = counting.leaving(lo)?;
+            match counting.summed_by(seen.group) {
+                Some(hash) => fading.sum(&counting, hash, place)?,
+                None => fading.count(&counting, leaving)?,
+            }
         }
+        Ok(fading)
     }
 
-    /// Everything of `set` up to `at` leaves.
-    pub(super) fn expire(&mut self, at: Time, set: AttemptId) {
-        let Some(peaks) = self
-            .group_use
-            .and_then(|group_use| group_use.sets.get(&set))
-        else {
-            return;
-        };
-        let after = peaks.largest_after(at);
-        let before = self.peaks.insert(set, after).unwrap_or(peaks.largest());
-        self.total = self.total.minus(before).plus(after);
-        if self.set == Some(set) {
-            self.own = after;
+    /// From the charges of the group's destination, from `place` on.
+    fn sum(&mut self, counting: &Counting<'a>, hash: u64, place: u64) -> Result<(), ChargesError> {
+        self.place = place;
+        for (at, charge) in counting.charges_of(hash, place)? {
+            let amount = counting.measure(&charge, self.seen.group);
+            self.sets.entry(charge.set).or_default().push((at, amount));
         }
+        for charges in self.sets.values() {
+            self.total = self.total.plus(peak(charges, place));
+        }
+        let own = self.seen.set.and_then(|set| self.sets.get(&set));
+        self.own = own.map_or(Amount::ZERO, |charges| peak(charges, place));
+        Ok(())
+    }
+
+    /// From the total, less what has left since it was counted.
+    fn count(
+        &mut self,
+        counting: &Counting<'a>,
+        leaving: Vec<Arc<Charge>>,
+    ) -> Result<(), ChargesError> {
+        self.total = counting.window.total(self.seen.group);
+        if let Some(set) = self.seen.set {
+            let place = self.place;
+            self.own = peak(self.charges_of(counting, set)?, place);
+        }
+        for charge in leaving {
+            self.expire(counting, &charge)?;
+        }
+        Ok(())
+    }
+
+    /// What the charges of a set measure that had not left when it was first asked for.
+    fn charges_of(
+        &mut self,
+        counting: &Counting<'a>,
+        set: AttemptId,
+    ) -> Result<&[(u64, Amount)], ChargesError> {
+        if !self.sets.contains_key(&set) {
+            let members = counting.series.members(set, self.place)?;
+            let members = members.into_iter();
+            let measured =
+                members.map(|(at, charge)| (at, counting.measure(&charge, self.seen.group)));
+            self.sets.insert(set, measured.collect());
+        }
+        Ok(self.sets.get(&set).map_or(&[], Vec::as_slice))
+    }
+
+    /// The first charge leaves.
+    fn expire(&mut self, counting: &Counting<'a>, charge: &Charge) -> Result<(), ChargesError> {
+        let place = self.place;
+        let behind = place.saturating_add(1);
+        if !counting.measure(charge, self.seen.group).is_zero() {
+            let charges = self.charges_of(counting, charge.set)?;
+            let (before, after) = (peak(charges, place), peak(charges, behind));
+            self.total = self.total.minus(before).plus(after);
+            if self.seen.set == Some(charge.set) {
+                self.own = after;
+            }
+        }
+        self.place = behind;
+        Ok(())
     }
 
     /// The use.
@@ -59,4 +132,41 @@ impl<'a> Fading<'a> {
     pub(crate) fn with(&self, asked: Amount) -> Wide {
         self.total.minus(self.own).plus(self.own.max(asked))
     }
+
+    /// When at the earliest a request of `asked` has room under `cap`, by `lo`. `None` when it never
+    /// has, or when more charges than are looked at have to leave first.
+    pub(crate) fn room_returns(
+        mut self,
+        asked: Amount,
+        cap: Amount,
+    ) -> Result<Option<Time>, ChargesError> {
+        let Some(counting) = self.counting else {
+            return Ok(None);
+        };
+        let mut looked_at = 0;
+        loop {
+            let charges = counting.series.charges_from(self.place)?;
+            if charges.is_empty() {
+                return Ok(None);
+            }
+            for charge in charges {
+                if looked_at >= LOOKED_AT_MAX {
+                    return Ok(None);
+                }
+                looked_at = looked_at.saturating_add(1);
+                self.expire(&counting, &charge)?;
+                let with = self.with(asked).to_amount();
+                if with.is_some_and(|with| with <= cap) {
+                    let millis = counting.window.window_millis;
+                    return Ok(Some(charge.at.after_millis(millis)));
+                }
+            }
+        }
+    }
+}
+
+/// The largest of the charges from `place` on.
+fn peak(charges: &[(u64, Amount)], place: u64) -> Amount {
+    let charges = charges.iter().filter(|(at, _)| *at >= place);
+    charges.map(|(_, amount)| *amount).max().unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tx::{Address, Name};
 
-use crate::{Group, select::Subject};
+use crate::{Group, code::Code, select::Subject};
 
 /// The group of a fact in a limit: for each thing that is counted apart, which one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +34,14 @@ impl GroupKey {
         Self(Arc::default())
     }
 
+    /// The address that it counts apart, if it does.
+    pub(super) fn destination(&self) -> Option<&Address> {
+        self.0.iter().find_map(|part| match part {
+            Part::Destination(to) => to.as_ref(),
+            _ => None,
+        })
+    }
+
     /// What and which, for people. What is absent is `(none)`, which no name and no address is.
     pub(crate) fn shown(&self) -> Vec<(Group, String)> {
         let none = || "(none)".to_owned();
@@ -52,5 +60,49 @@ impl GroupKey {
                 Part::Account(account) => (Group::Account, account.to_string()),
             })
             .collect()
+    }
+}
+
+impl Code for GroupKey {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.to_vec().write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let parts: Vec<Part> = Code::read(from)?;
+        Some(Self(parts.into()))
+    }
+}
+
+impl Code for Part {
+    fn write(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Destination(address) => {
+                to.push(0);
+                address.write(to);
+            }
+            Self::Client(client) => {
+                to.push(1);
+                client.write(to);
+            }
+            Self::Source(source) => {
+                to.push(2);
+                source.write(to);
+            }
+            Self::Account(account) => {
+                to.push(3);
+                account.write(to);
+            }
+        }
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(match u8::read(from)? {
+            0 => Self::Destination(Code::read(from)?),
+            1 => Self::Client(Code::read(from)?),
+            2 => Self::Source(Code::read(from)?),
+            3 => Self::Account(Code::read(from)?),
+            _ => return None,
+        })
     }
 }

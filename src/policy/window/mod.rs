@@ -1,153 +1,399 @@
 //! Limits over rolling windows.
 //!
 //! The use of a limit in a group is the sum, over conflict sets, of the set's largest attempt in
-//! the window (semantics: of a set at most one attempt confirms). [`Window`] holds that sum so
-//! that a charge costs O(1) amortised, its leaving the window as well, and a question O(1).
+//! the window (semantics: of a set at most one attempt confirms). The charges are one [`Series`]; a
+//! limit has a place in it, the first charge that has not left its window, and the sums of its groups
+//! between that place and the end. Groups by destination are summed when they are asked for
+//! ([`Destinations`]), but for those with many charges.
+//!
+//! A charge enters and leaves in the time that it takes to read it and the others of its set.
 
+mod block;
 mod charge;
+mod counting;
+mod destinations;
 mod fading;
 mod group;
-mod peaks;
+mod parts;
+mod series;
+mod summary;
 mod wide;
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
 
 use tx::{Amount, Time};
 
-use crate::{AttemptId, Digest, Limit, Measure};
+use crate::{BundleHash, Digest, Group, Limit, Measure, Statement, state::Present};
 
-pub(crate) use charge::{Charge, ChargeBook};
-pub(crate) use fading::Fading;
+pub(crate) use charge::Charge;
+pub(crate) use fading::{Fading, Seen};
 pub(crate) use group::GroupKey;
+pub use parts::{ChargeState, ChargeStateError, KeptBlocks};
+pub use series::{ChargeBlocks, ChargesError, ClosedBlock, UnreadBlock};
 pub(crate) use wide::Wide;
 
-use peaks::Peaks;
+use counting::Counting;
+use destinations::Destinations;
+use parts::WindowState;
+use series::Series;
+use summary::Link;
+
+/// The charges, and what each limit of the present policy holds of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Windows {
+    series: Series,
+    counts: Counts,
+    /// What is counted already, for the policy that is to govern first.
+    restored: Option<(BundleHash, Vec<WindowState>)>,
+}
+
+/// What each limit of the present policy holds.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    /// One for each limit, in its order.
+    windows: Vec<Window>,
+    /// Where a limit counts destinations apart.
+    destinations: Option<Destinations>,
+}
 
 /// One limit's window.
 #[derive(Clone, Debug)]
-pub(crate) struct Window {
+struct Window {
     window_millis: u64,
     over: Option<Digest>,
-    /// In the order in which they leave.
-    queue: VecDeque<Entry>,
-    groups: HashMap<GroupKey, Use>,
-}
-
-/// One attempt's part in a group.
-#[derive(Clone, Debug)]
-struct Entry {
-    at: Time,
-    set: AttemptId,
-    group: GroupKey,
-}
-
-/// What a group holds.
-#[derive(Clone, Debug, Default)]
-struct Use {
-    /// The sum of the sets' peaks.
-    total: Wide,
-    sets: HashMap<AttemptId, Peaks>,
+    by_destination: bool,
+    /// The first charge that has not left.
+    place: u64,
+    /// Its first link, where destinations are counted apart.
+    link: u64,
+    /// The sums, over sets, of the largest charge from `place` on; none that is 0.
+    groups: HashMap<GroupKey, Wide>,
+    /// Charges from `place` on that were read already.
+    ahead: VecDeque<Arc<Charge>>,
 }
 
 impl Window {
-    pub(crate) fn new(limit: &Limit) -> Self {
+    fn new(limit: &Limit) -> Self {
         Self {
             window_millis: limit.window_millis,
             over: limit.over.as_ref().map(|need| need.fingerprint()),
-            queue: VecDeque::new(),
+            by_destination: limit.group.contains(&Group::Destination),
+            place: 0,
+            link: 0,
             groups: HashMap::new(),
+            ahead: VecDeque::new(),
         }
     }
 
-    /// Whether an attempt that these needs carried does not count here.
-    pub(crate) fn passes_over(&self, carried: &[Digest]) -> bool {
-        self.over.is_some_and(|over| carried.contains(&over))
-    }
-
-    /// Counts `amount` for an attempt of `set` at `at`, which is not before any earlier one.
-    pub(crate) fn add(&mut self, at: Time, set: AttemptId, group: GroupKey, amount: Amount) {
-        if amount.is_zero() {
-            return;
-        }
-        let group_use = self.groups.entry(group.clone()).or_default();
-        let peaks = group_use.sets.entry(set).or_default();
-        let before = peaks.largest();
-        peaks.push(at, amount);
-        let after = peaks.largest();
-        group_use.total = group_use.total.minus(before).plus(after);
-        self.queue.push_back(Entry { at, set, group });
-    }
-
-    /// Drops what is no longer in the window at `lo`: a charge counts while it was made after
-    /// `lo` − window.
-    pub(crate) fn advance(&mut self, lo: Time) {
-        while let Some(entry) = self
-            .queue
-            .pop_front_if(|entry| left(entry.at, self.window_millis, lo))
-        {
-            let Some(group_use) = self.groups.get_mut(&entry.group) else {
-                continue;
-            };
-            let Some(peaks) = group_use.sets.get_mut(&entry.set) else {
-                continue;
-            };
-            let before = peaks.largest();
-            peaks.expire(entry.at);
-            let after = peaks.largest();
-            if peaks.is_empty() {
-                group_use.sets.remove(&entry.set);
-            }
-            group_use.total = group_use.total.minus(before).plus(after);
-            if group_use.sets.is_empty() {
-                self.groups.remove(&entry.group);
-            }
-        }
-    }
-
-    /// The use of `group` at `lo`, seen by a request of conflict set `set`.
-    pub(crate) fn fading(&self, group: &GroupKey, set: Option<AttemptId>, lo: Time) -> Fading<'_> {
-        let mut fading = Fading::new(self.groups.get(group), set);
-        for entry in &self.queue {
-            if !left(entry.at, self.window_millis, lo) {
-                break;
-            }
-            if entry.group == *group {
-                fading.expire(entry.at, entry.set);
-            }
-        }
-        fading
-    }
-
-    /// When at the earliest a request of `asked` has room under `cap` in `group`, by `lo`. `None`
-    /// when it never has, or when more charges than are looked at have to leave first.
-    pub(crate) fn room_returns(
+    /// What a charge measures in each group, nothing where an attempt that its needs carried over the
+    /// limit does not count.
+    fn measures<'a>(
         &self,
-        group: &GroupKey,
-        set: Option<AttemptId>,
-        asked: Amount,
-        cap: Amount,
-    ) -> Option<Time> {
-        const LOOKED_AT_MAX: usize = 1_000;
-        let mut fading = Fading::new(self.groups.get(group), set);
-        for entry in self.queue.iter().take(LOOKED_AT_MAX) {
-            if entry.group != *group {
-                continue;
-            }
-            fading.expire(entry.at, entry.set);
-            if fading
-                .with(asked)
-                .to_amount()
-                .is_some_and(|with| with <= cap)
-            {
-                return Some(entry.at.after_millis(self.window_millis));
-            }
+        limit: &Statement<Limit>,
+        present: &'a Present,
+        charge: &'a Charge,
+    ) -> BTreeMap<GroupKey, Amount> {
+        if self.over.is_some_and(|over| charge.carried.contains(&over)) {
+            return BTreeMap::new();
         }
-        None
+        let mut measures = charge.measures(limit, |account, to| present.parties(account, to));
+        measures.retain(|_, amount| !amount.is_zero());
+        measures
     }
 
-    /// Every group in use.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &GroupKey> {
-        self.groups.keys()
+    fn has_left(&self, charge: &Charge, lo: Time) -> bool {
+        left(charge.at, self.window_millis, lo)
+    }
+
+    /// The first charge has left.
+    fn step(&mut self, first: &Charge) {
+        self.ahead.pop_front();
+        self.place = self.place.saturating_add(1);
+        if self.by_destination {
+            let links = first.destinations().len() as u64;
+            self.link = self.link.saturating_add(links);
+        }
+    }
+
+    fn total(&self, group: &GroupKey) -> Wide {
+        self.groups.get(group).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, totals: impl IntoIterator<Item = (GroupKey, Wide)>) {
+        for (group, total) in totals {
+            match total.is_zero() {
+                true => self.groups.remove(&group),
+                false => self.groups.insert(group, total),
+            };
+        }
+    }
+}
+
+impl Windows {
+    /// The closed blocks that are in memory, oldest first.
+    pub(crate) fn closed_blocks(&self) -> impl Iterator<Item = &ClosedBlock> {
+        self.series.held()
+    }
+
+    /// The number of the first block that is kept.
+    pub(crate) fn first_block(&self) -> u64 {
+        self.series.base()
+    }
+
+    /// Lets go of the closed blocks before this number: they are read there.
+    pub(crate) fn release(&mut self, reader: Arc<dyn ChargeBlocks>, before: u64) {
+        self.series.release(reader, before);
+    }
+
+    /// Lets go of what is in no window any longer at `lo`.
+    pub(crate) fn advance(
+        &mut self,
+        present: Option<&Present>,
+        lo: Time,
+    ) -> Result<(), ChargesError> {
+        if let Some(present) = present {
+            self.counts.advance(&self.series, present, lo)?;
+        }
+        self.series.advance(lo);
+        Ok(())
+    }
+
+    /// Adds a charge, not older than the others, and counts it. Where it is not added, nothing has
+    /// changed that an answer hangs on.
+    pub(crate) fn charge(
+        &mut self,
+        present: Option<&Present>,
+        mut charge: Charge,
+    ) -> Result<(), ChargesError> {
+        self.series.make_room();
+        if charge.joins() {
+            charge.previous = self.series.last_of(charge.set)?;
+        }
+        let place = self.series.end();
+        let links = self.series.links_of(place, &charge);
+        match present {
+            Some(present) => {
+                self.counts.enter(&self.series, present, (place, &charge))?;
+                self.counts.link(&links);
+            }
+            None => self.forget_counts(),
+        }
+        self.series.push(charge, links);
+        Ok(())
+    }
+
+    /// Counts everything anew at `lo`: a policy governs, or a key is registered. What was restored is
+    /// counted already, for the policy that governs first.
+    pub(crate) fn recount(&mut self, present: &Present, lo: Time) -> Result<(), ChargesError> {
+        let limits = &present.policy.limits;
+        if let Some((bundle, windows)) = self.restored.take()
+            && bundle == present.policy.hash
+            && windows.len() == limits.len()
+        {
+            let windows = limits.iter().zip(windows);
+            let window = windows.map(|(limit, parts)| Window::of_parts(&limit.says, parts));
+            self.counts.windows = window.collect();
+            return Ok(());
+        }
+        self.counts = Counts::of(&self.series, present, lo)?;
+        Ok(())
+    }
+
+    /// What was restored counts for nothing: an entry changed what it is counted from, and no policy
+    /// governs yet.
+    pub(crate) fn forget_counts(&mut self) {
+        if self.restored.take().is_some() {
+            self.counts = Counts::default();
+        }
+    }
+
+    /// The use of a limit's group at `lo`, seen by a request of conflict set `set`.
+    pub(crate) fn fading<'a>(
+        &'a self,
+        present: &'a Present,
+        seen: Seen<'a>,
+        lo: Time,
+    ) -> Result<Fading<'a>, ChargesError> {
+        let counting = self.counts.counting(&self.series, present, seen.limit);
+        Fading::at(counting, seen, lo)
+    }
+
+    /// Every group that a limit holds something of at `lo`. Where it counts destinations apart, its
+    /// whole window is read.
+    pub(crate) fn groups(
+        &self,
+        present: &Present,
+        limit: usize,
+        lo: Time,
+    ) -> Result<BTreeSet<GroupKey>, ChargesError> {
+        match self.counts.counting(&self.series, present, limit) {
+            Some(counting) => counting.groups(lo),
+            None => Ok(BTreeSet::new()),
+        }
+    }
+}
+
+impl Counts {
+    /// Nothing, for limits whose windows begin where they do at `lo`.
+    fn begun(series: &Series, present: &Present, lo: Time) -> Result<Self, ChargesError> {
+        let begun = |limit: &Statement<Limit>| {
+            let mut window = Window::new(&limit.says);
+            window.place = series.first_in(window.window_millis, lo)?;
+            if window.by_destination {
+                window.link = series.link_of(window.place)?;
+            }
+            Ok(window)
+        };
+        let windows = present.policy.limits.iter().map(begun);
+        let mut counts = Self {
+            windows: windows.collect::<Result<_, _>>()?,
+            destinations: None,
+        };
+        counts.destinations = counts.first_link().map(Destinations::new);
+        Ok(counts)
+    }
+
+    /// What the series holds at `lo`.
+    fn of(series: &Series, present: &Present, lo: Time) -> Result<Self, ChargesError> {
+        let mut counts = Self::begun(series, present, lo)?;
+        let first_linked = counts.by_destination().map(|window| window.place).min();
+        let Some(mut place) = counts.windows.iter().map(|window| window.place).min() else {
+            return Ok(counts);
+        };
+        while place < series.end() {
+            for charge in series.charges_from(place)? {
+                counts.enter(series, present, (place, &charge))?;
+                if first_linked.is_some_and(|first| place >= first) {
+                    counts.link(&series.links_of(place, &charge));
+                }
+                place = place.saturating_add(1);
+            }
+        }
+        Ok(counts)
+    }
+
+    fn by_destination(&self) -> impl Iterator<Item = &Window> {
+        self.windows.iter().filter(|window| window.by_destination)
+    }
+
+    fn first_link(&self) -> Option<u64> {
+        self.by_destination().map(|window| window.link).min()
+    }
+
+    fn counting<'a>(
+        &'a self,
+        series: &'a Series,
+        present: &'a Present,
+        limit: usize,
+    ) -> Option<Counting<'a>> {
+        Some(Counting {
+            series,
+            destinations: self.destinations.as_ref(),
+            present,
+            window: self.windows.get(limit)?,
+            limit: present.policy.limits.get(limit)?,
+        })
+    }
+
+    fn advance(
+        &mut self,
+        series: &Series,
+        present: &Present,
+        lo: Time,
+    ) -> Result<(), ChargesError> {
+        for limit in 0..self.windows.len() {
+            while let Some(ahead) = self.read_ahead(series, limit)?
+                && self.has_left(limit, &ahead, lo)
+            {
+                let counting = self.counting(series, present, limit);
+                let totals = counting.map(|counting| counting.left(&ahead)).transpose()?;
+                if let Some(window) = self.windows.get_mut(limit) {
+                    window.set(totals.unwrap_or_default());
+                    window.step(&ahead);
+                }
+            }
+        }
+        if let (Some(first), Some(destinations)) = (self.first_link(), &mut self.destinations) {
+            destinations.advance(first);
+        }
+        Ok(())
+    }
+
+    /// The charge that leaves a limit's window next.
+    fn read_ahead(
+        &mut self,
+        series: &Series,
+        limit: usize,
+    ) -> Result<Option<Arc<Charge>>, ChargesError> {
+        let Some(window) = self.windows.get_mut(limit) else {
+            return Ok(None);
+        };
+        if window.ahead.is_empty() {
+            window.ahead = series.charges_from(window.place)?;
+        }
+        Ok(window.ahead.front().cloned())
+    }
+
+    fn has_left(&self, limit: usize, charge: &Charge, lo: Time) -> bool {
+        let window = self.windows.get(limit);
+        window.is_some_and(|window| window.has_left(charge, lo))
+    }
+
+    /// Counts a charge at its place, behind those that were counted.
+    fn enter(
+        &mut self,
+        series: &Series,
+        present: &Present,
+        (place, charge): (u64, &Charge),
+    ) -> Result<(), ChargesError> {
+        if self.destinations.is_some() {
+            for hash in charge.destination_hashes() {
+                self.count_if_full(series, present, hash)?;
+            }
+        }
+        let totals: Vec<_> = (0..self.windows.len())
+            .filter_map(|limit| self.counting(series, present, limit))
+            .map(|counting| counting.entered(place, charge))
+            .collect::<Result<_, _>>()?;
+        for (window, totals) in self.windows.iter_mut().zip(totals) {
+            window.set(totals);
+        }
+        Ok(())
+    }
+
+    /// Gives totals to a destination that has come to have many charges.
+    fn count_if_full(
+        &mut self,
+        series: &Series,
+        present: &Present,
+        hash: u64,
+    ) -> Result<(), ChargesError> {
+        let destinations = self.destinations.as_ref();
+        if !destinations.is_some_and(|destinations| destinations.is_full(hash)) {
+            return Ok(());
+        }
+        let totals: Vec<_> = (0..self.windows.len())
+            .filter_map(|limit| self.counting(series, present, limit))
+            .map(|counting| counting.summed_all(hash))
+            .collect::<Result<_, _>>()?;
+        for (window, totals) in self.windows.iter_mut().zip(totals) {
+            window.set(totals);
+        }
+        if let Some(destinations) = &mut self.destinations {
+            destinations.count(hash);
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, links: &[Link]) {
+        if let Some(destinations) = &mut self.destinations {
+            for link in links {
+                destinations.push(*link);
+            }
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use tx::Amount;
 
+use crate::code::Code;
+
 /// A sum of amounts, below 2^320: more than 2^64 attempts can hold. A sum that saturated would
 /// come out too small once its parts are taken away again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,9 +36,27 @@ impl Wide {
         Self { carries, low }
     }
 
+    pub(super) fn is_zero(self) -> bool {
+        self == Self::default()
+    }
+
     /// The sum, when it is below 2^256.
     pub(crate) fn to_amount(self) -> Option<Amount> {
         (self.carries == 0).then_some(self.low)
+    }
+}
+
+impl Code for Wide {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.carries.write(to);
+        self.low.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            carries: Code::read(from)?,
+            low: Code::read(from)?,
+        })
     }
 }
 

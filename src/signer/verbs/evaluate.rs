@@ -31,7 +31,7 @@ pub async fn evaluate_request(
             &command.request,
         )
     };
-    match verdict {
+    match verdict.map_err(|error| unknown(&error))? {
         Verdict::Permit(permit) => Ok(Answer::json(
             StatusCode::OK,
             &EvaluateAnswer {
@@ -42,6 +42,12 @@ pub async fn evaluate_request(
         Verdict::Pending(needs) => Ok(pending(request, &needs)),
         Verdict::Refuse(refusal) => Err(refuse(&refusal)),
     }
+}
+
+/// There is no answer, because what it hangs on cannot be read.
+pub fn unknown(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::error!(error, "the state cannot be asked what an answer hangs on");
+    Problem::new(ProblemKind::Internal, error.to_string())
 }
 
 /// The answer to a request that waits for people.

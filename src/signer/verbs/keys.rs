@@ -10,6 +10,7 @@ use hyper::StatusCode;
 use policy::{Client, Group, Limit, State};
 use tx::{Chain, Name, OwnKey};
 
+use super::evaluate::unknown;
 use crate::{service::Service, wire};
 
 /// The keys of the client's accounts, or the one of this name.
@@ -39,6 +40,7 @@ pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<A
         keys,
         limits: state
             .room_where(now, is_shown)
+            .map_err(|error| unknown(&error))?
             .iter()
             .map(wire::room)
             .collect(),

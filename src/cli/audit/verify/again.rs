@@ -102,7 +102,8 @@ impl<'a> Again<'a> {
             transaction: attempt.transaction.clone(),
             proofs: attempt.proofs.clone(),
         };
-        match evaluate(state, record.time, &decoded, &request) {
+        let verdict = evaluate(state, record.time, &decoded, &request);
+        match verdict.map_err(|error| format!("it cannot be decided again: {error}"))? {
             Verdict::Permit(permit) => {
                 if permit.into_attempt() != *attempt {
                     return Err("decided again, another charge comes out".to_owned());

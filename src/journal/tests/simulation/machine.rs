@@ -363,7 +363,8 @@ impl Machine {
             return Ok(());
         };
         let lo = now.lo.millis();
-        self.model.rooms_agree(policy, &state.room(now), lo)
+        self.model
+            .rooms_agree(policy, &state.room(now).unwrap(), lo)
     }
 }
 
@@ -376,7 +377,7 @@ fn seen(state: &State, now: Interval) -> String {
         let seen = requests.map(|(attempt, status)| (attempt, status, set(attempt)));
         seen.collect::<Vec<_>>()
     };
-    let rooms = state.room(now).into_iter();
+    let rooms = state.room(now).unwrap().into_iter();
     let rooms: Vec<_> = rooms.filter(|room| !room.used.is_zero()).collect();
     let freezes: Vec<_> = state.freezes().collect();
     format!(
