@@ -11,6 +11,7 @@ extern crate policy as strongroom_policy;
 #[cfg(test)]
 extern crate self as strongroom_journal;
 
+pub mod charges;
 pub mod disk;
 pub mod lock;
 pub mod map;

@@ -246,6 +246,7 @@ impl Core {
         let (entries, cut_bytes) = (folded.log.size(), folded.cut_bytes);
         let Parts {
             state,
+            charges,
             growth,
             map,
             due,
@@ -267,6 +268,7 @@ impl Core {
             stopped: Arc::default(),
             origin: folded.origin,
             watcher: Arc::default(),
+            charges,
             growth,
             roots: Builder::start(start.rooting, map, due).map_err(system)?,
         };

@@ -12,6 +12,7 @@ use tx::Interval;
 
 use crate::{
     RootError, Rooting,
+    charges::ChargeFiles,
     map::Map,
     roots::{Compared, Growth, Home, Replayed},
 };
@@ -96,6 +97,7 @@ pub struct Replay<'a> {
 /// What a writer goes on with.
 pub(crate) struct Parts {
     pub(crate) state: State,
+    pub(crate) charges: ChargeFiles,
     pub(crate) growth: Growth,
     pub(crate) map: Map,
     /// Roots that follow from the log and are not in it.
@@ -181,6 +183,8 @@ impl<'a> Replay<'a> {
         }
         let taken = self.roots.take(&self.state, index, &record.entry);
         taken.map_err(FoldError::Root)?;
+        let kept = self.roots.keep_charges(&mut self.state);
+        kept.map_err(FoldError::Root)?;
         self.last = Some(record.time);
         Ok(record)
     }
@@ -236,12 +240,6 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// [`RootError`].
     pub(crate) fn into_parts(self) -> Result<Parts, RootError> {
-        let (growth, map, due) = self.roots.into_parts()?;
-        Ok(Parts {
-            state: self.state,
-            growth,
-            map,
-            due,
-        })
+        self.roots.into_parts(self.state)
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use policy::StateError;
+
 use crate::{
     FoldError, OpenJournalError, RootError,
+    charges::ChargeFileError,
     map::MapError,
     segment::{OpenError, Sealed},
 };
@@ -184,6 +187,7 @@ fn name_of(error: &OpenError<FoldError>) -> SealName {
         OpenError::Disk { .. } => SealName::DiskFailed,
         OpenError::Fold { source, .. } => match source {
             FoldError::Form(_) => SealName::EntryUnknown,
+            FoldError::State(StateError::Charges(_)) => SealName::DiskFailed,
             FoldError::State(_) => SealName::EntryImpossible,
             FoldError::Bundle(_) => SealName::BundleMissing,
             FoldError::CheckpointRoot { .. } => SealName::CheckpointMismatch,
@@ -196,8 +200,15 @@ fn name_of(error: &OpenError<FoldError>) -> SealName {
 
 fn of_root(error: &RootError) -> SealName {
     match error {
-        RootError::Map(MapError::Disk(error)) if error.is_disk_full() => SealName::DiskFull,
-        RootError::Map(MapError::Disk(_) | MapError::Damaged { .. }) => SealName::DiskFailed,
+        RootError::Map(MapError::Disk(error))
+        | RootError::Charges(ChargeFileError::Disk(error))
+            if error.is_disk_full() =>
+        {
+            SealName::DiskFull
+        }
+        RootError::Map(MapError::Disk(_) | MapError::Damaged { .. }) | RootError::Charges(_) => {
+            SealName::DiskFailed
+        }
         _ => SealName::System,
     }
 }

@@ -22,6 +22,7 @@ use tx::Interval;
 use crate::defect::{self, Defect};
 use crate::{
     Clock, OpenJournalError, Store, StoreError,
+    charges::ChargeFiles,
     command::{Command, Stopped},
     group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
     refusals::Refusals,
@@ -63,6 +64,8 @@ pub(crate) struct Writer {
     pub(crate) origin: Origin,
     /// Who is told how many entries are durable.
     pub(crate) watcher: Arc<OnceLock<Watcher>>,
+    /// Where charges are kept once their blocks are closed.
+    pub(crate) charges: ChargeFiles,
     /// What entries wrote, since the last state root.
     pub(crate) growth: Growth,
     /// Who computes state roots.
@@ -154,6 +157,7 @@ impl Writer {
             reply.send(outcome.clone());
         }
         if outcome.is_ok() {
+            self.keep_charges();
             self.give(frozen);
             self.anchor_if_due();
         }
@@ -165,6 +169,15 @@ impl Writer {
             if let Err(error) = self.roots.give(frozen) {
                 self.stop(&stopped(&error));
             }
+        }
+    }
+
+    /// Lets the state hold no block of charges longer than until it is durable that they were made.
+    fn keep_charges(&mut self) {
+        let closed = |state: &State| state.closed_blocks().next().is_some();
+        if closed(&self.state.read().unwrap_or_else(PoisonError::into_inner)) {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            self.charges.relieve(&mut state);
         }
     }
 

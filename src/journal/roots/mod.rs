@@ -19,7 +19,10 @@ use policy::{ChargeState, Digest, Entry, HotState, HotStateError, Row, State, St
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::map::{Map, MapError, MapHead, batch};
+use crate::{
+    charges::ChargeFileError,
+    map::{Map, MapError, MapHead, batch},
+};
 
 pub(crate) use build::{Builder, Built};
 pub(crate) use replayed::{Compared, Home, Replayed};
@@ -90,6 +93,9 @@ pub enum RootError {
     /// The hot state is larger than any may be.
     #[error("the hot state has no bytes")]
     Hot(#[source] HotStateError),
+    /// The blocks of charges cannot be kept.
+    #[error("the charges cannot be kept")]
+    Charges(#[source] ChargeFileError),
     /// There is no folder for a map that is needed for a while.
     #[error("there is no folder for the map")]
     Folder(#[source] std::io::Error),

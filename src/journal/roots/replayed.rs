@@ -6,12 +6,14 @@ use policy::{Entry, State, StateRoot};
 
 use super::{Frozen, Growth, RootError, Rooting};
 use crate::{
+    charges::ChargeFiles,
     disk::{Disk, ScratchDisk},
     map::{Map, MapError},
+    replay::Parts,
     segment::LogId,
 };
 
-/// Where a fold has the map that it makes.
+/// Where a fold has the map that it makes, and the charges.
 pub(crate) enum Home {
     /// In the journal's own folder, to go on with.
     Journal(Arc<dyn Disk>, LogId),
@@ -24,6 +26,7 @@ pub(crate) struct Replayed {
     home: Home,
     growth: Growth,
     map: Option<Map>,
+    charges: Option<ChargeFiles>,
     /// Computed, and not yet in the log.
     due: VecDeque<StateRoot>,
     /// Whether an entry was passed over: what it wrote is not known, and no root behind it.
@@ -39,12 +42,25 @@ pub(crate) enum Compared {
     Unknown,
 }
 
+impl Home {
+    fn disk(&mut self) -> Result<(Arc<dyn Disk>, LogId), RootError> {
+        if let Self::Journal(disk, log) = self {
+            return Ok((Arc::clone(disk), *log));
+        }
+        let disk = ScratchDisk::new().map_err(RootError::Folder)?;
+        let (disk, log): (Arc<dyn Disk>, _) = (Arc::new(disk), LogId::new([0; 32]));
+        *self = Self::Journal(Arc::clone(&disk), log);
+        Ok((disk, log))
+    }
+}
+
 impl Replayed {
     pub(crate) fn new(home: Home, rooting: Rooting) -> Self {
         Self {
             home,
             growth: Growth::new(rooting),
             map: None,
+            charges: None,
             due: VecDeque::new(),
             lacks: false,
         }
@@ -82,14 +98,32 @@ impl Replayed {
         Ok(())
     }
 
-    fn empty(&self) -> Result<Map, RootError> {
-        Ok(match &self.home {
-            Home::Journal(disk, log) => Map::new(Arc::clone(disk), *log),
-            Home::Apart => {
-                let disk = ScratchDisk::new().map_err(RootError::Folder)?;
-                Map::new(Arc::new(disk), LogId::new([0; 32]))
-            }
-        })
+    fn empty(&mut self) -> Result<Map, RootError> {
+        let (disk, log) = self.home.disk()?;
+        Ok(Map::new(disk, log))
+    }
+
+    /// Takes the blocks of charges that the state has closed.
+    ///
+    /// # Errors
+    /// [`RootError`].
+    pub(crate) fn keep_charges(&mut self, state: &mut State) -> Result<(), RootError> {
+        if state.closed_blocks().next().is_none() {
+            return Ok(());
+        }
+        let mut files = self.charge_files()?;
+        let taken = files.take(state).map_err(RootError::Charges);
+        self.charges = Some(files);
+        taken
+    }
+
+    fn charge_files(&mut self) -> Result<ChargeFiles, RootError> {
+        if let Some(files) = self.charges.take() {
+            return Ok(files);
+        }
+        let (disk, log) = self.home.disk()?;
+        let created = ChargeFiles::create(disk, log);
+        created.map_err(|error| RootError::Charges(error.into()))
     }
 
     /// Holds a root of the log against the next one that follows from its entries.
@@ -106,15 +140,22 @@ impl Replayed {
         self.lacks = true;
     }
 
-    /// What a writer goes on with: what grew, the map, and the roots that the log does not have.
+    /// What a writer goes on with, beside the state.
     ///
     /// # Errors
     /// [`RootError`].
-    pub(crate) fn into_parts(self) -> Result<(Growth, Map, VecDeque<StateRoot>), RootError> {
-        let map = match self.map {
+    pub(crate) fn into_parts(mut self, state: State) -> Result<Parts, RootError> {
+        let charges = self.charge_files()?;
+        let map = match self.map.take() {
             Some(map) => map,
             None => self.empty()?,
         };
-        Ok((self.growth, map, self.due))
+        Ok(Parts {
+            state,
+            charges,
+            growth: self.growth,
+            map,
+            due: self.due,
+        })
     }
 }

@@ -27,7 +27,7 @@ impl Folder {
     }
 
     /// Opens a file whose contents need not last, made when it is not there.
-    pub(super) fn open_or_create(&self, name: &str) -> Result<NamedFile, DiskError> {
+    pub(crate) fn open_or_create(&self, name: &str) -> Result<NamedFile, DiskError> {
         match self.0.create(name) {
             Ok(file) => Ok(NamedFile {
                 name: name.to_owned(),

@@ -14,6 +14,7 @@ extern crate policy as strongroom_policy;
 
 mod bounds;
 mod bundles;
+mod charges;
 mod checkpoints;
 mod crash;
 #[allow(
