@@ -7,6 +7,7 @@ mod figure;
 mod journal;
 mod load;
 mod machine;
+mod memory;
 mod opening;
 mod path;
 mod payouts;
@@ -25,12 +26,20 @@ fn main() {
         raw::run(&arguments[1..]);
         return;
     }
+    if let Some(role) = arguments
+        .first()
+        .filter(|first| memory::ROLES.contains(&first.as_str()))
+    {
+        memory::run(role, &arguments[1..]);
+        return;
+    }
     let json = arguments.iter().any(|argument| argument == "--json");
     arguments.retain(|argument| argument != "--json");
     let known: Vec<&str> = [
         path::FIGURES.as_slice(),
         &journal::FIGURES,
         &opening::FIGURES,
+        &memory::FIGURES,
         &payouts::FIGURES,
         &coins::FIGURES,
         &witnessed::FIGURES,
@@ -57,6 +66,9 @@ fn main() {
     }
     if opening::FIGURES.into_iter().any(wanted) {
         print(opening::measure());
+    }
+    if memory::FIGURES.into_iter().any(wanted) {
+        print(memory::measure());
     }
     if payouts::FIGURES.into_iter().any(wanted) {
         // The signer's own rate, beside what the coordinator makes of it.

@@ -104,15 +104,19 @@ fn proofs(journal: &Journal) -> Vec<f64> {
 }
 
 /// A real journal of one payment, of which a long one is made.
-struct Template {
-    before: Vec<Record>,
-    attempt: Attempt,
+pub struct Template {
+    /// The entries before the payment.
+    pub before: Vec<Record>,
+    /// The payment.
+    pub attempt: Attempt,
     signed: Signed,
-    time: Interval,
+    /// When it was charged.
+    pub time: Interval,
 }
 
 impl Template {
-    fn of(world: &World) -> Self {
+    /// Of a signer that pays once.
+    pub fn of(world: &World) -> Self {
         let daemon = world.start();
         let mut client = world.walletd();
         let sender = address_on(&client.key("lane-0"), path::CHAIN);
