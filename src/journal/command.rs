@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policy::{
     AttemptId, BundleHash, FreezeScope, KeyRegistration, Policy, Refused, Request, RequestHash,
-    Signed, StateError, UnmetNeed,
+    Signed, StateError, UnmetNeed, Verdict,
 };
 use thiserror::Error;
 use tx::{Decoded, Name};
@@ -28,6 +28,7 @@ impl<T> Reply<T> {
 /// What is asked of the writer.
 pub(crate) enum Command {
     Sign(Box<SignCommand>, Reply<Result<SignOutcome, Stopped>>),
+    Evaluate(Box<SignCommand>, Reply<Result<Verdict, Stopped>>),
     Refuse(Box<Refused>, Reply<Result<(), Stopped>>),
     Signed(Box<Signed>, Reply<Result<Release, Stopped>>),
     Failed {
@@ -162,6 +163,7 @@ impl Command {
         let stopped = stopped.clone();
         match self {
             Self::Sign(_, reply) => reply.send(Err(stopped)),
+            Self::Evaluate(_, reply) => reply.send(Err(stopped)),
             Self::Signed(_, reply) => reply.send(Err(stopped)),
             Self::Register(_, reply) => reply.send(Err(stopped)),
             Self::Activate(_, reply) => reply.send(Err(stopped)),

@@ -112,7 +112,9 @@ impl OpenGroup {
         }
         match state.apply(index, &record) {
             // What it says is not wrong: what it hangs on is not known.
-            Err(error @ StateError::Charges(_)) => return Err(stopped(&error)),
+            Err(error @ (StateError::Charges(_) | StateError::NotRecalled(_))) => {
+                return Err(stopped(&error));
+            }
             Err(error) => return Ok(Err(Untaken::State(error))),
             Ok(()) => {}
         }

@@ -8,14 +8,16 @@ use std::{
     thread::JoinHandle,
 };
 
-use policy::{AttemptId, Entry, FreezeScope, KeyRegistration, Record, Refused, Signed, State};
+use policy::{
+    AttemptId, Entry, FreezeScope, KeyRegistration, Record, Refused, Signed, State, Verdict,
+};
 use thiserror::Error;
 use tlog::{checkpoint::Origin, note::VerifierKey};
 use tx::{Interval, Name};
 
 use crate::{
-    Activation, Bodies, CheckpointOutcome, ReadError, Registered, Release, Reply, SignCommand,
-    SignOutcome, Stopped, StoredEntry, Tree,
+    Activation, Bodies, CheckpointOutcome, ReadError, Registered, Release, Reply, Rows,
+    SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
     writer::{Watcher, Writer},
@@ -34,6 +36,7 @@ pub struct Journal {
     stopped: Arc<OnceLock<Stopped>>,
     origin: Origin,
     watcher: Arc<OnceLock<Watcher>>,
+    rows: Rows,
 }
 
 /// The writer's thread; it ends with the last handle.
@@ -80,6 +83,7 @@ impl Journal {
         let (commands, receiver) = sync_channel(QUEUE_MAX);
         let (state, now) = (Arc::clone(&writer.state), Arc::clone(&writer.now));
         let stopped = Arc::clone(&writer.stopped);
+        let rows = writer.rows.clone();
         let (origin, watcher) = (writer.origin.clone(), Arc::clone(&writer.watcher));
         let thread = std::thread::Builder::new()
             .name("journal".into())
@@ -94,6 +98,7 @@ impl Journal {
                 stopped,
                 origin,
                 watcher,
+                rows,
             },
             WriterThread(thread),
         ))
@@ -102,6 +107,11 @@ impl Journal {
     /// The state, the last group included even where it is not durable yet: for reading only.
     pub fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is remembered for ever, in memory or on disk: for reading only.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     /// The time as the writer last read it.
@@ -162,6 +172,18 @@ impl Journal {
         reply: Reply<Result<SignOutcome, Stopped>>,
     ) -> Result<(), Busy> {
         self.ask(Command::Sign(Box::new(command), reply))
+    }
+
+    /// What the verdict on a request would be, with nothing consumed and nothing written.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn evaluate(
+        &self,
+        command: SignCommand,
+        reply: Reply<Result<Verdict, Stopped>>,
+    ) -> Result<(), Busy> {
+        self.ask(Command::Evaluate(Box::new(command), reply))
     }
 
     /// Records a request that was refused before it could be evaluated.

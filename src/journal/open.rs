@@ -21,7 +21,7 @@ use crate::{
     lock::{LockError, Owner},
     refusals::Refusals,
     replay::Parts,
-    roots::{Builder, Home},
+    roots::{Builder, Home, Rows},
     segment::{
         Before, CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog,
     },
@@ -251,11 +251,13 @@ impl Core {
             map,
             due,
         } = folded.parts;
+        let state = Arc::new(RwLock::new(state));
+        let rows = Rows::new(Arc::clone(&state), map);
         let embedded = Embedded::new(folded.log);
         let reader = embedded.reader();
         let mut writer = Writer {
             store: Box::new(embedded),
-            state: Arc::new(RwLock::new(state)),
+            state: Arc::clone(&state),
             time: TimeKeeper::restart(folded.last),
             now: Arc::new(Mutex::new(folded.last)),
             boot_millis: 0,
@@ -270,7 +272,8 @@ impl Core {
             watcher: Arc::default(),
             charges,
             growth,
-            roots: Builder::start(start.rooting, map, due).map_err(system)?,
+            roots: Builder::start(start.rooting, rows.map(), due).map_err(system)?,
+            rows,
         };
         writer.note_start(started)?;
         Ok(Self {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use policy::{
     AttemptId, Blob, Entry, KeyRegistration, Permit, Reason, ReasonCode, Refusal, Refused, Request,
-    RequestState, RequestStatus, Signed, State, UnmetNeed, Verdict, evaluate,
+    RequestState, RequestStatus, RowKey, Signed, State, UnmetNeed, Verdict, evaluate,
 };
-use tx::Decoded;
+use tx::{Decoded, Interval};
 
 #[cfg(test)]
 use crate::defect::{self, Defect};
@@ -33,6 +33,10 @@ impl Writer {
                 let decided = self.decide(state, group, *sign);
                 group.answer(Reply::new(|durable| reply.send(outcome(durable))), decided)
             }
+            Command::Evaluate(asked, reply) => {
+                let verdict = self.evaluate(state, group.now, &asked);
+                group.answer(reply, verdict)
+            }
             Command::Refuse(refused, reply) => {
                 let noted = self.refuse(state, group, *refused);
                 group.answer(reply, noted)
@@ -47,8 +51,8 @@ impl Writer {
                 reply,
             } => {
                 self.active.remove(&attempt);
-                let reason = shortened(reason, REASON_BYTES);
-                let recorded = record(state, group, Entry::Failed { attempt, reason }, reply);
+                let failed = self.failed(state, group, attempt, reason);
+                let recorded = group.answer(reply, failed);
                 #[cfg(test)]
                 if defect::is(Defect::RefundOnFailure) {
                     *state = defect::refunded(attempt);
@@ -102,17 +106,21 @@ impl Writer {
         {
             return Ok(Decision::Outcome(SignOutcome::Moved));
         }
-        if let Some(known) = state.request(&request.client, &request.id) {
+        self.recall(state, &RowKey::named_by(&sign.decoded, request))?;
+        let known = state.request(&request.client, &request.id);
+        if let Some(known) = known.map_err(|error| stopped(&error))? {
             #[cfg(test)]
             if defect::is(Defect::ReplaySignsAgain)
                 && matches!(known.status, RequestStatus::Signed { .. })
             {
                 return Ok(signed_again(state, known.attempt, sign));
             }
-            if let Some(outcome) = self.known(state, request, known) {
+            let is_frozen = state.is_frozen(known.attempt);
+            let is_frozen = is_frozen.map_err(|error| stopped(&error))?;
+            if let Some(outcome) = self.known(request, known, is_frozen) {
                 return Ok(Decision::Outcome(outcome));
             }
-            let held = state.is_frozen(known.attempt) || state.is_past(known.attempt);
+            let held = is_frozen || state.is_past(known.attempt);
             if known.finishable(group.now) && !held {
                 return self.finish(state, group, known.attempt, Box::new(sign.decoded));
             }
@@ -128,8 +136,25 @@ impl Writer {
         }
     }
 
+    /// What would be decided.
+    fn evaluate(
+        &self,
+        state: &mut State,
+        now: Interval,
+        asked: &SignCommand,
+    ) -> Result<Verdict, Stopped> {
+        self.recall(state, &RowKey::named_by(&asked.decoded, &asked.request))?;
+        let verdict = evaluate(state, now, &asked.decoded, &asked.request);
+        verdict.map_err(|error| stopped(&error))
+    }
+
     /// The answer to a request that was made before, unless it is to be taken up again.
-    fn known(&self, state: &State, request: &Request, known: RequestState) -> Option<SignOutcome> {
+    fn known(
+        &self,
+        request: &Request,
+        known: RequestState,
+        is_frozen: bool,
+    ) -> Option<SignOutcome> {
         if known.hash != request.hash {
             return Some(SignOutcome::Reused { first: known.hash });
         }
@@ -139,7 +164,7 @@ impl Writer {
         let RequestStatus::Signed { index } = known.status else {
             return None;
         };
-        Some(if state.is_frozen(known.attempt) {
+        Some(if is_frozen {
             SignOutcome::Withheld
         } else {
             SignOutcome::Replay {
@@ -225,9 +250,9 @@ impl Writer {
     ) -> Result<Release, Stopped> {
         let attempt = signed.attempt;
         self.active.remove(&attempt);
-        let age_millis = state
-            .attempt(attempt)
-            .map(|charged| group.now.lo.millis_since(charged.charged_at()));
+        self.recall(state, &[RowKey::Attempt(attempt)].into())?;
+        let charged = state.attempt(attempt).map_err(|error| stopped(&error))?;
+        let age_millis = charged.map(|charged| group.now.lo.millis_since(charged.charged_at()));
         #[cfg(test)]
         let age_millis = age_millis.filter(|_| !defect::is(Defect::LateRelease));
         if age_millis.is_some_and(|age| age > RequestState::FINISHABLE_MILLIS) {
@@ -241,7 +266,7 @@ impl Writer {
             group.keep(&signed.raw, &text);
         }
         group.push(state, Entry::Signed(Box::new(signed)))?;
-        let is_frozen = state.is_frozen(attempt);
+        let is_frozen = state.is_frozen(attempt).map_err(|error| stopped(&error))?;
         #[cfg(test)]
         let is_frozen = defect::held(is_frozen);
         Ok(if is_frozen {
@@ -249,6 +274,20 @@ impl Writer {
         } else {
             Release::Released
         })
+    }
+
+    fn failed(
+        &self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        attempt: AttemptId,
+        reason: String,
+    ) -> Result<(), Stopped> {
+        self.recall(state, &[RowKey::Attempt(attempt)].into())?;
+        let reason = shortened(reason, REASON_BYTES);
+        group
+            .push(state, Entry::Failed { attempt, reason })
+            .map(drop)
     }
 
     fn refusal(

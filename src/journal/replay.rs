@@ -158,6 +158,8 @@ impl<'a> Replay<'a> {
         let record: Record = serde_json::from_slice(body).map_err(FoldError::Form)?;
         #[cfg(test)]
         let record = crate::defect::forgotten(record);
+        let recalled = self.roots.recall(&mut self.state, &record.entry);
+        recalled.map_err(FoldError::Root)?;
         self.state.apply(index, &record).map_err(FoldError::State)?;
         match &record.entry {
             Entry::PolicyActivated { hash, .. } => {
@@ -181,7 +183,7 @@ impl<'a> Replay<'a> {
             let policy = self.state.policy().filter(|_| governs);
             crate::defect::folded(index, &record, policy);
         }
-        let taken = self.roots.take(&self.state, index, &record.entry);
+        let taken = self.roots.take(&mut self.state, index, &record.entry);
         taken.map_err(FoldError::Root)?;
         let kept = self.roots.keep_charges(&mut self.state);
         kept.map_err(FoldError::Root)?;

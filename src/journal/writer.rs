@@ -6,7 +6,7 @@
 //! daemon with it.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         mpsc::{Receiver, RecvTimeoutError},
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use policy::{AttemptId, Entry, State, TimeKeeper};
+use policy::{AttemptId, Entry, RowKey, State, TimeKeeper};
 use tlog::checkpoint::Origin;
 use tx::Interval;
 
@@ -26,7 +26,7 @@ use crate::{
     command::{Command, Stopped},
     group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
     refusals::Refusals,
-    roots::{Builder, Built, Frozen, Growth},
+    roots::{Builder, Built, Frozen, Growth, Rows, recall},
     store::Group,
     text::{REASON_BYTES, shortened},
 };
@@ -41,6 +41,8 @@ const TICK: Duration = Duration::from_millis(500);
 /// the log after it can hide.
 const ANCHOR_ENTRIES: u64 = 4096;
 const ANCHOR_MILLIS: u64 = 60_000;
+/// Rows that are forgotten in one turn, once the map has them: about a millisecond's work.
+const FORGOTTEN_MAX: usize = 4096;
 
 /// The writer's own part of the journal: it alone changes the state and the store.
 pub(crate) struct Writer {
@@ -70,6 +72,8 @@ pub(crate) struct Writer {
     pub(crate) growth: Growth,
     /// Who computes state roots.
     pub(crate) roots: Builder,
+    /// What is remembered, in memory and on disk.
+    pub(crate) rows: Rows,
 }
 
 /// Is told how many entries are durable, on the writer's thread.
@@ -199,9 +203,14 @@ impl Writer {
         let advanced = state.advance(group.now.lo);
         advanced.map_err(|error| stopped(&error))?;
         let built = self.roots.built(ROOTS_MAX);
-        for Built { root } in built.map_err(|error| stopped(&error))? {
+        for Built { root, map } in built.map_err(|error| stopped(&error))? {
+            if let Some(map) = map {
+                self.rows.renew(map);
+                group.growth.settle(&mut state, root.covers);
+            }
             group.push(&mut state, Entry::StateRoot(root))?;
         }
+        group.growth.forget(&mut state, FORGOTTEN_MAX);
         if let Some(millis) = jump {
             group.push(&mut state, Entry::ClockJump { millis })?;
         }
@@ -214,7 +223,13 @@ impl Writer {
         {
             self.process(&mut state, group, command)?;
         }
+        state.forget_recalled(|key| group.growth.holds(key));
         Ok(())
+    }
+
+    /// Reads what a decision hangs on and memory does not have.
+    pub(crate) fn recall(&self, state: &mut State, keys: &BTreeSet<RowKey>) -> Result<(), Stopped> {
+        recall(&self.rows.map(), state, keys).map_err(|error| stopped(&error))
     }
 
     /// Appends an entry before anything is served.

@@ -10,7 +10,7 @@ use api::{
 use policy::AttemptId;
 use tokio::time::Instant;
 
-use crate::service::Service;
+use crate::{service::Service, verbs::requests::forgotten};
 
 /// How long an answer waits for witnesses.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,8 +69,11 @@ impl Unreleased {
             let detail = format!("The decision stands, and the daemon is sealed: {seal}");
             return Err(Problem::new(ProblemKind::JournalStopped, detail));
         }
-        let state = service.journal.state();
-        if self.shown.iter().any(|attempt| state.is_frozen(*attempt)) {
+        for attempt in &self.shown {
+            let frozen = service.journal.rows().is_frozen(*attempt);
+            if !frozen.map_err(|error| forgotten(&error))? {
+                continue;
+            }
             let detail = "A freeze withholds what was signed.";
             return Err(Problem::new(ProblemKind::Withheld, detail));
         }

@@ -32,11 +32,13 @@ pub(crate) struct Builder {
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) root: StateRoot,
+    /// The map with the rows; nothing where it was there when the journal was opened.
+    pub(crate) map: Option<Arc<Map>>,
 }
 
 #[derive(Debug)]
 enum Hand {
-    Within(Map),
+    Within(Arc<Map>),
     Beside(Beside),
 }
 
@@ -58,14 +60,14 @@ impl Builder {
     /// When the operating system gives no thread.
     pub(crate) fn start(
         rooting: Rooting,
-        map: Map,
+        map: Arc<Map>,
         ready: VecDeque<StateRoot>,
     ) -> io::Result<Self> {
         let hand = match rooting.place {
             Place::Within => Hand::Within(map),
             Place::Beside => Hand::Beside(Beside::start(map)?),
         };
-        let ready = ready.into_iter().map(|root| Built { root });
+        let ready = ready.into_iter().map(|root| Built { root, map: None });
         Ok(Self {
             ready: ready.collect(),
             hand,
@@ -107,16 +109,23 @@ impl Builder {
 }
 
 /// What a merge left behind goes at once: until a snapshot names a run, nothing durable does.
-fn extend(map: &mut Map, frozen: Frozen, is_over: &dyn Fn() -> bool) -> Result<Built, RootError> {
+fn extend(
+    map: &mut Arc<Map>,
+    frozen: Frozen,
+    is_over: &dyn Fn() -> bool,
+) -> Result<Built, RootError> {
     let (extended, root) = frozen.build(map, is_over)?;
-    *map = extended;
+    *map = Arc::new(extended);
     let removed = map.remove_others();
     removed.map_err(|error| RootError::Map(MapError::Disk(error)))?;
-    Ok(Built { root })
+    Ok(Built {
+        root,
+        map: Some(Arc::clone(map)),
+    })
 }
 
 impl Beside {
-    fn start(mut map: Map) -> io::Result<Self> {
+    fn start(mut map: Arc<Map>) -> io::Result<Self> {
         let (frozen, jobs) = mpsc::channel::<Frozen>();
         let (results, built) = mpsc::channel();
         let is_over = Arc::new(AtomicBool::new(false));

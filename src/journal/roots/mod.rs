@@ -12,10 +12,15 @@
 
 mod build;
 mod replayed;
+mod rows;
 
-use std::num::NonZeroU64;
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroU64,
+    sync::Arc,
+};
 
-use policy::{ChargeState, Digest, Entry, HotState, HotStateError, Row, State, StateRoot};
+use policy::{ChargeState, Digest, Entry, HotState, HotStateError, Row, RowKey, State, StateRoot};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -26,6 +31,8 @@ use crate::{
 
 pub(crate) use build::{Builder, Built};
 pub(crate) use replayed::{Compared, Home, Replayed};
+pub use rows::{RecallError, Rows};
+pub(crate) use rows::{recall, recall_for};
 
 const LABEL: &str = "strongroom-state-root-v1\n";
 /// How many entries stand between two roots: part of the log's format.
@@ -96,16 +103,24 @@ pub enum RootError {
     /// The blocks of charges cannot be kept.
     #[error("the charges cannot be kept")]
     Charges(#[source] ChargeFileError),
+    /// The map cannot be read.
+    #[error("what is remembered cannot be recalled")]
+    Recall(#[source] RecallError),
     /// There is no folder for a map that is needed for a while.
     #[error("there is no folder for the map")]
     Folder(#[source] std::io::Error),
 }
 
-/// What the entries since the last root wrote.
+/// What entries wrote, as long as memory has to hold it.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
     rooting: Rooting,
-    rows: Vec<Row>,
+    /// Since the last root was due.
+    open: HashMap<RowKey, Row>,
+    /// For roots that are due, oldest first, with how many entries they cover.
+    frozen: VecDeque<(u64, Arc<HashMap<RowKey, Row>>)>,
+    /// Keys of rows that the map has now, and memory still.
+    settled: Vec<RowKey>,
 }
 
 impl Growth {
@@ -119,14 +134,43 @@ impl Growth {
     /// Takes what the entry at `index` wrote, which the state took last. Frozen, where a root is due
     /// behind it.
     pub(crate) fn take(&mut self, state: &State, index: u64, entry: &Entry) -> Option<Frozen> {
-        self.rows.extend(state.rows_written(index, entry));
+        let written = state.rows_written(index, entry).into_iter();
+        self.open.extend(written.map(|row| (row.key(), row)));
         let covers = index.checked_add(1)?;
-        self.rooting.ends_at(covers).then(|| Frozen {
-            covers,
-            hot: state.hot(),
-            rows: std::mem::take(&mut self.rows),
-            charges: state.charge_state(),
+        self.rooting.ends_at(covers).then(|| {
+            let rows = Arc::new(std::mem::take(&mut self.open));
+            self.frozen.push_back((covers, Arc::clone(&rows)));
+            Frozen {
+                covers,
+                hot: state.hot(),
+                rows,
+                charges: state.charge_state(),
+            }
         })
+    }
+
+    /// Whether memory has to hold the row: the map does not have it as it is.
+    pub(crate) fn holds(&self, key: &RowKey) -> bool {
+        let mut frozen = self.frozen.iter();
+        self.open.contains_key(key) || frozen.any(|(_, rows)| rows.contains_key(key))
+    }
+
+    /// The map has what the first `covers` entries wrote, and whoever asks is given that map.
+    pub(crate) fn settle(&mut self, state: &mut State, covers: u64) {
+        while let Some((_, rows)) = self.frozen.pop_front_if(|(end, _)| *end <= covers) {
+            self.settled.extend(rows.keys().cloned());
+        }
+        state.settle(covers);
+    }
+
+    /// Lets memory forget `most` of the rows that the map has: all at once would keep everybody waiting.
+    pub(crate) fn forget(&mut self, state: &mut State, most: usize) {
+        let kept = self.settled.len().saturating_sub(most);
+        for key in self.settled.split_off(kept) {
+            if !self.holds(&key) {
+                state.forget(&key);
+            }
+        }
     }
 }
 
@@ -135,14 +179,14 @@ impl Growth {
 pub(crate) struct Frozen {
     covers: u64,
     hot: HotState,
-    rows: Vec<Row>,
+    rows: Arc<HashMap<RowKey, Row>>,
     charges: ChargeState,
 }
 
 impl Frozen {
     /// Extends the map, durably, and computes the root.
     fn build(self, map: &Map, is_over: &dyn Fn() -> bool) -> Result<(Map, StateRoot), RootError> {
-        let changes = batch(self.rows);
+        let changes = batch(self.rows.values());
         let map = map
             .extend_unless(&changes, is_over)
             .map_err(RootError::Map)?;

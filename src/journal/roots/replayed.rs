@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use policy::{Entry, State, StateRoot};
 
-use super::{Frozen, Growth, RootError, Rooting};
+use super::{Frozen, Growth, RootError, Rooting, recall_for};
 use crate::{
     charges::ChargeFiles,
     disk::{Disk, ScratchDisk},
@@ -66,23 +66,45 @@ impl Replayed {
         }
     }
 
+    /// Recalls what applying an entry reads.
+    ///
+    /// # Errors
+    /// [`RootError`].
+    pub(crate) fn recall(&self, state: &mut State, entry: &Entry) -> Result<(), RootError> {
+        match &self.map {
+            Some(map) => recall_for(map, state, entry).map_err(RootError::Recall),
+            None => Ok(()),
+        }
+    }
+
     /// Takes what the entry at `index` wrote, which the state took last.
     ///
     /// # Errors
     /// [`RootError`].
     pub(crate) fn take(
         &mut self,
-        state: &State,
+        state: &mut State,
         index: u64,
         entry: &Entry,
     ) -> Result<(), RootError> {
         if self.lacks {
             return Ok(());
         }
-        match self.growth.take(state, index, entry) {
-            Some(frozen) => self.build(frozen),
-            None => Ok(()),
+        let frozen = self.growth.take(state, index, entry);
+        state.forget_recalled(|key| self.growth.holds(key));
+        let Some(frozen) = frozen else {
+            return Ok(());
+        };
+        let covers = frozen.covers;
+        self.build(frozen)?;
+        // An audit asks for whatever there ever was.
+        if let Home::Journal(..) = self.home {
+            self.growth.settle(state, covers);
+            self.growth.forget(state, usize::MAX);
+        } else {
+            self.growth.frozen.clear();
         }
+        Ok(())
     }
 
     fn build(&mut self, frozen: Frozen) -> Result<(), RootError> {

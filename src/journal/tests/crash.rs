@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, num::NonZeroU64, ops::Range};
 
 use policy::{AttemptId, Entry, FreezeScope, NumberedDigest, Record, State};
-use strongroom_journal::{Release, Rooting, SignOutcome, Stopped, create_on};
+use strongroom_journal::{Journal, Release, Rooting, SignOutcome, Stopped, create_on};
+use tx::IntentId;
 
 use crate::{
     fixture::{Ask, name},
@@ -63,32 +64,58 @@ fn scenario(running: &Running, answered: &mut Answered) -> Result<(), Stopped> {
     running.stop()
 }
 
-/// All that can be asked of a state, in words.
+/// All that can be asked of a state that has every row, in words.
 fn seen(state: &State) -> Vec<String> {
-    let mut seen = vec![format!(
-        "{:?} {} {} {:?} {:?}",
-        state.fleet(),
-        state.next_call(),
-        state.attempt_count(),
-        state.active(),
-        state.registrations().collect::<Vec<_>>()
-    )];
-    let frozen: BTreeSet<_> = state.freezes().collect();
-    seen.push(format!("{frozen:?}"));
+    let mut seen = seen_of_all(state);
+    for (attempt, status) in state.requests_of(&name("walletd")).unwrap() {
+        let known = state.attempt(attempt).unwrap();
+        seen.push(format!("{status:?} {known:?}"));
+    }
+    for intent in intents() {
+        seen.push(format!("{:?}", state.intent(&intent).unwrap()));
+    }
+    seen
+}
+
+/// The same, of a journal that has rows on its disk.
+fn seen_in(journal: &Journal) -> Vec<String> {
+    let mut seen = seen_of_all(&journal.state());
+    let rows = journal.rows();
+    let requests = rows.requests_from(&name("walletd"), AttemptId(0), 99);
+    for (attempt, status) in requests.unwrap() {
+        let known = rows.attempt(attempt).unwrap();
+        seen.push(format!("{status:?} {known:?}"));
+    }
+    for intent in intents() {
+        seen.push(format!("{:?}", rows.intent(&intent).unwrap()));
+    }
+    seen
+}
+
+fn intents() -> impl Iterator<Item = IntentId> {
+    let intents = ["i1", "i2", "i9"].into_iter();
+    intents.map(|intent| Ask::evm("x", 0, 1).intent(intent, 1, 1).id)
+}
+
+fn seen_of_all(state: &State) -> Vec<String> {
+    let freezes: BTreeSet<_> = state.freezes().collect();
     let start = tx::Time::from_millis(crate::fixture::START);
     let now = tx::Interval {
         lo: start,
         hi: start,
     };
-    seen.push(format!("{:?}", state.room(now).unwrap()));
-    for (attempt, status) in state.requests_from(&name("walletd"), AttemptId(0)) {
-        seen.push(format!("{status:?} {:?}", state.attempt(attempt)));
-    }
-    for intent in ["i1", "i2", "i9"] {
-        let id = Ask::evm("x", 0, 1).intent(intent, 1, 1).id;
-        seen.push(format!("{:?}", state.intent(&id)));
-    }
-    seen
+    vec![
+        format!(
+            "{:?} {} {} {:?} {:?}",
+            state.fleet(),
+            state.next_call(),
+            state.attempt_count(),
+            state.active(),
+            state.registrations().collect::<Vec<_>>()
+        ),
+        format!("{freezes:?}"),
+        format!("{:?}", state.room(now).unwrap()),
+    ]
 }
 
 fn calls(entry: &Entry) -> &[NumberedDigest] {
@@ -151,7 +178,7 @@ fn power_lost(rooting: Rooting, seeds: impl Fn(u64) -> Range<u64>) -> (BTreeSet<
     let running = reference.open().unwrap();
     scenario(&running, &mut Answered::default()).unwrap();
     let used = running.used();
-    let live = seen(&running.journal.state());
+    let live = seen_in(&running.journal);
     running.crash();
     let expected = reference.records();
     assert_eq!(seen(&folded(&expected, &reference.shelf)), live);
@@ -191,7 +218,7 @@ fn power_lost(rooting: Rooting, seeds: impl Fn(u64) -> Range<u64>) -> (BTreeSet<
 /// What the disk holds is the beginning of the undisturbed run. Gives how long it is.
 fn reopened(machine: &Machine, expected: &[Record], answered: &Answered) -> usize {
     let opened = machine.open().unwrap();
-    let state = seen(&opened.journal.state());
+    let state = seen_in(&opened.journal);
     opened.crash();
     let mut found = machine.records();
     // A root that was due may follow it.

@@ -2,16 +2,16 @@
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use policy::{Digest, Entry, Record, State, StateRoot};
+use policy::{AttemptId, Digest, Entry, ReasonCode, Record, RequestHash, State, StateRoot};
 use sha2::{Digest as _, Sha256};
 use strongroom_journal::{
-    FoldError, OpenJournalError, Rooting, SealName,
+    FoldError, OpenJournalError, Release, Rooting, SealName, SignOutcome,
     map::{Map, batch},
     segment::{LogId, OpenError, OpenOptions, Record as LogRecord, Salt, SegmentLog},
 };
 
 use crate::{
-    fixture::Ask,
+    fixture::{Ask, name},
     machine::{Machine, Running, capped, folded},
     memory_disk::{Image, MemoryDisk},
 };
@@ -36,6 +36,8 @@ fn live(running: &Running, payments: std::ops::Range<u32>) {
         let order = running.order(&Ask::utxo(&id, [n], 10).pay(&id, 1, (n % 5) as u8));
         if n % 3 > 0 {
             let _released = running.signed(&order).unwrap();
+        } else {
+            running.failed(&order).unwrap();
         }
         running.note("nothing").unwrap();
     }
@@ -270,4 +272,134 @@ fn a_disk_that_does_not_take_the_map_stops_the_journal() {
     running.crash();
     machine.disk.set_capacity(None);
     machine.open().unwrap().crash();
+}
+
+/// Long enough that what the first requests wrote is on disk alone.
+fn settled(machine: &Machine) -> Running {
+    let running = machine.start();
+    live(&running, 0..20);
+    let state = running.journal.state();
+    assert!(state.settled() > 48);
+    assert!(state.attempt(AttemptId(10)).is_err() || state.attempt(AttemptId(11)).is_err());
+    drop(state);
+    running
+}
+
+fn payment(n: u32) -> Ask {
+    let id = format!("pay-{n}");
+    Ask::utxo(&id, [n], 10).pay(&id, 1, (n % 5) as u8)
+}
+
+#[test]
+fn what_is_on_disk_alone_is_remembered() {
+    let machine = machine();
+    let running = settled(&machine);
+    // The request that was signed, under its own id and another; the intent; the outpoint.
+    let replayed = running.sign(&payment(1)).unwrap();
+    assert!(
+        matches!(replayed, SignOutcome::Replay { .. }),
+        "{replayed:?}"
+    );
+    let mut reused = Ask::utxo("pay-1", [99], 10).pay("new", 1, 1);
+    reused.request.hash = RequestHash([9; 32]);
+    let reused = running.sign(&reused).unwrap();
+    assert!(matches!(reused, SignOutcome::Reused { .. }), "{reused:?}");
+    let intent = Ask::utxo("again", [98], 10).pay("pay-1", 2, 1);
+    let found = codes(running.sign(&intent).unwrap());
+    assert!(found.contains(&ReasonCode::IntentReused), "{found:?}");
+    let spent = Ask::utxo("spent", [1], 10).pay("other", 1, 1);
+    let found = codes(running.sign(&spent).unwrap());
+    assert!(found.contains(&ReasonCode::UndeclaredConflict), "{found:?}");
+    // An unsigned one is taken up again, in the same set.
+    let first = running.journal.rows();
+    let client = name("walletd");
+    let old = first
+        .request(&client, &"pay-3".parse().unwrap())
+        .unwrap()
+        .unwrap();
+    machine.clock.pass(61_000);
+    let order = running.order(&payment(3));
+    assert_ne!(order.attempt, old.attempt);
+    let set = |id| running.journal.rows().attempt(id).unwrap().unwrap().set();
+    assert_eq!(set(order.attempt), set(old.attempt));
+    assert_eq!(running.signed(&order).unwrap(), Release::Released);
+    running.crash();
+    machine.open().unwrap().crash();
+}
+
+fn codes(outcome: SignOutcome) -> Vec<ReasonCode> {
+    match outcome {
+        SignOutcome::Refused(refusal) => {
+            let reasons = refusal.reasons.into_iter();
+            reasons.map(|reason| reason.code).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_asked_of_rows_is_what_a_whole_state_has() {
+    let machine = machine();
+    let running = settled(&machine);
+    let whole = folded(&machine.records(), &machine.shelf);
+    let client = name("walletd");
+    let expected = whole.requests_of(&client).unwrap();
+    let rows = running.journal.rows();
+    assert_eq!(
+        rows.requests_from(&client, AttemptId(0), 99).unwrap(),
+        expected
+    );
+    for (at, (attempt, status)) in expected.iter().enumerate() {
+        let known = whole.attempt(*attempt).unwrap();
+        assert_eq!(rows.attempt(*attempt).unwrap().as_ref(), known);
+        assert!(!rows.is_frozen(*attempt).unwrap());
+        for from in [attempt.0, attempt.0 - 1] {
+            let page = rows.requests_from(&client, AttemptId(from), 3).unwrap();
+            assert_eq!(page[..], expected[at..expected.len().min(at + 3)]);
+        }
+        let request = format!("pay-{at}").parse().unwrap();
+        let found = rows.request(&client, &request).unwrap().unwrap();
+        assert_eq!((found.attempt, found.status), (*attempt, *status));
+    }
+    let last = expected.last().unwrap().0.0;
+    assert_eq!(
+        rows.requests_from(&client, AttemptId(last + 1), 9).unwrap(),
+        []
+    );
+    assert_eq!(
+        rows.requests_from(&name("nobody"), AttemptId(0), 9)
+            .unwrap(),
+        []
+    );
+    assert_eq!(rows.attempt(AttemptId(3)).unwrap(), None);
+    assert!(rows.is_frozen(AttemptId(3)).unwrap());
+    let never = "never".parse().unwrap();
+    assert_eq!(rows.request(&client, &never).unwrap(), None);
+}
+
+/// A bit that is flipped on the disk is an error, and never an absence: nothing is paid twice.
+#[test]
+fn a_map_that_is_damaged_while_it_is_used_stops_the_journal() {
+    let machine = machine();
+    let running = settled(&machine);
+    let mut image = machine.disk.image();
+    for (name, file) in &mut image {
+        if name.starts_with("map.") {
+            file.iter_mut().take(4096).for_each(|byte| *byte ^= 1);
+        }
+    }
+    machine.disk.overwrite(&image);
+    let stopped = running.sign(&payment(1)).unwrap_err();
+    assert!(stopped.reason.contains("damaged"), "{stopped}");
+    let client = name("walletd");
+    let request = "pay-1".parse().unwrap();
+    assert!(running.journal.rows().request(&client, &request).is_err());
+    running.crash();
+    let running = machine.open().unwrap();
+    let replayed = running.sign(&payment(1)).unwrap();
+    assert!(
+        matches!(replayed, SignOutcome::Replay { .. }),
+        "{replayed:?}"
+    );
+    running.crash();
 }

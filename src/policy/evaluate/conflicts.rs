@@ -3,12 +3,12 @@
 use tx::{Address, Amount, FeeTerms};
 
 use super::{Case, Findings, grants::sequences};
-use crate::{AttemptId, ReasonCode};
+use crate::{AttemptId, AttemptState, ReasonCode};
 
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
-    for attempt in case.conflicting() {
-        declared(case, attempt, findings);
-        replaces(case, attempt, findings);
+    for (attempt, old) in &case.conflicting {
+        declared(case, *attempt, findings);
+        replaces(case, *attempt, old, findings);
     }
     for (account, number) in sequences(case) {
         sequence(case, account, number, findings);
@@ -28,10 +28,7 @@ fn declared(case: &Case<'_>, attempt: AttemptId, findings: &mut Findings<'_>) {
 
 /// A replacement that nodes would not take in place of what it replaces is a second chance for
 /// whoever chooses which of the two is seen.
-fn replaces(case: &Case<'_>, attempt: AttemptId, findings: &mut Findings<'_>) {
-    let Some(old) = case.state.attempt(attempt) else {
-        return;
-    };
+fn replaces(case: &Case<'_>, attempt: AttemptId, old: &AttemptState, findings: &mut Findings<'_>) {
     let terms = case.decoded.fee_terms();
     match replaceable(&old.fee_terms(), &terms) {
         Some(Ok(())) => {}

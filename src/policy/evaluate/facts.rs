@@ -10,7 +10,7 @@ use tx::{
 };
 
 use super::Case;
-use crate::{Classes, Fact};
+use crate::{Classes, Fact, NotRecalled};
 
 /// What a payment and its intent have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ impl fmt::Display for Paid<'_> {
 }
 
 /// The facts of the request, sorted.
-pub(super) fn facts(case: &Case<'_>) -> Vec<Fact> {
+pub(super) fn facts(case: &Case<'_>) -> Result<Vec<Fact>, NotRecalled> {
     let intents = || case.request.intents.iter().map(|signed| &signed.intent);
     let sources: BTreeSet<&Name> = intents().map(|intent| &intent.id.source).collect();
     let common = match (sources.first(), sources.len()) {
@@ -83,21 +83,21 @@ pub(super) fn facts(case: &Case<'_>) -> Vec<Fact> {
         } else {
             common.clone()
         };
-        facts.push(fact(case, effect.clone(), source, intent));
+        facts.push(fact(case, effect.clone(), source, intent)?);
     }
     for intent in intents().filter(|intent| is_reissue(case, intent)) {
         let id = intent.id.clone();
         let source = Some(id.source.clone());
-        facts.push(fact(case, reissue(case, intent), source, Some(id)));
+        facts.push(fact(case, reissue(case, intent), source, Some(id))?);
     }
     facts.sort();
-    facts
+    Ok(facts)
 }
 
 /// Whether the intent is attempted outside of what its attempts share. An attempt that is taken up
 /// again is the same transaction, so that it is none.
 fn is_reissue(case: &Case<'_>, intent: &Intent) -> bool {
-    let attempted = case.state.intent(&intent.id);
+    let attempted = case.intents.get(&intent.id);
     case.resumes().is_none() && attempted.is_some_and(|known| known.is_disjoint(case.keys()))
 }
 
@@ -115,16 +115,24 @@ fn reissue(case: &Case<'_>, intent: &Intent) -> Effect {
     }
 }
 
-fn fact(case: &Case<'_>, effect: Effect, source: Option<Name>, intent: Option<IntentId>) -> Fact {
+fn fact(
+    case: &Case<'_>,
+    effect: Effect,
+    source: Option<Name>,
+    intent: Option<IntentId>,
+) -> Result<Fact, NotRecalled> {
     let to = effect.to.as_ref().map(|to| &to.address);
     let class = case
         .policy
         .accounts
         .get(&effect.account)
         .map(|account| account.class);
-    let young = effect.kind == EffectKind::Payment
-        && to.is_some_and(|address| !case.state.was_paid(address));
-    Fact {
+    let paid = to.filter(|_| effect.kind == EffectKind::Payment);
+    let young = match paid {
+        Some(address) => !case.state.was_paid(address)?,
+        None => false,
+    };
+    Ok(Fact {
         client: case.request.client.clone(),
         source,
         intent,
@@ -136,7 +144,7 @@ fn fact(case: &Case<'_>, effect: Effect, source: Option<Name>, intent: Option<In
         },
         reference: None,
         effect,
-    }
+    })
 }
 
 /// The fact in words, without what may differ between two equal ones.

@@ -66,8 +66,8 @@ fn twice(case: &Case<'_>, findings: &mut Findings<'_>) {
 fn content(case: &Case<'_>, signed: &SignedIntent, findings: &mut Findings<'_>) {
     let intent = &signed.intent;
     let id = &intent.id;
-    let known = case.state.intent_payload(id);
-    if known.is_some_and(|payload| payload != intent.payload()) {
+    let known = case.intents.get(id);
+    if known.is_some_and(|known| known.payload() != intent.payload()) {
         findings.refuse_built_in(
             ReasonCode::IntentReused,
             format!("intent {id} was used before with other content"),

@@ -23,11 +23,11 @@ use std::{
 };
 
 use thiserror::Error;
-use tx::{ConflictKey, Decoded, Interval, Name, Time};
+use tx::{ConflictKey, Decoded, IntentId, Interval, Name, Time};
 
 use crate::{
-    AttemptId, AttemptState, ChargesError, Digest, Fact, Policy, Refusal, Request, RequestStatus,
-    State, Verdict, state::Present,
+    AttemptId, AttemptState, ChargesError, Digest, Fact, IntentState, NotRecalled, Policy, Refusal,
+    Request, RequestStatus, State, Verdict, state::Present,
 };
 use findings::{Findings, Spoken};
 
@@ -37,7 +37,8 @@ use findings::{Findings, Spoken};
 /// A request that has an unsigned attempt is taken up again: charged now, in the same conflict set.
 ///
 /// # Errors
-/// [`EvaluateError`]: what the verdict hangs on is not known, so that there is none.
+/// [`EvaluateError`]: what the verdict hangs on is not known, so that there is none. Of the endless sets
+/// that are the rows of [`crate::RowKey::named_by`], and those that they name.
 pub fn evaluate(
     state: &State,
     now: Interval,
@@ -59,6 +60,7 @@ fn decide(
         return Ok(Verdict::Refuse(no_policy()));
     };
     let case = Case::new(state, present, now, decoded, request);
+    let case = case.map_err(EvaluateError::NotRecalled)?;
     let mut findings = Findings::new(approvals);
     grants::check(&case, &mut findings);
     intents::check(&case, &mut findings);
@@ -77,6 +79,9 @@ pub enum EvaluateError {
     /// Charges that a limit hangs on are not known.
     #[error("the windows cannot be counted")]
     Charges(#[source] ChargesError),
+    /// A row that it hangs on was not recalled.
+    #[error("what the verdict hangs on was not recalled")]
+    NotRecalled(#[source] NotRecalled),
 }
 
 /// What is decided on.
@@ -92,6 +97,11 @@ struct Case<'a> {
     earlier: Option<Earlier<'a>>,
     /// The conflict set, `None` for a fresh one.
     set: Option<AttemptId>,
+    /// The intents of the request that were used before.
+    intents: BTreeMap<&'a IntentId, &'a IntentState>,
+    /// Attempts that conflict with the transaction, but for those of the same request: they are the same
+    /// transaction.
+    conflicting: BTreeMap<AttemptId, &'a AttemptState>,
     /// The effects, re-issues included, sorted.
     facts: Vec<Fact>,
 }
@@ -113,12 +123,13 @@ impl<'a> Case<'a> {
         now: Interval,
         decoded: &'a Decoded,
         request: &'a Request,
-    ) -> Self {
-        let earlier = earlier(state, request);
+    ) -> Result<Self, NotRecalled> {
+        let earlier = earlier(state, request)?;
         let lo = state.lo_of(now);
-        let set = match earlier {
-            Some(earlier) if earlier.is_resumed() => Some(earlier.attempt.set()),
-            _ => state.set_of(decoded.conflict_keys()),
+        let resumed = earlier.filter(Earlier::is_resumed);
+        let set = match resumed {
+            Some(resumed) => Some(resumed.attempt.set()),
+            None => state.set_of(decoded.conflict_keys())?,
         };
         let mut case = Self {
             state,
@@ -130,30 +141,17 @@ impl<'a> Case<'a> {
             request,
             earlier,
             set,
+            intents: used(state, request)?,
+            conflicting: conflicting(state, decoded, resumed)?,
             facts: Vec::new(),
         };
-        case.facts = facts::facts(&case);
-        case
+        case.facts = facts::facts(&case)?;
+        Ok(case)
     }
 
     /// The unsigned attempt that this request takes up again.
     fn resumes(&self) -> Option<Earlier<'a>> {
         self.earlier.filter(Earlier::is_resumed)
-    }
-
-    /// Attempts that conflict with the transaction, but for those of the same request: they are
-    /// the same transaction.
-    fn conflicting(&self) -> BTreeSet<AttemptId> {
-        let mut attempts = self.state.conflicting(self.decoded.conflict_keys());
-        if let Some(resumed) = self.resumes() {
-            let origin = resumed.attempt.origin();
-            let of_request = |id: &AttemptId| {
-                let attempt = self.state.attempt(*id);
-                attempt.is_some_and(|attempt| attempt.origin() == origin)
-            };
-            attempts.retain(|id| !of_request(id));
-        }
-        attempts
     }
 
     fn keys(&self) -> &'a BTreeSet<ConflictKey> {
@@ -167,14 +165,46 @@ impl Earlier<'_> {
     }
 }
 
-fn earlier<'a>(state: &'a State, request: &Request) -> Option<Earlier<'a>> {
-    let known = state.request(&request.client, &request.id)?;
-    Some(Earlier {
+fn earlier<'a>(state: &'a State, request: &Request) -> Result<Option<Earlier<'a>>, NotRecalled> {
+    let Some(known) = state.request(&request.client, &request.id)? else {
+        return Ok(None);
+    };
+    let attempt = state.attempt(known.attempt)?;
+    Ok(attempt.map(|attempt| Earlier {
         id: known.attempt,
-        attempt: state.attempt(known.attempt)?,
+        attempt,
         status: known.status,
         same: known.hash == request.hash,
-    })
+    }))
+}
+
+fn used<'a>(
+    state: &'a State,
+    request: &'a Request,
+) -> Result<BTreeMap<&'a IntentId, &'a IntentState>, NotRecalled> {
+    let mut used = BTreeMap::new();
+    for signed in &request.intents {
+        let id = &signed.intent.id;
+        used.extend(state.intent(id)?.map(|known| (id, known)));
+    }
+    Ok(used)
+}
+
+fn conflicting<'a>(
+    state: &'a State,
+    decoded: &Decoded,
+    resumed: Option<Earlier<'_>>,
+) -> Result<BTreeMap<AttemptId, &'a AttemptState>, NotRecalled> {
+    let origin = resumed.map(|resumed| resumed.attempt.origin());
+    let mut conflicting = BTreeMap::new();
+    for id in state.conflicting(decoded.conflict_keys())? {
+        let attempt = state.attempt(id)?;
+        let attempt = attempt.ok_or(NotRecalled { kind: "attempt" })?;
+        if origin != Some(attempt.origin()) {
+            conflicting.insert(id, attempt);
+        }
+    }
+    Ok(conflicting)
 }
 
 fn no_policy() -> Refusal {

@@ -146,7 +146,7 @@ fn an_evacuation_leaves_a_freeze_with_its_people() {
     let permit = permitted(&signer, &out, &alice);
     assert_eq!(permit.attempt().met.len(), 1);
     let id = crate::AttemptId(signer.push(Entry::Attempt(Box::new(permit.into_attempt()))));
-    assert!(!signer.state.is_frozen(id) && signer.state.is_frozen(before));
+    assert!(!signer.state.is_frozen(id).unwrap() && signer.state.is_frozen(before).unwrap());
     // One effect that no evacuate names keeps all of it in.
     let more = out.pay("i", 1, 1);
     assert!(matches!(
@@ -158,7 +158,7 @@ fn an_evacuation_leaves_a_freeze_with_its_people() {
         scope: FreezeScope::All,
         reason: "again".into(),
     });
-    assert!(signer.state.is_frozen(id));
+    assert!(signer.state.is_frozen(id).unwrap());
 }
 
 /// The rest of invariant 4: one approval more is never worse.

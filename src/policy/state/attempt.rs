@@ -138,7 +138,8 @@ impl AttemptState {
         scope.holds(&self.account, self.chain, self.keys.iter())
     }
 
-    pub(super) fn request_state(&self, attempt: AttemptId) -> RequestState {
+    /// What it says of its request.
+    pub fn request_state(&self, attempt: AttemptId) -> RequestState {
         RequestState {
             hash: self.request_hash,
             attempt,

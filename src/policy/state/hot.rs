@@ -184,7 +184,6 @@ impl HotState {
 impl State {
     /// The hot part of it, as of the last entry.
     pub fn hot(&self) -> HotState {
-        let count = |attempts: &Vec<_>| u64::try_from(attempts.len()).unwrap_or(u64::MAX);
         let authorised = self.authorised.iter();
         let freezes = self.freezes.iter();
         HotState {
@@ -203,7 +202,7 @@ impl State {
             sequences: self.sequences.clone().into_iter().collect(),
             lanes: self.lanes.clone().into_iter().collect(),
             authorised: authorised
-                .map(|(client, attempts)| (client.clone(), count(attempts)))
+                .map(|(client, numbered)| (client.clone(), numbered.count))
                 .collect(),
             freezes: freezes
                 .map(|(scope, at)| Freeze {

@@ -7,6 +7,7 @@ mod fold;
 mod hot;
 mod lanes;
 mod present;
+mod recall;
 mod restore;
 mod rows;
 mod validate;
@@ -36,6 +37,8 @@ use epoch::Epoch;
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
+pub use recall::NotRecalled;
+use recall::Numbered;
 pub use restore::RestoreError;
 pub use rows::{Consumed, Row, RowError, RowKey};
 
@@ -63,7 +66,7 @@ pub struct State {
     attempts: HashMap<AttemptId, AttemptState>,
     requests: HashMap<Name, HashMap<RequestId, AttemptId>>,
     /// The attempts of each client, oldest first.
-    authorised: HashMap<Name, Vec<AttemptId>>,
+    authorised: HashMap<Name, Numbered>,
     intents: HashMap<IntentId, IntentState>,
     consumers: HashMap<ConflictKey, Consumers>,
     /// The conflict set that is anchored to a key.
@@ -73,6 +76,12 @@ pub struct State {
     lanes: HashMap<String, u64>,
     /// Destinations that were paid.
     paid: HashSet<Address>,
+    /// How many entries' rows are kept where they can be recalled from.
+    settled: u64,
+    /// Rows in memory that were recalled and not written since.
+    recalled: Vec<RowKey>,
+    /// What was recalled and is not there.
+    absent: HashSet<RowKey>,
     /// When each freeze was last journalled.
     freezes: BTreeMap<FreezeScope, u64>,
     /// The last checkpoint that was authorised.
@@ -93,6 +102,9 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StateError {
+    /// A row that the entry hangs on was not recalled: nothing is known of the entry.
+    #[error("what the entry hangs on was not recalled")]
+    NotRecalled(#[source] NotRecalled),
     /// The record is of another version than 1.
     #[error("the record has version {found}, not 1")]
     Version {
@@ -285,24 +297,46 @@ impl State {
     }
 
     /// An attempt.
-    pub fn attempt(&self, id: AttemptId) -> Option<&AttemptState> {
-        self.attempts.get(&id)
+    ///
+    /// # Errors
+    /// [`NotRecalled`].
+    pub fn attempt(&self, id: AttemptId) -> Result<Option<&AttemptState>, NotRecalled> {
+        self.found(self.attempts.get(&id), || RowKey::Attempt(id))
     }
 
     /// What became of a client's request: of its latest attempt.
-    pub fn request(&self, client: &Name, request: &RequestId) -> Option<RequestState> {
-        let attempt = *self.requests.get(client)?.get(request)?;
-        Some(self.attempts.get(&attempt)?.request_state(attempt))
+    ///
+    /// # Errors
+    /// [`NotRecalled`].
+    pub fn request(
+        &self,
+        client: &Name,
+        request: &RequestId,
+    ) -> Result<Option<RequestState>, NotRecalled> {
+        let requests = self.requests.get(client);
+        let latest = requests.and_then(|requests| requests.get(request)).copied();
+        let latest = self.found(latest, || RowKey::Request(client.clone(), request.clone()))?;
+        let Some(latest) = latest else {
+            return Ok(None);
+        };
+        let attempt = self.attempt(latest)?;
+        Ok(attempt.map(|attempt| attempt.request_state(latest)))
     }
 
     /// What is known of an intent.
-    pub fn intent(&self, intent: &IntentId) -> Option<&IntentState> {
-        self.intents.get(intent)
+    ///
+    /// # Errors
+    /// [`NotRecalled`].
+    pub fn intent(&self, intent: &IntentId) -> Result<Option<&IntentState>, NotRecalled> {
+        self.found(self.intents.get(intent), || RowKey::Intent(intent.clone()))
     }
 
     /// The content that an intent's first use fixed.
-    pub fn intent_payload(&self, intent: &IntentId) -> Option<IntentPayload> {
-        self.intents.get(intent).map(IntentState::payload)
+    ///
+    /// # Errors
+    /// [`NotRecalled`].
+    pub fn intent_payload(&self, intent: &IntentId) -> Result<Option<IntentPayload>, NotRecalled> {
+        Ok(self.intent(intent)?.map(IntentState::payload))
     }
 
     /// The epoch of a lane's owner; `None` before the first attempt on it, unless officers said the lowest.
@@ -317,13 +351,19 @@ impl State {
     }
 
     /// Whether an attempt may be neither signed nor released: a freeze whose scope holds it was
-    /// journalled after it. True for an attempt that is not known.
-    pub fn is_frozen(&self, attempt: AttemptId) -> bool {
-        self.attempts.get(&attempt).is_none_or(|state| {
-            self.freezes
-                .iter()
-                .any(|(scope, at)| *at > attempt.0 && state.is_in(scope))
-        })
+    /// journalled after it. True for an attempt that there is not.
+    ///
+    /// # Errors
+    /// [`NotRecalled`].
+    pub fn is_frozen(&self, attempt: AttemptId) -> Result<bool, NotRecalled> {
+        let known = self.attempt(attempt)?;
+        Ok(known.is_none_or(|state| self.freezes_hold(attempt, state)))
+    }
+
+    /// As [`State::is_frozen`], of an attempt whose row the caller has.
+    pub fn freezes_hold(&self, attempt: AttemptId, state: &AttemptState) -> bool {
+        let mut freezes = self.freezes.iter();
+        freezes.any(|(scope, at)| *at > attempt.0 && state.is_in(scope))
     }
 
     /// Lets go of what is in no window any longer at `lo`. Answers do not hang on it, only memory
@@ -417,22 +457,29 @@ impl State {
     pub(crate) fn conflicting<'a>(
         &'a self,
         keys: impl IntoIterator<Item = &'a ConflictKey>,
-    ) -> BTreeSet<AttemptId> {
-        keys.into_iter()
-            .filter_map(|key| self.consumers.get(key))
-            .flat_map(Consumers::iter)
-            .collect()
+    ) -> Result<BTreeSet<AttemptId>, NotRecalled> {
+        let mut conflicting = BTreeSet::new();
+        for key in keys {
+            let consumers =
+                self.found(self.consumers.get(key), || RowKey::Consumed(key.clone()))?;
+            conflicting.extend(consumers.into_iter().flat_map(Consumers::iter));
+        }
+        Ok(conflicting)
     }
 
     /// The oldest conflict set whose anchor is among the keys.
     pub(crate) fn set_of<'a>(
         &self,
         keys: impl IntoIterator<Item = &'a ConflictKey>,
-    ) -> Option<AttemptId> {
-        keys.into_iter()
-            .filter_map(|key| self.anchors.get(key))
-            .min()
-            .copied()
+    ) -> Result<Option<AttemptId>, NotRecalled> {
+        let mut oldest: Option<AttemptId> = None;
+        for key in keys {
+            // The row of a key says of both: who consumes it, and whether a set is anchored to it.
+            self.found(self.consumers.get(key), || RowKey::Consumed(key.clone()))?;
+            let anchored = self.anchors.get(key).copied();
+            oldest = oldest.into_iter().chain(anchored).min();
+        }
+        Ok(oldest)
     }
 
     /// The next new sequence of an account, where one was signed.
@@ -440,8 +487,10 @@ impl State {
         self.sequences.get(account).copied()
     }
 
-    pub(crate) fn was_paid(&self, destination: &Address) -> bool {
-        self.paid.contains(destination)
+    pub(crate) fn was_paid(&self, destination: &Address) -> Result<bool, NotRecalled> {
+        let paid = self.paid.get(destination);
+        let paid = self.found(paid, || RowKey::Paid(destination.clone()))?;
+        Ok(paid.is_some())
     }
 
     /// Whether a statement was used already.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 use tx::Name;
 
-use super::{Consumers, HotState, Row, State};
+use super::{Consumed, HotState, Numbered, Row, State};
 use crate::{AttemptId, ChargeState, ChargeStateError, KeptBlocks, window::Windows};
 
 /// Why parts are none of one state.
@@ -27,7 +27,7 @@ pub enum RestoreError {
 }
 
 /// The attempts of each client, by their numbers.
-type Numbered = BTreeMap<Name, BTreeMap<u64, AttemptId>>;
+type Attempts = BTreeMap<Name, BTreeMap<u64, AttemptId>>;
 
 impl State {
     /// The state of its hot part, all rows and the charges. No policy governs it before
@@ -44,7 +44,7 @@ impl State {
         blocks: KeptBlocks<impl IntoIterator<Item = S>>,
     ) -> Result<Self, RestoreError> {
         let (mut state, counts) = hot.thawed();
-        let mut numbered = Numbered::new();
+        let mut numbered = Attempts::new();
         for row in rows {
             state.insert(row, &mut numbered)?;
         }
@@ -55,36 +55,29 @@ impl State {
         if let Some((client, _)) = numbered.pop_first() {
             return Err(RestoreError::Attempts { client });
         }
-        state.turned = !charges.is_counted();
-        state.windows = Windows::of_parts(charges, blocks).map_err(RestoreError::Charges)?;
+        state.put_charges(charges, blocks)?;
         Ok(state)
     }
 
-    fn insert(&mut self, row: Row, numbered: &mut Numbered) -> Result<(), RestoreError> {
+    pub(super) fn put_charges<S: AsRef<[u8]>>(
+        &mut self,
+        charges: ChargeState,
+        blocks: KeptBlocks<impl IntoIterator<Item = S>>,
+    ) -> Result<(), RestoreError> {
+        self.turned = !charges.is_counted();
+        self.windows = Windows::of_parts(charges, blocks).map_err(RestoreError::Charges)?;
+        Ok(())
+    }
+
+    fn insert(&mut self, row: Row, numbered: &mut Attempts) -> Result<(), RestoreError> {
         match row {
-            Row::Attempt(id, attempt) => {
-                self.attempts.insert(id, attempt);
-            }
-            Row::Request(client, request, latest) => {
-                let requests = self.requests.entry(client).or_default();
-                requests.insert(request, latest);
-            }
             Row::ClientAttempt(client, number, attempt) => {
                 numbered.entry(client).or_default().insert(number, attempt);
             }
-            Row::Intent(id, intent) => {
-                self.intents.insert(id, intent);
+            Row::Consumed(_, Consumed { attempts, .. }) if attempts.is_empty() => {
+                return Err(RestoreError::Consumed);
             }
-            Row::Consumed(key, consumed) => {
-                let consumers = Consumers::of(consumed.attempts).ok_or(RestoreError::Consumed)?;
-                if let Some(set) = consumed.anchors {
-                    self.anchors.insert(key.clone(), set);
-                }
-                self.consumers.insert(key, consumers);
-            }
-            Row::Paid(address) => {
-                self.paid.insert(address);
-            }
+            row => self.put(row),
         }
         Ok(())
     }
@@ -95,12 +88,12 @@ impl State {
         count: u64,
         numbered: &BTreeMap<u64, AttemptId>,
     ) -> Result<(), RestoreError> {
-        let attempts: Vec<AttemptId> = numbered.values().copied().collect();
         let are_all = numbered.keys().copied().eq(0..count);
-        if !are_all || !attempts.is_sorted_by(|one, next| one < next) {
+        if !are_all || !numbered.values().is_sorted_by(|one, next| one < next) {
             return Err(RestoreError::Attempts { client });
         }
-        self.authorised.insert(client, attempts);
+        let known = numbered.clone();
+        self.authorised.insert(client, Numbered { count, known });
         Ok(())
     }
 }

@@ -100,7 +100,7 @@ impl State {
     }
 
     fn validate_unsigned(&self, attempt: AttemptId) -> Result<(), StateError> {
-        match self.attempts.get(&attempt) {
+        match self.attempt(attempt).map_err(StateError::NotRecalled)? {
             None => Err(StateError::UnknownAttempt { attempt }),
             Some(state) if state.is_signed() => Err(StateError::AlreadySigned { attempt }),
             Some(_) => Ok(()),
@@ -246,9 +246,11 @@ impl State {
                 hash: attempt.policy,
             });
         }
+        self.knows_of(attempt).map_err(StateError::NotRecalled)?;
         self.validate_calls(&attempt.calls)?;
         let resumed = self.validate_request(attempt)?;
-        let expected = resumed.or_else(|| self.set_of(&attempt.keys));
+        let anchored = self.set_of(&attempt.keys);
+        let expected = resumed.or(anchored.map_err(StateError::NotRecalled)?);
         if attempt.set != expected {
             return Err(StateError::Set);
         }
@@ -267,6 +269,7 @@ impl State {
             request: attempt.request.clone(),
         };
         let known = self.request(&attempt.client, &attempt.request);
+        let known = known.map_err(StateError::NotRecalled)?;
         let Some(resumes) = attempt.resumes else {
             return known.map_or(Ok(None), |_| Err(refuse()));
         };
@@ -275,14 +278,15 @@ impl State {
         {
             return Err(refuse());
         }
-        Ok(self.attempt(resumes).map(|old| old.set()))
+        let old = self.attempt(resumes).map_err(StateError::NotRecalled)?;
+        Ok(old.map(|old| old.set()))
     }
 
     fn validate_intents(&self, attempt: &Attempt) -> Result<(), StateError> {
         let mut seen = BTreeSet::new();
         for signed in &attempt.intents {
             let id = &signed.intent.id;
-            let payload = self.intent_payload(id);
+            let payload = self.intent_payload(id).map_err(StateError::NotRecalled)?;
             if signed.intent.epoch != self.epoch() {
                 return Err(StateError::IntentEpoch { intent: id.clone() });
             }

@@ -2,7 +2,7 @@
 
 use tx::{Address, Name, OwnKey};
 
-use super::{RequestStatus, State, lanes::lane_of_address};
+use super::{NotRecalled, RequestStatus, RowKey, State, lanes::lane_of_address};
 use crate::{AttemptId, Checkpoint};
 
 impl State {
@@ -29,7 +29,8 @@ impl State {
 
     /// How many attempts were authorised.
     pub fn attempt_count(&self) -> u64 {
-        u64::try_from(self.attempts.len()).unwrap_or(u64::MAX)
+        let counts = self.authorised.values().map(|numbered| numbered.count);
+        counts.fold(0, u64::saturating_add)
     }
 
     /// The epoch of the owner of an own address's lane; 0 before the first attempt on it.
@@ -48,18 +49,26 @@ impl State {
         Some(start.next.max(signed.max(least).unwrap_or(0)))
     }
 
-    /// A client's attempts from this one on, oldest first, and how far each came.
-    pub fn requests_from(
+    /// How far each of a client's attempts came, oldest first: of a state that has every row.
+    ///
+    /// # Errors
+    /// [`NotRecalled`].
+    pub fn requests_of(
         &self,
         client: &Name,
-        from: AttemptId,
-    ) -> impl Iterator<Item = (AttemptId, RequestStatus)> {
-        let attempts = self.authorised.get(client).map_or(&[][..], Vec::as_slice);
-        let start = attempts.partition_point(|attempt| *attempt < from);
-        attempts.iter().skip(start).filter_map(|attempt| {
-            self.attempts
-                .get(attempt)
-                .map(|state| (*attempt, state.status()))
-        })
+    ) -> Result<Vec<(AttemptId, RequestStatus)>, NotRecalled> {
+        let numbered = self.authorised.get(client);
+        let attempts = numbered.into_iter().flat_map(|numbered| {
+            (0..numbered.count).map(|number| (number, numbered.known.get(&number).copied()))
+        });
+        let missing = NotRecalled { kind: "attempt" };
+        let mut requests = Vec::new();
+        for (number, attempt) in attempts {
+            let key = || RowKey::ClientAttempt(client.clone(), number);
+            let attempt = self.found(attempt, key)?.ok_or(missing)?;
+            let state = self.attempt(attempt)?.ok_or(missing)?;
+            requests.push((attempt, state.status()));
+        }
+        Ok(requests)
     }
 }

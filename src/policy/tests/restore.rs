@@ -1,11 +1,15 @@
 //! The state from its parts: whatever is kept of a history after any of its entries, what follows from
 //! it is what follows from the whole history.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::{prelude::*, sample::Index, test_runner::TestCaseError};
 use strongroom_policy::{
-    BundleHash, Digest, Entry, Group, Policy, Record, RestoreError, Row, RowKey, State,
+    BundleHash, Digest, Entry, EvaluateError, Group, NotRecalled, Policy, Record, RestoreError,
+    Row, RowKey, State, StateError, evaluate,
 };
 
 use tx::{AccountClass, Amount, EffectKind, Interval, Time};
@@ -132,23 +136,71 @@ fn a_start_from_any_entry_is_the_fold_of_all() {
     runner(400).run(&cases, run).unwrap();
 }
 
-/// What a decision reads of the endless sets, as its keys say, and nothing else of them; a client's
-/// attempts only so that they can be counted.
-fn recalled(state: &State, ask: &Ask) -> State {
+/// What a decision reads of the endless sets, as its keys say: present or absent.
+fn read(state: &State, ask: &Ask) -> BTreeMap<RowKey, Option<Row>> {
     let decoded = ask.transaction.clone().decoded();
-    let rows = |keys: BTreeSet<RowKey>| -> Vec<Row> {
-        keys.iter().filter_map(|key| state.row(key)).collect()
+    let rows = |keys: BTreeSet<RowKey>| -> BTreeMap<RowKey, Option<Row>> {
+        let rows = keys.into_iter().map(|key| (key.clone(), state.row(&key)));
+        rows.collect()
     };
-    let first = rows(RowKey::named_by(&decoded, &ask.request));
-    let second = rows(first.iter().flat_map(Row::names).collect());
-    let numbers = state.rows();
-    let numbers = numbers.filter(|row| matches!(row, Row::ClientAttempt(..)));
-    let recalled: Vec<Row> = numbers.chain(first).chain(second).collect();
+    let mut read = rows(RowKey::named_by(&decoded, &ask.request));
+    let named = read.values().flatten().flat_map(Row::names);
+    read.extend(rows(named.collect()));
+    read
+}
+
+/// The state with these rows recalled, and nothing else of the endless sets in memory.
+fn recalled(state: &State, rows: BTreeMap<RowKey, Option<Row>>) -> State {
     let charges = state.charge_state();
     let blocks = Kept::default().of(&charges);
-    let mut few = State::restore(state.hot(), recalled, charges, blocks).unwrap();
+    let mut few = State::settled_at(state.hot(), charges, blocks).unwrap();
     govern(&mut few, &policies());
+    for (key, row) in rows {
+        few.recall(key, row);
+    }
     few
+}
+
+/// What was not recalled is not absent: nothing is decided without it, and nothing is applied.
+#[test]
+fn what_is_not_recalled_stops_the_decision() {
+    let run = |(steps, turn): (Vec<Step>, usize)| {
+        let (last, before) = steps.split_last().unwrap();
+        let mut hostile = lived(before, turn, (0, 0));
+        let ask = hostile.take(last);
+        let decoded = ask.transaction.clone().decoded();
+        let mut lived = hostile.signer;
+        let rows = read(&lived.state, &ask);
+        let few = |missing: &RowKey| {
+            let mut rows = rows.clone();
+            rows.remove(missing).unwrap();
+            recalled(&lived.state, rows)
+        };
+        for missing in rows.keys() {
+            let kind = missing.kind();
+            let verdict = evaluate(&few(missing), lived.now, &decoded, &ask.request);
+            let refused = EvaluateError::NotRecalled(NotRecalled { kind });
+            prop_assert_eq!(verdict.unwrap_err(), refused);
+        }
+        let states: Vec<(RowKey, State)> = rows
+            .keys()
+            .filter(|key| !matches!(key, RowKey::Attempt(_)))
+            .map(|key| (key.clone(), few(key)))
+            .collect();
+        let Ok((attempt, _)) = lived.charge(&ask) else {
+            return Ok(());
+        };
+        let record = lived.records.last().unwrap();
+        for (missing, mut state) in states {
+            let kind = missing.kind();
+            let refused = state.apply(attempt.0, record);
+            prop_assert_eq!(refused, Err(StateError::NotRecalled(NotRecalled { kind })));
+            prop_assert_eq!(state.entries(), attempt.0);
+        }
+        Ok(())
+    };
+    let cases = (runs(8), 0..8_usize);
+    runner(200).run(&cases, run).unwrap();
 }
 
 #[test]
@@ -159,7 +211,7 @@ fn what_is_recalled_is_all_that_a_decision_reads() {
         let ask = hostile.take(last);
         let mut lived = hostile.signer;
         let mut few = Signer {
-            state: recalled(&lived.state, &ask),
+            state: recalled(&lived.state, read(&lived.state, &ask)),
             ..lived.clone()
         };
         prop_assert_eq!(

@@ -337,7 +337,7 @@ fn a_request_is_finished_within_a_minute_and_charged_again_later() {
     let ask = Ask::utxo("r", [0], 1_000).pay("i", 5, 1);
     let id = signer.charged(&ask);
     let (client, request) = (name("walletd"), "r".parse().unwrap());
-    let state = |signer: &Signer| signer.state.request(&client, &request).unwrap();
+    let state = |signer: &Signer| signer.state.request(&client, &request).unwrap().unwrap();
     assert_eq!(state(&signer).status, RequestStatus::Committed);
     signer.pass(60_000);
     assert!(state(&signer).finishable(signer.now));
@@ -462,7 +462,7 @@ fn a_restart_folds_to_the_same_answers() {
 fn before_the_first_entry_there_is_nothing() {
     let state = State::new();
     assert_eq!((state.entries(), state.next_call()), (0, 0));
-    assert!(state.policy().is_none() && state.is_frozen(AttemptId(0)));
+    assert!(state.policy().is_none() && state.is_frozen(AttemptId(0)).unwrap());
     let now = Interval {
         lo: Time::from_millis(START),
         hi: Time::from_millis(START),

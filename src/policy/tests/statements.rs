@@ -191,13 +191,13 @@ fn frozen() {
     for scope in scopes {
         let mut signer = Signer::new(policy());
         let before = signer.charged(&Ask::utxo("a", [3], 1_000).pay("a", 1, 1));
-        assert!(!signer.state.is_frozen(before));
+        assert!(!signer.state.is_frozen(before).unwrap());
         signer.push(Entry::Frozen {
             scope,
             reason: "drill".into(),
         });
         assert!(
-            signer.state.is_frozen(before),
+            signer.state.is_frozen(before).unwrap(),
             "charged before, not released after"
         );
         assert_eq!(signer.codes(&pay()), only(ReasonCode::Frozen));

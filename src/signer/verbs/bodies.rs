@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use journal::segment::{Leaf, Salt};
 use policy::{Blob, BundleHash, Entry};
 
-use super::requests::unreadable;
+use super::requests::{forgotten, unreadable};
 use crate::service::Service;
 
 /// After how many entries others are served.
@@ -49,7 +49,10 @@ fn body(service: &Service, index: u64) -> Result<JournalBody, Problem> {
     let leaf = Leaf::commit(&Salt::new(stored.salt), &stored.body);
     // What is frozen is released to nobody.
     let held = match &record.entry {
-        Entry::Signed(signed) => service.journal.state().is_frozen(signed.attempt),
+        Entry::Signed(signed) => {
+            let frozen = service.journal.rows().is_frozen(signed.attempt);
+            frozen.map_err(|error| forgotten(&error))?
+        }
         _ => false,
     };
     let open = || {

@@ -6,11 +6,14 @@ use api::{
     signing::{EvaluateAnswer, PendingAnswer, SignRequest},
 };
 use hyper::StatusCode;
-use policy::{Verdict, evaluate};
+use policy::Verdict;
 use tx::Name;
 
 use super::{Record, understand};
-use crate::{service::Service, wire};
+use crate::{
+    service::{Service, ask},
+    wire,
+};
 
 /// Evaluates a request on the state of the moment.
 ///
@@ -22,16 +25,8 @@ pub async fn evaluate_request(
     request: &SignRequest,
 ) -> Result<Answer, Problem> {
     let command = understand(service, client, request, Record::Nothing).await?;
-    let verdict = {
-        let state = service.journal.state();
-        evaluate(
-            &state,
-            service.journal.now(),
-            &command.decoded,
-            &command.request,
-        )
-    };
-    match verdict.map_err(|error| unknown(&error))? {
+    let verdict = ask(|reply| service.journal.evaluate(command, reply)).await?;
+    match verdict {
         Verdict::Permit(permit) => Ok(Answer::json(
             StatusCode::OK,
             &EvaluateAnswer {

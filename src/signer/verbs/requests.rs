@@ -21,8 +21,9 @@ pub fn request(service: &Service, client: &Name, id: &RequestId) -> Result<Unrel
     let durable = service.journal.bodies().durable();
     let known = service
         .journal
-        .state()
+        .rows()
         .request(client, id)
+        .map_err(|error| forgotten(&error))?
         .filter(|known| known.attempt.0 < durable)
         .map(|known| (known.attempt, as_durable(known.status, durable)));
     let not_found = || {
@@ -61,13 +62,15 @@ pub fn requests(
 ) -> Result<Unreleased, Problem> {
     let from = after.map_or(0, |after| after.saturating_add(1));
     let durable = service.journal.bodies().durable();
-    let page: Vec<_> = service
+    let found = service
         .journal
-        .state()
-        .requests_from(client, AttemptId(from))
+        .rows()
+        .requests_from(client, AttemptId(from), PAGE_MAX);
+    let page: Vec<_> = found
+        .map_err(|error| forgotten(&error))?
+        .into_iter()
         .take_while(|(attempt, _)| attempt.0 < durable)
         .map(|(attempt, status)| (attempt, as_durable(status, durable)))
-        .take(PAGE_MAX)
         .collect();
     let mut requests = Vec::with_capacity(page.len());
     let (mut bytes, listed) = (0usize, page.len());
@@ -142,7 +145,8 @@ fn describe(
         policy::RequestStatus::Failed => (RequestStatus::Failed, None),
         policy::RequestStatus::Signed { index } => {
             // What a freeze holds is known to be signed, and does not leave.
-            let withheld = service.journal.state().is_frozen(attempt);
+            let frozen = service.journal.rows().is_frozen(attempt);
+            let withheld = frozen.map_err(|error| forgotten(&error))?;
             let signed = if withheld {
                 None
             } else {
@@ -209,6 +213,13 @@ fn blob(service: &Service, hash: &str) -> Result<String, Problem> {
 }
 
 fn damaged(error: impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemKind::Internal, error.to_string())
+}
+
+/// The problem of what is remembered and cannot be read.
+pub fn forgotten(error: &journal::RecallError) -> Problem {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(error = %error, cause, "what is remembered cannot be read");
     Problem::new(ProblemKind::Internal, error.to_string())
 }
 

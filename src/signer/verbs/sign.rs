@@ -136,9 +136,10 @@ fn require_device(service: &Service, client: &Name, request: &SignRequest) -> Re
         return Ok(());
     }
     let signed = request.request_id.parse().is_ok_and(|id| {
-        let state = service.journal.state();
-        let status = state.request(client, &id).map(|known| known.status);
-        matches!(status, Some(policy::RequestStatus::Signed { .. }))
+        let known = service.journal.rows().request(client, &id);
+        let signed = |status| matches!(status, policy::RequestStatus::Signed { .. });
+        // What cannot be read is not known to be signed.
+        known.is_ok_and(|known| known.is_some_and(|known| signed(known.status)))
     });
     if signed {
         return Ok(());

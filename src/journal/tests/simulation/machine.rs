@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Bodies as _, BundleError, Bundles, CheckpointOutcome, Group, NewEntry, OpenJournalError,
-    Release, Reply, Rooting, SignOutcome, Start, Stopped, Store, StoreError,
+    RecallError, Release, Reply, Rooting, Rows, SignOutcome, Start, Stopped, Store, StoreError,
     embedded::EmbeddedReader, open::Core, segment::OpenOptions, writer::Writer,
 };
 
@@ -68,10 +68,17 @@ pub struct Machine {
     /// When the last turn was taken.
     pub turned_at: u64,
     /// The state of the process that ended last, and its time.
-    pub left: Option<(Arc<RwLock<State>>, Interval)>,
+    pub left: Option<Left>,
     pub is_full: bool,
     /// Whether the disk has lied since the last start.
     pub is_lied_to: bool,
+}
+
+/// What a process knew when it ended.
+pub struct Left {
+    pub state: Arc<RwLock<State>>,
+    pub rows: Rows,
+    pub time: Interval,
 }
 
 pub struct Process {
@@ -275,17 +282,23 @@ impl Machine {
 
     /// What follows from the log is what the process before had, when both have the same entries.
     fn same_as_left(&mut self, core: &Core) -> Result<(), Violation> {
-        let Some((left, time)) = self.left.take() else {
+        let Some(Left { state, rows, time }) = self.left.take() else {
             return Ok(());
         };
-        let (left, state) = (left.read().unwrap(), core.writer.state.read().unwrap());
-        if left.entries() + 1 != state.entries() {
+        let writer = &core.writer;
+        let entries = |state: &RwLock<State>| state.read().unwrap().entries();
+        if entries(&state) + 1 != entries(&writer.state) {
             return Ok(());
         }
         // The process before may have read a later time since its last entry.
-        let now = core.writer.time.interval();
+        let now = writer.time.interval();
         let now = if now.lo < time.lo { time } else { now };
-        let (before, after) = (seen(&left, now), seen(&state, now));
+        // The disk that it left may have no power.
+        let Ok(before) = seen(&rows, &state, now) else {
+            return Ok(());
+        };
+        let after = seen(&writer.rows, &writer.state, now);
+        let after = after.map_err(|error| Violation(format!("unread: {error}")))?;
         match before == after {
             true => Ok(()),
             false => Err(Violation(format!("6 the fold differs: {before} / {after}"))),
@@ -369,23 +382,24 @@ impl Machine {
 }
 
 /// All that can be asked of a state, in words.
-fn seen(state: &State, now: Interval) -> String {
+fn seen(rows: &Rows, state: &RwLock<State>, now: Interval) -> Result<String, RecallError> {
     let requests = |client: &str| {
-        let client = name(client);
-        let requests = state.requests_from(&client, AttemptId(0));
-        let set = |attempt| state.attempt(attempt).map(|attempt| attempt.set());
-        let seen = requests.map(|(attempt, status)| (attempt, status, set(attempt)));
-        seen.collect::<Vec<_>>()
+        let requests = rows.requests_from(&name(client), AttemptId(0), usize::MAX)?;
+        let seen = requests.into_iter().map(|(attempt, status)| {
+            let set = rows.attempt(attempt)?.map(|attempt| attempt.set());
+            Ok((attempt, status, set))
+        });
+        seen.collect::<Result<Vec<_>, RecallError>>()
     };
+    let requests = [requests("walletd")?, requests("other")?];
+    let state = state.read().unwrap();
     let rooms = state.room(now).unwrap().into_iter();
     let rooms: Vec<_> = rooms.filter(|room| !room.used.is_zero()).collect();
     let freezes: Vec<_> = state.freezes().collect();
-    format!(
-        "{} {:?} {freezes:?} {rooms:?} {:?} {:?} {:?}",
+    Ok(format!(
+        "{} {:?} {freezes:?} {rooms:?} {requests:?} {:?}",
         state.next_call(),
         state.active(),
-        requests("walletd"),
-        requests("other"),
         state.registrations().count(),
-    )
+    ))
 }

@@ -180,7 +180,9 @@ impl World {
             }
             return Ok(());
         }
-        if defect::held(process.state().is_frozen(leaving.attempt)) {
+        // What cannot be read does not leave.
+        let is_frozen = process.writer.rows.is_frozen(leaving.attempt);
+        if defect::held(is_frozen.unwrap_or(true)) {
             return Ok(());
         }
         let charged = machine.model.release(leaving.attempt)?;

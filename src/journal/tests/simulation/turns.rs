@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{
-    machine::{Answer, Process},
+    machine::{Answer, Left, Process},
     memory_disk::{Call, Fault, Image, MemoryDisk},
     model::Violation,
     world::{Event, Kind, World},
@@ -154,7 +154,11 @@ impl World {
         if let Some(process) = machine.process.take() {
             // A writer that stopped has a state beyond what it wrote last.
             let whole = process.writer.stopped.get().is_none();
-            machine.left = whole.then(|| (process.writer.state, process.writer.time.interval()));
+            machine.left = whole.then(|| Left {
+                time: process.writer.time.interval(),
+                state: process.writer.state,
+                rows: process.writer.rows,
+            });
         }
         if let Some(image) = lost {
             machine.disk = MemoryDisk::from_image(&image);

@@ -8,7 +8,7 @@ use super::{Consumed, Row, RowKey};
 use crate::{Attempt, AttemptId, Entry, RequestId, State};
 
 impl State {
-    /// Every row: what the endless sets hold.
+    /// Every row that is in memory: all of them, as long as none was settled.
     pub fn rows(&self) -> impl Iterator<Item = Row> {
         let attempts = self.attempts.iter();
         let attempts = attempts.map(|(id, state)| Row::Attempt(*id, state.clone()));
@@ -18,11 +18,11 @@ impl State {
             };
             requests.iter().map(row)
         });
-        let authorised = self.authorised.iter().flat_map(|(client, attempts)| {
-            let row = |(number, attempt): (u64, &AttemptId)| {
-                Row::ClientAttempt(client.clone(), number, *attempt)
+        let authorised = self.authorised.iter().flat_map(|(client, numbered)| {
+            let row = |(number, attempt): (&u64, &AttemptId)| {
+                Row::ClientAttempt(client.clone(), *number, *attempt)
             };
-            (0..).zip(attempts).map(row)
+            numbered.known.iter().map(row)
         });
         let intents = self.intents.iter();
         let intents = intents.map(|(id, state)| Row::Intent(id.clone(), state.clone()));
@@ -37,7 +37,7 @@ impl State {
             .chain(paid)
     }
 
-    /// The row of this key.
+    /// The row of this key, if it is in memory.
     pub fn row(&self, key: &RowKey) -> Option<Row> {
         match key {
             RowKey::Attempt(id) => {
@@ -49,8 +49,7 @@ impl State {
                 Some(Row::Request(client.clone(), request.clone(), *latest))
             }
             RowKey::ClientAttempt(client, number) => {
-                let place = usize::try_from(*number).ok()?;
-                let attempt = self.authorised.get(client)?.get(place)?;
+                let attempt = self.authorised.get(client)?.known.get(number)?;
                 Some(Row::ClientAttempt(client.clone(), *number, *attempt))
             }
             RowKey::Intent(id) => {
@@ -107,8 +106,9 @@ impl State {
     }
 
     fn number_of(&self, client: &Name, attempt: AttemptId) -> Option<u64> {
-        let place = self.authorised.get(client)?.binary_search(&attempt);
-        u64::try_from(place.ok()?).ok()
+        // Asked at once after the attempt was charged: it is the client's last.
+        let (number, last) = self.authorised.get(client)?.known.last_key_value()?;
+        (*last == attempt).then_some(*number)
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
 const VERSION: u8 = 1;
 
 /// What a row is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RowKey {
     /// An attempt.
