@@ -14,6 +14,7 @@ use tlog::CompactTree;
 
 use crate::{
     fixture::{Ask, SECOND, Signer, btc, grouped, limit, policy},
+    machine::Machine,
     memory_disk::{Image, MemoryDisk},
 };
 
@@ -182,6 +183,41 @@ fn the_files_of_another_log_are_damaged() {
     let before = disk.image().len();
     drop(self::files(&disk));
     assert_eq!((before, disk.image().len()), (2, 0));
+}
+
+/// What a decision hangs on and cannot be read, is not taken for nothing: the journal stops.
+#[test]
+fn a_block_that_is_damaged_while_it_is_needed_stops_the_journal() {
+    let machine = Machine::new();
+    let running = machine.start();
+    let pay = |n: u32| {
+        // Time passes, so that the first charges of the window are known without the disk.
+        machine.clock.pass(1);
+        running.order(&Ask::utxo(&format!("r{n}"), [n], 10).pay(&format!("i{n}"), 1, 1))
+    };
+    let orders: Vec<_> = (0..80).map(pay).collect();
+    let of_blocks = |name: &str| name.starts_with("charges.") && !name.ends_with(".rows");
+    let mut image = machine.disk.image();
+    image.retain(|name, _| of_blocks(name));
+    assert_eq!(image.len(), 1);
+    for byte in image.values_mut().flatten() {
+        *byte ^= 1;
+    }
+    machine.disk.overwrite(&image);
+    // It would replace the first payment, whose charge stands in the first block.
+    let first = orders[0].attempt;
+    let again = Ask::utxo("again", [0], 1_000).pay("again", 1, 1);
+    let stopped = running.sign(&again.replaces([first])).unwrap_err();
+    assert!(
+        stopped.reason.contains("block 0 of the charges"),
+        "{stopped:?}"
+    );
+    assert!(running.journal.stopped().is_some());
+    running.crash();
+    // The log is whole, and the blocks are made again from it.
+    let running = machine.open().unwrap();
+    let again = Ask::utxo("anew", [0], 1_000).pay("anew", 1, 1);
+    let _order = running.order(&again.replaces([first]));
 }
 
 /// A block of no charges, which only files take for one.
