@@ -89,6 +89,8 @@ pub enum ReasonCode {
     Edge,
     /// The key is of an older epoch and pays to one own address alone.
     DrainOnly,
+    /// What it consumes, or an intent, has as many attempts as are kept.
+    TooManyAttempts,
     /// A hard limit has no room.
     Limit,
     /// A number in the computation is 2^256 or more.

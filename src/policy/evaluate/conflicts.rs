@@ -5,7 +5,21 @@ use tx::{Address, Amount, FeeTerms};
 use super::{Case, Findings, grants::sequences};
 use crate::{AttemptId, AttemptState, ReasonCode};
 
+/// How many attempts may consume one key, or pay one intent. They are remembered together and read
+/// together, for ever: a client that adds one a minute must not make that ever slower, or impossible.
+const ATTEMPTS_MAX: usize = 1_000;
+
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
+    if case.attempts >= ATTEMPTS_MAX {
+        findings.refuse_built_in(
+            ReasonCode::TooManyAttempts,
+            format!(
+                "{} attempts consume the same, or pay the same intent",
+                case.attempts
+            ),
+            "consume something else, and find out why none of them confirms",
+        );
+    }
     for (attempt, old) in &case.conflicting {
         declared(case, *attempt, findings);
         replaces(case, *attempt, old, findings);

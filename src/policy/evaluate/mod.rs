@@ -102,6 +102,8 @@ struct Case<'a> {
     /// Attempts that conflict with the transaction, but for those of the same request: they are the same
     /// transaction.
     conflicting: BTreeMap<AttemptId, &'a AttemptState>,
+    /// How many attempts a key of the transaction or an intent of the request has, at the most.
+    attempts: usize,
     /// The effects, re-issues included, sorted.
     facts: Vec<Fact>,
 }
@@ -131,7 +133,11 @@ impl<'a> Case<'a> {
             Some(resumed) => Some(resumed.attempt.set()),
             None => state.set_of(decoded.conflict_keys())?,
         };
+        let intents = used(state, request)?;
+        let of_intents = intents.values().map(|intent| intent.attempts().len());
+        let of_keys = state.most_attempts(decoded.conflict_keys())?;
         let mut case = Self {
+            attempts: of_intents.max().unwrap_or(0).max(of_keys),
             state,
             present,
             policy: &present.policy,
@@ -141,7 +147,7 @@ impl<'a> Case<'a> {
             request,
             earlier,
             set,
-            intents: used(state, request)?,
+            intents,
             conflicting: conflicting(state, decoded, resumed)?,
             facts: Vec::new(),
         };

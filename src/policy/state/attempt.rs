@@ -76,6 +76,10 @@ impl Consumers {
         self.later.push(attempt);
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.later.len().saturating_add(1)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = AttemptId> {
         std::iter::once(self.first).chain(self.later.iter().copied())
     }

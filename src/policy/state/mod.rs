@@ -467,6 +467,20 @@ impl State {
         Ok(conflicting)
     }
 
+    /// How many attempts one of the keys has, at the most.
+    pub(crate) fn most_attempts<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a ConflictKey>,
+    ) -> Result<usize, NotRecalled> {
+        let mut most = 0;
+        for key in keys {
+            let consumers =
+                self.found(self.consumers.get(key), || RowKey::Consumed(key.clone()))?;
+            most = most.max(consumers.map_or(0, Consumers::count));
+        }
+        Ok(most)
+    }
+
     /// The oldest conflict set whose anchor is among the keys.
     pub(crate) fn set_of<'a>(
         &self,

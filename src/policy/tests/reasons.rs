@@ -320,3 +320,23 @@ fn lives_too_long() {
     ask.transaction.valid_until = ValidUntil::Unbounded;
     assert_eq!(signer.codes(&ask), only(ReasonCode::LivesTooLong));
 }
+
+/// What is remembered of a key and of an intent is read whole, and has to end somewhere.
+#[test]
+fn a_thousand_attempts_are_enough() {
+    let mut signer = Signer::new(policy());
+    let ask = Ask::utxo("r", [0], 1_000).pay("i", 5, 1);
+    for _ in 0..1_000 {
+        signer.charged(&ask);
+        signer.pass(61_000);
+    }
+    let other = Ask::utxo("other", [1], 1_000).pay("new", 5, 1);
+    assert!(signer.permit(&other).is_ok());
+    let code = ReasonCode::TooManyAttempts;
+    assert_eq!(signer.codes(&ask), only(code));
+    // The key with another intent, and the intent with another key.
+    let of_key = Ask::utxo("key", [0], 1_000).pay("new", 5, 1);
+    assert!(signer.codes(&of_key).contains(&code));
+    let of_intent = Ask::utxo("intent", [1], 1_000).pay("i", 5, 1);
+    assert!(signer.codes(&of_intent).contains(&code));
+}
