@@ -16,7 +16,7 @@ use api::{
 use policy::{Entry, FreezeScope, Record};
 use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
-    evm::Draft,
+    evm::{Draft, ETHER},
     image::Image,
     oracle::Oracle,
     program::{binary, output, until},
@@ -210,6 +210,7 @@ fn an_export_is_verified_offline_to_the_last_entry_and_goes_on_where_it_was() {
     let report = audited.is_whole(&folder);
     assert_eq!(report["size"], first["size"]);
     assert_eq!(report["decided_again"], 3);
+    assert_eq!(report["refused_again"], 1);
     assert_eq!(report["signatures"], 3);
     // Beyond a full tile, and beyond what one checkpoint more covers.
     settled(&mut client, 3..160);
@@ -466,6 +467,64 @@ fn the_log_is_copied_while_it_grows() {
     });
     audited.export("copy");
     assert_eq!(audited.is_whole(&folder)["decided_again"], 120);
+}
+
+#[test]
+fn refusals_are_decided_again_for_the_same_reasons() {
+    let (audited, daemon) = Audited::new();
+    let mut client = audited.world.walletd();
+    let from = sender(&mut client);
+    let asks = [
+        ("stranger", Draft::transfer(0, STRANGER, 1)),
+        ("limit", Draft::transfer(0, CUSTOMER, 1_000_000 * ETHER)),
+        ("gap", Draft::transfer(9, CUSTOMER, 1)),
+    ];
+    for (id, draft) in &asks {
+        assert_eq!(client.send(&transfer(id, &from, draft)).status, 422, "{id}");
+    }
+    let mut unread = transfer("unread", &from, &asks[0].1);
+    let tx::Transaction::Eip2718 { payload, .. } = &mut unread.transaction else {
+        panic!("another chain");
+    };
+    payload.push_str("00");
+    assert_eq!(client.send(&unread).status, 422);
+    let mut other = transfer("mismatch", &from, &Draft::transfer(0, CUSTOMER, 1));
+    other.intents.clear();
+    assert_eq!(client.send(&other).status, 422);
+    settled(&mut client, 0..1);
+    let (folder, _) = audited.export("copy");
+    let report = audited.is_whole(&folder);
+    let told = (&report["refused_again"], &report["refused_unseen"]);
+    assert_eq!(told, (&json!(5), &json!(0)), "{report}");
+    assert!(daemon.stop().success());
+
+    // What a signer would write that refuses without a reason, or for another one.
+    let records = strongroom_softhsm_tests::records::read(&audited.world.data());
+    let next = records.len() as u64;
+    let refused = records.into_iter().find_map(|record| match record.entry {
+        Entry::Refused(refused) if refused.request.as_str() == "limit" => Some(refused),
+        _ => None,
+    });
+    let (mut other, mut bare) = (refused.clone().unwrap(), refused.unwrap());
+    other.reasons[0].code = policy::ReasonCode::Uncovered;
+    bare.reasons.clear();
+    let image = Image::of(&audited.world.data());
+    let image = image.grown(1, &Entry::Refused(other));
+    let image = image.grown(1, &Entry::Refused(bare));
+    image.restore(&audited.world.data());
+    let _daemon = audited.world.start();
+    cover(&mut audited.world.client("examiner"), next + 1);
+    audited.export("copy");
+    let (whole, report) = audited.verify(&folder);
+    assert!(!whole);
+    for (finding, entry) in [(0, next), (1, next + 1)] {
+        let finding = &report["findings"][finding];
+        assert_eq!(finding["entry"], entry, "{report}");
+        assert_eq!(
+            finding["what"],
+            "decided again, it is refused for other reasons"
+        );
+    }
 }
 
 #[test]

@@ -38,7 +38,6 @@ mod seal;
 #[path = "tests/simulation/mod.rs"]
 mod simulation;
 mod store;
-mod text;
 mod unseal;
 mod writer;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policy::{
     AttemptId, Blob, Entry, KeyRegistration, Permit, Reason, ReasonCode, Refusal, Refused, Request,
-    RequestState, RequestStatus, RowKey, Signed, State, UnmetNeed, Verdict, evaluate,
+    RequestState, RequestStatus, RowKey, Signed, State, UnmetNeed, Verdict, evaluate, shortened,
 };
 use tx::{Decoded, Interval};
 
@@ -17,8 +17,7 @@ use crate::{
     command::{Command, Stopped},
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
     segment::MAX_BLOB_BYTES,
-    text::{REASON_BYTES, shortened},
-    writer::{Writer, stopped},
+    writer::{REASON_BYTES, Writer, stopped},
 };
 
 impl Writer {
@@ -451,13 +450,7 @@ fn refused(
     reasons: Vec<policy::Reason>,
     needs: &[UnmetNeed],
 ) -> Refused {
-    Refused {
-        client: request.client.clone(),
-        request: request.id.clone(),
-        request_hash: request.hash,
-        transaction: request.transaction.clone(),
-        policy: state.policy().map(|policy| policy.hash).unwrap_or_default(),
-        reasons,
-        needs: needs.iter().map(|need| need.statement.clone()).collect(),
-    }
+    let policy = state.policy().map(|policy| policy.hash).unwrap_or_default();
+    let needs = needs.iter().map(|need| need.statement.clone()).collect();
+    Refused::new(request, policy, reasons, needs)
 }

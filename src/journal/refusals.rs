@@ -3,11 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use policy::{Blob, Digest, Entry, Reason, Refused, RefusedMany, RequestHash};
+use policy::{Asked, Blob, Digest, Entry, Reason, Refused, RefusedMany, RequestHash};
 use tlog::{CompactTree, leaf_hash};
 use tx::Name;
-
-use crate::text::shortened;
 
 /// Refusals of one client recorded singly in one second.
 pub(crate) const SINGLY_PER_SECOND: u32 = 16;
@@ -15,11 +13,6 @@ pub(crate) const SINGLY_PER_SECOND: u32 = 16;
 /// is: 64 KiB a second are what a disk takes for weeks.
 const BYTES_PER_SECOND: usize = 64 * 1024;
 const SECOND_MILLIS: u64 = 1000;
-/// Most reasons in one entry: a hostile request can have one for each pair of effect and statement.
-const REASONS_MAX: usize = 64;
-/// Most bytes of a reason's sentence: it may quote the request.
-const SENTENCE_BYTES: usize = 1024;
-
 /// Counts refusals per client and second, by the boot clock, which nobody sets: whatever the wall
 /// clock does, a summary is written a second later.
 #[derive(Debug, Default)]
@@ -82,7 +75,7 @@ impl Window {
         // Full at 2^64 leaves: not within a second.
         let _full = self.tree.append(leaf_hash(&hash.0));
         if self.first.is_none() {
-            self.first = first.map(|reason| shortened(reason.detail.clone(), SENTENCE_BYTES));
+            self.first = first.map(|reason| reason.detail.clone());
         }
     }
 }
@@ -96,7 +89,6 @@ impl Refusals {
             .clients
             .entry(refused.client.clone())
             .or_insert_with(|| Window::new(boot_millis));
-        let refused = bounded(refused);
         if window.has_room(size(&refused)) {
             return Some(Entry::Refused(Box::new(refused)));
         }
@@ -128,27 +120,10 @@ fn size(refused: &Refused) -> usize {
     let transaction = match &refused.transaction {
         Blob::Inline(text) | Blob::Sha256(text) => text.len(),
     };
+    let asked = refused.asked.as_ref().map_or(0, Asked::bytes);
     let reasons = refused.reasons.iter();
     let sentences = reasons.map(|reason| reason.detail.len().saturating_add(reason.remedy.len()));
-    sentences.fold(transaction, usize::saturating_add)
-}
-
-/// A refusal's entry is small whatever was asked: the first reasons stand for the others.
-fn bounded(mut refused: Refused) -> Refused {
-    let left_out = refused.reasons.len().saturating_sub(REASONS_MAX);
-    refused.reasons.truncate(REASONS_MAX);
-    for reason in &mut refused.reasons {
-        for sentence in [&mut reason.detail, &mut reason.remedy] {
-            *sentence = shortened(std::mem::take(sentence), SENTENCE_BYTES);
-        }
-    }
-    if let Some(last) = refused.reasons.last_mut().filter(|_| left_out > 0) {
-        last.remedy = format!(
-            "{} ({left_out} further reasons are not recorded)",
-            last.remedy
-        );
-    }
-    refused
+    sentences.fold(transaction.saturating_add(asked), usize::saturating_add)
 }
 
 #[cfg(test)]
@@ -162,7 +137,7 @@ mod tests {
             code: ReasonCode::Uncovered,
             statement: None,
             at: None,
-            detail: format!("{n} {}", "é".repeat(4000)),
+            detail: format!("no {n}"),
             remedy: "none".into(),
         };
         Refused {
@@ -170,23 +145,11 @@ mod tests {
             request: "r".parse().unwrap(),
             request_hash: RequestHash([1; 32]),
             transaction: Blob::Inline(String::new()),
+            asked: None,
             policy: Default::default(),
             reasons: (0..reasons).map(reason).collect(),
             needs: Default::default(),
         }
-    }
-
-    #[test]
-    fn an_entry_is_small_whatever_was_refused() {
-        let Some(Entry::Refused(kept)) = Refusals::default().note(0, refused("a", 500)) else {
-            panic!("not recorded singly");
-        };
-        assert_eq!(kept.reasons.len(), REASONS_MAX);
-        let longest = kept.reasons.iter().map(|reason| reason.detail.len()).max();
-        assert!(longest.unwrap() <= SENTENCE_BYTES);
-        let last = &kept.reasons[REASONS_MAX - 1];
-        assert_eq!(last.remedy, "none (436 further reasons are not recorded)");
-        assert_eq!(kept.reasons[0].remedy, "none");
     }
 
     #[test]

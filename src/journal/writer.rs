@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use policy::{AttemptId, Entry, RowKey, State, TimeKeeper};
+use policy::{AttemptId, Entry, RowKey, State, TimeKeeper, shortened};
 use tlog::checkpoint::Origin;
 use tx::Interval;
 
@@ -28,7 +28,6 @@ use crate::{
     refusals::Refusals,
     roots::{Builder, Built, Frozen, Growth, Rows, recall},
     store::Group,
-    text::{REASON_BYTES, shortened},
 };
 
 /// How many orders are out before the writer waits for more to share a flush with.
@@ -37,6 +36,8 @@ const GATHER_ACTIVE: usize = 8;
 const GATHER: Duration = Duration::from_micros(1000);
 /// How long a summary of refusals waits at most when nothing else comes.
 const TICK: Duration = Duration::from_millis(500);
+/// Most bytes of a reason that an entry gives in words.
+pub(crate) const REASON_BYTES: usize = 16 * 1024;
 /// Entries and milliseconds after which the anchor is written anew: what a crash and whoever cuts
 /// the log after it can hide.
 const ANCHOR_ENTRIES: u64 = 4096;

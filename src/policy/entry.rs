@@ -441,12 +441,28 @@ pub struct Refused {
     pub request_hash: RequestHash,
     /// The request's transaction, as the JSON of [`tx::Transaction`].
     pub transaction: Blob,
+    /// What it says beside the transaction; nothing where that is long.
+    pub asked: Option<Asked>,
     /// The bundle that refused it.
     pub policy: BundleHash,
     /// All that spoke against it.
     pub reasons: Vec<Reason>,
     /// The requirements it waits for; it is refused when there are none.
     pub needs: BTreeSet<Name>,
+}
+
+/// What a request says beside its transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// The epoch of the lane's owner.
+    pub lane_epoch: u64,
+    /// The intents that it would pay.
+    pub intents: Vec<SignedIntent>,
+    /// The conflicting attempts that it declares.
+    pub replaces: Vec<AttemptId>,
+    /// The statements that it brings.
+    pub proofs: Vec<Proof>,
 }
 
 /// Requests refused beyond the recording rate.

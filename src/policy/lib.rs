@@ -15,17 +15,19 @@ mod code;
 mod entry;
 mod evaluate;
 mod model;
+mod refused;
 mod request;
 mod select;
 mod state;
+mod text;
 mod time;
 mod verdict;
 mod window;
 
 pub use entry::{
-    Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact, FreezeScope,
-    KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused, RefusedMany,
-    Resumed, SignatureRecord, Signed, StateRoot,
+    Asked, Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact,
+    FreezeScope, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused,
+    RefusedMany, Resumed, SignatureRecord, Signed, StateRoot,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use model::{
@@ -39,6 +41,7 @@ pub use state::{
     RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError,
 };
 pub use statement::intent_signed;
+pub use text::shortened;
 pub use time::TimeKeeper;
 pub use verdict::{AllowedBy, Permit, Reason, ReasonCode, Refusal, Room, UnmetNeed, Verdict};
 pub use window::{

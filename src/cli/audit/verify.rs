@@ -52,6 +52,10 @@ pub struct Report {
     pub withheld: u64,
     /// How many authorisations were decided again, and came out the same.
     pub decided_again: u64,
+    /// How many refusals were decided again, and came out the same.
+    pub refused_again: u64,
+    /// How many were not: they are summarised, or not all that was asked is recorded.
+    pub refused_unseen: u64,
     /// How many signatures were verified under the registered keys.
     pub signatures: u64,
     /// How many checkpoints in the log have the root of the entries before them.
@@ -129,6 +133,8 @@ impl Report {
             opened: 0,
             withheld: 0,
             decided_again: 0,
+            refused_again: 0,
+            refused_unseen: 0,
             signatures: 0,
             checkpoints: 0,
             witnesses: None,
@@ -207,6 +213,8 @@ impl Audit {
             self.witnesses(replay.state());
         }
         self.report.decided_again = again.decided;
+        self.report.refused_again = again.refused;
+        self.report.refused_unseen = again.refused_unseen;
         self.report.signatures = again.signatures;
         self.whole_bundles(folder, &again)
     }
@@ -456,6 +464,13 @@ impl fmt::Display for Report {
             "decided     {} authorisations again, with the same outcome",
             self.decided_again
         )?;
+        if self.refused_again + self.refused_unseen > 0 {
+            writeln!(
+                f,
+                "refused     {} requests again, for the same reasons; {} are not recorded in full",
+                self.refused_again, self.refused_unseen
+            )?;
+        }
         writeln!(
             f,
             "signatures  {} verified under the registered keys",

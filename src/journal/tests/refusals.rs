@@ -17,6 +17,7 @@ fn refuse(running: &Running, client: &str, n: u8) {
         request: format!("r-{n}").parse().unwrap(),
         request_hash: RequestHash([n; 32]),
         transaction: Blob::Inline("{}".into()),
+        asked: None,
         policy: capped().hash,
         reasons: vec![Reason {
             code: ReasonCode::Transaction,

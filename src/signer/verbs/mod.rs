@@ -12,7 +12,7 @@ use api::{
     signing::{Receipt, SignRequest},
 };
 use journal::{SignCommand, StoredEntry};
-use policy::{AttemptId, Reason, ReasonCode, Refused, Request};
+use policy::{AttemptId, Reason, ReasonCode, Refused};
 use tx::Name;
 
 use crate::{
@@ -49,7 +49,8 @@ async fn understand(
             let reason = not_understood(&refusal);
             service.metrics.refused.increment();
             if record == Record::Journal {
-                let refused = refused(&request, basis, reason.clone());
+                let refused =
+                    Refused::new(&request, basis, vec![reason.clone()], Default::default());
                 ask(|reply| service.journal.refuse(refused, reply)).await?;
             }
             Err(Problem::new(ProblemKind::Refused, reason.detail.clone())
@@ -99,17 +100,5 @@ fn not_understood(refusal: &tx::Refusal) -> Reason {
         remedy: "Send a transaction of a form that the signer understands to the last byte; \
                  SECURITY.md lists the codes."
             .into(),
-    }
-}
-
-fn refused(request: &Request, policy: policy::BundleHash, reason: Reason) -> Refused {
-    Refused {
-        client: request.client.clone(),
-        request: request.id.clone(),
-        request_hash: request.hash,
-        transaction: request.transaction.clone(),
-        policy,
-        reasons: vec![reason],
-        needs: Default::default(),
     }
 }

@@ -7,13 +7,13 @@ use api::journal::BodyOpening;
 use journal::BundleStore;
 use keys::verify::check_ecdsa;
 use policy::{
-    Attempt, AttemptId, Blob, BundleHash, Entry, NumberedDigest, Record, Request, Signed, State,
-    Verdict,
+    Attempt, AttemptId, Blob, BundleHash, Entry, NumberedDigest, Reason, ReasonCode, Record,
+    Refused, Request, Signed, State, Verdict,
     bundle::{Trust, load},
     evaluate,
 };
 use sha2::{Digest, Sha256};
-use tx::{Name, Transaction};
+use tx::{Decoded, Name, Transaction};
 
 /// Decides again, entry after entry.
 pub struct Again<'a> {
@@ -23,6 +23,10 @@ pub struct Again<'a> {
     bundles: BTreeSet<BundleHash>,
     /// How many authorisations came out the same.
     pub decided: u64,
+    /// How many refusals came out the same.
+    pub refused: u64,
+    /// How many refusals could not be decided again: not all that was asked is recorded.
+    pub refused_unseen: u64,
     /// How many signatures were verified.
     pub signatures: u64,
 }
@@ -35,6 +39,8 @@ impl<'a> Again<'a> {
             calls: HashMap::new(),
             bundles: BTreeSet::new(),
             decided: 0,
+            refused: 0,
+            refused_unseen: 0,
             signatures: 0,
         }
     }
@@ -57,6 +63,11 @@ impl<'a> Again<'a> {
                     .entry(*attempt)
                     .or_default()
                     .extend(calls.iter().cloned());
+                Ok(())
+            }
+            Entry::Refused(refused) => self.refused(state, &record, refused),
+            Entry::RefusedMany(many) => {
+                self.refused_unseen = self.refused_unseen.saturating_add(many.count);
                 Ok(())
             }
             Entry::Signed(signed) => self.signed(state, signed),
@@ -86,11 +97,7 @@ impl<'a> Again<'a> {
             (Blob::Sha256(_), Some(text)) => text,
             (Blob::Sha256(_), None) => return Err("its transaction is not there".to_owned()),
         };
-        let transaction: Transaction = serde_json::from_str(text)
-            .map_err(|error| format!("its transaction cannot be read: {error}"))?;
-        let policy = state.policy().ok_or("no policy governs")?;
-        let rules = policy.chain_rules(transaction.chain());
-        let decoded = tx::decode(&transaction, &state.registry(), rules)
+        let decoded = decoded(state, text)?
             .map_err(|refusal| format!("its transaction is not understood: {}", refusal.code()))?;
         let request = Request {
             client: attempt.client.clone(),
@@ -120,6 +127,61 @@ impl<'a> Again<'a> {
                 ))
             }
         }
+    }
+
+    /// Refuses the request again: the same must speak against it, or be awaited.
+    fn refused(&mut self, state: &State, record: &Record, refused: &Refused) -> Result<(), String> {
+        let governed = state.policy().map(|policy| policy.hash);
+        let (Some(asked), Blob::Inline(text)) = (&refused.asked, &refused.transaction) else {
+            self.refused_unseen += 1;
+            return Ok(());
+        };
+        // It was not understood under an earlier bundle, and recorded under this one.
+        if governed != Some(refused.policy) {
+            self.refused_unseen += 1;
+            return Ok(());
+        }
+        let request = Request {
+            client: refused.client.clone(),
+            id: refused.request.clone(),
+            hash: refused.request_hash,
+            lane_epoch: asked.lane_epoch,
+            intents: asked.intents.clone(),
+            replaces: asked.replaces.clone(),
+            transaction: refused.transaction.clone(),
+            proofs: asked.proofs.clone(),
+        };
+        let by_form = |reason: &Reason| reason.code == ReasonCode::Transaction;
+        let verdict = match decoded(state, text)? {
+            Ok(decoded) => evaluate(state, record.time, &decoded, &request),
+            Err(_) if refused.reasons.iter().all(by_form) && !refused.reasons.is_empty() => {
+                self.refused += 1;
+                return Ok(());
+            }
+            Err(refusal) => {
+                return Err(format!(
+                    "decided again, it is not understood: {}",
+                    refusal.code()
+                ));
+            }
+        };
+        let verdict = verdict.map_err(|error| format!("it cannot be decided again: {error}"))?;
+        let (reasons, needs) = match verdict {
+            Verdict::Refuse(refusal) => (refusal.reasons, refusal.needs),
+            Verdict::Pending(needs) => (Vec::new(), needs),
+            // What is too long for the journal is refused by no rule.
+            Verdict::Permit(_) if refused.reasons.iter().any(by_form) => {
+                self.refused_unseen += 1;
+                return Ok(());
+            }
+            Verdict::Permit(_) => return Err("decided again, it is permitted".to_owned()),
+        };
+        let needs = needs.into_iter().map(|need| need.statement).collect();
+        if Refused::new(&request, refused.policy, reasons, needs) != *refused {
+            return Err("decided again, it is refused for other reasons".to_owned());
+        }
+        self.refused += 1;
+        Ok(())
     }
 
     /// Verifies every signature under the key that the log registered.
@@ -161,6 +223,15 @@ impl<'a> Again<'a> {
             Err(format!("bundle {hash}: other people have signed it"))
         }
     }
+}
+
+/// A recorded transaction, as it is understood on a state.
+fn decoded(state: &State, text: &str) -> Result<Result<Decoded, tx::Refusal>, String> {
+    let transaction: Transaction = serde_json::from_str(text)
+        .map_err(|error| format!("its transaction cannot be read: {error}"))?;
+    let policy = state.policy().ok_or("no policy governs")?;
+    let rules = policy.chain_rules(transaction.chain());
+    Ok(tx::decode(&transaction, &state.registry(), rules))
 }
 
 /// Checks that the text kept apart is the one that the entry names.

@@ -1,10 +1,7 @@
 //! Text of bounded length: what a request can influence must not make an entry large.
 
-/// Most bytes of a reason that an entry gives in words.
-pub(crate) const REASON_BYTES: usize = 16 * 1024;
-
 /// `text`, cut at the end of a character so that it has `most` bytes at most.
-pub(crate) fn shortened(mut text: String, most: usize) -> String {
+pub fn shortened(mut text: String, most: usize) -> String {
     const CUT: &str = "…";
     if text.len() > most {
         text.truncate(text.floor_char_boundary(most.saturating_sub(CUT.len())));
