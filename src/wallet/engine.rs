@@ -30,7 +30,7 @@ use api::{
 };
 use async_trait::async_trait;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
 };
 use tx::{Address, Amount, Asset, Chain, Intent, Name};
@@ -168,6 +168,8 @@ struct Shared {
     /// How often the signer is asked for those who only want to know.
     verdicts: Rates,
     keys: watch::Receiver<Arc<Keys>>,
+    /// Told when the signer turns out to be in another epoch than it said.
+    keys_old: Arc<Notify>,
     stop: watch::Receiver<bool>,
 }
 
@@ -177,7 +179,12 @@ impl Engine {
         let (journal, reader) =
             Journal::new(Arc::clone(&settings.signer), Arc::clone(&settings.store));
         let (stop, stopped) = watch::channel(false);
-        let (book, keys) = KeyBook::new(Arc::clone(&settings.signer), settings.keys_file);
+        let keys_old = Arc::new(Notify::new());
+        let (book, keys) = KeyBook::new(
+            Arc::clone(&settings.signer),
+            settings.keys_file,
+            Arc::clone(&keys_old),
+        );
         let mut services = JoinSet::new();
         services.spawn(reader.run());
         services.spawn(book.run());
@@ -193,6 +200,7 @@ impl Engine {
             statuses: Statuses::default(),
             verdicts: Rates::new(verdict::PER_SECOND),
             keys,
+            keys_old,
             stop: stopped,
         };
         Self {

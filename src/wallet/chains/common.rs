@@ -121,6 +121,11 @@ pub fn signer_says(before: Option<&Waiting>, outcome: &SignOutcome, now: Time) -
     Some(said)
 }
 
+/// Whether the signer refused for its epoch.
+pub fn is_of_another_epoch(outcome: &SignOutcome) -> bool {
+    matches!(outcome, SignOutcome::Refused { reasons, .. } if is_past(reasons))
+}
+
 /// Whether an intent of another epoch is among what speaks against it.
 fn is_past(reasons: &[Reason]) -> bool {
     reasons.iter().any(|reason| reason.code == "intent-epoch")

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     attempt::AttemptNumber,
-    chains::common::Backoff,
+    chains::common::{self, Backoff},
     change::{Change, Commit},
     lane::{Effect, Event, Lane, LaneId, Observer, SendOutcome},
     points::{self, Deed, Side},
@@ -333,6 +333,9 @@ where
             points::pass(Deed::Sign, Side::After);
             shared.metrics.signed(&outcome);
             log_outcome(&request.request_id, &outcome);
+            if common::is_of_another_epoch(&outcome) {
+                shared.keys_old.notify_one();
+            }
             Came::Signer(number, outcome, calling)
         });
     }

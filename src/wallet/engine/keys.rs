@@ -11,7 +11,7 @@ use std::{
 
 use api::signing::{Key, KeysAnswer};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tx::{Address, Name};
 
 use crate::{signer::Signer, text::chain};
@@ -102,6 +102,8 @@ impl Keys {
 pub(super) struct KeyBook {
     signer: Arc<dyn Signer>,
     file: Option<PathBuf>,
+    /// Somebody knows that what was told is old.
+    old: Arc<Notify>,
     keys: watch::Sender<Arc<Keys>>,
 }
 
@@ -109,6 +111,7 @@ impl KeyBook {
     pub(super) fn new(
         signer: Arc<dyn Signer>,
         file: Option<PathBuf>,
+        old: Arc<Notify>,
     ) -> (Self, watch::Receiver<Arc<Keys>>) {
         let known = match file.as_deref().and_then(remembered) {
             Some(Remembered { epoch, keys }) => Keys {
@@ -119,7 +122,12 @@ impl KeyBook {
             None => Keys::default(),
         };
         let (keys, receiver) = watch::channel(Arc::new(known));
-        let book = Self { signer, file, keys };
+        let book = Self {
+            signer,
+            file,
+            old,
+            keys,
+        };
         (book, receiver)
     }
 
@@ -136,7 +144,8 @@ impl KeyBook {
                     ASK_AGAIN
                 }
             };
-            tokio::time::sleep(pause).await;
+            // Either way it is asked again.
+            let _told = tokio::time::timeout(pause, self.old.notified()).await;
         }
     }
 
@@ -148,6 +157,13 @@ impl KeyBook {
             trouble: None,
         };
         let known = Arc::clone(&self.keys.borrow());
+        // An older copy of its journal, from before the epoch: nothing that it says is the last word.
+        if told.epoch < known.epoch {
+            let (is, was) = (told.epoch, known.epoch);
+            return self.note(Some(format!(
+                "the signer is in epoch {is} and was in {was}: it runs on an older journal"
+            )));
+        }
         let is_same = known.epoch == told.epoch && known.is_same(&told);
         if known.fresh && known.trouble.is_none() && is_same {
             return;

@@ -305,3 +305,25 @@ async fn own_addresses_are_remembered_for_a_start_without_the_signer() {
     assert!(!handle.signer().reachable);
     assert!(handle.is_own(&own));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_epoch_only_rises() {
+    use wallet::web::Engine as _;
+    let mut bench = Bench::new(Arc::default(), signer(1), once);
+    bench.hears(is_committed).await;
+    let handle = bench.engine.handle();
+    assert_eq!(handle.epoch(), 1);
+    bench.signer.epoch.store(3, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(handle.epoch(), 3);
+    assert!(handle.signer().reachable);
+    // A signer on an older journal.
+    bench.signer.epoch.store(2, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(handle.epoch(), 3);
+    assert!(handle.signer().detail.unwrap().contains("older journal"));
+    bench.signer.epoch.store(4, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(handle.epoch(), 4);
+    assert!(handle.signer().reachable);
+}
