@@ -27,6 +27,14 @@ pub fn intent(id: &str, asset: &Asset, amount: u128, destination: &str) -> Inten
     }
 }
 
+/// The same request with intents of another epoch.
+pub fn of_epoch(mut request: SignRequest, epoch: u64) -> SignRequest {
+    for signed in &mut request.intents {
+        signed.intent.epoch = epoch;
+    }
+    request
+}
+
 /// An amount in base units.
 ///
 /// # Panics

@@ -50,6 +50,14 @@ pub fn compose(report: &Path, out: &Path, more: &[&str]) -> Output {
 /// # Panics
 /// When `ssh-keygen` does not.
 pub fn sign(statement: &Path, people: &[&str]) -> Vec<PathBuf> {
+    sign_as(statement, "strongroom-unseal-v1", people)
+}
+
+/// As [`sign`], in a namespace.
+///
+/// # Panics
+/// When `ssh-keygen` does not.
+pub fn sign_as(statement: &Path, namespace: &str, people: &[&str]) -> Vec<PathBuf> {
     let one = |person: &&str| {
         let key = statement.with_extension(format!("{person}.key"));
         let text = bundle::key(person).to_openssh(ssh_key::LineEnding::LF);
@@ -61,7 +69,7 @@ pub fn sign(statement: &Path, people: &[&str]) -> Vec<PathBuf> {
         let signature = statement.with_extension(format!("{person}.sig"));
         let _absent = fs::remove_file(&signature);
         let mut command = Command::new("ssh-keygen");
-        command.args(["-q", "-Y", "sign", "-n", "strongroom-unseal-v1", "-f"]);
+        command.args(["-q", "-Y", "sign", "-n", namespace, "-f"]);
         run(command.arg(&key).arg(&copy));
         signature
     };
@@ -119,5 +127,47 @@ impl Decision {
             command.arg("--signature").arg(signature);
         }
         command
+    }
+}
+
+/// What officers say of keys when an epoch begins, as arguments of `strongroom unseal epoch`.
+pub fn of_keys(client: &mut crate::world::Client, next: u64) -> Vec<String> {
+    let mut words = vec!["--lanes".to_owned(), "0".into()];
+    let coins = ["coin-1", "coin-2", "coin-3"].map(|name| client.key(name));
+    for (place, key) in coins.iter().enumerate() {
+        // To the next of them: two that drain to one another.
+        let to = &coins[if place == 1 { 2 } else { 1 }];
+        for address in &to.addresses {
+            words.extend(["--drain".into(), key.name.to_string()]);
+            words.extend([address.chain.to_string(), address.address.clone()]);
+        }
+    }
+    for key in ["eth-1", "vault-1"] {
+        words.extend(["--next", key, "eip155:31337"].map(str::to_owned));
+        words.push(next.to_string());
+    }
+    words
+}
+
+/// Runs `strongroom unseal epoch`.
+pub fn compose_epoch(report: &Path, out: &Path, more: &[String]) -> Output {
+    let _absent = fs::remove_file(out);
+    let mut command = Command::new(binary("strongroom"));
+    command.args(["unseal", "epoch"]).arg(report);
+    output(command.arg("--out").arg(out).args(more))
+}
+
+/// What these people decide about what is found: that a new epoch begins.
+///
+/// # Panics
+/// When there is nothing to decide about.
+pub fn decide_epoch(world: &World, keys: &[String], people: &[&str]) -> Decision {
+    let statement = world.folder().join("epoch");
+    let composed = compose_epoch(&report(world), &statement, keys);
+    let said = String::from_utf8_lossy(&composed.stderr);
+    assert!(composed.status.success(), "{said}");
+    Decision {
+        signatures: sign_as(&statement, "strongroom-epoch-v1", people),
+        statement,
     }
 }

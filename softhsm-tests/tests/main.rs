@@ -13,6 +13,7 @@ mod coordinator;
 mod crashes;
 mod device;
 mod engines;
+mod epoch;
 mod evm;
 mod governance;
 mod lifecycle;
