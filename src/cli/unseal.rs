@@ -1,6 +1,7 @@
 //! `strongroom unseal`: the statement by which officers let a sealed signer go on. `signerd` trusts
 //! none of it: it holds the statement against what it finds by itself.
 
+mod epoch;
 mod error;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ use crate::files::{self, Access};
 use crate::output::Answer;
 
 /// The largest report or checkpoint.
-const FILE_MAX_BYTES: u64 = 64 * 1024;
+const FILE_MAX_BYTES: u64 = 1024 * 1024;
 /// How long a statement holds unless it is said otherwise.
 const LIFE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
@@ -39,6 +40,12 @@ enum Command {
                       `ssh-keygen -Y sign -n strongroom-unseal-v1 -f KEY STATEMENT`, which writes STATEMENT.sig.\n\
                       docs/sealed.md has the whole procedure.")]
     Statement(StatementArgs),
+    /// Compose the statement by which a new epoch begins, where what was signed is lost: every limit is full,
+    /// sequences go on where you say, older withdrawals are refused, other keys are drained.
+    #[command(after_help = "Each officer reads the statement and signs it with\n\
+                      `ssh-keygen -Y sign -n strongroom-epoch-v1 -f KEY STATEMENT`, which writes STATEMENT.sig.\n\
+                      docs/sealed.md has the whole procedure.")]
+    Epoch(epoch::EpochArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -60,18 +67,25 @@ struct StatementArgs {
     lost: Vec<PathBuf>,
 }
 
-/// The answer.
+/// What officers do with a statement.
 #[derive(Debug, Serialize)]
-struct Composed {
+struct Signing {
     statement: PathBuf,
     fingerprint: String,
     namespace: String,
-    found: Name,
-    entries: u64,
-    lost: usize,
     expires: Time,
     threshold: u32,
     officers: BTreeSet<Name>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Composed {
+    found: Name,
+    entries: u64,
+    lost: usize,
+    #[serde(flatten)]
+    signing: Signing,
 }
 
 /// Runs one of the group's commands.
@@ -81,6 +95,7 @@ struct Composed {
 pub fn run(args: Args) -> Result<Answer, Failure> {
     match args.command {
         Command::Statement(args) => statement(args),
+        Command::Epoch(args) => epoch::epoch(args),
     }
 }
 
@@ -98,15 +113,17 @@ fn statement(args: StatementArgs) -> Result<Answer, Failure> {
     let text = statement.to_string();
     files::create(&args.out, text.as_bytes(), Access::Public).map_err(UnsealError::File)?;
     Answer::done(&Composed {
-        statement: args.out,
-        fingerprint: format!("sha256:{}", statement.hash()),
-        namespace: statement.header().namespace(),
+        signing: Signing {
+            statement: args.out,
+            fingerprint: format!("sha256:{}", statement.hash()),
+            namespace: statement.header().namespace(),
+            expires: statement.expires,
+            threshold: report.threshold,
+            officers: report.officers,
+        },
         entries: statement.head.size,
         lost: statement.lost.len(),
-        expires: statement.expires,
         found: statement.found,
-        threshold: report.threshold,
-        officers: report.officers,
     })
 }
 
@@ -152,19 +169,28 @@ fn seen(path: &Path) -> Result<Head, UnsealError> {
     })
 }
 
-fn tomorrow() -> Time {
+fn now() -> Time {
     let millis = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-    let now = Time::from_millis(millis / 1000 * 1000);
-    now.after_millis(LIFE_MILLIS)
+    Time::from_millis(millis / 1000 * 1000)
+}
+
+fn tomorrow() -> Time {
+    now().after_millis(LIFE_MILLIS)
 }
 
 impl fmt::Display for Composed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.statement.display(), self.found)?;
+        writeln!(f, "{}: {}", self.signing.statement.display(), self.found)?;
         writeln!(f, "  goes on from {} entries", self.entries)?;
         if self.lost > 0 {
             writeln!(f, "  {} known heads are LOST", self.lost)?;
         }
+        write!(f, "{}", self.signing)
+    }
+}
+
+impl fmt::Display for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  expires     {}", self.expires)?;
         writeln!(f, "  fingerprint {}", self.fingerprint)?;
         let officers: Vec<&str> = self.officers.iter().map(Name::as_str).collect();

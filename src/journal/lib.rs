@@ -54,4 +54,6 @@ pub use replay::{BundleError, Bundles, FoldError, Replay};
 pub use roots::{RecallError, RootError, Rooting, Rows};
 pub use seal::SealName;
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};
-pub use unseal::{LostHead, ResumeError, Resumption, SealReport, SealedFolder};
+pub use unseal::{
+    EmptyFolder, LostHead, ReportedKey, ResumeError, Resumption, SealReport, SealedFolder, is_epoch,
+};

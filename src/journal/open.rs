@@ -64,7 +64,9 @@ pub enum OpenJournalError {
     #[error("the data folder cannot be used")]
     Folder(#[source] LockError),
     /// There is no log.
-    #[error("there is no journal in {folder}; a first start is made with --bootstrap")]
+    #[error(
+        "there is no journal in {folder}; a first start is made with --bootstrap, and where one is lost a new epoch is begun"
+    )]
     Missing {
         /// The folder.
         folder: String,
@@ -128,7 +130,8 @@ pub(crate) fn create_with(
     clock: &dyn Clock,
     options: &OpenOptions,
 ) -> Result<(), OpenJournalError> {
-    let log = empty_log(disk, options)?;
+    let draw = || LogId::random().map_err(system::<NoRandomness>);
+    let log = empty_log(disk, options, draw)?;
     let wall = Time::from_millis(clock.read().wall_millis);
     let now = Interval { lo: wall, hi: wall };
     let genesis = OpenGroup::record(now, Entry::Genesis { fleet }).map_err(|stopped| {
@@ -148,7 +151,11 @@ pub(crate) fn create_with(
 }
 
 /// A log without entries: a new one, or that of a creation that was cut off.
-fn empty_log(disk: Box<dyn Disk>, options: &OpenOptions) -> Result<SegmentLog, OpenJournalError> {
+pub(crate) fn empty_log(
+    disk: Box<dyn Disk>,
+    options: &OpenOptions,
+    id: impl FnOnce() -> Result<LogId, OpenJournalError>,
+) -> Result<SegmentLog, OpenJournalError> {
     let begun = disk
         .list()
         .map_err(system)?
@@ -162,8 +169,7 @@ fn empty_log(disk: Box<dyn Disk>, options: &OpenOptions) -> Result<SegmentLog, O
             Err(other) => Err(OpenJournalError::Log(other)),
         };
     }
-    let id = LogId::random().map_err(system::<NoRandomness>)?;
-    SegmentLog::create(disk, id, options).map_err(|error| match error {
+    SegmentLog::create(disk, id()?, options).map_err(|error| match error {
         CreateError::AlreadyThere { .. } => OpenJournalError::Exists,
         other => OpenJournalError::Create(other),
     })

@@ -10,16 +10,19 @@
 //! Whoever is killed in between leaves a folder that is sealed, or one that is done: the same statement
 //! carries it to its end.
 
+mod empty;
+mod epoch;
+
 use std::{collections::BTreeSet, convert::Infallible, io, path::Path, sync::Arc};
 
 use policy::{
-    Digest, Entry, Policy, Resumed, State, TimeKeeper,
+    Digest, Entry, Policy, Resumed, State, StateError, TimeKeeper,
     statement::{Found as Stated, Head, Unseal, UnsealError},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tlog::TreeHead;
-use tx::{Interval, Name, Time};
+use tx::{Chain, Interval, Name, Time};
 
 use crate::{
     Bundles, Clock, FoldError, Group, OpenJournalError, Replay, SealName, Store as _, StoreError,
@@ -36,10 +39,13 @@ use crate::{
     },
 };
 
+pub use empty::EmptyFolder;
+pub use epoch::is_epoch;
+
 /// The file with the report that waits for a statement.
 const REPORT: &str = "seal-report";
 /// The longest report, in bytes.
-const REPORT_MAX_BYTES: usize = 64 * 1024;
+const REPORT_MAX_BYTES: usize = 1024 * 1024;
 /// The longest signatures that an entry holds, in bytes.
 const SIGNATURES_MAX_BYTES: usize = 32 * 1024;
 
@@ -60,7 +66,7 @@ pub struct SealedFolder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealReport {
-    /// The version of the form: 1.
+    /// The version of the form: 2.
     pub v: u8,
     /// The fleet.
     pub fleet: Name,
@@ -78,12 +84,20 @@ pub struct SealReport {
     pub last: Interval,
     /// The last bundle that governed.
     pub bundle: policy::BundleHash,
+    /// Its sequence.
+    pub sequence: u64,
     /// How many of its officers must sign.
     pub threshold: u32,
     /// Its officers.
     pub officers: BTreeSet<Name>,
     /// Heads that are known and that the journal does not contain.
     pub lost: Vec<LostHead>,
+    /// The last epoch that is known.
+    pub epoch: u64,
+    /// The highest epoch of a lane that is known.
+    pub lanes: u64,
+    /// Every key on each of its chains: what a new epoch says something of.
+    pub keys: Vec<ReportedKey>,
     /// What the statement answers: drawn anew for each finding.
     pub nonce: Digest,
 }
@@ -98,12 +112,43 @@ pub struct LostHead {
     pub root: Digest,
 }
 
+/// A key on one of its chains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportedKey {
+    /// The key.
+    pub key: Name,
+    /// The chain.
+    pub chain: Chain,
+    /// The next sequence as it is known, on chains that have sequences; elsewhere the key is drained.
+    pub next: Option<u64>,
+}
+
+impl SealReport {
+    /// The version of the form.
+    pub const VERSION: u8 = 2;
+}
+
+impl ReportedKey {
+    fn of(state: &State) -> Vec<Self> {
+        let keys = state.epoch_keys().into_iter();
+        keys.map(|(key, chain, next)| Self { key, chain, next })
+            .collect()
+    }
+}
+
+impl From<Head> for LostHead {
+    fn from(Head { size, root }: Head) -> Self {
+        Self { size, root }
+    }
+}
+
 /// What was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumption {
     /// The statement's hash.
     pub statement: Digest,
-    /// How many entries the journal has now; the last is [`Entry::Resumed`].
+    /// How many entries the journal has now; the last is that of the statement.
     pub entries: u64,
 }
 
@@ -132,6 +177,9 @@ pub enum ResumeError {
     /// The signatures are longer than an entry holds.
     #[error("the signatures have more than {SIGNATURES_MAX_BYTES} bytes")]
     Signatures,
+    /// The bundle does not govern a new journal.
+    #[error("the bundle does not govern a new journal")]
+    Policy(#[source] StateError),
     /// Statement and state disagree.
     #[error("the entry is not taken: {0}")]
     Entry(Stopped),
@@ -159,7 +207,7 @@ impl ResumeError {
             Self::Statement(error) => error.name(),
             Self::Used => "unseal-used",
             Self::Signatures => "unseal-signatures",
-            Self::Entry(_) => "unseal-entry",
+            Self::Policy(_) | Self::Entry(_) => "unseal-entry",
             Self::Store(_) | Self::File { .. } => "unseal-disk",
         }
     }
@@ -220,17 +268,13 @@ impl SealedFolder {
     /// # Errors
     /// [`ResumeError::NotSealed`]; [`ResumeError::File`].
     pub fn report(&self) -> Result<SealReport, ResumeError> {
-        let waiting = self.waiting()?;
-        if let Some(waiting) = waiting
+        if let Some(waiting) = self.waiting()?
             && self.report_of(waiting.nonce)? == waiting
         {
             return Ok(waiting);
         }
         let report = self.report_of(nonce()?)?;
-        let text = serde_json::to_vec_pretty(&report).map_err(|e| file(REPORT)(e.into()))?;
-        let folder = Folder::new(Arc::clone(&self.disk));
-        let put = folder.put(REPORT, &text);
-        put.map_err(|error| file(REPORT)(io::Error::other(error)))?;
+        put_report(&self.disk, &report)?;
         Ok(report)
     }
 
@@ -239,7 +283,7 @@ impl SealedFolder {
         let (_, why) = self.seal.clone().ok_or(ResumeError::NotSealed)?;
         let lost = stated.lost.iter();
         Ok(SealReport {
-            v: 1,
+            v: SealReport::VERSION,
             fleet: stated.fleet,
             log: stated.log,
             found: stated.name,
@@ -248,14 +292,13 @@ impl SealedFolder {
             root: stated.head.root,
             last: self.last,
             bundle: stated.bundle,
+            sequence: self.policy.sequence,
             threshold: self.policy.governance.threshold,
             officers: self.policy.governance.officers.clone(),
-            lost: lost
-                .map(|head| LostHead {
-                    size: head.size,
-                    root: head.root,
-                })
-                .collect(),
+            lost: lost.map(|head| (*head).into()).collect(),
+            epoch: self.state.epoch(),
+            lanes: self.state.highest_lane_epoch(),
+            keys: ReportedKey::of(&self.state),
             nonce,
         })
     }
@@ -263,11 +306,10 @@ impl SealedFolder {
     /// What a statement must be about.
     fn stated(&self, nonce: Digest) -> Result<Stated, ResumeError> {
         let (name, _) = self.seal.as_ref().ok_or(ResumeError::NotSealed)?;
-        let name = name.as_str().parse().map_err(|_| ResumeError::NotSealed)?;
         Ok(Stated {
             fleet: self.fleet.clone(),
             log: Digest(*self.log.as_bytes()),
-            name,
+            name: named(*name)?,
             head: self.head,
             bundle: self.policy.hash,
             lost: self.lost.clone(),
@@ -275,21 +317,8 @@ impl SealedFolder {
         })
     }
 
-    /// The report that waits for a statement; one that cannot be read waits for none.
     fn waiting(&self) -> Result<Option<SealReport>, ResumeError> {
-        if !self.has(REPORT)? {
-            return Ok(None);
-        }
-        let found = self.disk.open(REPORT).map_err(file(REPORT))?;
-        let length = usize::try_from(found.size_bytes().map_err(file(REPORT))?);
-        let mut bytes = vec![0; length.unwrap_or(usize::MAX).min(REPORT_MAX_BYTES)];
-        found.read_exact_at(&mut bytes, 0).map_err(file(REPORT))?;
-        Ok(serde_json::from_slice(&bytes).ok())
-    }
-
-    fn has(&self, name: &'static str) -> Result<bool, ResumeError> {
-        let names = self.disk.list().map_err(file(name))?;
-        Ok(names.iter().any(|one| one == name))
+        waiting(&*self.disk)
     }
 
     /// Carries out a statement that enough officers signed. The journal opens when this returns.
@@ -303,26 +332,25 @@ impl SealedFolder {
         clock: &dyn Clock,
     ) -> Result<Resumption, ResumeError> {
         let statement = Unseal::parse(text).map_err(ResumeError::Statement)?;
-        let hash = statement.hash();
-        let store = if self.state.was_resumed_by(&hash) {
-            self.check_unfinished(&statement)?;
+        let said = Said {
+            hash: statement.hash(),
+            before: statement.head.size,
+            lost: &statement.lost,
+        };
+        let store = if self.state.was_resumed_by(&said.hash) {
+            self.check_unfinished(&said)?;
             self.open()?
         } else {
             let resumed = self.decided(&statement, signatures, clock)?;
-            self.append(resumed, clock)?
+            self.append(Entry::Resumed(Box::new(resumed)), self.last.lo, clock)?
         };
-        let entries = store.tree().size();
-        self.finish(store, &statement.lost)?;
-        Ok(Resumption {
-            statement: hash,
-            entries,
-        })
+        finish(&*self.disk, store, &said)
     }
 
     /// Whether whoever carried it out was killed right after the entry.
-    fn check_unfinished(&self, statement: &Unseal) -> Result<(), ResumeError> {
-        let next = statement.head.size.saturating_add(1);
-        let same = self.head.size == next && self.lost.is_subset(&statement.lost);
+    fn check_unfinished(&self, said: &Said<'_>) -> Result<(), ResumeError> {
+        let next = said.before.saturating_add(1);
+        let same = self.head.size == next && self.lost.is_subset(said.lost);
         match self.seal.is_some() && same {
             true => Ok(()),
             false => Err(ResumeError::Used),
@@ -375,12 +403,21 @@ impl SealedFolder {
         Ok(Embedded::new(log))
     }
 
-    fn append(&mut self, resumed: Resumed, clock: &dyn Clock) -> Result<Embedded, ResumeError> {
+    /// Appends the entry, at no earlier time than officers said.
+    fn append(
+        &mut self,
+        entry: Entry,
+        not_before: Time,
+        clock: &dyn Clock,
+    ) -> Result<Embedded, ResumeError> {
         let reading = clock.read();
         let mut keeper = TimeKeeper::restart(self.last);
         let (now, _) = keeper.advance(reading.wall_millis, reading.boot_millis);
+        let now = Interval {
+            lo: now.lo.max(not_before),
+            hi: now.hi.max(not_before),
+        };
         let mut group = OpenGroup::new(now, self.head.size, Growth::default());
-        let entry = Entry::Resumed(Box::new(resumed));
         let pushed = group.push(&mut self.state, entry);
         let _index = pushed.map_err(ResumeError::Entry)?;
         let OpenGroup { entries, blobs, .. } = group;
@@ -389,25 +426,69 @@ impl SealedFolder {
         appended.map_err(ResumeError::Store)?;
         Ok(store)
     }
+}
 
-    /// Everything that seals is put out of the way, now that the entry is durable.
-    fn finish(&self, mut store: Embedded, lost: &BTreeSet<Head>) -> Result<(), ResumeError> {
-        store.anchor().map_err(ResumeError::Store)?;
-        let known = known::Found::read(&*self.disk).map_err(file(known::NAME))?;
-        let is_lost = known
-            .head()
-            .is_some_and(|head| lost.contains(&stated(head)));
-        if is_lost {
-            let aside = self.disk.rename(known::NAME, known::LOST);
-            aside.map_err(file(known::NAME))?;
-            self.disk.sync_dir().map_err(file(known::NAME))?;
-        }
-        if self.has(REPORT)? {
-            self.disk.remove(REPORT).map_err(file(REPORT))?;
-            self.disk.sync_dir().map_err(file(REPORT))?;
-        }
-        Ok(())
+fn named(name: SealName) -> Result<Name, ResumeError> {
+    name.as_str().parse().map_err(|_| ResumeError::NotSealed)
+}
+
+/// What of a statement matters once it was decided on.
+struct Said<'s> {
+    hash: Digest,
+    /// How many entries stand before its own.
+    before: u64,
+    lost: &'s BTreeSet<Head>,
+}
+
+/// Everything that seals is put out of the way, now that the entry is durable.
+fn finish(
+    disk: &dyn Disk,
+    mut store: Embedded,
+    said: &Said<'_>,
+) -> Result<Resumption, ResumeError> {
+    let entries = store.tree().size();
+    store.anchor().map_err(ResumeError::Store)?;
+    let known = known::Found::read(disk).map_err(file(known::NAME))?;
+    let is_lost = known
+        .head()
+        .is_some_and(|head| said.lost.contains(&stated(head)));
+    if is_lost {
+        let aside = disk.rename(known::NAME, known::LOST);
+        aside.map_err(file(known::NAME))?;
+        disk.sync_dir().map_err(file(known::NAME))?;
     }
+    if has(disk, REPORT)? {
+        disk.remove(REPORT).map_err(file(REPORT))?;
+        disk.sync_dir().map_err(file(REPORT))?;
+    }
+    Ok(Resumption {
+        statement: said.hash,
+        entries,
+    })
+}
+
+/// The report that waits for a statement; one that cannot be read waits for none.
+fn waiting(disk: &dyn Disk) -> Result<Option<SealReport>, ResumeError> {
+    if !has(disk, REPORT)? {
+        return Ok(None);
+    }
+    let found = disk.open(REPORT).map_err(file(REPORT))?;
+    let length = usize::try_from(found.size_bytes().map_err(file(REPORT))?);
+    let mut bytes = vec![0; length.unwrap_or(usize::MAX).min(REPORT_MAX_BYTES)];
+    found.read_exact_at(&mut bytes, 0).map_err(file(REPORT))?;
+    Ok(serde_json::from_slice(&bytes).ok())
+}
+
+fn put_report(disk: &Arc<dyn Disk>, report: &SealReport) -> Result<(), ResumeError> {
+    let text = serde_json::to_vec_pretty(report).map_err(|error| file(REPORT)(error.into()))?;
+    let put = Folder::new(Arc::clone(disk)).put(REPORT, &text);
+    put.map(drop)
+        .map_err(|error| file(REPORT)(io::Error::other(error)))
+}
+
+fn has(disk: &dyn Disk, name: &'static str) -> Result<bool, ResumeError> {
+    let names = disk.list().map_err(file(name))?;
+    Ok(names.iter().any(|one| one == name))
 }
 
 fn stated(head: TreeHead) -> Head {

@@ -46,7 +46,10 @@ pub fn check(config: &Config) -> Result<(), CheckError> {
         Some(hash) if hash != config.genesis.0 => load(&files, Trust::Activated(hash))
             .map_err(|error| CheckError::Bundle(GovernanceError::Load(error)))?
             .into_policy(),
-        _ => governance::first(config).map_err(CheckError::Bundle)?,
+        _ => {
+            let (bundle, _) = governance::first(config).map_err(CheckError::Bundle)?;
+            bundle.into_policy()
+        }
     };
     Tls::load(config.api.files(), &policy.client_roots, 0).map_err(CheckError::Tls)?;
     device::hello(&config.device).map_err(CheckError::Device)?;

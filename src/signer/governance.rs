@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use journal::{Activation, BundleStore, FolderError, Journal, read_folder};
 use policy::{
     BundleHash, Policy,
-    bundle::{LoadError, Trust, load},
+    bundle::{LoadError, Trust, VerifiedBundle, load},
 };
 use thiserror::Error;
 use tx::Name;
@@ -50,14 +50,17 @@ fn explain(error: &LoadError) -> String {
     }
 }
 
+/// Files of a bundle, by their names in it.
+type Files = BTreeMap<String, Vec<u8>>;
+
 /// Verifies the first bundle, for a journal that is still to be made.
 ///
 /// # Errors
 /// [`GovernanceError`].
-pub fn first(config: &Config) -> Result<Policy, GovernanceError> {
+pub fn first(config: &Config) -> Result<(VerifiedBundle, Files), GovernanceError> {
     let files = read_folder(&config.policy).map_err(GovernanceError::Folder)?;
     let bundle = load(&files, Trust::Pinned(config.genesis.0)).map_err(GovernanceError::Load)?;
-    Ok(bundle.into_policy())
+    Ok((bundle, files))
 }
 
 /// The fingerprint of a bundle's manifest, if it has one.

@@ -1,10 +1,7 @@
 //! `signerd`: the signing daemon.
 
 use std::{
-    os::{
-        fd::AsFd,
-        unix::{fs::DirBuilderExt, net::UnixStream},
-    },
+    os::{fd::AsFd, unix::net::UnixStream},
     path::PathBuf,
     process::ExitCode,
 };
@@ -19,7 +16,8 @@ usage: signerd --config FILE              serve
        signerd --config FILE --seal-report
                                           say what a sealed daemon found, for officers to decide
        signerd --config FILE --unseal STATEMENT --signature FILE...
-                                          let it go on, by a statement that enough of them signed
+                                          let it go on, or begin a new epoch, by a statement that enough
+                                          of them signed
        signerd --version";
 
 fn main() -> ExitCode {
@@ -110,7 +108,7 @@ fn run() -> Result<ExitCode, String> {
         },
         Task::Bootstrap => bootstrap(&config),
         Task::SealReport => seal_report(&config),
-        Task::Unseal(statement) => resume(&config, &statement, &signatures),
+        Task::Unseal(statement) => carry_out(&config, &statement, &signatures),
         Task::Server => serve(config),
         _ => supervise(&path, &config),
     }
@@ -130,19 +128,18 @@ fn key_child() -> Result<ExitCode, String> {
 /// The ceremony of the first start: a journal for the fleet of a bundle whose fingerprint a person
 /// compared.
 fn bootstrap(config: &Config) -> Result<ExitCode, String> {
-    let policy = governance::first(config).map_err(|error| log::chain(&error))?;
+    let (bundle, _) = governance::first(config).map_err(|error| log::chain(&error))?;
+    let policy = bundle.into_policy();
     let clock = SystemClock::new().map_err(|error| error.to_string())?;
-    // The journal's bodies are confidential.
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data)
+    unseal::check_unused(&config.data).map_err(|error| log::chain(&error))?;
+    unseal::make_folder(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
     journal::create(&config.data, policy.fleet.clone(), &clock)
         .map_err(|error| log::chain(&error))?;
     println!("fleet        {}", policy.fleet);
     println!("bundle       sha256:{}", policy.hash);
     println!("journal      {}", config.data.display());
+    println!("every limit begins unused: its keys must never have signed");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -153,15 +150,15 @@ fn seal_report(config: &Config) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn resume(
+fn carry_out(
     config: &Config,
     statement: &std::path::Path,
     signatures: &[PathBuf],
 ) -> Result<ExitCode, String> {
-    let resumed = unseal::resume(config, statement, signatures);
-    let resumed = resumed.map_err(|error| log::chain(&error))?;
-    println!("statement    sha256:{}", resumed.statement);
-    println!("entries      {}", resumed.entries);
+    let done = unseal::carry_out(config, statement, signatures);
+    let done = done.map_err(|error| log::chain(&error))?;
+    println!("statement    sha256:{}", done.statement);
+    println!("entries      {}", done.entries);
     Ok(ExitCode::SUCCESS)
 }
 

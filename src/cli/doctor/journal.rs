@@ -21,7 +21,7 @@ pub(super) fn checks(config: &Config, path: &Path) -> Vec<Check> {
     let name = "data-folder";
     let folder = &config.data;
     let bootstrap = format!(
-        "Run `signerd --config {} --bootstrap` once, as the user that signerd runs as. If there was a journal, restore it instead.",
+        "Run `signerd --config {} --bootstrap` once, as the user that signerd runs as. If there was a journal, restore it instead; if it is gone for good, begin a new epoch (docs/sealed.md).",
         path.display()
     );
     let metadata = match fs::metadata(folder) {

@@ -35,6 +35,26 @@ pub enum UnsealError {
         /// How many.
         heads: usize,
     },
+    /// What was said cannot be read, or was said twice.
+    #[error("it cannot be said: {what}")]
+    Said {
+        /// What.
+        what: String,
+    },
+    /// A new epoch says something of every key.
+    #[error("nothing is said of {} keys that the report names", missing.len())]
+    Unsaid {
+        /// What is to be said.
+        missing: Vec<String>,
+    },
+    /// The epoch is not a new one.
+    #[error("epoch {said} is not after {seen}, which was there before")]
+    Epoch {
+        /// What was said.
+        said: u64,
+        /// The last that is known.
+        seen: u64,
+    },
 }
 
 impl Explained for UnsealError {
@@ -44,6 +64,9 @@ impl Explained for UnsealError {
             Self::Report { .. } => "unseal-report",
             Self::Checkpoint { .. } => "unseal-checkpoint",
             Self::Loss { .. } => "unseal-loss",
+            Self::Said { .. } => "unseal-said",
+            Self::Unsaid { .. } => "unseal-unsaid",
+            Self::Epoch { .. } => "unseal-epoch",
         }
     }
 
@@ -60,10 +83,22 @@ impl Explained for UnsealError {
             Self::File(error) => return error.next(),
             Self::Report { .. } => "Give what `signerd --seal-report` printed.",
             Self::Checkpoint { .. } => "Give the text of a signed checkpoint.",
+            Self::Said { .. } => "Give KEY CHAIN and the value, each key on each chain once.",
+            Self::Unsaid { .. } => "Say it as `why` lists it; look at the chain, not at the report, for sequences.",
+            Self::Epoch { .. } => "Leave out --epoch, or give a higher one.",
             Self::Loss { .. } => {
                 "Look for a newer copy of the data folder first. If there is none, give --accept-loss."
             }
         }
         .to_owned()
+    }
+
+    fn why(&self) -> Vec<String> {
+        if let Self::Unsaid { missing } = self {
+            return missing.clone();
+        }
+        let cause = std::error::Error::source(self);
+        let causes = std::iter::successors(cause, |error| error.source());
+        causes.map(ToString::to_string).collect()
     }
 }

@@ -17,6 +17,7 @@ mod bundles;
 mod charges;
 mod checkpoints;
 mod crash;
+mod epoch;
 #[allow(
     dead_code,
     reason = "the fixture of the policy's own tests, which use all of it"

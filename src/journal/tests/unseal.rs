@@ -24,14 +24,14 @@ use crate::{
     memory_disk::{Image, MemoryDisk},
 };
 
-const HOUR: u64 = 3_600_000;
+pub const HOUR: u64 = 3_600_000;
 
 fn officer(seed: u8) -> PrivateKey {
     Ed25519Keypair::from_seed(&[seed; 32]).into()
 }
 
 /// Two of three officers, in a bundle that replaces the one of all tests.
-fn governed() -> Policy {
+pub fn governed() -> Policy {
     let mut policy = capped();
     policy.hash.0 = [2; 32];
     policy.sequence = 2;
@@ -45,7 +45,7 @@ fn governed() -> Policy {
     policy
 }
 
-fn pay(running: &Running, n: u32) {
+pub fn pay(running: &Running, n: u32) {
     let id = format!("pay-{n}");
     let command = crate::machine::command(&Ask::utxo(&id, [n], 10).pay(&id, 1, 7), governed().hash);
     let outcome = crate::machine::ask(|reply| running.journal.sign(command, reply).unwrap());
@@ -57,13 +57,13 @@ fn pay(running: &Running, n: u32) {
 }
 
 /// A journal after one payment, and after another two.
-struct Copies {
+pub struct Copies {
     machine: Machine,
     older: Image,
-    newer: Image,
+    pub newer: Image,
 }
 
-fn copies() -> Copies {
+pub fn copies() -> Copies {
     let machine = Machine::new();
     let running = machine.start();
     running.activate(governed()).unwrap().unwrap();
@@ -86,7 +86,7 @@ fn copies() -> Copies {
 
 impl Copies {
     /// The machine with this on its disk.
-    fn with(&self, image: &Image) -> Machine {
+    pub fn with(&self, image: &Image) -> Machine {
         Machine {
             disk: MemoryDisk::from_image(image),
             ..self.machine.twin()
@@ -94,7 +94,7 @@ impl Copies {
     }
 
     /// The older copy, whose anchor knows of the newer one.
-    fn shorter(&self) -> Image {
+    pub fn shorter(&self) -> Image {
         let mut image = self.older.clone();
         image.insert("anchor".into(), self.newer["anchor"].clone());
         image
@@ -102,7 +102,7 @@ impl Copies {
 }
 
 impl Machine {
-    fn sealed(&self) -> Result<SealedFolder, ResumeError> {
+    pub fn sealed(&self) -> Result<SealedFolder, ResumeError> {
         SealedFolder::examine_on(Arc::new(self.disk.clone()), &*self.shelf)
     }
 
@@ -144,9 +144,12 @@ fn statement(report: &SealReport) -> Unseal {
 }
 
 fn sign(statement: &Unseal, seeds: &[u8]) -> String {
-    let text = statement.to_string();
     let namespace = statement.header().namespace();
-    let one = |seed: &u8| statement::sign(&text, &namespace, &officer(*seed)).unwrap();
+    sign_text(&statement.to_string(), &namespace, seeds)
+}
+
+pub fn sign_text(text: &str, namespace: &str, seeds: &[u8]) -> String {
+    let one = |seed: &u8| statement::sign(text, namespace, &officer(*seed)).unwrap();
     seeds.iter().map(one).collect()
 }
 
@@ -156,7 +159,7 @@ fn resumptions(disk: &MemoryDisk) -> usize {
 }
 
 /// A checkpoint of a whole log, by whatever key.
-fn checkpoint(image: &Image) -> Vec<u8> {
+pub fn checkpoint(image: &Image) -> Vec<u8> {
     let disk = Box::new(MemoryDisk::from_image(image));
     let options = OpenOptions::default();
     let (log, _) = SegmentLog::open(disk, &options, |_, _| Ok::<(), Infallible>(())).unwrap();

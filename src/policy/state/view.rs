@@ -1,6 +1,6 @@
 //! What is asked of the state by those who show it.
 
-use tx::{Address, Name, OwnKey};
+use tx::{Address, Chain, Name, OwnKey};
 
 use super::{NotRecalled, RequestStatus, RowKey, State, lanes::lane_of_address};
 use crate::{AttemptId, Checkpoint};
@@ -47,6 +47,44 @@ impl State {
         let least = self.least_sequence(&key.name, address.chain());
         let signed = self.next_sequence(address);
         Some(start.next.max(signed.max(least).unwrap_or(0)))
+    }
+
+    /// The highest epoch of any lane.
+    pub fn highest_lane_epoch(&self) -> u64 {
+        let known = self.lanes.values().copied().max();
+        known.max(self.least_lane_epoch()).unwrap_or(0)
+    }
+
+    /// Every key of the policy's accounts on each of its chains, with the next sequence as it is known
+    /// where the chain has sequences: what a new epoch must say something of.
+    pub fn epoch_keys(&self) -> Vec<(Name, Chain, Option<u64>)> {
+        let Some(policy) = self.policy() else {
+            return Vec::new();
+        };
+        let accounts = policy.accounts.values();
+        let keys = accounts.flat_map(|account| {
+            let of_key = |key| account.chains.iter().map(move |chain| (key, *chain));
+            account.keys.iter().flat_map(of_key)
+        });
+        let registry = self.registry();
+        let next = |key: &Name, chain: Chain| {
+            let start = policy.sequences.get(&(key.clone(), chain));
+            let signed = registry
+                .key_by_name(key)
+                .and_then(|key| self.next_sequence(&key.public.address(chain)?));
+            let least = self.least_sequence(key, chain);
+            let start = start.map(|start| start.next);
+            start.max(signed).max(least).unwrap_or(0)
+        };
+        let mut keys: Vec<_> = keys
+            .map(|(key, chain)| {
+                let has_sequence = matches!(chain, Chain::Evm(_));
+                let next = has_sequence.then(|| next(key, chain));
+                (key.clone(), chain, next)
+            })
+            .collect();
+        keys.sort();
+        keys
     }
 
     /// How far each of a client's attempts came, oldest first: of a state that has every row.
