@@ -14,7 +14,7 @@ use api::server::notify;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal as Received, SignalKind, signal},
     time::{Instant, sleep_until},
 };
 
@@ -36,6 +36,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// When a process or socket cannot be made.
 pub async fn run(config_path: &Path, config: &Config) -> io::Result<ExitCode> {
+    // Before the server: as soon as it answers anybody, this process may be told to stop.
+    let mut signals = Signals::new()?;
     let (control, far) = control::pair()?;
     let server = Command::new("/proc/self/exe")
         .args(["--role", "server", "--config"])
@@ -52,7 +54,24 @@ pub async fn run(config_path: &Path, config: &Config) -> io::Result<ExitCode> {
         backoff: BACKOFF_FIRST,
         restart_at: Some(Instant::now()),
     };
-    supervisor.watch().await
+    supervisor.watch(&mut signals).await
+}
+
+/// What the process is told.
+struct Signals {
+    terminate: Received,
+    interrupt: Received,
+    hangup: Received,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 struct Supervisor<'a> {
@@ -67,10 +86,7 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    async fn watch(&mut self) -> io::Result<ExitCode> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+    async fn watch(&mut self, signals: &mut Signals) -> io::Result<ExitCode> {
         loop {
             let due = self.restart_at;
             tokio::select! {
@@ -82,9 +98,9 @@ impl Supervisor<'_> {
                 },
                 () = device::ended(&mut self.device) => self.device_ended()?,
                 () = at(due) => self.start_device().await?,
-                _ = terminate.recv() => return self.stop().await,
-                _ = interrupt.recv() => return self.stop().await,
-                _ = hangup.recv() => self.signal_server(Signal::HUP),
+                _ = signals.terminate.recv() => return self.stop().await,
+                _ = signals.interrupt.recv() => return self.stop().await,
+                _ = signals.hangup.recv() => self.signal_server(Signal::HUP),
             }
         }
     }
