@@ -6,7 +6,8 @@
 use policy::{Checkpoint as Entry, Digest, KeyAlgorithm, KeyPurpose, State, StateError};
 use tlog::{
     CompactTree, TreeHead,
-    checkpoint::{Checkpoint, CheckpointError, Origin},
+    checkpoint::{Checkpoint, CheckpointError, Origin, SignedCheckpoint},
+    cosignature::Quorum,
     note::{KeyName, VerifierKey},
 };
 use tx::Name;
@@ -46,9 +47,7 @@ impl Writer {
         group: &mut OpenGroup,
         key: Name,
     ) -> Result<Draft, Stopped> {
-        let stops = |reason: String| Stopped {
-            reason: reason.into(),
-        };
+        let stops = |reason: String| Stopped::because(reason);
         let head = head_before(self.store.tree(), group)
             .ok_or_else(|| stops("the log is full".to_owned()))?;
         let checkpoint =
@@ -108,4 +107,9 @@ pub(crate) fn log_keys(state: &State, origin: &Origin) -> Vec<VerifierKey> {
             VerifierKey::new(name.clone(), &public).ok()
         })
         .collect()
+}
+
+/// Whether as many witnesses as are needed have cosigned a checkpoint.
+pub(crate) fn is_witnessed(signed: &SignedCheckpoint, quorum: &Quorum) -> bool {
+    quorum.tally(signed).cosignatures().len() >= quorum.needed()
 }

@@ -7,6 +7,7 @@ use policy::{
     Signed, StateError, UnmetNeed, Verdict,
 };
 use thiserror::Error;
+use tlog::checkpoint::SignedCheckpoint;
 use tx::{Decoded, Name};
 
 use crate::{CheckpointOrder, Committed, SignOrder, StoredEntry};
@@ -51,6 +52,8 @@ pub(crate) enum Command {
         key: Name,
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
     },
+    /// A checkpoint is signed.
+    Covered(Box<SignedCheckpoint>),
     Stop {
         reason: String,
         reply: Reply<Result<(), Stopped>>,
@@ -155,6 +158,26 @@ pub enum Registered {
 pub struct Stopped {
     /// Why.
     pub reason: Arc<str>,
+    /// What failed.
+    pub(crate) failed: Failed,
+}
+
+/// What stopped the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// What follows from the log and is kept beside it: it is made again from the log.
+    Derived,
+    /// Anything else.
+    Other,
+}
+
+impl Stopped {
+    pub(crate) fn because(reason: impl Into<Arc<str>>) -> Self {
+        Self {
+            reason: reason.into(),
+            failed: Failed::Other,
+        }
+    }
 }
 
 impl Command {
@@ -168,6 +191,8 @@ impl Command {
             Self::Register(_, reply) => reply.send(Err(stopped)),
             Self::Activate(_, reply) => reply.send(Err(stopped)),
             Self::Checkpoint { reply, .. } => reply.send(Err(stopped)),
+            // Nobody waits for a snapshot.
+            Self::Covered(_) => {}
             Self::Refuse(_, reply)
             | Self::Failed { reply, .. }
             | Self::PolicyRefused { reply, .. }

@@ -6,7 +6,7 @@ use tlog::{CompactTree, Hash, NodeId, NodeSource, TreeHead};
 
 use crate::{
     Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree,
-    segment::{self, AppendError, Reader, Record, Salt, SegmentLog},
+    segment::{self, AppendError, Landmarks, LogId, Reader, Record, Salt, SegmentLog},
 };
 
 /// The segment log as its one writer has it.
@@ -24,6 +24,18 @@ impl Embedded {
 
     pub(crate) fn reader(&self) -> EmbeddedReader {
         EmbeddedReader(self.0.reader())
+    }
+}
+
+impl EmbeddedReader {
+    /// What a start has to know so as to read from the segment with this entry on.
+    pub(crate) fn landmarks(&self, index: u64) -> Result<Option<Landmarks>, ReadError> {
+        let landmarks = self.0.landmarks(index);
+        landmarks.map_err(unread(|| "the tree".to_owned()))
+    }
+
+    pub(crate) fn log(&self) -> LogId {
+        self.0.id()
     }
 }
 

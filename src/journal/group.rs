@@ -135,8 +135,8 @@ impl OpenGroup {
         }
     }
 
-    /// Answers with what a command gave, once the group is durable; at once where it stops the
-    /// journal.
+    /// Answers with what a command gave, once the group is durable; where it stops the journal, once that is
+    /// stopped.
     pub(crate) fn answer<T: Send + 'static>(
         &mut self,
         reply: Reply<Result<T, Stopped>>,
@@ -149,7 +149,9 @@ impl OpenGroup {
                 Ok(())
             }
             Err(stopped) => {
-                reply.send(Err(stopped.clone()));
+                let why = stopped.clone();
+                let answer = move |_: Result<(), _>| reply.send(Err(why));
+                self.replies.push(Reply::new(answer));
                 Err(stopped)
             }
         }
@@ -174,16 +176,12 @@ impl Untaken {
                 format!("entry {index} does not follow from the state: {error}")
             }
         };
-        Stopped {
-            reason: reason.into(),
-        }
+        Stopped::because(reason)
     }
 }
 
 fn encode(record: &Record) -> Result<NewEntry, Stopped> {
-    let failed = |reason: String| Stopped {
-        reason: reason.into(),
-    };
+    let failed = |reason: String| Stopped::because(reason);
     let salt = Salt::random().map_err(|error| failed(error.to_string()))?;
     let body = serde_json::to_vec(record)
         .map_err(|error| failed(format!("an entry has no JSON form: {error}")))?;

@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -12,7 +13,10 @@ use policy::{
     AttemptId, Entry, FreezeScope, KeyRegistration, Record, Refused, Signed, State, Verdict,
 };
 use thiserror::Error;
-use tlog::{checkpoint::Origin, note::VerifierKey};
+use tlog::{
+    checkpoint::{Origin, SignedCheckpoint},
+    note::VerifierKey,
+};
 use tx::{Interval, Name};
 
 use crate::{
@@ -37,6 +41,7 @@ pub struct Journal {
     origin: Origin,
     watcher: Arc<OnceLock<Watcher>>,
     rows: Rows,
+    wanted: Arc<AtomicU64>,
 }
 
 /// The writer's thread; it ends with the last handle.
@@ -83,7 +88,7 @@ impl Journal {
         let (commands, receiver) = sync_channel(QUEUE_MAX);
         let (state, now) = (Arc::clone(&writer.state), Arc::clone(&writer.now));
         let stopped = Arc::clone(&writer.stopped);
-        let rows = writer.rows.clone();
+        let (rows, wanted) = (writer.rows.clone(), Arc::clone(&writer.wanted));
         let (origin, watcher) = (writer.origin.clone(), Arc::clone(&writer.watcher));
         let thread = std::thread::Builder::new()
             .name("journal".into())
@@ -99,6 +104,7 @@ impl Journal {
                 origin,
                 watcher,
                 rows,
+                wanted,
             },
             WriterThread(thread),
         ))
@@ -160,6 +166,15 @@ impl Journal {
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
     ) -> Result<(), Busy> {
         self.ask(Command::Checkpoint { key, reply })
+    }
+
+    /// Tells of a checkpoint of the log that is signed, with the cosignatures that it has: the newest state
+    /// root that it covers becomes a snapshot, from which the next start goes on.
+    pub fn covered(&self, signed: &SignedCheckpoint) {
+        if signed.head().size > self.wanted.load(Ordering::Acquire) {
+            // Where too many wait, the next one covers it as well.
+            let _busy = self.ask(Command::Covered(Box::new(signed.clone())));
+        }
     }
 
     /// Evaluates a request and commits it.
@@ -268,9 +283,7 @@ impl Journal {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(Busy),
             Err(TrySendError::Disconnected(command)) => {
-                command.refuse(&Stopped {
-                    reason: "its writer has ended".into(),
-                });
+                command.refuse(&Stopped::because("its writer has ended"));
                 Ok(())
             }
         }
@@ -278,9 +291,7 @@ impl Journal {
 
     fn insist(&self, command: Command) {
         if let Err(unsent) = self.commands.send(command) {
-            unsent.0.refuse(&Stopped {
-                reason: "its writer has ended".into(),
-            });
+            unsent.0.refuse(&Stopped::because("its writer has ended"));
         }
     }
 }

@@ -51,7 +51,7 @@ pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};
 pub use open::{OpenJournalError, Opening, Start, create, create_on, open, open_on};
 pub use replay::{BundleError, Bundles, FoldError, Replay};
-pub use roots::{RecallError, RootError, Rooting, Rows};
+pub use roots::{RecallError, RootError, Rooting, Rows, SnapshotError, SnapshotUse};
 pub use seal::SealName;
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};
 pub use unseal::{

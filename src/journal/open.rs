@@ -3,17 +3,18 @@
 use std::{
     collections::{HashSet, VecDeque},
     path::Path,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
 };
 
 use policy::{Entry, State, StateError, TimeKeeper};
 use thiserror::Error;
-use tlog::checkpoint::Origin;
+use tlog::checkpoint::{Origin, SignedCheckpoint};
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Bundles, Clock, FoldError, Journal, Remembered, Replay, RootError, Rooting, WriterThread,
-    checkpoint::{log_keys, origin},
+    Bundles, Clock, FoldError, Journal, Remembered, Replay, RootError, Rooting, SnapshotError,
+    SnapshotUse, WriterThread,
+    checkpoint::{is_witnessed, log_keys, origin},
     disk::{Disk, FsDisk},
     embedded::{Embedded, EmbeddedReader},
     group::OpenGroup,
@@ -21,12 +22,13 @@ use crate::{
     lock::{LockError, Owner},
     refusals::Refusals,
     replay::Parts,
-    roots::{Builder, Home, Rows},
+    roots::{Builder, Candidate, Home, Rows, Shelf, Snapshot},
     segment::{
-        Before, CreateError, LogId, NoRandomness, OpenError, OpenOptions, ReserveState, SegmentLog,
+        Before, CreateError, Landmarks, LogId, NoRandomness, OpenError, OpenOptions, ReserveState,
+        SegmentLog,
     },
     store::{Group, Store as _, StoreError},
-    writer::{Anchored, Writer},
+    writer::{Anchored, Writer, stopped},
 };
 
 /// What opening found.
@@ -41,6 +43,8 @@ pub struct Opening {
     pub cut_bytes: u64,
     /// The newest checkpoint that was remembered.
     pub remembered: Remembered,
+    /// What was found of a snapshot.
+    pub snapshot: SnapshotUse,
 }
 
 /// How a journal is opened.
@@ -220,6 +224,7 @@ pub(crate) struct Core {
     /// Bytes of a torn last group that were cut.
     pub(crate) cut_bytes: u64,
     pub(crate) remembered: Remembered,
+    pub(crate) snapshot: SnapshotUse,
 }
 
 impl Core {
@@ -239,7 +244,13 @@ impl Core {
         };
         #[cfg(test)]
         let options = crate::defect::unknowing(options);
-        let folded = Folded::read(disk, bundles, start.rooting, &options)?;
+        let from = From {
+            disk: &disk,
+            bundles,
+            rooting: start.rooting,
+            options: &options,
+        };
+        let (folded, snapshot) = from.fold()?;
         let remembered = found.verify(
             &folded.origin,
             &log_keys(&folded.parts.state, &folded.origin),
@@ -250,17 +261,15 @@ impl Core {
             boot_id: clock.boot_id().into(),
         };
         let (entries, cut_bytes) = (folded.log.size(), folded.cut_bytes);
-        let Parts {
-            state,
-            charges,
-            growth,
-            map,
-            due,
-        } = folded.parts;
+        let Parts { state, left, .. } = folded.parts;
         let state = Arc::new(RwLock::new(state));
-        let rows = Rows::new(Arc::clone(&state), map);
+        let rows = Rows::new(Arc::clone(&state), Arc::clone(left.kept.map()));
         let embedded = Embedded::new(folded.log);
         let reader = embedded.reader();
+        let shelf = Shelf::new(disk, reader.clone(), left.charges.reader());
+        let candidate = Candidate::of(&left);
+        let wanted = Arc::new(AtomicU64::new(Candidate::wanted(candidate.as_ref())));
+        let roots = Builder::start(start.rooting, left.kept, shelf, left.due);
         let mut writer = Writer {
             store: Box::new(embedded),
             state: Arc::clone(&state),
@@ -276,10 +285,12 @@ impl Core {
             stopped: Arc::default(),
             origin: folded.origin,
             watcher: Arc::default(),
-            charges,
-            growth,
-            roots: Builder::start(start.rooting, rows.map(), due).map_err(system)?,
+            charges: left.charges,
+            growth: left.growth,
+            roots: roots.map_err(system)?,
             rows,
+            candidate,
+            wanted,
         };
         writer.note_start(started)?;
         Ok(Self {
@@ -288,6 +299,7 @@ impl Core {
             entries,
             cut_bytes,
             remembered,
+            snapshot,
         })
     }
 
@@ -301,6 +313,7 @@ impl Core {
             entries: self.entries,
             cut_bytes: self.cut_bytes,
             remembered: self.remembered,
+            snapshot: self.snapshot,
         })
     }
 }
@@ -314,36 +327,145 @@ struct Folded {
     cut_bytes: u64,
 }
 
-impl Folded {
-    fn read(
-        disk: Arc<dyn Disk>,
-        bundles: &dyn Bundles,
-        rooting: Rooting,
-        options: &OpenOptions,
-    ) -> Result<Self, OpenJournalError> {
-        let home = match SegmentLog::id_on(&disk) {
-            Some(log) => Home::Journal(Arc::clone(&disk), log),
+/// What a log is folded with.
+struct From<'a> {
+    disk: &'a Arc<dyn Disk>,
+    bundles: &'a dyn Bundles,
+    rooting: Rooting,
+    options: &'a OpenOptions,
+}
+
+impl From<'_> {
+    /// Folds a log: behind its snapshot, if there is one that is believed; else from its first entry on.
+    fn fold(&self) -> Result<(Folded, SnapshotUse), OpenJournalError> {
+        let Some(log) = SegmentLog::id_on(self.disk) else {
             // It does not open.
-            None => Home::Apart,
+            let replay = Replay::at(self.bundles, Home::Apart, self.rooting);
+            return Ok((self.read(replay, None)?, SnapshotUse::Absent));
         };
-        let mut replay = Replay::at(bundles, home, rooting);
-        let each = |index, body: &[u8], before: &Before<'_>| {
-            replay.take(index, body, || before.head()).map(drop)
+        let snapshot = match self.behind_snapshot(log)? {
+            Ok(Some(folded)) => {
+                let covers = folded.covers;
+                return Ok((folded.folded, SnapshotUse::Used { covers }));
+            }
+            Ok(None) => SnapshotUse::Absent,
+            Err(error) => {
+                let reason = stopped(&error).reason.to_string();
+                tracing::error!(
+                    reason,
+                    "the snapshot is refused, and the whole log is folded"
+                );
+                SnapshotUse::Refused { reason }
+            }
         };
-        let (log, opened) = SegmentLog::open_with_trees(Box::new(disk), options, each)
-            .map_err(OpenJournalError::Log)?;
+        let replay = Replay::at(self.bundles, self.home(log), self.rooting);
+        Ok((self.read(replay, None)?, snapshot))
+    }
+
+    fn home(&self, log: LogId) -> Home {
+        Home::Journal(Arc::clone(self.disk), log)
+    }
+
+    /// Behind the snapshot, which is refused where anything does not hold: what is wrong with the log, the
+    /// log alone says.
+    fn behind_snapshot(
+        &self,
+        log: LogId,
+    ) -> Result<Result<Option<Behind>, SnapshotError>, OpenJournalError> {
+        let snapshot = match Snapshot::read(self.disk, &log) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let Snapshot {
+            content,
+            landmarks,
+            note,
+        } = snapshot;
+        let covers = content.covers();
+        let thawed = match content.thaw(self.disk, log) {
+            Ok(thawed) => thawed,
+            Err(error) => return Ok(Err(error)),
+        };
+        let replay = Replay::behind(self.bundles, self.home(log), self.rooting, thawed);
+        let replay = match replay {
+            Ok(replay) => replay,
+            Err(error) => {
+                let reason = stopped(&error).reason.to_string();
+                return Ok(Err(SnapshotError::Policy { reason }));
+            }
+        };
+        let folded = match self.read(replay, landmarks) {
+            Ok(folded) => folded,
+            Err(full @ OpenJournalError::DiskFull) => return Err(full),
+            Err(error) => {
+                let reason = stopped(&error).reason.to_string();
+                return Ok(Err(SnapshotError::Log { reason }));
+            }
+        };
+        let checked = folded.check(covers, &note);
+        Ok(checked.map(|()| Some(Behind { folded, covers })))
+    }
+
+    fn read(
+        &self,
+        mut replay: Replay<'_>,
+        landmarks: Option<Landmarks>,
+    ) -> Result<Folded, OpenJournalError> {
+        let each =
+            |index, body: &[u8], before: &Before<'_>| replay.read(index, body, || before.head());
+        let disk = Box::new(Arc::clone(self.disk));
+        let opened = SegmentLog::open_behind(disk, self.options, landmarks, each);
+        let (log, opened) = opened.map_err(OpenJournalError::Log)?;
         let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
         let parts = replay.into_parts().map_err(OpenJournalError::Root)?;
         if opened.reserve == ReserveState::Missing {
             return Err(OpenJournalError::DiskFull);
         }
-        Ok(Self {
+        Ok(Folded {
             origin: origin_of(&parts.state, opened.log)?,
             log,
             parts,
             last,
             cut_bytes: opened.cut_bytes,
         })
+    }
+}
+
+/// A log that was folded behind its snapshot.
+struct Behind {
+    folded: Folded,
+    covers: u64,
+}
+
+impl Folded {
+    /// Whether the snapshot of the first `covers` entries that it was folded from is the log's.
+    fn check(&self, covers: u64, note: &[u8]) -> Result<(), SnapshotError> {
+        let first = self.parts.left.first;
+        let first = first.filter(|(_, root)| root.covers == covers);
+        let (entry, _) = first.ok_or(SnapshotError::NoRoot)?;
+        let keys = log_keys(&self.parts.state, &self.origin);
+        let signed = SignedCheckpoint::open(note, &self.origin, &keys);
+        let signed = signed.map_err(|error| SnapshotError::Checkpoint {
+            reason: error.to_string(),
+        })?;
+        let (said, found) = (signed.head().size, self.log.size());
+        if said <= entry {
+            return Err(SnapshotError::Uncovered);
+        }
+        if said > found {
+            return Err(SnapshotError::Newer { said, found });
+        }
+        let root = tlog::root_at(&self.log.reader(), said);
+        if root.ok() != Some(signed.head().root) {
+            return Err(SnapshotError::Forked);
+        }
+        let quorums = &self.parts.quorums;
+        let mut quorums = quorums.iter();
+        match quorums.len() == 0 || quorums.any(|quorum| is_witnessed(&signed, quorum)) {
+            true => Ok(()),
+            false => Err(SnapshotError::Unwitnessed),
+        }
     }
 }
 

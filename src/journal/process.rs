@@ -85,6 +85,10 @@ impl Writer {
                 });
                 group.answer(reply, drafted)
             }
+            Command::Covered(signed) => {
+                self.covered(state, &signed);
+                Ok(())
+            }
             Command::Stop { reason, reply } => {
                 let ended = self.end(state, group, reason);
                 group.answer(reply, ended)
@@ -325,9 +329,7 @@ impl Writer {
             group.push(state, entry)?;
         }
         let reason = shortened(reason, REASON_BYTES);
-        let _first = self.stopped.set(Stopped {
-            reason: reason.as_str().into(),
-        });
+        let _first = self.stopped.set(Stopped::because(reason.as_str()));
         group.push(state, Entry::Stopped { reason }).map(drop)
     }
 }
@@ -420,9 +422,7 @@ fn activate(
     }
     state
         .activate(Arc::clone(&policy))
-        .map_err(|error| Stopped {
-            reason: format!("an activated policy does not fit the state: {error}").into(),
-        })?;
+        .map_err(|error| stopped(&error))?;
     #[cfg(test)]
     defect::governs(&policy);
     Ok(Ok(()))

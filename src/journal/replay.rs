@@ -1,20 +1,18 @@
 //! From a log's entries to the state that follows from them: what opening does, and an audit.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use policy::{
     BundleHash, Digest, Entry, Policy, Record, Resumed, State, StateError, StateRoot,
     statement::{Head, NewEpoch, Unseal},
 };
 use thiserror::Error;
-use tlog::TreeHead;
+use tlog::{TreeHead, cosignature::Quorum};
 use tx::Interval;
 
 use crate::{
     RootError, Rooting,
-    charges::ChargeFiles,
-    map::Map,
-    roots::{Compared, Growth, Home, Replayed},
+    roots::{Compared, Home, Left, Replayed, Thawed},
 };
 
 /// Where bundles that once governed are found again.
@@ -92,16 +90,18 @@ pub struct Replay<'a> {
     roots: Replayed,
     /// State roots that could not be computed, because an entry before them was passed over.
     unchecked: u64,
+    /// How many entries are not folded: those of the snapshot.
+    skipped: u64,
+    /// What witnesses the bundles named, from the snapshot on.
+    quorums: Vec<Quorum>,
 }
 
 /// What a writer goes on with.
 pub(crate) struct Parts {
     pub(crate) state: State,
-    pub(crate) charges: ChargeFiles,
-    pub(crate) growth: Growth,
-    pub(crate) map: Map,
-    /// Roots that follow from the log and are not in it.
-    pub(crate) due: VecDeque<StateRoot>,
+    pub(crate) left: Left,
+    /// What witnesses the bundles named, from the snapshot on.
+    pub(crate) quorums: Vec<Quorum>,
 }
 
 /// The root of what officers let go on.
@@ -124,6 +124,14 @@ fn check_root(said: Option<Digest>, before: TreeHead) -> Result<(), FoldError> {
     }
 }
 
+/// Whether the journal begins with the bundle that is pinned.
+fn check_pinned(bundles: &dyn Bundles, state: &State) -> Result<(), FoldError> {
+    match (bundles.first(), state.first_bundle()) {
+        (Some(pinned), Some(found)) if pinned != found => Err(FoldError::Foreign { pinned, found }),
+        _ => Ok(()),
+    }
+}
+
 impl<'a> Replay<'a> {
     /// Before the first entry. What state roots are computed with is in a temporary folder.
     pub fn new(bundles: &'a dyn Bundles) -> Self {
@@ -142,6 +150,64 @@ impl<'a> Replay<'a> {
             last: None,
             roots: Replayed::new(home, rooting),
             unchecked: 0,
+            skipped: 0,
+            quorums: Vec::new(),
+        }
+    }
+
+    /// Behind a snapshot, whose entries are not folded.
+    ///
+    /// # Errors
+    /// [`FoldError`]: the bundle that governed is not there or does not govern.
+    pub(crate) fn behind(
+        bundles: &'a dyn Bundles,
+        home: Home,
+        rooting: Rooting,
+        thawed: Thawed,
+    ) -> Result<Self, FoldError> {
+        let Thawed {
+            mut state,
+            map,
+            charges,
+            content,
+        } = thawed;
+        if let Some(hash) = state.active() {
+            check_pinned(bundles, &state)?;
+            let policy = bundles.load(hash).map_err(FoldError::Bundle)?;
+            state.activate(policy).map_err(FoldError::State)?;
+        }
+        let mut replay = Self {
+            state,
+            bundles,
+            last: content.hot.time(),
+            roots: Replayed::behind(home, rooting, (map, charges), &content),
+            unchecked: 0,
+            skipped: content.covers(),
+            quorums: Vec::new(),
+        };
+        replay.note_quorum();
+        Ok(replay)
+    }
+
+    fn note_quorum(&mut self) {
+        let policy = self.state.policy();
+        let quorum = policy.and_then(|policy| policy.witnesses.clone());
+        self.quorums.extend(quorum);
+    }
+
+    /// As [`Replay::take`], of the next entry that is read: what the snapshot covers is passed.
+    ///
+    /// # Errors
+    /// [`FoldError`].
+    pub(crate) fn read(
+        &mut self,
+        index: u64,
+        body: &[u8],
+        before: impl FnOnce() -> TreeHead,
+    ) -> Result<(), FoldError> {
+        match index < self.skipped {
+            true => Ok(()),
+            false => self.take(index, body, before).map(drop),
         }
     }
 
@@ -163,13 +229,14 @@ impl<'a> Replay<'a> {
         self.state.apply(index, &record).map_err(FoldError::State)?;
         match &record.entry {
             Entry::PolicyActivated { hash, .. } => {
-                self.check_first(*hash)?;
+                check_pinned(self.bundles, &self.state)?;
                 let policy = self.bundles.load(*hash).map_err(FoldError::Bundle)?;
                 self.state.activate(policy).map_err(FoldError::State)?;
+                self.note_quorum();
             }
             Entry::Checkpoint(said) => check_root(Some(said.root), before())?,
             Entry::Resumed(resumed) => check_root(answered(resumed), before())?,
-            Entry::StateRoot(said) => self.check_state(said)?,
+            Entry::StateRoot(said) => self.check_state(index, said)?,
             Entry::EpochBegan(began) => match epoch_answers(began) {
                 // What is new was begun where nothing was.
                 Some(head) if head.size == 0 => {}
@@ -198,8 +265,8 @@ impl<'a> Replay<'a> {
     }
 
     /// A root that could not be computed says nothing.
-    fn check_state(&mut self, said: &StateRoot) -> Result<(), FoldError> {
-        match self.roots.compare(said) {
+    fn check_state(&mut self, index: u64, said: &StateRoot) -> Result<(), FoldError> {
+        match self.roots.compare(index, said) {
             Compared::Same => Ok(()),
             Compared::Unknown => {
                 self.unchecked = self.unchecked.saturating_add(1);
@@ -214,15 +281,6 @@ impl<'a> Replay<'a> {
     /// How many state roots could not be held against the entries, because one was passed over.
     pub const fn unchecked_roots(&self) -> u64 {
         self.unchecked
-    }
-
-    fn check_first(&self, found: BundleHash) -> Result<(), FoldError> {
-        match self.bundles.first() {
-            Some(pinned) if self.state.policy().is_none() && pinned != found => {
-                Err(FoldError::Foreign { pinned, found })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// What follows from the entries so far.
@@ -242,6 +300,10 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// [`RootError`].
     pub(crate) fn into_parts(self) -> Result<Parts, RootError> {
-        self.roots.into_parts(self.state)
+        Ok(Parts {
+            state: self.state,
+            left: self.roots.left()?,
+            quorums: self.quorums,
+        })
     }
 }

@@ -9,13 +9,14 @@ use std::{
     collections::{BTreeSet, HashSet, VecDeque},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::Duration,
 };
 
-use policy::{AttemptId, Entry, RowKey, State, TimeKeeper, shortened};
-use tlog::checkpoint::Origin;
+use policy::{AttemptId, ChargesError, Entry, RowKey, State, TimeKeeper, shortened};
+use tlog::checkpoint::{Origin, SignedCheckpoint};
 use tx::Interval;
 
 #[cfg(test)]
@@ -23,10 +24,12 @@ use crate::defect::{self, Defect};
 use crate::{
     Clock, OpenJournalError, Store, StoreError,
     charges::ChargeFiles,
-    command::{Command, Stopped},
+    checkpoint::is_witnessed,
+    command::{Command, Failed, Stopped},
     group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
+    map::MapError,
     refusals::Refusals,
-    roots::{Builder, Built, Frozen, Growth, Rows, recall},
+    roots::{Builder, Built, Candidate, Done, Frozen, Growth, Rows, recall},
     store::Group,
 };
 
@@ -75,6 +78,10 @@ pub(crate) struct Writer {
     pub(crate) roots: Builder,
     /// What is remembered, in memory and on disk.
     pub(crate) rows: Rows,
+    /// What the next snapshot is of.
+    pub(crate) candidate: Option<Candidate>,
+    /// The entry that a signed checkpoint has to cover before there is a snapshot; no entry, if none is due.
+    pub(crate) wanted: Arc<AtomicU64>,
 }
 
 /// Is told how many entries are durable, on the writer's thread.
@@ -127,7 +134,7 @@ impl Writer {
         match command {
             Command::Freeze { .. } => self.waiting.push_front(command),
             // It is of what is durable already, and authorises no transaction.
-            Command::Checkpoint { .. } => self.waiting.push_front(command),
+            Command::Checkpoint { .. } | Command::Covered(_) => self.waiting.push_front(command),
             _ => self.waiting.push_back(command),
         }
     }
@@ -203,13 +210,12 @@ impl Writer {
         let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
         let advanced = state.advance(group.now.lo);
         advanced.map_err(|error| stopped(&error))?;
-        let built = self.roots.built(ROOTS_MAX);
-        for Built { root, map } in built.map_err(|error| stopped(&error))? {
-            if let Some(map) = map {
-                self.rows.renew(map);
-                group.growth.settle(&mut state, root.covers);
+        let done = self.roots.done(ROOTS_MAX);
+        for done in done.map_err(|error| stopped(&error))? {
+            match done {
+                Done::Built(built) => self.take_root(&mut state, group, built)?,
+                Done::Kept { block } => self.forget_charges(block),
             }
-            group.push(&mut state, Entry::StateRoot(root))?;
         }
         group.growth.forget(&mut state, FORGOTTEN_MAX);
         if let Some(millis) = jump {
@@ -226,6 +232,54 @@ impl Writer {
         }
         state.forget_recalled(|key| group.growth.holds(key));
         Ok(())
+    }
+
+    /// Writes a root into the log; memory goes on to forget what it covers.
+    fn take_root(
+        &mut self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        built: Built,
+    ) -> Result<(), Stopped> {
+        let Built { root, made } = built;
+        if let Some((map, candidate)) = made {
+            self.rows.renew(map);
+            group.growth.settle(state, root.covers);
+            self.candidate = candidate;
+        }
+        let index = group.push(state, Entry::StateRoot(root))?;
+        if let Some(candidate) = &mut self.candidate
+            && candidate.covers == root.covers
+        {
+            candidate.entry = Some(index);
+            self.wanted.store(index, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Takes a signed checkpoint, with which the newest root becomes a snapshot if it covers the root's
+    /// entry, and witnesses cosigned it where there are any.
+    pub(crate) fn covered(&mut self, state: &State, signed: &SignedCheckpoint) {
+        let quorum = state.policy().and_then(|policy| policy.witnesses.as_ref());
+        let is_due = |candidate: &mut Candidate| {
+            candidate.entry.is_some_and(|entry| entry < signed.head().size)
+                // What is not in its file yet, a start would not find.
+                && candidate.blocks <= self.charges.blocks()
+                && quorum.is_none_or(|quorum| is_witnessed(signed, quorum))
+        };
+        if let Some(candidate) = self.candidate.take_if(is_due) {
+            self.wanted.store(u64::MAX, Ordering::Release);
+            let note = signed.to_string().into_bytes();
+            self.roots.keep(candidate.covers, note);
+        }
+    }
+
+    /// Removes files of charges that no start needs any longer.
+    fn forget_charges(&mut self, before: u64) {
+        if let Err(error) = self.charges.remove_before(before) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "files of old charges stay on the disk");
+        }
     }
 
     /// Reads what a decision hangs on and memory does not have.
@@ -299,11 +353,27 @@ impl Writer {
         }
     }
 
+    /// Puts the snapshot aside, so that the next start makes again what it names. Where bodies are pruned the
+    /// log alone does not have it any longer.
+    fn distrust(&mut self) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.pruned() > 0 {
+            return;
+        }
+        if let Err(error) = self.roots.distrust() {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "the snapshot stays: remove the file by hand");
+        }
+    }
+
     /// Nothing is taken from here on. Where the disk was full, the space kept for it says so.
     fn stop(&mut self, why: &Stopped) {
         tracing::error!(reason = %why.reason, "the journal is stopped");
         // Set before only when the journal was being ended; then nothing is taken either.
         let _first = self.stopped.set(why.clone());
+        if why.failed == Failed::Derived {
+            self.distrust();
+        }
         let reason = shortened(why.reason.to_string(), REASON_BYTES);
         let record = OpenGroup::record(self.time.interval(), Entry::Stopped { reason });
         let last = record.and_then(|entry| {
@@ -356,15 +426,31 @@ impl Writer {
     }
 }
 
-pub(crate) fn stopped(error: &dyn std::error::Error) -> Stopped {
+pub(crate) fn stopped(error: &(dyn std::error::Error + 'static)) -> Stopped {
     let mut reason = error.to_string();
+    let mut failed = is_derived(error);
     let mut source = error.source();
     while let Some(cause) = source {
         reason.push_str(": ");
         reason.push_str(&cause.to_string());
+        failed |= is_derived(cause);
         source = cause.source();
     }
     Stopped {
         reason: reason.into(),
+        failed: match failed {
+            true => Failed::Derived,
+            false => Failed::Other,
+        },
     }
+}
+
+/// Whether it is about what follows from the log, and not about the log.
+fn is_derived(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_map = error.downcast_ref().is_some_and(|error| match error {
+        MapError::Disk(error) => !error.is_disk_full(),
+        MapError::Damaged { .. } | MapError::Head => true,
+        MapError::Over | MapError::Batch { .. } => false,
+    });
+    of_map || error.is::<ChargesError>() || error.is::<policy::RowError>()
 }

@@ -92,8 +92,9 @@ pub async fn make(service: &Service) -> Result<(), CheckpointError> {
     let value = value.ok_or(CheckpointError::Algorithm)?;
     let signed = SignedCheckpoint::sign(checkpoint, &key.verifier, &value)
         .map_err(CheckpointError::Foreign)?;
-    if witnesses(service).is_some() {
-        service.witnesses.add(signed.clone());
+    match witnesses(service) {
+        Some(_) => service.witnesses.add(signed.clone()),
+        None => service.journal.covered(&signed),
     }
     service.checkpoints.publish(signed);
     service.metrics.checkpoints.increment();

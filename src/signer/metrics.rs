@@ -48,6 +48,8 @@ counters! {
     checkpoints = "signerd_checkpoints_total", "Checkpoints of the journal signed";
     /// Checkpoints that were not.
     checkpoints_failed = "signerd_checkpoints_failed_total", "Checkpoints of the journal that could not be made";
+    /// Snapshots that a start did not believe.
+    snapshots_refused = "signerd_snapshots_refused_total", "Snapshots that the start did not believe: the whole journal was read";
     /// Cosignatures counted.
     cosignatures = "signerd_cosignatures_total", "Cosignatures of checkpoints that were counted";
     /// Cosignatures that changed nothing.

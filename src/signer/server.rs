@@ -11,7 +11,7 @@ use std::{
 };
 
 use api::server::{Rates, Tls, TlsError};
-use journal::{BundleStore, Journal, Opening, SystemClock};
+use journal::{BundleStore, Journal, Opening, SnapshotUse, SystemClock};
 use keys::{KeyPool, PoolConfig, PoolEvent};
 use policy::Policy;
 use thiserror::Error;
@@ -76,13 +76,11 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         Ok(opening) => opening,
         Err(error) => return Ok(sealed(Seal::of(&error), health, stopped).await),
     };
-    if opening.cut_bytes > 0 {
-        tracing::warn!(
-            bytes = opening.cut_bytes,
-            "a torn last group was cut off the journal"
-        );
+    tell_of(&opening);
+    let metrics = crate::metrics::Metrics::default();
+    if let SnapshotUse::Refused { .. } = opening.snapshot {
+        metrics.snapshots_refused.increment();
     }
-    tracing::info!(entries = opening.entries, "the journal is open");
     let Opening {
         journal,
         remembered,
@@ -102,7 +100,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         tls: RwLock::new(Arc::new(tls)),
         rates: Rates::new(config.bounds.requests_per_second),
         in_flight: Semaphore::new(config.bounds.in_flight),
-        metrics: crate::metrics::Metrics::default(),
+        metrics,
         bounds: config.bounds.clone(),
         stopping: false.into(),
         keys_registered: false.into(),
@@ -122,6 +120,23 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         stop,
     };
     server.serve(api, health, stopped, events).await
+}
+
+/// Says what was found when the journal was opened; of a refused snapshot it has said so itself.
+fn tell_of(opening: &Opening) {
+    let Opening {
+        entries, cut_bytes, ..
+    } = opening;
+    if *cut_bytes > 0 {
+        let bytes = cut_bytes;
+        tracing::warn!(bytes, "a torn last group was cut off the journal");
+    }
+    match opening.snapshot {
+        SnapshotUse::Used { covers } => {
+            tracing::info!(entries, covers, "the journal is open, from a snapshot");
+        }
+        _ => tracing::info!(entries, "the journal is open"),
+    }
 }
 
 /// The policy to start with: the configured bundle, or the one that governed before.

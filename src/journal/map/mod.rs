@@ -26,7 +26,7 @@ mod row;
 mod run;
 mod write;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -112,6 +112,11 @@ impl MapHead {
     /// How many batches it holds.
     pub fn batches(&self) -> u64 {
         self.runs.last().map_or(0, |run| run.end)
+    }
+
+    /// The names of its files.
+    pub fn files(&self) -> impl Iterator<Item = String> {
+        self.runs.iter().map(RunHead::name)
     }
 
     /// How many keys its runs have, those counted twice that are in two.
@@ -276,15 +281,15 @@ impl Map {
         })
     }
 
-    /// Removes files of runs that are not this map's.
+    /// Removes files of runs that are not this map's and not among `named`.
     ///
     /// # Errors
     /// [`DiskError`]; what is left takes space and nothing else.
-    pub fn remove_others(&self) -> Result<(), DiskError> {
+    pub fn remove_others(&self, named: &BTreeSet<String>) -> Result<(), DiskError> {
         let ours: Vec<String> = self.runs.iter().map(|run| run.head().name()).collect();
         let mut removed = false;
         for name in self.folder.list()? {
-            if name.starts_with("map.") && !ours.contains(&name) {
+            if name.starts_with("map.") && !ours.contains(&name) && !named.contains(&name) {
                 self.folder.remove(&name)?;
                 removed = true;
             }

@@ -13,64 +13,93 @@ use std::{
 
 use policy::StateRoot;
 
-use super::{Frozen, Place, RootError, Rooting};
-use crate::map::{Map, MapError};
+use super::{Candidate, Frozen, Kept, Place, RootError, Rooting, Shelf, snapshot};
+use crate::{
+    map::Map,
+    segment::{DiskError, Folder},
+};
 
 /// How many roots may be due and not computed. The writer waits then: what the entries between them
 /// wrote is in memory.
 const BEHIND_MAX: usize = 8;
 
-/// Extends the map by what is frozen, batch by batch in order.
+/// Extends the map by what is frozen, batch by batch in order, and writes snapshots.
 #[derive(Debug)]
 pub(crate) struct Builder {
-    /// Computed, and not in the log yet.
-    ready: VecDeque<Built>,
+    /// Done, and not taken yet.
+    ready: VecDeque<Done>,
     hand: Hand,
+    folder: Arc<Folder>,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Built(Built),
+    /// A snapshot is durable, which needs the blocks of charges from this one on.
+    Kept {
+        block: u64,
+    },
 }
 
 /// What was computed.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) root: StateRoot,
-    /// The map with the rows; nothing where it was there when the journal was opened.
-    pub(crate) map: Option<Arc<Map>>,
+    /// The map with the rows, and what the next snapshot is of; nothing where both were there when the
+    /// journal was opened.
+    pub(crate) made: Option<(Arc<Map>, Option<Candidate>)>,
 }
 
 #[derive(Debug)]
 enum Hand {
-    Within(Arc<Map>),
+    Within(Box<(Kept, Shelf)>),
     Beside(Beside),
+    Over,
+}
+
+/// What the thread is asked.
+#[derive(Debug)]
+enum Job {
+    Extend(Box<Frozen>),
+    Keep(u64, Vec<u8>),
 }
 
 /// A thread that ends with this.
 #[derive(Debug)]
 struct Beside {
     /// Gone while it ends.
-    frozen: Option<Sender<Frozen>>,
-    built: Receiver<Result<Built, RootError>>,
+    jobs: Option<Sender<Job>>,
+    done: Receiver<Result<Done, RootError>>,
     behind: usize,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Builder {
-    /// Goes on from a map. `ready` are the roots that follow from the log and are not in it.
+    /// Goes on from what is kept. `ready` are the roots that follow from the log and are not in it.
     ///
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start(
         rooting: Rooting,
-        map: Arc<Map>,
+        kept: Kept,
+        shelf: Shelf,
         ready: VecDeque<StateRoot>,
     ) -> io::Result<Self> {
+        let folder = Arc::clone(&shelf.folder);
         let hand = match rooting.place {
-            Place::Within => Hand::Within(map),
-            Place::Beside => Hand::Beside(Beside::start(map)?),
+            Place::Within => Hand::Within(Box::new((kept, shelf))),
+            Place::Beside => Hand::Beside(Beside::start(kept, shelf)?),
         };
-        let ready = ready.into_iter().map(|root| Built { root, map: None });
+        let ready = ready.into_iter().map(|root| {
+            let made = None;
+            Done::Built(Built { root, made })
+        });
         Ok(Self {
             ready: ready.collect(),
             hand,
+            folder,
         })
     }
 
@@ -80,27 +109,62 @@ impl Builder {
     /// [`RootError`]: the writer stops, because it would come to hold ever more.
     pub(crate) fn give(&mut self, frozen: Frozen) -> Result<(), RootError> {
         match &mut self.hand {
-            Hand::Within(map) => self.ready.push_back(extend(map, frozen, &|| false)?),
+            Hand::Within(own) => {
+                let (kept, _) = &mut **own;
+                self.ready.push_back(extend(kept, frozen, &|| false)?);
+            }
             Hand::Beside(beside) => {
                 beside.give(frozen);
                 while beside.behind > BEHIND_MAX
-                    && let Some(built) = beside.wait()?
+                    && let Some(done) = beside.wait()?
                 {
-                    self.ready.push_back(built);
+                    self.ready.push_back(done);
                 }
             }
+            Hand::Over => {}
         }
         Ok(())
     }
 
-    /// What was computed since, `most` of it.
+    /// Writes the snapshot of the first `covers` entries, with a signed checkpoint that covers the entry of
+    /// their root.
+    pub(crate) fn keep(&mut self, covers: u64, note: Vec<u8>) {
+        match &mut self.hand {
+            Hand::Within(own) => {
+                let (kept, shelf) = &mut **own;
+                let block = kept.keep(shelf, covers, &note);
+                self.ready.extend(block.map(|block| Done::Kept { block }));
+            }
+            Hand::Beside(beside) => beside.send(Job::Keep(covers, note)),
+            Hand::Over => {}
+        }
+    }
+
+    /// Puts the snapshot aside: what it names is not as it was. Nothing is computed any more.
+    ///
+    /// # Errors
+    /// [`DiskError`]: it is where it was.
+    pub(crate) fn distrust(&mut self) -> Result<(), DiskError> {
+        self.hand = Hand::Over;
+        match self
+            .folder
+            .list()?
+            .iter()
+            .any(|name| name == snapshot::NAME)
+        {
+            true => self.folder.rename(snapshot::NAME, snapshot::REFUSED),
+            false => Ok(()),
+        }
+    }
+
+    /// What was done since, `most` of it.
     ///
     /// # Errors
     /// As [`Builder::give`].
-    pub(crate) fn built(&mut self, most: usize) -> Result<Vec<Built>, RootError> {
+    pub(crate) fn done(&mut self, most: usize) -> Result<Vec<Done>, RootError> {
         if let Hand::Beside(beside) = &mut self.hand {
-            while let Some(built) = beside.done()? {
-                self.ready.push_back(built);
+            while let Some(done) = beside.done()? {
+                self.ready.push_back(done);
             }
         }
         let most = self.ready.len().min(most);
@@ -108,43 +172,51 @@ impl Builder {
     }
 }
 
-/// What a merge left behind goes at once: until a snapshot names a run, nothing durable does.
-fn extend(
-    map: &mut Arc<Map>,
-    frozen: Frozen,
+fn extend(kept: &mut Kept, frozen: Frozen, is_over: &dyn Fn() -> bool) -> Result<Done, RootError> {
+    let root = kept.extend(frozen, is_over)?;
+    let made = Some((Arc::clone(kept.map()), kept.unkept()));
+    Ok(Done::Built(Built { root, made }))
+}
+
+fn carry_out(
+    kept: &mut Kept,
+    shelf: &Shelf,
+    job: Job,
     is_over: &dyn Fn() -> bool,
-) -> Result<Built, RootError> {
-    let (extended, root) = frozen.build(map, is_over)?;
-    *map = Arc::new(extended);
-    let removed = map.remove_others();
-    removed.map_err(|error| RootError::Map(MapError::Disk(error)))?;
-    Ok(Built {
-        root,
-        map: Some(Arc::clone(map)),
-    })
+) -> Result<Option<Done>, RootError> {
+    match job {
+        Job::Extend(frozen) => extend(kept, *frozen, is_over).map(Some),
+        Job::Keep(covers, note) => {
+            let block = kept.keep(shelf, covers, &note);
+            Ok(block.map(|block| Done::Kept { block }))
+        }
+    }
 }
 
 impl Beside {
-    fn start(mut map: Arc<Map>) -> io::Result<Self> {
-        let (frozen, jobs) = mpsc::channel::<Frozen>();
-        let (results, built) = mpsc::channel();
+    fn start(mut kept: Kept, shelf: Shelf) -> io::Result<Self> {
+        let (jobs, asked) = mpsc::channel::<Job>();
+        let (results, done) = mpsc::channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&is_over);
         let thread = std::thread::Builder::new()
             .name("roots".into())
             .spawn(move || {
                 let is_over = || ends.load(Ordering::Relaxed);
-                while let Ok(frozen) = jobs.recv() {
-                    let built = extend(&mut map, frozen, &is_over);
-                    let failed = built.is_err();
-                    if results.send(built).is_err() || failed {
+                while let Ok(job) = asked.recv() {
+                    let done = carry_out(&mut kept, &shelf, job, &is_over);
+                    let failed = done.is_err();
+                    let told = done
+                        .transpose()
+                        .is_none_or(|done| results.send(done).is_ok());
+                    if failed || !told {
                         return;
                     }
                 }
             })?;
         Ok(Self {
-            frozen: Some(frozen),
-            built,
+            jobs: Some(jobs),
+            done,
             behind: 0,
             is_over,
             thread: Some(thread),
@@ -152,30 +224,30 @@ impl Beside {
     }
 
     fn give(&mut self, frozen: Frozen) {
+        self.behind = self.behind.saturating_add(1);
+        self.send(Job::Extend(Box::new(frozen)));
+    }
+
+    fn send(&self, job: Job) {
         // One that ended on an error has said so, and is asked for it before it is given more.
-        if let Some(hand) = &self.frozen
-            && hand.send(frozen).is_ok()
-        {
-            self.behind = self.behind.saturating_add(1);
+        if let Some(hand) = &self.jobs {
+            let _ended = hand.send(job);
         }
     }
 
-    fn wait(&mut self) -> Result<Option<Built>, RootError> {
-        self.count(self.built.recv().ok())
+    fn wait(&mut self) -> Result<Option<Done>, RootError> {
+        self.count(self.done.recv().ok())
     }
 
-    fn done(&mut self) -> Result<Option<Built>, RootError> {
-        self.count(self.built.try_recv().ok())
+    fn done(&mut self) -> Result<Option<Done>, RootError> {
+        self.count(self.done.try_recv().ok())
     }
 
-    fn count(
-        &mut self,
-        built: Option<Result<Built, RootError>>,
-    ) -> Result<Option<Built>, RootError> {
-        if built.is_some() {
+    fn count(&mut self, done: Option<Result<Done, RootError>>) -> Result<Option<Done>, RootError> {
+        if matches!(done, Some(Ok(Done::Built(_)))) {
             self.behind = self.behind.saturating_sub(1);
         }
-        built.transpose()
+        done.transpose()
     }
 }
 
@@ -184,7 +256,7 @@ impl Drop for Beside {
     /// opening.
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        self.frozen = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has aborted the process already.
             let _ended = thread.join();

@@ -11,8 +11,10 @@
 //! ```
 
 mod build;
+mod keep;
 mod replayed;
 mod rows;
+mod snapshot;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,19 +22,22 @@ use std::{
     sync::Arc,
 };
 
-use policy::{ChargeState, Digest, Entry, HotState, HotStateError, Row, RowKey, State, StateRoot};
+use policy::{ChargeState, Digest, Entry, HotState, HotStateError, Row, RowKey, State};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::{
     charges::ChargeFileError,
-    map::{Map, MapError, MapHead, batch},
+    map::{MapError, MapHead},
 };
 
-pub(crate) use build::{Builder, Built};
-pub(crate) use replayed::{Compared, Home, Replayed};
+pub(crate) use build::{Builder, Built, Done};
+pub(crate) use keep::{Candidate, Kept, Shelf};
+pub(crate) use replayed::{Compared, Home, Left, Replayed};
 pub use rows::{RecallError, Rows};
 pub(crate) use rows::{recall, recall_for};
+pub(crate) use snapshot::{Content, Snapshot, Thawed};
+pub use snapshot::{SnapshotError, SnapshotUse};
 
 const LABEL: &str = "strongroom-state-root-v1\n";
 /// How many entries stand between two roots: part of the log's format.
@@ -106,6 +111,12 @@ pub enum RootError {
     /// The map cannot be read.
     #[error("what is remembered cannot be recalled")]
     Recall(#[source] RecallError),
+    /// The tree over the entries cannot be read.
+    #[error("the tree cannot be read")]
+    Tree(#[source] crate::ReadError),
+    /// A snapshot would be longer than any may be.
+    #[error("the snapshot has no bytes")]
+    TooLong,
     /// There is no folder for a map that is needed for a while.
     #[error("there is no folder for the map")]
     Folder(#[source] std::io::Error),
@@ -181,23 +192,6 @@ pub(crate) struct Frozen {
     hot: HotState,
     rows: Arc<HashMap<RowKey, Row>>,
     charges: ChargeState,
-}
-
-impl Frozen {
-    /// Extends the map, durably, and computes the root.
-    fn build(self, map: &Map, is_over: &dyn Fn() -> bool) -> Result<(Map, StateRoot), RootError> {
-        let changes = batch(self.rows.values());
-        let map = map
-            .extend_unless(&changes, is_over)
-            .map_err(RootError::Map)?;
-        let hot = self.hot.hash().map_err(RootError::Hot)?;
-        let root = StateRoot {
-            v: 1,
-            covers: self.covers,
-            hash: hash(self.covers, hot, &map.head(), self.charges.hash()),
-        };
-        Ok((map, root))
-    }
 }
 
 fn hash(covers: u64, hot: Digest, map: &MapHead, charges: Digest) -> Digest {

@@ -4,12 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use policy::{Entry, State, StateRoot};
 
-use super::{Frozen, Growth, RootError, Rooting, recall_for};
+use super::{Content, Frozen, Growth, Kept, RootError, Rooting, recall_for};
 use crate::{
     charges::ChargeFiles,
     disk::{Disk, ScratchDisk},
-    map::{Map, MapError},
-    replay::Parts,
+    map::Map,
     segment::LogId,
 };
 
@@ -21,16 +20,45 @@ pub(crate) enum Home {
     Apart,
 }
 
+/// Which rows the state holds in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// Those that the map does not have.
+    Lately,
+    /// All: an audit asks for whatever there ever was.
+    All,
+}
+
 /// The roots of the entries that were folded.
 pub(crate) struct Replayed {
     home: Home,
+    memory: Memory,
     growth: Growth,
-    map: Option<Map>,
+    kept: Option<Kept>,
     charges: Option<ChargeFiles>,
     /// Computed, and not yet in the log.
     due: VecDeque<StateRoot>,
+    /// The last that the log has, and its entry.
+    newest: Option<(u64, StateRoot)>,
+    /// That of the snapshot, as the log has it, and its entry.
+    first: Option<(u64, StateRoot)>,
+    /// How many entries the snapshot covers.
+    skipped: Option<u64>,
     /// Whether an entry was passed over: what it wrote is not known, and no root behind it.
     lacks: bool,
+}
+
+/// What a writer goes on with.
+pub(crate) struct Left {
+    pub(crate) charges: ChargeFiles,
+    pub(crate) growth: Growth,
+    pub(crate) kept: Kept,
+    /// Roots that follow from the log and are not in it.
+    pub(crate) due: VecDeque<StateRoot>,
+    /// The last root that the log has, and its entry.
+    pub(crate) newest: Option<(u64, StateRoot)>,
+    /// That of the snapshot, as the log has it, and its entry.
+    pub(crate) first: Option<(u64, StateRoot)>,
 }
 
 /// Of what a log says, and what follows from its entries.
@@ -56,13 +84,37 @@ impl Home {
 
 impl Replayed {
     pub(crate) fn new(home: Home, rooting: Rooting) -> Self {
+        let memory = match &home {
+            Home::Journal(..) => Memory::Lately,
+            Home::Apart => Memory::All,
+        };
         Self {
             home,
+            memory,
             growth: Growth::new(rooting),
-            map: None,
+            kept: None,
             charges: None,
             due: VecDeque::new(),
+            newest: None,
+            first: None,
+            skipped: None,
             lacks: false,
+        }
+    }
+
+    /// Behind a snapshot.
+    pub(crate) fn behind(
+        home: Home,
+        rooting: Rooting,
+        (map, charges): (Map, ChargeFiles),
+        content: &Content,
+    ) -> Self {
+        Self {
+            kept: Some(Kept::of(map, content)),
+            charges: Some(charges),
+            due: content.roots.iter().copied().collect(),
+            skipped: Some(content.covers()),
+            ..Self::new(home, rooting)
         }
     }
 
@@ -71,8 +123,8 @@ impl Replayed {
     /// # Errors
     /// [`RootError`].
     pub(crate) fn recall(&self, state: &mut State, entry: &Entry) -> Result<(), RootError> {
-        match &self.map {
-            Some(map) => recall_for(map, state, entry).map_err(RootError::Recall),
+        match &self.kept {
+            Some(kept) => recall_for(kept.map(), state, entry).map_err(RootError::Recall),
             None => Ok(()),
         }
     }
@@ -97,32 +149,30 @@ impl Replayed {
         };
         let covers = frozen.covers;
         self.build(frozen)?;
-        // An audit asks for whatever there ever was.
-        if let Home::Journal(..) = self.home {
-            self.growth.settle(state, covers);
-            self.growth.forget(state, usize::MAX);
-        } else {
-            self.growth.frozen.clear();
+        match self.memory {
+            Memory::Lately => {
+                self.growth.settle(state, covers);
+                self.growth.forget(state, usize::MAX);
+            }
+            Memory::All => self.growth.frozen.clear(),
         }
         Ok(())
     }
 
     fn build(&mut self, frozen: Frozen) -> Result<(), RootError> {
-        let before = match self.map.take() {
-            Some(map) => map,
-            None => self.empty()?,
-        };
-        let (map, root) = frozen.build(&before, &|| false)?;
-        let removed = map.remove_others();
-        removed.map_err(|error| RootError::Map(MapError::Disk(error)))?;
-        self.map = Some(map);
+        let mut kept = self.kept()?;
+        let root = kept.extend(frozen, &|| false)?;
+        self.kept = Some(kept);
         self.due.push_back(root);
         Ok(())
     }
 
-    fn empty(&mut self) -> Result<Map, RootError> {
+    fn kept(&mut self) -> Result<Kept, RootError> {
+        if let Some(kept) = self.kept.take() {
+            return Ok(kept);
+        }
         let (disk, log) = self.home.disk()?;
-        Ok(Map::new(disk, log))
+        Ok(Kept::new(disk, log))
     }
 
     /// Takes the blocks of charges that the state has closed.
@@ -148,10 +198,16 @@ impl Replayed {
         created.map_err(|error| RootError::Charges(error.into()))
     }
 
-    /// Holds a root of the log against the next one that follows from its entries.
-    pub(crate) fn compare(&mut self, said: &StateRoot) -> Compared {
+    /// Holds the root of the log at `index` against the next one that follows from its entries.
+    pub(crate) fn compare(&mut self, index: u64, said: &StateRoot) -> Compared {
         match self.due.pop_front() {
-            Some(found) if found == *said => Compared::Same,
+            Some(found) if found == *said => {
+                self.newest = Some((index, found));
+                if self.skipped == Some(found.covers) {
+                    self.first = self.newest;
+                }
+                Compared::Same
+            }
             None if self.lacks => Compared::Unknown,
             _ => Compared::Another,
         }
@@ -166,18 +222,14 @@ impl Replayed {
     ///
     /// # Errors
     /// [`RootError`].
-    pub(crate) fn into_parts(mut self, state: State) -> Result<Parts, RootError> {
-        let charges = self.charge_files()?;
-        let map = match self.map.take() {
-            Some(map) => map,
-            None => self.empty()?,
-        };
-        Ok(Parts {
-            state,
-            charges,
+    pub(crate) fn left(mut self) -> Result<Left, RootError> {
+        Ok(Left {
+            charges: self.charge_files()?,
+            kept: self.kept()?,
             growth: self.growth,
-            map,
             due: self.due,
+            newest: self.newest,
+            first: self.first,
         })
     }
 }

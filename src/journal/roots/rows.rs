@@ -94,8 +94,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn new(state: Arc<RwLock<State>>, map: Map) -> Self {
-        let map = Arc::new(RwLock::new(Arc::new(map)));
+    pub(crate) fn new(state: Arc<RwLock<State>>, map: Arc<Map>) -> Self {
+        let map = Arc::new(RwLock::new(map));
         Self { state, map }
     }
 

@@ -10,7 +10,7 @@ use super::format::{
 };
 use super::group;
 use super::header::SEGMENT_HEADER_BYTES;
-use super::index::GroupSpots;
+use super::index::{GroupSpots, Laid};
 use super::leaf::Leaf;
 use super::log::{Active, Appended, Record, ReserveState, SegmentLog};
 use super::read::Shared;
@@ -191,9 +191,14 @@ impl SegmentLog {
             segment: self.active.number,
             offset: self.active.end,
         };
+        let laid = Laid {
+            first: self.size(),
+            place,
+            bytes: self.buffer.len() as u64,
+        };
         let bodies = prepared.records.iter().map(|record| record.body);
         let blobs = prepared.blobs.iter().map(|(hash, blob)| (*blob, *hash));
-        GroupSpots::of(place, bodies.zip(&prepared.leaves), blobs)
+        GroupSpots::of(laid, bodies.zip(&prepared.leaves), blobs)
     }
 }
 

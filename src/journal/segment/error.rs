@@ -430,6 +430,12 @@ pub enum ReadError {
         /// How many there are.
         size: u64,
     },
+    /// Its body was removed, after it was exported.
+    #[error("entry {index} is pruned: only its leaf is here")]
+    Pruned {
+        /// The entry asked for.
+        index: u64,
+    },
     /// There is no such blob.
     #[error("no blob {hash}")]
     NoBlob {
@@ -462,4 +468,10 @@ pub enum ReadError {
         /// The disk's error.
         source: DiskError,
     },
+}
+
+impl ReadError {
+    pub(super) fn disk(source: DiskError) -> Self {
+        Self::Disk { source }
+    }
 }

@@ -8,7 +8,7 @@ use super::error::{OpenError, Sealed};
 use super::files::Folder;
 use super::format::LogId;
 use super::log::SegmentLog;
-use super::open::{Before, Fold, Segment, check_anchor, read_anchor};
+use super::open::{Before, Segment, Whole, check_anchor, first_segment, read_anchor};
 use super::pins::{Pins, Unmet};
 use super::scan::Fault;
 use crate::disk::Disk;
@@ -46,14 +46,22 @@ impl SegmentLog {
             Err(Fault::Sealed(sealed)) => (None, Some(sealed)),
             Err(fault @ Fault::Disk(_)) => return Err(fault.into()),
         };
-        let first = Segment::open(&folder, 0);
+        let first = Segment::open(&folder, first_segment(&names));
         let foreign = match (&first, anchor) {
             (Ok(first), Some(anchor)) => check_anchor(first.header.log, anchor).err(),
             _ => None,
         };
         let own = anchor.filter(|_| foreign.is_none());
         let pins = Pins::new(heads, own, Unmet::Told(Vec::new()));
-        let (mut fold, last) = Fold::all(&folder, &names, None, (own, pins), each)?;
+        let whole = Whole {
+            folder: &folder,
+            names: &names,
+            expected: None,
+            anchor: own,
+            pins,
+            landmarks: None,
+        };
+        let (mut fold, last) = whole.fold(each)?;
         fold.check_end()?;
         let mut unmet = fold.pins.told();
         let size = fold.tip.tree.size();

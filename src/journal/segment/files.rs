@@ -9,6 +9,12 @@ use crate::disk::{Disk, DiskFile};
 /// The journal's folder.
 pub(crate) struct Folder(Arc<dyn Disk>);
 
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Folder")
+    }
+}
+
 impl Folder {
     pub(crate) fn new(disk: impl Into<Arc<dyn Disk>>) -> Self {
         Self(disk.into())
@@ -74,6 +80,14 @@ impl Folder {
         self.0
             .rename(&temporary, name)
             .map_err(failed(DiskAction::Rename, &temporary))?;
+        self.sync()
+    }
+
+    /// Renames a file, durably.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.0
+            .rename(from, to)
+            .map_err(failed(DiskAction::Rename, from))?;
         self.sync()
     }
 

@@ -11,7 +11,7 @@ use super::format::{ANCHOR_NAME, LogId, SEGMENT_SUFFIX, segment_name};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::Index;
 use super::leaf::Salt;
-use super::open::Segment;
+use super::open::{Segment, first_segment};
 use super::read::{Durable, Reader, Shared};
 use super::reserve;
 use super::tiles::Tiles;
@@ -87,6 +87,8 @@ pub struct Opened {
     pub rebuilt_tiles: u64,
     /// Whether space is held back for a final entry.
     pub reserve: ReserveState,
+    /// The first entry whose segment is there: 0, unless bodies were pruned.
+    pub begins: u64,
 }
 
 /// Whether space is held back for a final entry.
@@ -100,7 +102,8 @@ pub enum ReserveState {
 
 /// The append-only log of entries: one writer, durable when [`SegmentLog::append`] returns.
 ///
-/// It keeps 16 bytes of RAM an entry, and about 64 a blob; what is read is read by a [`Reader`].
+/// It keeps 16 bytes of RAM for each of the newest 2^18 entries and for each 64 of the others, and about 64
+/// a blob; what is read is read by a [`Reader`].
 pub struct SegmentLog {
     pub(super) shared: Arc<Shared>,
     pub(super) segment_bytes: u64,
@@ -161,7 +164,8 @@ impl SegmentLog {
     /// The name of the log in a folder, as its first segment says; nothing where it cannot be read.
     pub fn id_on(disk: &Arc<dyn Disk>) -> Option<LogId> {
         let folder = Folder::new(Arc::clone(disk));
-        let first = Segment::open(&folder, 0).ok()?;
+        let names = folder.list().ok()?;
+        let first = Segment::open(&folder, first_segment(&names)).ok()?;
         Some(first.header.log)
     }
 

@@ -71,6 +71,7 @@ mod format;
 mod group;
 mod header;
 mod index;
+mod landmarks;
 mod leaf;
 mod log;
 mod nodes;
@@ -79,6 +80,7 @@ mod pins;
 mod read;
 mod reserve;
 mod scan;
+mod search;
 mod tiles;
 mod tip;
 
@@ -91,6 +93,7 @@ pub(crate) use format::{Fields, check};
 pub use format::{
     LogId, MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SECTOR_BYTES,
 };
+pub(crate) use landmarks::Landmarks;
 pub use leaf::{LEAF_BYTES, Leaf, NoRandomness, SALT_BYTES, Salt};
 pub use log::{AnchorRule, Appended, OpenOptions, Opened, Record, ReserveState, SegmentLog};
 pub use open::Before;

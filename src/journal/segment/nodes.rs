@@ -31,29 +31,34 @@ impl Reader {
     /// # Errors
     /// [`ReadError::NoEntry`] when there are fewer, [`ReadError::TreeDamaged`].
     pub fn commitments(&self, range: Range<u64>) -> Result<Vec<Hash>, ReadError> {
-        let tip = self.tip();
-        let size = tip.tree.size();
+        let size = self.size();
         if let Some(index) = range.end.checked_sub(1).filter(|index| *index >= size) {
             return Err(ReadError::NoEntry { index, size });
         }
-        let mut commitments = Vec::new();
+        self.tile_hashes(0, range)
+    }
+
+    /// Those of the hashes that a level of tiles is made from, which are there.
+    pub(super) fn tile_hashes(&self, level: u8, range: Range<u64>) -> Result<Vec<Hash>, ReadError> {
+        let tip = self.tip();
+        let mut hashes = Vec::new();
         let mut index = range.start;
         while index < range.end {
             let (number, from) = split(index);
-            let id = TileId { level: 0, number };
+            let id = TileId { level, number };
             let left = usize::try_from(range.end.saturating_sub(index)).unwrap_or(usize::MAX);
             let wanted = from..from.saturating_add(left).min(TILE_HASHES);
             let taken = wanted.len() as u64;
             match tip.open_tile(id) {
-                Some(open) => commitments.extend(open.get(wanted).unwrap_or_default()),
+                Some(open) => hashes.extend(open.get(wanted).unwrap_or_default()),
                 None => {
                     let tile = self.tile(&tip, id)?;
-                    commitments.extend(tile.hashes.get(wanted).unwrap_or_default());
+                    hashes.extend(tile.hashes.get(wanted).unwrap_or_default());
                 }
             }
             index = index.saturating_add(taken);
         }
-        Ok(commitments)
+        Ok(hashes)
     }
 
     fn node(&self, tip: &Tip, id: NodeId) -> Result<Hash, ReadError> {
@@ -128,7 +133,7 @@ impl Reader {
     /// The hashes of a full tile from the entries alone.
     fn read_leaves(&self, id: TileId) -> Result<Vec<Hash>, ReadError> {
         let Some(level) = id.level.checked_sub(1) else {
-            let commitment = |index| Ok(self.read(index)?.leaf().commitment());
+            let commitment = |index| Ok(self.read_unproved(index)?.leaf().commitment());
             return range(id).map(commitment).collect();
         };
         let root = |number| {

@@ -1,5 +1,6 @@
 //! Opening: every byte is verified, every entry handed on, and only then is anything changed.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tlog::{CompactTree, Hash, TreeHead};
@@ -12,7 +13,8 @@ use super::format::{
 };
 use super::group::{self, GroupHeader};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::index::{GroupSpots, Index};
+use super::index::{GroupSpots, Index, Laid};
+use super::landmarks::Landmarks;
 use super::leaf::Leaf;
 use super::log::{Active, AnchorRule, OpenOptions, Opened, Parts, ReserveState, SegmentLog};
 use super::pins::{Pins, Unmet};
@@ -50,22 +52,46 @@ impl SegmentLog {
         options: &OpenOptions,
         each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     ) -> Result<(Self, Opened), OpenError<E>> {
+        Self::open_behind(disk, options, None, each)
+    }
+
+    /// As [`SegmentLog::open_with_trees`], but reads no entry of the segments before the one that `landmarks`
+    /// name: those are there, of this log and of the length that they had, and what they hold is looked at
+    /// when it is read. That the landmarks are of this log follows only from a known root behind them.
+    ///
+    /// # Errors
+    /// As [`SegmentLog::open`].
+    pub(crate) fn open_behind<E: std::error::Error + 'static>(
+        disk: Box<dyn Disk>,
+        options: &OpenOptions,
+        landmarks: Option<Landmarks>,
+        each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
+    ) -> Result<(Self, Opened), OpenError<E>> {
         let folder = Folder::new(disk);
         let names = folder.list().map_err(Fault::Disk)?;
         let anchor = match options.anchor {
             AnchorRule::Held => read_anchor(&folder, &names)?,
             AnchorRule::Waived => None,
         };
-        let pins = Pins::new(&options.heads, anchor, Unmet::Seals);
-        let (mut fold, last) = Fold::all(&folder, &names, options.log, (anchor, pins), each)?;
+        let mut pins = Pins::new(&options.heads, anchor, Unmet::Seals);
+        let first = landmarks.as_ref().map_or(0, |landmarks| landmarks.first);
+        let passed = pins.take_before(first);
+        let whole = Whole {
+            folder: &folder,
+            names: &names,
+            expected: options.log,
+            anchor,
+            pins,
+            landmarks,
+        };
+        let (mut fold, last) = whole.fold(each)?;
         fold.check_end()?;
         if options.anchor == AnchorRule::Held {
             fold.check_anchored(anchor)?;
         }
         let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
         let cut_bytes = last.torn_bytes;
-        let wrong = fold.wrong;
-        let id = fold.id;
+        let (wrong, id, begins) = (fold.wrong, fold.id, fold.begins);
         let parts = Parts {
             tip: fold.tip,
             index: fold.index,
@@ -79,6 +105,11 @@ impl SegmentLog {
             reserve,
         };
         let log = parts.join(folder, id, options);
+        let reader = log.reader();
+        for pin in passed {
+            let found = tlog::root_at(&reader, pin.head().size);
+            pin.check(found.ok())?;
+        }
         log.write_tiles(&wrong.made);
         // Only a creation that was cut off leaves an empty log without an anchor.
         if anchor.is_none() && options.anchor == AnchorRule::Held {
@@ -90,6 +121,7 @@ impl SegmentLog {
             cut_bytes,
             rebuilt_tiles: wrong.count,
             reserve,
+            begins,
         };
         Ok((log, opened))
     }
@@ -108,28 +140,36 @@ pub(super) fn read_anchor(folder: &Folder, names: &[String]) -> Result<Option<An
     Ok(Some(Anchor::decode(&bytes)?))
 }
 
-/// How many segments there are; at least one, numbered from 0.
-fn count_segments(names: &[String], anchor: Option<Anchor>) -> Result<u32, Sealed> {
+/// The numbers of the segments: at least one, and without a gap.
+fn segments(names: &[String], anchor: Option<Anchor>) -> Result<Range<u32>, Sealed> {
     let mut numbers = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(SEGMENT_SUFFIX)) {
         let number = segment_number(name);
         numbers.push(number.ok_or_else(|| Sealed::SegmentName { name: name.clone() })?);
     }
     numbers.sort_unstable();
-    let mut count: u32 = 0;
+    let Some(first) = numbers.first().copied() else {
+        return Err(match anchor {
+            Some(anchor) => Sealed::LogMissing {
+                anchored: anchor.head.size,
+            },
+            None => Sealed::Absent,
+        });
+    };
+    let mut end = first;
     for number in numbers {
-        if number != count {
-            return Err(Sealed::SegmentMissing { segment: count });
+        if number != end {
+            return Err(Sealed::SegmentMissing { segment: end });
         }
-        count = count.saturating_add(1);
+        end = end.saturating_add(1);
     }
-    match anchor {
-        _ if count > 0 => Ok(count),
-        Some(anchor) => Err(Sealed::LogMissing {
-            anchored: anchor.head.size,
-        }),
-        None => Err(Sealed::Absent),
-    }
+    Ok(first..end)
+}
+
+/// The first segment that is there.
+pub(super) fn first_segment(names: &[String]) -> u32 {
+    let numbers = names.iter().filter_map(|name| segment_number(name));
+    numbers.min().unwrap_or(0)
 }
 
 /// Whether the log is the one that is asked for, and the anchor its own.
@@ -229,6 +269,8 @@ impl Before<'_> {
 /// The log as far as it was read.
 pub(super) struct Fold<F> {
     pub(super) id: LogId,
+    /// The first entry whose segment is there.
+    begins: u64,
     pub(super) tip: Tip,
     index: Index,
     tiles: Tiles,
@@ -263,44 +305,107 @@ impl WrongTiles {
     }
 }
 
-impl<F> Fold<F> {
-    /// Verifies all segments, in order.
-    pub(super) fn all<E>(
-        folder: &Folder,
-        names: &[String],
-        expected: Option<LogId>,
-        (anchor, pins): (Option<Anchor>, Pins),
-        each: F,
-    ) -> Result<(Self, Folded), OpenError<E>>
+/// A folder with a log, and what is known of it.
+pub(super) struct Whole<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) names: &'a [String],
+    pub(super) expected: Option<LogId>,
+    pub(super) anchor: Option<Anchor>,
+    pub(super) pins: Pins,
+    /// Of the segments that are not read.
+    pub(super) landmarks: Option<Landmarks>,
+}
+
+impl Whole<'_> {
+    /// Verifies the segments, in order.
+    pub(super) fn fold<E, F>(self, each: F) -> Result<(Fold<F>, Folded), OpenError<E>>
     where
         E: std::error::Error + 'static,
         F: FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     {
-        let segments = count_segments(names, anchor).map_err(Fault::Sealed)?;
-        let first = Segment::open(folder, 0)?;
-        let id = check_identity(first.header.log, expected, anchor)?;
-        let tiles = Tiles::open(folder, names).map_err(Fault::Disk)?;
-        let mut fold = Self::new(id, tiles, pins, each);
-        let mut last = fold.segment(first)?;
-        for number in 1..segments {
+        let there = segments(self.names, self.anchor).map_err(Fault::Sealed)?;
+        if self.landmarks.is_none() && there.start > 0 {
+            return Err(Fault::Sealed(Sealed::SegmentMissing { segment: 0 }).into());
+        }
+        let first = Segment::open(self.folder, there.start)?;
+        let id = check_identity(first.header.log, self.expected, self.anchor)?;
+        let begins = first.header.before.size();
+        let tiles = Tiles::open(self.folder, self.names).map_err(Fault::Disk)?;
+        let (tip, index, start) = match self.landmarks {
+            None => (Tip::default(), Index::default(), first),
+            Some(landmarks) => pass(self.folder, (id, first), landmarks)?,
+        };
+        let mut next = start.header.number.saturating_add(1);
+        let mut fold = Fold {
+            id,
+            begins,
+            tip,
+            index,
+            tiles,
+            wrong: WrongTiles::default(),
+            pins: self.pins,
+            each,
+        };
+        let mut last = fold.segment(start)?;
+        while next < there.end {
             last.check_ends()?;
-            last = fold.segment(Segment::open(folder, number)?)?;
+            last = fold.segment(Segment::open(self.folder, next)?)?;
+            next = next.saturating_add(1);
         }
         Ok((fold, last))
     }
+}
 
-    fn new(id: LogId, tiles: Tiles, pins: Pins, each: F) -> Self {
-        Self {
-            id,
-            tip: Tip::default(),
-            index: Index::default(),
-            tiles,
-            wrong: WrongTiles::default(),
-            pins,
-            each,
+/// Goes past the segments before the one that the landmarks name.
+fn pass(
+    folder: &Folder,
+    (id, first): (LogId, Segment),
+    mut landmarks: Landmarks,
+) -> Result<(Tip, Index, Segment), Fault> {
+    let there = first.header.number;
+    // Those that were pruned since.
+    landmarks.forget_before(there);
+    let mut segment = first;
+    let mut known = landmarks.segments.iter();
+    while segment.header.number < landmarks.segment {
+        check_log(&segment.header, id)?;
+        let (number, size_bytes) = (segment.header.number, segment.size_bytes);
+        // One without groups has its header alone.
+        let known = match known.as_slice().first() {
+            Some(spot) if spot.number == number => known.next().copied(),
+            _ => None,
+        };
+        let end = known.map_or(SEGMENT_HEADER_BYTES as u64, |spot| spot.end);
+        if size_bytes != end {
+            let place = Place {
+                segment: number,
+                offset: size_bytes.min(end),
+            };
+            return Err(Sealed::SegmentCutShort { place }.into());
         }
+        segment = Segment::open(folder, number.saturating_add(1))?;
     }
+    let before = &segment.header.before;
+    let tip = landmarks.tip(before);
+    let tip = tip.ok_or_else(|| Sealed::SegmentDiscontinuous {
+        segment: segment.header.number,
+        says: before.size(),
+        found: landmarks.first,
+    })?;
+    Ok((tip, landmarks.index(), segment))
+}
 
+fn check_log(header: &SegmentHeader, id: LogId) -> Result<(), Sealed> {
+    match header.log == id {
+        true => Ok(()),
+        false => Err(Sealed::ForeignSegment {
+            segment: header.number,
+            found: header.log,
+        }),
+    }
+}
+
+impl<F> Fold<F> {
     /// Checks that the log goes on to its anchor and to every known head.
     pub(super) fn check_end(&mut self) -> Result<(), Fault> {
         self.pins.check(&self.tip.tree)?;
@@ -362,10 +467,7 @@ impl<F> Fold<F> {
 
     fn check_continues(&self, header: &SegmentHeader) -> Result<(), Fault> {
         let segment = header.number;
-        if header.log != self.id {
-            let found = header.log;
-            return Err(Sealed::ForeignSegment { segment, found }.into());
-        }
+        check_log(header, self.id)?;
         if header.before != self.tip.tree {
             let (says, found) = (header.before.size(), self.tip.tree.size());
             return Err(Sealed::SegmentDiscontinuous {
@@ -413,7 +515,12 @@ impl<F> Fold<F> {
             .blobs
             .iter()
             .map(|item| (item.bytes, Hash::new(item.label)));
-        let spots = GroupSpots::of(place, bodies.zip(&leaves), blobs);
+        let laid = Laid {
+            first: header.first,
+            place,
+            bytes: u64::from(header.bytes),
+        };
+        let spots = GroupSpots::of(laid, bodies.zip(&leaves), blobs);
         self.index.add(spots.ok_or_else(malformed)?);
         let earlier = (0..).map(|count| leaves.get(..count).unwrap_or_default());
         for ((index, item), leaves) in (header.first..).zip(&items.records).zip(earlier) {

@@ -1,6 +1,6 @@
 //! Heads that a log must contain: its anchor's, and those known from elsewhere.
 
-use tlog::{CompactTree, TreeHead};
+use tlog::{CompactTree, Hash, TreeHead};
 
 use super::anchor::Anchor;
 use super::error::Sealed;
@@ -23,7 +23,7 @@ pub(super) enum Unmet {
 
 /// A head, and who knows of it.
 #[derive(Clone, Copy)]
-enum Pin {
+pub(super) enum Pin {
     Anchor(TreeHead),
     Caller(TreeHead),
 }
@@ -35,6 +35,13 @@ impl Pins {
         let mut ahead: Vec<Pin> = known.chain(anchor).collect();
         ahead.sort_by_key(|pin| std::cmp::Reverse(pin.head().size));
         Self { ahead, unmet }
+    }
+
+    /// Takes out those of trees smaller than this, whose sizes are not come to.
+    pub(super) fn take_before(&mut self, entries: u64) -> Vec<Pin> {
+        let is_before = |pin: &mut Pin| pin.head().size < entries;
+        let passed = self.ahead.extract_if(.., is_before);
+        passed.collect()
     }
 
     /// Compares the tree with the pins of its size. To be called at every size.
@@ -73,7 +80,15 @@ impl Pins {
 }
 
 impl Pin {
-    const fn head(&self) -> &TreeHead {
+    /// Holds it against the root that the log has at its size, as far as that is known.
+    pub(super) fn check(self, found: Option<Hash>) -> Result<(), Fault> {
+        match found == Some(self.head().root) {
+            true => Ok(()),
+            false => Err(self.forked().into()),
+        }
+    }
+
+    pub(super) const fn head(&self) -> &TreeHead {
         let (Self::Anchor(head) | Self::Caller(head)) = self;
         head
     }

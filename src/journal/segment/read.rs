@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tlog::{Hash, TreeHead};
 
@@ -10,8 +10,9 @@ use super::error::{DiskError, Place, ReadError};
 use super::files::{Folder, NamedFile};
 use super::format::{Fields, LogId, blob_hash, segment_name};
 use super::group::ITEM_HEADER_BYTES;
-use super::index::{GroupSpots, Index, Spot, tag};
+use super::index::{Earlier, GroupSpots, Index, Spot, tag};
 use super::leaf::{Leaf, Salt};
+use super::search::ReadGroup;
 use super::tiles::Tiles;
 use super::tip::Tip;
 
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) id: LogId,
     pub(super) tiles: Tiles,
     durable: RwLock<Durable>,
+    /// The group that was last searched.
+    kept: Mutex<Option<Arc<ReadGroup>>>,
 }
 
 /// What is durable. Locked for lookups only: nobody reads or writes a file meanwhile.
@@ -61,7 +64,18 @@ impl Shared {
             id,
             tiles,
             durable: RwLock::new(durable),
+            kept: Mutex::default(),
         }
+    }
+
+    fn kept(&self) -> Option<Arc<ReadGroup>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
+    fn keep(&self, group: &Arc<ReadGroup>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(Arc::clone(group));
     }
 
     /// Shows readers what has become durable.
@@ -120,19 +134,37 @@ impl Reader {
         self.shared.look(|durable| Arc::clone(&durable.tip))
     }
 
-    /// The entry at `index`, with one read of the disk.
+    /// The entry at `index`: with one read of the disk when it is one of the newest 2^18, with a few when it
+    /// is not.
     ///
-    /// It is compared with the first four bytes of its leaf hash: this finds damage since the log was
-    /// opened, not somebody who rewrites the disk. A proof against a checkpoint does.
+    /// One of the newest is compared with the first four bytes of its leaf hash: this finds damage since
+    /// the log was opened, not somebody who rewrites the disk. A proof against a checkpoint does. Another one
+    /// is compared with its leaf in the tree.
     ///
     /// # Errors
-    /// [`ReadError::NoEntry`], [`ReadError::Damaged`], [`ReadError::Disk`].
+    /// [`ReadError::NoEntry`], [`ReadError::Pruned`], [`ReadError::Damaged`], [`ReadError::Disk`].
     pub fn read(&self, index: u64) -> Result<Stored, ReadError> {
         let spot = self.shared.look(|durable| durable.index.entry(index));
-        let spot = spot.ok_or_else(|| ReadError::NoEntry {
-            index,
-            size: self.size(),
-        })?;
+        if let Some(spot) = spot {
+            return self.read_at(spot);
+        }
+        let (stored, place) = self.search(index)?;
+        match self.commitments(index..index.saturating_add(1))?.first() {
+            Some(commitment) if *commitment == stored.leaf().commitment() => Ok(stored),
+            _ => Err(ReadError::Damaged { place }),
+        }
+    }
+
+    /// As [`Reader::read`], but nothing says that it is the entry except its checksums.
+    pub(super) fn read_unproved(&self, index: u64) -> Result<Stored, ReadError> {
+        let spot = self.shared.look(|durable| durable.index.entry(index));
+        match spot {
+            Some(spot) => self.read_at(spot),
+            None => Ok(self.search(index)?.0),
+        }
+    }
+
+    fn read_at(&self, spot: Spot) -> Result<Stored, ReadError> {
         let (label, body) = self.item(spot)?;
         let stored = Stored {
             salt: Salt::new(label),
@@ -142,6 +174,55 @@ impl Reader {
             return Err(damaged(spot));
         }
         Ok(stored)
+    }
+
+    /// The entry at `index` from the group that has it, which is searched from one near by.
+    fn search(&self, index: u64) -> Result<(Stored, Place), ReadError> {
+        let group = self.group_with(index)?;
+        let place = group.place;
+        let item = group.entry(index).ok_or(ReadError::Damaged { place })?;
+        Ok((item, place))
+    }
+
+    fn group_with(&self, index: u64) -> Result<Arc<ReadGroup>, ReadError> {
+        if let Some(group) = self.shared.kept().filter(|group| group.has(index)) {
+            return Ok(group);
+        }
+        let size = self.size();
+        if index >= size {
+            return Err(ReadError::NoEntry { index, size });
+        }
+        let near = self
+            .shared
+            .look(|durable| durable.index.group_before(index));
+        let near = near.ok_or(ReadError::Pruned { index })?;
+        let mut place = Place {
+            segment: near.segment,
+            offset: u64::from(near.offset),
+        };
+        // The one read last may be nearer: who reads one entry after the other, finds each next group at once.
+        let last = self.shared.kept();
+        if let Some(last) = last.filter(|last| last.leads(near.first, index, place)) {
+            place.offset = last.end;
+        }
+        let file = self.file(place.segment).map_err(ReadError::disk)?;
+        let group = ReadGroup::find(&file, &self.shared.id, place, index)?;
+        let group = Arc::new(group);
+        self.shared.keep(&group);
+        Ok(group)
+    }
+
+    fn file(&self, segment: u32) -> Result<Arc<NamedFile>, DiskError> {
+        let (active, file) = self.shared.look(|durable| durable.active.clone());
+        if segment == active {
+            return Ok(file);
+        }
+        // Opened anew: a log of years has more segments than a process may have files.
+        Ok(Arc::new(self.shared.folder.open(&segment_name(segment))?))
+    }
+
+    pub(super) fn earlier(&self, index: u64) -> Option<Earlier> {
+        self.shared.look(|durable| durable.index.earlier(index))
     }
 
     /// The blob of that SHA-256.
@@ -170,8 +251,7 @@ impl Reader {
     /// The salt or hash at `spot`, and the bytes after it.
     fn item(&self, spot: Spot) -> Result<([u8; 32], Vec<u8>), ReadError> {
         let mut buffer = Vec::new();
-        self.read_item(spot, &mut buffer)
-            .map_err(|source| ReadError::Disk { source })?;
+        self.read_item(spot, &mut buffer).map_err(ReadError::disk)?;
         let mut fields = Fields(&buffer);
         match (fields.u32(), fields.array()) {
             (Some(bytes), Some(label)) if bytes == spot.bytes => {
@@ -184,14 +264,8 @@ impl Reader {
 
     fn read_item(&self, spot: Spot, buffer: &mut Vec<u8>) -> Result<(), DiskError> {
         let bytes = ITEM_HEADER_BYTES.saturating_add(spot.bytes as usize);
-        let offset = u64::from(spot.offset);
-        let (active, file) = self.shared.look(|durable| durable.active.clone());
-        if spot.segment == active {
-            return file.read(buffer, bytes, offset);
-        }
-        // Opened anew: a log of years has more segments than a process may have files.
-        let file = self.shared.folder.open(&segment_name(spot.segment))?;
-        file.read(buffer, bytes, offset)
+        let file = self.file(spot.segment)?;
+        file.read(buffer, bytes, u64::from(spot.offset))
     }
 }
 

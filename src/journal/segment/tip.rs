@@ -4,6 +4,7 @@ use tlog::tile::{TILE_HEIGHT, TILE_WIDTH};
 use tlog::{CompactTree, Hash, NodeId, TreeFull};
 
 use super::leaf::Leaf;
+use super::tiles::{heights, nodes};
 
 /// How many hashes a full tile is made from.
 pub(super) const TILE_HASHES: usize = TILE_WIDTH as usize;
@@ -71,8 +72,38 @@ impl Tip {
 
     /// How many hashes a level of tiles has.
     pub(super) fn hash_count(&self, level: u8) -> u64 {
+        Self::hashes_of(self.tree.size(), level)
+    }
+
+    /// How many hashes a level of tiles has in a tree of so many entries.
+    pub(super) fn hashes_of(entries: u64, level: u8) -> u64 {
         let height = u32::from(level).saturating_mul(u32::from(TILE_HEIGHT));
-        self.tree.size().checked_shr(height).unwrap_or(0)
+        entries.checked_shr(height).unwrap_or(0)
+    }
+
+    /// Of a tree, with the hashes that no full tile has; nothing when these do not lead to that tree.
+    pub(super) fn restored(tree: CompactTree, mut open: Vec<Vec<Hash>>) -> Option<Self> {
+        let mut peaks = Vec::new();
+        for (level, hashes) in (0..u8::MAX).zip(&open).rev() {
+            let (_, count) = split(Self::hashes_of(tree.size(), level));
+            if hashes.len() != count {
+                return None;
+            }
+            let nodes = nodes(level, hashes);
+            let mut rest = nodes.as_slice();
+            for height in (0..TILE_HEIGHT)
+                .rev()
+                .filter(|height| count >> height & 1 == 1)
+            {
+                let (subtree, others) = rest.split_at_checked(1 << height)?;
+                peaks.push(heights(subtree.to_vec()).pop()?.pop()?);
+                rest = others;
+            }
+        }
+        while open.last().is_some_and(Vec::is_empty) {
+            open.pop();
+        }
+        (peaks == tree.peaks()).then_some(Self { tree, open })
     }
 }
 

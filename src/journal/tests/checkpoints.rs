@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What stands for the key in the device.
-fn secret() -> SigningKey {
+pub fn secret() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
@@ -41,7 +41,7 @@ fn register(running: &Running) {
     let _known = ask(|reply| running.journal.register(key, reply)).unwrap();
 }
 
-fn begin(machine: &Machine) -> Running {
+pub fn begin(machine: &Machine) -> Running {
     let running = machine.start();
     register(&running);
     running
@@ -51,7 +51,7 @@ fn checkpoint(running: &Running, key: &str) -> Result<CheckpointOutcome, Stopped
     ask(|reply| running.journal.checkpoint(name(key), reply).unwrap())
 }
 
-fn order(running: &Running) -> Committed<CheckpointOrder> {
+pub fn order(running: &Running) -> Committed<CheckpointOrder> {
     match checkpoint(running, "log-1").unwrap() {
         CheckpointOutcome::Order(order) => order,
         other @ CheckpointOutcome::Refused(_) => panic!("no order: {other:?}"),
@@ -80,7 +80,7 @@ fn head(running: &Running, size: u64) -> TreeHead {
 }
 
 /// As the device signs.
-fn sign(running: &Running, checkpoint: Checkpoint) -> SignedCheckpoint {
+pub fn sign(running: &Running, checkpoint: Checkpoint) -> SignedCheckpoint {
     let name = running.journal.origin().as_str().parse().unwrap();
     let key = VerifierKey::new(name, secret().verifying_key().as_bytes()).unwrap();
     let signature = secret().sign(checkpoint.to_string().as_bytes()).to_bytes();

@@ -42,5 +42,6 @@ mod refusals;
 mod requests;
 mod roots;
 mod segment;
+mod snapshots;
 mod stops;
 mod unseal;

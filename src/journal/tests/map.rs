@@ -118,7 +118,7 @@ fn files_of_merged_runs_are_removed_and_no_others() {
     let disk = MemoryDisk::from_image(&Image::from([("anchor".to_owned(), vec![1])]));
     let (map, model) = built(&disk, &batches(5));
     assert_eq!(disk.image().len(), 6);
-    map.remove_others().unwrap();
+    map.remove_others(&Default::default()).unwrap();
     let names: Vec<String> = disk.image().into_keys().collect();
     let ours = [
         "anchor",
@@ -269,7 +269,7 @@ proptest! {
         let disk = MemoryDisk::default();
         let all: Vec<Batch> = all.into_iter().map(batch).collect();
         let (map, model) = built(&disk, &all);
-        map.remove_others().unwrap();
+        map.remove_others(&Default::default()).unwrap();
         let map = open(&disk, &map.head()).unwrap();
         for number in 0..310 {
             prop_assert_eq!(map.get(&key(number)).unwrap(), model.get(&key(number)).cloned());

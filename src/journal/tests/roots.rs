@@ -22,7 +22,7 @@ fn rooting() -> Rooting {
     Rooting::every(NonZeroU64::new(EVERY).unwrap())
 }
 
-fn machine() -> Machine {
+pub fn machine() -> Machine {
     Machine {
         rooting: rooting().within(),
         ..Machine::new()
@@ -30,7 +30,7 @@ fn machine() -> Machine {
 }
 
 /// Payments, one of them unsigned, and entries that say nothing.
-fn live(running: &Running, payments: std::ops::Range<u32>) {
+pub fn live(running: &Running, payments: std::ops::Range<u32>) {
     for n in payments {
         let id = format!("pay-{n}");
         let order = running.order(&Ask::utxo(&id, [n], 10).pay(&id, 1, (n % 5) as u8));

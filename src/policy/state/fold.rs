@@ -24,7 +24,10 @@ impl State {
         self.entries = self.entries.saturating_add(1);
         match &record.entry {
             Entry::Genesis { fleet } => self.fleet = Some(fleet.clone()),
-            Entry::PolicyActivated { hash, sequence, .. } => self.active = Some((*hash, *sequence)),
+            Entry::PolicyActivated { hash, sequence, .. } => {
+                self.first.get_or_insert(*hash);
+                self.active = Some((*hash, *sequence));
+            }
             Entry::Attempt(attempt) => self.remember_attempt(AttemptId(index), record, attempt),
             Entry::Call { attempt, calls } => {
                 self.count_calls(calls);

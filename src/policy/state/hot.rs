@@ -27,12 +27,16 @@ pub struct HotState {
     /// That of the last entry.
     time: Option<Interval>,
     fleet: Option<Name>,
+    /// The first bundle that governed.
+    first: Option<BundleHash>,
     active: Option<Active>,
     next_call: u64,
     to_cover: u64,
     checkpoint: Option<Checkpoint>,
     /// How many entries the last state root covers.
     rooted: u64,
+    /// How many entries have their bodies pruned.
+    pruned: u64,
     /// In the order of their names.
     registrations: Vec<KeyRegistration>,
     /// The next new sequence of each account that signed one.
@@ -142,6 +146,16 @@ impl HotState {
         self.entries
     }
 
+    /// That of the last entry.
+    pub fn time(&self) -> Option<Interval> {
+        self.time
+    }
+
+    /// How many entries the last state root covers that is among them.
+    pub fn rooted(&self) -> u64 {
+        self.rooted
+    }
+
     /// The bundle that governs.
     pub fn active(&self) -> Option<BundleHash> {
         self.active.map(|active| active.hash)
@@ -156,11 +170,13 @@ impl HotState {
             time: self.time,
             lo: self.time.map(|time| time.lo).unwrap_or_default(),
             fleet: self.fleet,
+            first: self.first,
             active: self.active.map(|active| (active.hash, active.sequence)),
             next_call: self.next_call,
             to_cover: self.to_cover,
             checkpoint: self.checkpoint,
             rooted: self.rooted,
+            pruned: self.pruned,
             registrations: registrations.map(|key| (key.name.clone(), key)).collect(),
             sequences: self.sequences.into_iter().collect(),
             lanes: self.lanes.into_iter().collect(),
@@ -191,6 +207,7 @@ impl State {
             entries: self.entries,
             time: self.time,
             fleet: self.fleet.clone(),
+            first: self.first,
             active: self
                 .active
                 .map(|(hash, sequence)| Active { hash, sequence }),
@@ -198,6 +215,7 @@ impl State {
             to_cover: self.to_cover,
             checkpoint: self.checkpoint.clone(),
             rooted: self.rooted,
+            pruned: self.pruned,
             registrations: self.registrations.values().cloned().collect(),
             sequences: self.sequences.clone().into_iter().collect(),
             lanes: self.lanes.clone().into_iter().collect(),

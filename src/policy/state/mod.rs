@@ -57,6 +57,8 @@ pub struct State {
     fleet: Option<Name>,
     next_call: u64,
     /// The bundle that governs, and its sequence.
+    /// The first bundle that governed.
+    first: Option<BundleHash>,
     active: Option<(BundleHash, u64)>,
     present: Option<Present>,
     windows: Windows,
@@ -90,6 +92,8 @@ pub struct State {
     to_cover: u64,
     /// How many entries the last state root covers.
     rooted: u64,
+    /// How many entries have their bodies pruned.
+    pruned: u64,
     /// Statements by which the signer went on after it was sealed.
     resumed: BTreeSet<Digest>,
     /// Heads of this log that it does not contain, and that count for nothing since then.
@@ -246,6 +250,16 @@ impl State {
     /// The state before the first entry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many entries, from the first on, have their bodies pruned.
+    pub fn pruned(&self) -> u64 {
+        self.pruned
+    }
+
+    /// The first bundle that governed, by the entry that says so.
+    pub fn first_bundle(&self) -> Option<BundleHash> {
+        self.first
     }
 
     /// The policy that governs, once [`State::activate`] was called.

@@ -148,6 +148,9 @@ pub fn cosignatures(service: &Service, body: &CosignaturesRequest) -> Result<Ans
             uncounted(&error)
         })?;
     service.metrics.cosignatures.increment();
+    if counted.cosigned >= quorum.needed() {
+        service.journal.covered(&counted.signed);
+    }
     service.checkpoints.cosigned(counted.signed);
     let witnessed = service.witnesses.witnessed(quorum);
     service.checkpoints.is_outside(witnessed);

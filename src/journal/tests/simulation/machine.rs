@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     Bodies as _, BundleError, Bundles, CheckpointOutcome, Group, NewEntry, OpenJournalError,
-    RecallError, Release, Reply, Rooting, Rows, SignOutcome, Start, Stopped, Store, StoreError,
-    embedded::EmbeddedReader, open::Core, segment::OpenOptions, writer::Writer,
+    RecallError, Release, Reply, Rooting, Rows, SignOutcome, SnapshotUse, Start, Stopped, Store,
+    StoreError, embedded::EmbeddedReader, open::Core, segment::OpenOptions, writer::Writer,
 };
 
 /// How many entries stand between two state roots: few enough that every run has some.
@@ -72,6 +72,10 @@ pub struct Machine {
     pub is_full: bool,
     /// Whether the disk has lied since the last start.
     pub is_lied_to: bool,
+    /// Whether it ever has.
+    pub was_lied_to: bool,
+    /// How many starts went on from a snapshot.
+    pub thawed: u64,
 }
 
 /// What a process knew when it ended.
@@ -239,6 +243,8 @@ impl Machine {
             left: None,
             is_full: false,
             is_lied_to: false,
+            was_lied_to: false,
+            thawed: 0,
         }
     }
 
@@ -259,6 +265,13 @@ impl Machine {
         if core.entries < held {
             let what = format!("6 the log has {} entries of {held}", core.entries);
             return Err(Violation(what));
+        }
+        match &core.snapshot {
+            SnapshotUse::Refused { reason } if !self.was_lied_to => {
+                return Err(Violation(format!("a snapshot is refused: {reason}")));
+            }
+            SnapshotUse::Used { .. } => self.thawed += 1,
+            _ => {}
         }
         let at = self.turned_at;
         for index in 0..=core.entries {

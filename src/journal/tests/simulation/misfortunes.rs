@@ -193,6 +193,7 @@ impl World {
         }
         if !std::mem::replace(&mut machine.is_lied_to, true) {
             machine.disk.set_lying(true);
+            machine.was_lied_to = true;
             self.trace.tell(format_args!("the disk of {m} lies"));
             return Ok(());
         }
@@ -257,6 +258,7 @@ impl World {
         let _skewed = clock.disturb(random);
         let mut clone = Machine::new(disk, clock, old.options.clone());
         clone.turned_at = *now;
+        clone.was_lied_to = old.was_lied_to;
         clone.believe(&old.known, clients)?;
         machines.push(clone);
         self.trace.tell(format_args!("a clone"));

@@ -1,6 +1,8 @@
 //! What a signer does around its journal: a device is asked for what was ordered, what it gave is recorded,
 //! and only then it leaves; with witnesses, once enough of them know of it.
 
+use std::sync::atomic::Ordering;
+
 use policy::{Blob, Signed};
 use tx::EcdsaSignature;
 
@@ -215,6 +217,10 @@ impl World {
     fn checkpointed(&mut self, m: usize, order: Committed<crate::CheckpointOrder>) {
         let signed = sign(order);
         self.remember(m, &signed);
+        let wanted = &self.machines[m].process.as_ref().unwrap().writer.wanted;
+        if signed.head().size > wanted.load(Ordering::Relaxed) {
+            self.ask(m, Command::Covered(Box::new(signed.clone())));
+        }
         for w in 0..WITNESSES {
             if self.random.once_in(8) {
                 continue;

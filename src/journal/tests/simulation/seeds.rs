@@ -65,6 +65,7 @@ fn whatever_goes_wrong_the_invariants_hold() {
     if one.is_none() {
         let each = [
             all.released,
+            all.thawed,
             all.power_losses,
             all.faults,
             all.sealed,
@@ -93,6 +94,7 @@ impl Tally {
             crashes,
             power_losses,
             starts,
+            thawed,
             faults,
             rotten,
             sealed,
@@ -106,6 +108,7 @@ impl Tally {
         self.crashes += crashes;
         self.power_losses += power_losses;
         self.starts += starts;
+        self.thawed += thawed;
         self.faults += faults;
         self.rotten += rotten;
         self.sealed += sealed;

@@ -119,6 +119,8 @@ pub struct Tally {
     pub crashes: u64,
     pub power_losses: u64,
     pub starts: u64,
+    /// Starts that went on from a snapshot.
+    pub thawed: u64,
     pub faults: u64,
     pub rotten: u64,
     pub sealed: u64,
@@ -178,6 +180,7 @@ impl World {
         let outcome = outcome.and_then(|()| self.end());
         self.trace.tell(format_args!("{outcome:?}"));
         self.tally.released = self.outside.len() as u64;
+        self.tally.thawed = self.machines.iter().map(|m| m.thawed).sum();
         self.tally.charged = self
             .machines
             .iter()
