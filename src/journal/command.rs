@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use policy::{
-    AttemptId, BundleHash, FreezeScope, KeyRegistration, Policy, Refused, Request, RequestHash,
-    Signed, StateError, UnmetNeed, Verdict,
+    AttemptId, BundleHash, FreezeScope, KeyRegistration, Policy, Pruned, Refused, Request,
+    RequestHash, Signed, StateError, UnmetNeed, Verdict,
 };
 use thiserror::Error;
 use tlog::checkpoint::SignedCheckpoint;
@@ -52,6 +52,8 @@ pub(crate) enum Command {
         key: Name,
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
     },
+    /// Bodies go.
+    Prune(Box<Pruned>, Reply<Result<Result<(), StateError>, Stopped>>),
     /// A checkpoint is signed.
     Covered(Box<SignedCheckpoint>),
     Stop {
@@ -189,6 +191,7 @@ impl Command {
             Self::Evaluate(_, reply) => reply.send(Err(stopped)),
             Self::Signed(_, reply) => reply.send(Err(stopped)),
             Self::Register(_, reply) => reply.send(Err(stopped)),
+            Self::Prune(_, reply) => reply.send(Err(stopped)),
             Self::Activate(_, reply) => reply.send(Err(stopped)),
             Self::Checkpoint { reply, .. } => reply.send(Err(stopped)),
             // Nobody waits for a snapshot.

@@ -62,6 +62,11 @@ impl Store for Embedded {
     fn anchor(&mut self) -> Result<(), StoreError> {
         self.0.write_anchor().map_err(failed)
     }
+
+    fn remove_before(&mut self, entry: u64) -> Result<(), StoreError> {
+        let removed = self.0.remove_before(entry);
+        removed.map_err(|error| StoreError::Failed(Box::new(error)))
+    }
 }
 
 impl Bodies for EmbeddedReader {
@@ -71,6 +76,10 @@ impl Bodies for EmbeddedReader {
 
     fn durable(&self) -> u64 {
         self.0.size()
+    }
+
+    fn starts(&self) -> Vec<u64> {
+        self.0.starts()
     }
 
     fn entry(&self, index: u64) -> Result<StoredEntry, ReadError> {

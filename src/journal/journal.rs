@@ -10,7 +10,8 @@ use std::{
 };
 
 use policy::{
-    AttemptId, Entry, FreezeScope, KeyRegistration, Record, Refused, Signed, State, Verdict,
+    AttemptId, Entry, FreezeScope, KeyRegistration, Pruned, Record, Refused, Signed, State,
+    StateError, Verdict,
 };
 use thiserror::Error;
 use tlog::{
@@ -249,6 +250,15 @@ impl Journal {
             reason,
             reply,
         });
+    }
+
+    /// Lets bodies go, by a statement of officers; answers why the state does not take it, if it does not.
+    pub(crate) fn prune(
+        &self,
+        pruned: Pruned,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) {
+        self.insist(Command::Prune(Box::new(pruned), reply));
     }
 
     /// Ends the journal cleanly; every later command is answered with [`Stopped`].

@@ -30,6 +30,7 @@ mod journal;
 mod known;
 mod open;
 mod process;
+mod prune;
 mod refusals;
 mod replay;
 mod roots;
@@ -49,7 +50,8 @@ pub use command::{
 pub use committed::{CheckpointOrder, Committed, SignOrder};
 pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};
-pub use open::{OpenJournalError, Opening, Start, create, create_on, open, open_on};
+pub use open::{OpenJournalError, Opening, Start, create, create_on, open, open_on, open_with};
+pub use prune::{PruneError, PrunedBodies, carry_out as carry_out_prune, prune};
 pub use replay::{BundleError, Bundles, FoldError, Replay};
 pub use roots::{RecallError, RootError, Rooting, Rows, SnapshotError, SnapshotUse};
 pub use seal::SealName;

@@ -25,7 +25,7 @@ use crate::{
     roots::{Builder, Candidate, Home, Rows, Shelf, Snapshot},
     segment::{
         Before, CreateError, Landmarks, LogId, NoRandomness, OpenError, OpenOptions, ReserveState,
-        SegmentLog,
+        Sealed, SegmentLog,
     },
     store::{Group, Store as _, StoreError},
     writer::{Anchored, Writer, stopped},
@@ -95,6 +95,13 @@ pub enum OpenJournalError {
     /// There is no room for what is held back, so that a journal that stops can say so.
     #[error("the disk is full: there is no room to hold back for a last entry")]
     DiskFull,
+    /// Bodies are pruned, and the snapshot, without which the log does not say what the state is, is not
+    /// believed.
+    #[error("the snapshot is refused, and bodies are pruned: {reason}")]
+    Snapshot {
+        /// Why.
+        reason: String,
+    },
     /// What state roots are computed with cannot be kept.
     #[error("the map of what is remembered cannot be kept")]
     Root(#[source] RootError),
@@ -211,8 +218,21 @@ pub fn open_on(
     clock: Arc<dyn Clock>,
     start: &Start<'_>,
 ) -> Result<Opening, OpenJournalError> {
-    let core = Core::open(disk, bundles, clock, start, OpenOptions::default())?;
-    core.start()
+    open_with(disk, bundles, clock, start, OpenOptions::default())
+}
+
+/// As [`open_on`], with a log of other sizes: for tests.
+///
+/// # Errors
+/// [`OpenJournalError`].
+pub fn open_with(
+    disk: Box<dyn Disk>,
+    bundles: &dyn Bundles,
+    clock: Arc<dyn Clock>,
+    start: &Start<'_>,
+    sizes: OpenOptions,
+) -> Result<Opening, OpenJournalError> {
+    Core::open(disk, bundles, clock, start, sizes)?.start()
 }
 
 /// An opened journal whose writer has no thread yet: whoever has it takes the writer's turns.
@@ -289,6 +309,10 @@ impl Core {
             growth: left.growth,
             roots: roots.map_err(system)?,
             rows,
+            read_from: match snapshot {
+                SnapshotUse::Used { read_from, .. } => read_from,
+                _ => 0,
+            },
             candidate,
             wanted,
         };
@@ -345,12 +369,19 @@ impl From<'_> {
         };
         let snapshot = match self.behind_snapshot(log)? {
             Ok(Some(folded)) => {
-                let covers = folded.covers;
-                return Ok((folded.folded, SnapshotUse::Used { covers }));
+                let Behind {
+                    folded,
+                    covers,
+                    read_from,
+                } = folded;
+                return Ok((folded, SnapshotUse::Used { covers, read_from }));
             }
             Ok(None) => SnapshotUse::Absent,
             Err(error) => {
                 let reason = stopped(&error).reason.to_string();
+                if SegmentLog::begins_later(self.disk) {
+                    return Err(OpenJournalError::Snapshot { reason });
+                }
                 tracing::error!(
                     reason,
                     "the snapshot is refused, and the whole log is folded"
@@ -383,6 +414,7 @@ impl From<'_> {
             note,
         } = snapshot;
         let covers = content.covers();
+        let read_from = landmarks.as_ref().map_or(0, Landmarks::first);
         let thawed = match content.thaw(self.disk, log) {
             Ok(thawed) => thawed,
             Err(error) => return Ok(Err(error)),
@@ -404,7 +436,13 @@ impl From<'_> {
             }
         };
         let checked = folded.check(covers, &note);
-        Ok(checked.map(|()| Some(Behind { folded, covers })))
+        Ok(checked.map(|()| {
+            Some(Behind {
+                folded,
+                covers,
+                read_from,
+            })
+        }))
     }
 
     fn read(
@@ -419,6 +457,10 @@ impl From<'_> {
         let (log, opened) = opened.map_err(OpenJournalError::Log)?;
         let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
         let parts = replay.into_parts().map_err(OpenJournalError::Root)?;
+        if opened.begins > parts.state.pruned() {
+            let source = Sealed::SegmentMissing { segment: 0 };
+            return Err(OpenJournalError::Log(OpenError::Sealed { source }));
+        }
         if opened.reserve == ReserveState::Missing {
             return Err(OpenJournalError::DiskFull);
         }
@@ -436,6 +478,7 @@ impl From<'_> {
 struct Behind {
     folded: Folded,
     covers: u64,
+    read_from: u64,
 }
 
 impl Folded {

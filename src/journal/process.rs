@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use policy::{
-    AttemptId, Blob, Entry, KeyRegistration, Permit, Reason, ReasonCode, Refusal, Refused, Request,
-    RequestState, RequestStatus, RowKey, Signed, State, UnmetNeed, Verdict, evaluate, shortened,
+    AttemptId, Blob, Entry, KeyRegistration, Permit, Pruned, Reason, ReasonCode, Refusal, Refused,
+    Request, RequestState, RequestStatus, RowKey, Signed, State, StateError, UnmetNeed, Verdict,
+    evaluate, shortened, statement::UnsealError,
 };
 use tx::{Decoded, Interval};
 
 #[cfg(test)]
 use crate::defect::{self, Defect};
 use crate::{
-    Activation, Committed, Registered, Release, Reply, SignCommand, SignOrder, SignOutcome,
-    StoredEntry,
+    Activation, Committed, Registered, Release, Reply, RootError, SignCommand, SignOrder,
+    SignOutcome, StoredEntry,
     checkpoint::Draft,
     command::{Command, Stopped},
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
@@ -84,6 +85,10 @@ impl Writer {
                     reply.send(durable.map(Draft::behind_flush));
                 });
                 group.answer(reply, drafted)
+            }
+            Command::Prune(pruned, reply) => {
+                let taken = self.prune(state, group, pruned);
+                group.answer(reply, taken)
             }
             Command::Covered(signed) => {
                 self.covered(state, &signed);
@@ -315,6 +320,29 @@ impl Writer {
         match self.refusals.note(self.boot_millis, refused) {
             Some(entry) => group.push(state, entry).map(drop),
             None => Ok(()),
+        }
+    }
+
+    /// Lets bodies go that no start reads, once all is whole that a start has instead.
+    fn prune(
+        &self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        pruned: Box<Pruned>,
+    ) -> Result<Result<(), StateError>, Stopped> {
+        if pruned.before > self.read_from {
+            let why = UnsealError::Nothing("the snapshot does not stand behind it");
+            return Ok(Err(StateError::Unseal(why)));
+        }
+        let map = self.rows.map().verify();
+        map.map_err(|error| stopped(&RootError::Map(error)))?;
+        let charges = self.charges.verify(state.first_block());
+        charges.map_err(|error| stopped(&error))?;
+        let expected = state.entries();
+        match group.offer(state, Entry::Pruned(pruned))? {
+            Ok(_) => Ok(Ok(())),
+            Err(Untaken::State(error)) => Ok(Err(error)),
+            Err(untaken) => Err(untaken.stops(expected)),
         }
     }
 

@@ -283,6 +283,11 @@ impl<'a> Replay<'a> {
         self.unchecked
     }
 
+    /// Whether the log has the root of the snapshot that the fold began behind, if it did.
+    pub(crate) fn has_its_root(&self) -> bool {
+        self.skipped == 0 || self.roots.has_its_root()
+    }
+
     /// What follows from the entries so far.
     pub const fn state(&self) -> &State {
         &self.state

@@ -107,6 +107,8 @@ names! {
     CheckpointMismatch = "checkpoint-mismatch",
     /// A state root in the log that does not follow from the entries before it.
     StateRootMismatch = "state-root-mismatch",
+    /// Bodies are pruned, and the snapshot that stands for them does not hold.
+    SnapshotRefused = "snapshot-refused",
     /// A bundle that governed is not there as it was.
     BundleMissing = "bundle-missing",
     /// Another daemon owns the data folder.
@@ -175,6 +177,7 @@ impl OpenJournalError {
             Self::Log(error) => name_of(error),
             Self::Store(_) => SealName::DiskFailed,
             Self::DiskFull => SealName::DiskFull,
+            Self::Snapshot { .. } => SealName::SnapshotRefused,
             Self::Root(error) => of_root(error),
             Self::System { .. } => SealName::System,
         }

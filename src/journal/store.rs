@@ -78,6 +78,14 @@ pub struct ReadError {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+impl ReadError {
+    /// Whether its body was removed, after it was exported.
+    pub fn is_pruned(&self) -> bool {
+        let error = self.source.downcast_ref();
+        matches!(error, Some(crate::segment::ReadError::Pruned { .. }))
+    }
+}
+
 /// Where groups are appended.
 pub trait Store: Send {
     /// Appends a group behind `expected` entries. Durable when it returns.
@@ -100,6 +108,13 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`]; the writer stops for good.
     fn anchor(&mut self) -> Result<(), StoreError>;
+
+    /// Removes bodies and salts of entries before this one, as far as whole files of them can go. Their
+    /// leaves stay, durably.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what is left takes space and nothing else.
+    fn remove_before(&mut self, entry: u64) -> Result<(), StoreError>;
 }
 
 /// Where entries are read.
@@ -110,10 +125,13 @@ pub trait Bodies: Send + Sync {
     /// How many entries are durable: the state may be ahead by a group.
     fn durable(&self) -> u64;
 
+    /// The entries before which bodies can go, oldest first.
+    fn starts(&self) -> Vec<u64>;
+
     /// The entry at `index`.
     ///
     /// # Errors
-    /// [`ReadError`] when there is none or it is damaged.
+    /// [`ReadError`] when there is none or it is damaged; [`ReadError::is_pruned`].
     fn entry(&self, index: u64) -> Result<StoredEntry, ReadError>;
 
     /// The text of this SHA-256.

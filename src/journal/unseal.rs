@@ -25,18 +25,20 @@ use tlog::TreeHead;
 use tx::{Chain, Interval, Name, Time};
 
 use crate::{
-    Bundles, Clock, FoldError, Group, OpenJournalError, Replay, SealName, Store as _, StoreError,
+    Bundles, Clock, FoldError, Group, OpenJournalError, Replay, Rooting, SealName, SnapshotError,
+    Store as _, StoreError,
     command::Stopped,
     disk::{Disk, FsDisk},
     embedded::Embedded,
     group::OpenGroup,
     known,
     open::{is_absent, own},
-    roots::Growth,
+    roots::{Growth, Home, Snapshot},
     segment::{
-        AnchorRule, Before, Examined, Folder, LogId, OpenError, OpenOptions, ReserveState, Salt,
-        SegmentLog,
+        AnchorRule, Before, Examined, Folder, Landmarks, LogId, OpenError, OpenOptions,
+        ReserveState, Salt, Sealed, SegmentLog,
     },
+    writer::stopped,
 };
 
 pub use empty::EmptyFolder;
@@ -60,6 +62,8 @@ pub struct SealedFolder {
     last: Interval,
     seal: Option<(SealName, String)>,
     lost: BTreeSet<Head>,
+    /// Of the segments that were not read, because the first are pruned.
+    landmarks: Option<Landmarks>,
 }
 
 /// What was found, for the people who decide: the statement answers its nonce.
@@ -232,16 +236,32 @@ impl SealedFolder {
     /// # Errors
     /// As [`SealedFolder::examine`].
     pub fn examine_on(disk: Arc<dyn Disk>, bundles: &dyn Bundles) -> Result<Self, ResumeError> {
-        let mut replay = Replay::new(bundles);
+        Self::examine_rooted(disk, bundles, Rooting::default())
+    }
+
+    /// As [`SealedFolder::examine_on`], of a log that has its roots otherwise: for tests.
+    ///
+    /// # Errors
+    /// As [`SealedFolder::examine`].
+    pub fn examine_rooted(
+        disk: Arc<dyn Disk>,
+        bundles: &dyn Bundles,
+        rooting: Rooting,
+    ) -> Result<Self, ResumeError> {
+        let (mut replay, landmarks) = begun(&disk, bundles, rooting).map_err(not_whole)?;
         let known = known::Found::read(&*disk).map_err(file("checkpoint"))?;
         let heads: Vec<TreeHead> = known.head().into_iter().collect();
-        let each = |index, body: &[u8], before: &Before<'_>| {
-            replay.take(index, body, || before.head()).map(drop)
-        };
-        let examined = SegmentLog::examine(Arc::clone(&disk), &heads, each);
+        let each =
+            |index, body: &[u8], before: &Before<'_>| replay.read(index, body, || before.head());
+        let examined =
+            SegmentLog::examine_behind(Arc::clone(&disk), &heads, landmarks.clone(), each);
         let Examined {
             log, head, unmet, ..
         } = examined.map_err(|error| not_whole(OpenJournalError::Log(error)))?;
+        if !replay.has_its_root() {
+            let reason = SnapshotError::NoRoot.to_string();
+            return Err(not_whole(OpenJournalError::Snapshot { reason }));
+        }
         let last = replay.last();
         let state = replay.into_state();
         let (Some(fleet), Some(policy), Some(last)) = (state.fleet(), state.policy(), last) else {
@@ -259,6 +279,7 @@ impl SealedFolder {
             seal: seal.map(|(_, sealed)| (sealed.name(), sealed.to_string())),
             lost: lost.collect(),
             state,
+            landmarks,
         })
     }
 
@@ -395,7 +416,8 @@ impl SealedFolder {
             ..OpenOptions::default()
         };
         let disk = Box::new(Arc::clone(&self.disk));
-        let opened = SegmentLog::open(disk, &options, |_, _| Ok::<(), Infallible>(()));
+        let each = |_: u64, _: &[u8], _: &Before<'_>| Ok::<(), Infallible>(());
+        let opened = SegmentLog::open_behind(disk, &options, self.landmarks.clone(), each);
         let (log, opened) = opened.map_err(|error| not_whole(reopened(error)))?;
         if opened.reserve == ReserveState::Missing {
             return Err(ResumeError::NotWhole(OpenJournalError::DiskFull));
@@ -426,6 +448,31 @@ impl SealedFolder {
         appended.map_err(ResumeError::Store)?;
         Ok(store)
     }
+}
+
+/// A fold from the first entry on or, where bodies are pruned, behind the snapshot.
+fn begun<'b>(
+    disk: &Arc<dyn Disk>,
+    bundles: &'b dyn Bundles,
+    rooting: Rooting,
+) -> Result<(Replay<'b>, Option<Landmarks>), OpenJournalError> {
+    let log = SegmentLog::id_on(disk).filter(|_| SegmentLog::begins_later(disk));
+    let Some(log) = log else {
+        return Ok((Replay::rooted(bundles, rooting), None));
+    };
+    let refused = |error: &(dyn std::error::Error + 'static)| OpenJournalError::Snapshot {
+        reason: stopped(error).reason.to_string(),
+    };
+    let snapshot = Snapshot::read(disk, &log).map_err(|error| refused(&error))?;
+    let Some(snapshot) = snapshot else {
+        let source = Sealed::SegmentMissing { segment: 0 };
+        return Err(OpenJournalError::Log(OpenError::Sealed { source }));
+    };
+    let thawed = snapshot.content.thaw(disk, log);
+    let thawed = thawed.map_err(|error| refused(&error))?;
+    let replay = Replay::behind(bundles, Home::Apart, rooting, thawed);
+    let replay = replay.map_err(|error| refused(&error))?;
+    Ok((replay, snapshot.landmarks))
 }
 
 fn named(name: SealName) -> Result<Name, ResumeError> {

@@ -78,6 +78,8 @@ pub(crate) struct Writer {
     pub(crate) roots: Builder,
     /// What is remembered, in memory and on disk.
     pub(crate) rows: Rows,
+    /// The first entry that a start from the durable snapshot reads; 0 without one.
+    pub(crate) read_from: u64,
     /// What the next snapshot is of.
     pub(crate) candidate: Option<Candidate>,
     /// The entry that a signed checkpoint has to cover before there is a snapshot; no entry, if none is due.
@@ -170,6 +172,7 @@ impl Writer {
         }
         if outcome.is_ok() {
             self.keep_charges();
+            self.remove_pruned();
             self.give(frozen);
             self.anchor_if_due();
         }
@@ -214,7 +217,10 @@ impl Writer {
         for done in done.map_err(|error| stopped(&error))? {
             match done {
                 Done::Built(built) => self.take_root(&mut state, group, built)?,
-                Done::Kept { block } => self.forget_charges(block),
+                Done::Kept { block, read_from } => {
+                    self.forget_charges(block);
+                    self.read_from = read_from;
+                }
             }
         }
         group.growth.forget(&mut state, FORGOTTEN_MAX);
@@ -274,6 +280,19 @@ impl Writer {
         }
     }
 
+    /// Removes the bodies that officers let go and that no start reads: the entry that says so is durable.
+    fn remove_pruned(&mut self) {
+        let pruned = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            state.pruned()
+        };
+        let before = pruned.min(self.read_from);
+        if let Err(error) = self.store.remove_before(before) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "bodies that are pruned are still there");
+        }
+    }
+
     /// Removes files of charges that no start needs any longer.
     fn forget_charges(&mut self, before: u64) {
         if let Err(error) = self.charges.remove_before(before) {
@@ -315,6 +334,7 @@ impl Writer {
             entries: self.next_index,
             boot_millis: self.boot_millis,
         };
+        self.remove_pruned();
         Ok(())
     }
 

@@ -152,6 +152,8 @@ pub enum Entry {
     Resumed(Box<Resumed>),
     /// The signer was sealed here, or had lost its journal, and officers began a new epoch.
     EpochBegan(Box<Resumed>),
+    /// Officers let the bodies of the first entries go, which are kept elsewhere.
+    Pruned(Box<Pruned>),
 }
 
 /// An attempt's name: the index of its journal entry.
@@ -393,6 +395,16 @@ pub struct Resumed {
     pub signatures: String,
     /// The officers whose signatures were counted.
     pub signed_by: BTreeSet<Name>,
+}
+
+/// Which bodies are gone from here on, and the statement ([`crate::statement::Prune`]) that lets them go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pruned {
+    /// How many entries, from the first on.
+    pub before: u64,
+    /// The statement.
+    pub by: Resumed,
 }
 
 /// A digest of exactly 32 bytes.

@@ -26,8 +26,8 @@ mod window;
 
 pub use entry::{
     Asked, Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact,
-    FreezeScope, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Record, Refused,
-    RefusedMany, Resumed, SignatureRecord, Signed, StateRoot,
+    FreezeScope, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Pruned, Record,
+    Refused, RefusedMany, Resumed, SignatureRecord, Signed, StateRoot,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use model::{

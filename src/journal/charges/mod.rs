@@ -21,7 +21,7 @@ mod rows;
 
 use std::sync::Arc;
 
-use policy::{ChargeState, ClosedBlock, State};
+use policy::{ChargeBlocks as _, ChargeState, ChargesError, ClosedBlock, State};
 use thiserror::Error;
 use tlog::CompactTree;
 
@@ -214,6 +214,17 @@ impl ChargeFiles {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "blocks of charges stay in memory");
         }
+    }
+
+    /// Reads every block from this one on.
+    ///
+    /// # Errors
+    /// [`ChargesError`] of the first that is not as it was written.
+    pub fn verify(&self, first: u64) -> Result<(), ChargesError> {
+        (first..self.blocks()).try_for_each(|block| {
+            let read = self.reader.read(block).map(drop);
+            read.map_err(|source| ChargesError::Unread { block, source })
+        })
     }
 
     /// Where blocks are read and made durable, on any thread.

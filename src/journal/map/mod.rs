@@ -241,6 +241,15 @@ impl Map {
         Ok(None)
     }
 
+    /// Reads every block.
+    ///
+    /// # Errors
+    /// [`MapError`] of the first that is not as it was written.
+    pub fn verify(&self) -> Result<(), MapError> {
+        let mut runs = self.runs.iter();
+        runs.try_for_each(|run| run.blocks().try_for_each(|block| block.map(drop)))
+    }
+
     /// The map with one batch more: `changes` by key, which replace what the keys had. The new run is
     /// durable when this returns; files of runs that were merged into it are left to
     /// [`Map::remove_others`], once nothing durable names them.

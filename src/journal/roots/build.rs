@@ -36,9 +36,12 @@ pub(crate) struct Builder {
 #[derive(Debug)]
 pub(crate) enum Done {
     Built(Built),
-    /// A snapshot is durable, which needs the blocks of charges from this one on.
+    /// A snapshot is durable.
     Kept {
+        /// The first block of charges that it needs.
         block: u64,
+        /// The first entry that a start from it reads.
+        read_from: u64,
     },
 }
 
@@ -132,8 +135,9 @@ impl Builder {
         match &mut self.hand {
             Hand::Within(own) => {
                 let (kept, shelf) = &mut **own;
-                let block = kept.keep(shelf, covers, &note);
-                self.ready.extend(block.map(|block| Done::Kept { block }));
+                let kept_now = kept.keep(shelf, covers, &note);
+                self.ready
+                    .extend(kept_now.map(|(block, read_from)| Done::Kept { block, read_from }));
             }
             Hand::Beside(beside) => beside.send(Job::Keep(covers, note)),
             Hand::Over => {}
@@ -187,8 +191,8 @@ fn carry_out(
     match job {
         Job::Extend(frozen) => extend(kept, *frozen, is_over).map(Some),
         Job::Keep(covers, note) => {
-            let block = kept.keep(shelf, covers, &note);
-            Ok(block.map(|block| Done::Kept { block }))
+            let kept_now = kept.keep(shelf, covers, &note);
+            Ok(kept_now.map(|(block, read_from)| Done::Kept { block, read_from }))
         }
     }
 }

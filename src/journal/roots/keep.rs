@@ -79,16 +79,16 @@ impl Shelf {
         }
     }
 
-    fn put(&self, content: &Content, note: &[u8]) -> Result<(), RootError> {
+    /// Gives the first entry that a start reads.
+    fn put(&self, content: &Content, note: &[u8]) -> Result<u64, RootError> {
         self.charges.sync().map_err(disk)?;
         let landmarks = self.reader.landmarks(content.covers());
         let landmarks = landmarks.map_err(RootError::Tree)?;
         let file = content.encode(&self.log, landmarks.as_ref(), note);
         let file = file.ok_or(RootError::TooLong)?;
-        self.folder
-            .put(snapshot::NAME, &file)
-            .map_err(disk)
-            .map(drop)
+        let put = self.folder.put(snapshot::NAME, &file);
+        let _file = put.map_err(disk)?;
+        Ok(landmarks.map_or(0, |landmarks| landmarks.first()))
     }
 }
 
@@ -175,24 +175,26 @@ impl Kept {
     }
 
     /// Makes a snapshot of the first `covers` entries durable in place of the one before, with a signed
-    /// checkpoint; gives the first block of charges that it needs. Nothing where a newer root was computed
+    /// checkpoint; gives the first block of charges that it needs and the first entry that it reads. Nothing where a newer root was computed
     /// since, whose snapshot follows, and where the disk does not take it: the one before still holds, or
     /// the next start takes longer.
-    pub(crate) fn keep(&mut self, shelf: &Shelf, covers: u64, note: &[u8]) -> Option<u64> {
+    pub(crate) fn keep(&mut self, shelf: &Shelf, covers: u64, note: &[u8]) -> Option<(u64, u64)> {
         let content = self.newest.take_if(|newest| newest.covers() == covers)?;
         // Whether or not it is there in the end.
         let files: BTreeSet<String> = content.map.files().collect();
         self.named.extend(files.iter().cloned());
-        let kept = shelf.put(&content, note).and_then(|()| {
+        let kept = shelf.put(&content, note).and_then(|read_from| {
             self.named = files;
-            self.tidy()
+            self.tidy().map(|()| read_from)
         });
-        if let Err(error) = kept {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(error, covers, "a snapshot is not kept");
-            return None;
+        match kept {
+            Ok(read_from) => Some((content.charges.base(), read_from)),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, covers, "a snapshot is not kept");
+                None
+            }
         }
-        Some(content.charges.base())
     }
 
     /// Removes files that nothing names: what a merge left behind.

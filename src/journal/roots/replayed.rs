@@ -213,6 +213,11 @@ impl Replayed {
         }
     }
 
+    /// Whether the log has the root of the snapshot.
+    pub(crate) fn has_its_root(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Counts an entry of which only the leaf is known.
     pub(crate) fn pass_over(&mut self) {
         self.lacks = true;

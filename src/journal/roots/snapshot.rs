@@ -52,6 +52,8 @@ pub enum SnapshotUse {
     Used {
         /// How many entries it is of.
         covers: u64,
+        /// The first entry that was read.
+        read_from: u64,
     },
     /// It is not believed: the whole log was folded.
     Refused {

@@ -7,6 +7,7 @@ use tlog::TreeHead;
 use super::error::{OpenError, Sealed};
 use super::files::Folder;
 use super::format::LogId;
+use super::landmarks::Landmarks;
 use super::log::SegmentLog;
 use super::open::{Before, Segment, Whole, check_anchor, first_segment, read_anchor};
 use super::pins::{Pins, Unmet};
@@ -39,6 +40,20 @@ impl SegmentLog {
         heads: &[TreeHead],
         each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     ) -> Result<Examined, OpenError<E>> {
+        Self::examine_behind(disk, heads, None, each)
+    }
+
+    /// As [`SegmentLog::examine`], but reads no entry of the segments before the one that `landmarks` name.
+    /// Heads of fewer entries than that are not looked at.
+    ///
+    /// # Errors
+    /// As [`SegmentLog::open`].
+    pub(crate) fn examine_behind<E: std::error::Error + 'static>(
+        disk: Arc<dyn Disk>,
+        heads: &[TreeHead],
+        landmarks: Option<Landmarks>,
+        each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
+    ) -> Result<Examined, OpenError<E>> {
         let folder = Folder::new(disk);
         let names = folder.list().map_err(Fault::Disk)?;
         let (anchor, unusable) = match read_anchor(&folder, &names) {
@@ -52,14 +67,16 @@ impl SegmentLog {
             _ => None,
         };
         let own = anchor.filter(|_| foreign.is_none());
-        let pins = Pins::new(heads, own, Unmet::Told(Vec::new()));
+        let mut pins = Pins::new(heads, own, Unmet::Told(Vec::new()));
+        let passed = landmarks.as_ref().map_or(0, |landmarks| landmarks.first);
+        let _earlier = pins.take_before(passed);
         let whole = Whole {
             folder: &folder,
             names: &names,
             expected: None,
             anchor: own,
             pins,
-            landmarks: None,
+            landmarks,
         };
         let (mut fold, last) = whole.fold(each)?;
         fold.check_end()?;

@@ -191,6 +191,36 @@ impl Index {
         self.blobs.get(hash).copied()
     }
 
+    /// The first entries of the segments.
+    pub(super) fn starts(&self) -> Vec<u64> {
+        self.segments.iter().map(|segment| segment.first).collect()
+    }
+
+    /// The segment with this entry.
+    pub(super) fn segment_with(&self, entry: u64) -> Option<u32> {
+        let behind = self.segments.partition_point(|one| one.first <= entry);
+        let segment = self.segments.get(behind.checked_sub(1)?)?;
+        Some(segment.number)
+    }
+
+    /// Forgets the segments before this one.
+    pub(super) fn forget_before(&mut self, segment: u32) {
+        self.segments.retain(|one| one.number >= segment);
+        self.groups.retain(|one| one.segment >= segment);
+        self.blobs.retain(|_, spot| spot.segment >= segment);
+        // An entry that is gone has no spot: those that are left begin with the first that is there.
+        let first = self.segments.first().map_or(self.recent, |one| one.first);
+        while self.recent < first
+            && self
+                .chunks
+                .front()
+                .is_some_and(|chunk| self.recent.saturating_add(chunk.len() as u64) <= first)
+            && let Some(gone) = self.chunks.pop_front()
+        {
+            self.recent = self.recent.saturating_add(gone.len() as u64);
+        }
+    }
+
     /// The segment with this entry, and what is known of those before it.
     pub(super) fn earlier(&self, index: u64) -> Option<Earlier> {
         let behind = self.segments.partition_point(|one| one.first <= index);

@@ -77,6 +77,11 @@ fn tile_of(hashes: u64) -> u64 {
 }
 
 impl Landmarks {
+    /// The first entry that is read.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// The newest part of the tree of the entries before, where it leads to that tree.
     pub(super) fn tip(&self, before: &CompactTree) -> Option<Tip> {
         if before.size() != self.first {

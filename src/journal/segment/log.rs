@@ -169,6 +169,12 @@ impl SegmentLog {
         Some(first.header.log)
     }
 
+    /// Whether the first segments of the log in a folder are gone.
+    pub(crate) fn begins_later(disk: &Arc<dyn Disk>) -> bool {
+        let names = Folder::new(Arc::clone(disk)).list();
+        names.is_ok_and(|names| first_segment(&names) > 0)
+    }
+
     /// The log's name.
     pub fn id(&self) -> LogId {
         self.shared.id

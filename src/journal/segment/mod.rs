@@ -77,6 +77,7 @@ mod log;
 mod nodes;
 mod open;
 mod pins;
+mod prune;
 mod read;
 mod reserve;
 mod scan;

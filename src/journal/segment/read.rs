@@ -85,6 +85,17 @@ impl Shared {
         durable.index.add(spots);
     }
 
+    /// Forgets segments that are about to go.
+    pub(super) fn forget_before(&self, segment: u32) {
+        let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
+        durable.index.forget_before(segment);
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn segment_with(&self, entry: u64) -> Option<u32> {
+        self.look(|durable| durable.index.segment_with(entry))
+    }
+
     /// Shows readers where the next groups go.
     pub(super) fn roll(&self, number: u32, file: &Arc<NamedFile>) {
         let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +230,11 @@ impl Reader {
         }
         // Opened anew: a log of years has more segments than a process may have files.
         Ok(Arc::new(self.shared.folder.open(&segment_name(segment))?))
+    }
+
+    /// The first entries of the segments, oldest first.
+    pub(crate) fn starts(&self) -> Vec<u64> {
+        self.shared.look(|durable| durable.index.starts())
     }
 
     pub(super) fn earlier(&self, index: u64) -> Option<Earlier> {

@@ -121,6 +121,12 @@ impl Tiles {
         file.write(&bytes, offset)
     }
 
+    /// Makes durable what was written.
+    pub(super) fn sync(&self) -> Result<(), DiskError> {
+        let mut files = self.files.iter().filter_map(OnceLock::get);
+        files.try_for_each(NamedFile::sync)
+    }
+
     /// A tile that was verified before.
     pub(super) fn kept(&self, id: TileId) -> Option<Arc<Tile>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

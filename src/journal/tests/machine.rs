@@ -17,7 +17,7 @@ use policy::{
 };
 use strongroom_journal::{
     Activation, BundleError, Bundles, Clock, Journal, OpenJournalError, Opening, Reading, Release,
-    Reply, Rooting, SignCommand, SignOutcome, Start, Stopped, WriterThread, create_on, open_on,
+    Reply, Rooting, SignCommand, SignOutcome, Start, Stopped, WriterThread, create_on, open_with,
     segment::{OpenOptions, SegmentLog},
 };
 use tx::Amount;
@@ -47,6 +47,7 @@ pub struct Machine {
     pub clock: Arc<HandClock>,
     pub shelf: Arc<Shelf>,
     pub rooting: Rooting,
+    pub segment_bytes: u32,
 }
 
 /// An open journal.
@@ -135,6 +136,7 @@ impl Machine {
             }),
             shelf: Arc::default(),
             rooting: Rooting::default(),
+            segment_bytes: OpenOptions::default().segment_bytes,
         }
     }
 
@@ -157,6 +159,7 @@ impl Machine {
             clock: Arc::clone(&self.clock),
             shelf: Arc::clone(&self.shelf),
             rooting: self.rooting,
+            segment_bytes: self.segment_bytes,
         }
     }
 
@@ -166,7 +169,12 @@ impl Machine {
             version: "1",
             rooting: self.rooting,
         };
-        open_on(disk, &*self.shelf, Arc::clone(&self.clock) as _, &start)
+        let clock = Arc::clone(&self.clock) as _;
+        let sizes = OpenOptions {
+            segment_bytes: self.segment_bytes,
+            ..OpenOptions::default()
+        };
+        open_with(disk, &*self.shelf, clock, &start, sizes)
     }
 
     /// Opens, with keys and a policy: at most [`CAP`] of Bitcoin a day.

@@ -37,6 +37,7 @@ mod map_of_rows;
 #[allow(dead_code, reason = "the simulation uses the rest")]
 mod memory_disk;
 mod opening;
+mod pruning;
 mod race;
 mod refusals;
 mod requests;

@@ -23,7 +23,7 @@ use crate::{
 
 const FILE: &str = "snapshot";
 
-fn signed(running: &Running) -> SignedCheckpoint {
+pub fn signed(running: &Running) -> SignedCheckpoint {
     let order = order(running).into_value();
     checkpoints::sign(running, order.checkpoint().clone())
 }
@@ -43,7 +43,7 @@ fn settle(running: &Running) {
     let _verdict = ask(|reply| running.journal.evaluate(command, reply).unwrap()).unwrap();
 }
 
-fn keep(machine: &Machine, running: &Running) {
+pub fn keep(machine: &Machine, running: &Running) {
     let kept = || machine.disk.image().get(FILE).cloned();
     let before = kept();
     // A further root may be due behind the checkpoint's entry: then it is the next one's snapshot.
@@ -91,7 +91,7 @@ fn with_file(machine: &Machine, file: Vec<u8>) -> Machine {
 
 /// All that follows from the log, as a start has it: what it remembers, what it has room for, what it
 /// answers of each request.
-fn seen(opening: &Opening) -> String {
+pub fn seen(opening: &Opening) -> String {
     let journal = &opening.journal;
     let (state, rows) = (journal.state(), journal.rows());
     let now = journal.now();
@@ -123,7 +123,7 @@ fn a_start_from_a_snapshot_is_one_from_the_whole_log() {
     let folded = without(&machine).opening().unwrap();
     let opening = machine.opening().unwrap();
     assert_eq!(folded.snapshot, SnapshotUse::Absent);
-    let SnapshotUse::Used { covers } = opening.snapshot else {
+    let SnapshotUse::Used { covers, .. } = opening.snapshot else {
         panic!("{:?}", opening.snapshot);
     };
     assert!(covers > 100, "{covers}");
@@ -143,7 +143,7 @@ fn a_start_from_a_snapshot_is_one_from_the_whole_log() {
     running.crash();
     let expected = seen(&without(&machine).opening().unwrap());
     let opening = machine.opening().unwrap();
-    assert!(matches!(opening.snapshot, SnapshotUse::Used { covers: found } if found > covers));
+    assert!(matches!(opening.snapshot, SnapshotUse::Used { covers: found, .. } if found > covers));
     assert_eq!(seen(&opening), expected);
 }
 

@@ -26,7 +26,7 @@ use crate::{
 
 pub const HOUR: u64 = 3_600_000;
 
-fn officer(seed: u8) -> PrivateKey {
+pub fn officer(seed: u8) -> PrivateKey {
     Ed25519Keypair::from_seed(&[seed; 32]).into()
 }
 

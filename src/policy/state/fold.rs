@@ -45,6 +45,7 @@ impl State {
             Entry::StateRoot(root) => self.rooted = root.covers,
             Entry::Resumed(resumed) => self.resume(resumed),
             Entry::EpochBegan(began) => self.begin_epoch(index, record.time.lo, began),
+            Entry::Pruned(pruned) => self.pruned = pruned.before,
             Entry::Frozen { scope, .. } => {
                 self.freezes.insert(scope.clone(), index);
             }

@@ -7,8 +7,8 @@ use tx::{Name, Time};
 use super::{State, StateError, present::spend_key};
 use crate::{
     Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
-    NumberedDigest, Record, Resumed, StateRoot,
-    statement::{NewEpoch, Unseal, UnsealError},
+    NumberedDigest, Pruned, Record, Resumed, StateRoot,
+    statement::{NewEpoch, Prune, Unseal, UnsealError},
 };
 
 /// How many entries a log has before the epoch in which it begins: its genesis, and the bundle.
@@ -54,6 +54,7 @@ impl State {
             Entry::StateRoot(root) => self.validate_root(root),
             Entry::Resumed(resumed) => self.validate_resumed(resumed),
             Entry::EpochBegan(began) => self.validate_epoch(record.time.lo, began),
+            Entry::Pruned(pruned) => self.validate_pruned(pruned),
             _ => Ok(()),
         }
     }
@@ -188,6 +189,38 @@ impl State {
         };
         let signed_by = statement.signed_by(&resumed.signatures, policy);
         if signed_by.map_err(StateError::Unseal)? != resumed.signed_by {
+            return Err(StateError::Statement);
+        }
+        Ok(())
+    }
+
+    /// By what it says and who signed it, and that a state root covers what goes. Root and times were looked
+    /// at when it was carried out.
+    fn validate_pruned(&self, pruned: &Pruned) -> Result<(), StateError> {
+        let by = &pruned.by;
+        let statement = Prune::parse(&by.statement).map_err(StateError::Unseal)?;
+        if statement.hash() != by.hash {
+            return Err(StateError::Statement);
+        }
+        let refuse = |error| Err(StateError::Unseal(error));
+        if self.fleet.as_ref() != Some(&statement.fleet) {
+            return refuse(UnsealError::Fleet);
+        }
+        let most = statement.exported.size.min(self.rooted);
+        if pruned.before <= self.pruned || pruned.before > most {
+            return refuse(UnsealError::Nothing(
+                "it is gone, not exported, or in no state root",
+            ));
+        }
+        let hash = statement.bundle;
+        if self.active() != Some(hash) {
+            return Err(StateError::Policy { hash });
+        }
+        let Some(policy) = self.policy() else {
+            return Ok(());
+        };
+        let signed_by = statement.signed_by(&by.signatures, policy);
+        if signed_by.map_err(StateError::Unseal)? != by.signed_by {
             return Err(StateError::Statement);
         }
         Ok(())

@@ -40,6 +40,8 @@ pub enum Kind {
     Unseal,
     /// That a sealed signer begins a new epoch.
     Epoch,
+    /// That old bodies are kept elsewhere and go.
+    Prune,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -75,7 +77,13 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Bundle, Self::Intent, Self::Unseal, Self::Epoch];
+    const ALL: [Self; 5] = [
+        Self::Bundle,
+        Self::Intent,
+        Self::Unseal,
+        Self::Epoch,
+        Self::Prune,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -83,6 +91,7 @@ impl Kind {
             Self::Intent => "intent",
             Self::Unseal => "unseal",
             Self::Epoch => "epoch",
+            Self::Prune => "prune",
         }
     }
 }

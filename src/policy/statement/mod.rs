@@ -8,6 +8,7 @@ mod header;
 mod intent;
 mod lines;
 mod officers;
+mod prune;
 mod sshsig;
 mod unseal;
 
@@ -16,5 +17,6 @@ pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
 pub use intent::{intent_signed, intent_text, verify_intent};
 pub use officers::{QuorumError, officers_signed};
+pub use prune::Prune;
 pub use sshsig::{KeyError, PublicKeyLine, SignError, Signatures, SignaturesError, sign, verify};
 pub use unseal::{Found, Head, Unseal, UnsealError};

@@ -103,7 +103,9 @@ pub enum UnsealError {
     #[error("it has no statement's header")]
     Header(#[source] HeaderError),
     /// It is a statement of another kind or version, or answers something else than a checkpoint.
-    #[error("it is not of the form strongroom-unseal-v1, answering a checkpoint")]
+    #[error(
+        "it is not of the form that is asked for, such as strongroom-unseal-v1, answering a checkpoint"
+    )]
     Kind,
     /// A line that does not stand there.
     #[error("line {line} is not {expected}")]
@@ -186,6 +188,9 @@ pub enum UnsealError {
     /// It answers another report.
     #[error("it answers another report, or one that was carried out")]
     Nonce,
+    /// Nothing can be pruned by it.
+    #[error("it lets nothing go: {0}")]
+    Nothing(&'static str),
     /// It holds no longer.
     #[error("it expired at {0}")]
     Expired(Time),
@@ -220,6 +225,7 @@ impl UnsealError {
             Self::Next { .. } => "unseal-next",
             Self::Drain { .. } => "unseal-drain",
             Self::Nonce => "unseal-nonce",
+            Self::Nothing(_) => "prune-nothing",
             Self::Expired(_) | Self::Expires(_) => "unseal-expiry",
             Self::Signatures(_) => "unseal-signatures",
             Self::Quorum(_) => "unseal-quorum",

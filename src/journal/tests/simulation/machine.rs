@@ -167,6 +167,10 @@ impl Store for Watched {
     fn anchor(&mut self) -> Result<(), StoreError> {
         self.store.anchor()
     }
+
+    fn remove_before(&mut self, entry: u64) -> Result<(), StoreError> {
+        self.store.remove_before(entry)
+    }
 }
 
 struct Nothing;
@@ -185,6 +189,10 @@ impl Store for Nothing {
     }
 
     fn anchor(&mut self) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    fn remove_before(&mut self, _: u64) -> Result<(), StoreError> {
         unreachable!()
     }
 }

@@ -1,0 +1,139 @@
+//! Officers let old bodies go, because they are kept elsewhere: what exactly they say.
+
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Display},
+};
+
+use sha2::{Digest as _, Sha256};
+use tx::{Name, Time};
+
+use super::{
+    Answers, Head, Header, Kind, Signatures, UnsealError,
+    lines::{self, Lines},
+    officers_signed,
+};
+use crate::{BundleHash, Digest, Policy};
+
+/// A statement by which bodies that were exported are removed from the signer, and their salts with them.
+///
+/// ```text
+/// strongroom-prune-v1
+/// fleet main
+/// answers checkpoint <root of what was exported>
+/// log <id of the log>
+/// size 1200000
+/// bundle <hash of the bundle whose officers sign>
+/// before 2026-08-01T00:00:00Z
+/// expires 2026-11-28T20:00:00Z
+/// prune
+/// ```
+///
+/// It says that the first `size` entries are kept elsewhere, whole and verified, and lets those go that were
+/// written before a time. The form is injective.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// The fleet.
+    pub fleet: Name,
+    /// The log's id.
+    pub log: Digest,
+    /// What was exported.
+    pub exported: Head,
+    /// The bundle that governs, whose officers sign.
+    pub bundle: BundleHash,
+    /// Bodies that were written later stay.
+    pub before: Time,
+    /// When it holds no longer.
+    pub expires: Time,
+}
+
+impl Prune {
+    /// The most bytes that are read.
+    pub const BYTES_MAX: usize = 4 * 1024;
+
+    /// Reads a statement.
+    ///
+    /// # Errors
+    /// [`UnsealError`] for every text that `Display` would not have written.
+    pub fn parse(text: &str) -> Result<Self, UnsealError> {
+        let (header, mut lines) = Lines::of(text, Self::BYTES_MAX)?;
+        let Header {
+            kind: Kind::Prune,
+            version: 1,
+            fleet,
+            answers: Answers::Checkpoint(root),
+        } = header
+        else {
+            return Err(UnsealError::Kind);
+        };
+        let log = lines.field("log ", "`log <id>`")?;
+        let size = lines.field("size ", "`size <entries>`")?;
+        let statement = Self {
+            fleet,
+            log,
+            exported: Head { size, root },
+            bundle: lines.field("bundle ", "`bundle <hash>`")?,
+            before: lines.field("before ", "`before <time>`")?,
+            expires: lines.field("expires ", "`expires <time>`")?,
+        };
+        lines.end("prune\n", "`prune`, the last line")?;
+        Ok(statement)
+    }
+
+    /// SHA-256 of the text.
+    pub fn hash(&self) -> Digest {
+        Digest(Sha256::digest(self.to_string()).into())
+    }
+
+    /// The first three lines.
+    pub fn header(&self) -> Header {
+        Header {
+            kind: Kind::Prune,
+            version: 1,
+            fleet: self.fleet.clone(),
+            answers: Answers::Checkpoint(self.exported.root),
+        }
+    }
+
+    /// Whether it is about this log, whose exported entries have this root, and holds now.
+    ///
+    /// # Errors
+    /// [`UnsealError`] by the first thing that differs.
+    pub fn check(&self, log: Digest, found: Head, now: Time) -> Result<(), UnsealError> {
+        if self.log != log {
+            let said = self.log;
+            return Err(UnsealError::Log { said, found: log });
+        }
+        if self.exported != found {
+            let (said, found) = (self.exported.size, found.size);
+            return Err(UnsealError::Head { said, found });
+        }
+        lines::check_life(self.expires, now)
+    }
+
+    /// The officers of `policy` who signed it, if they are enough.
+    ///
+    /// # Errors
+    /// [`UnsealError::Signatures`] and [`UnsealError::Quorum`].
+    pub fn signed_by(
+        &self,
+        signatures: &str,
+        policy: &Policy,
+    ) -> Result<BTreeSet<Name>, UnsealError> {
+        let signatures = Signatures::parse(signatures).map_err(UnsealError::Signatures)?;
+        let (text, namespace) = (self.to_string(), self.header().namespace());
+        officers_signed(&text, &namespace, &signatures, policy).map_err(UnsealError::Quorum)
+    }
+}
+
+impl Display for Prune {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.header())?;
+        writeln!(f, "log {}", self.log)?;
+        writeln!(f, "size {}", self.exported.size)?;
+        writeln!(f, "bundle {}", self.bundle)?;
+        writeln!(f, "before {}", self.before)?;
+        writeln!(f, "expires {}", self.expires)?;
+        writeln!(f, "prune")
+    }
+}
