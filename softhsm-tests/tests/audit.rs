@@ -1,5 +1,6 @@
 //! An auditor with a certificate and the pinned key of the log, and nothing else.
 
+mod pruned;
 mod reading;
 
 use std::{

@@ -99,6 +99,8 @@ kinds! {
     RequestReused of Signing = "urn:strongroom:problem:request-reused", 409, "The request id was used with another content";
     /// The request is being signed by an earlier call.
     InProgress of Signing = "urn:strongroom:problem:in-progress", 409, "The request is being signed";
+    /// What the entry says was removed from the signer, after it was exported.
+    Pruned of Signing = "urn:strongroom:problem:pruned", 410, "The entry's body is pruned";
     /// The body is larger than the bound.
     TooLarge of Signing Wallet = "urn:strongroom:problem:too-large", 413, "The body is too large";
     /// The body is not JSON.

@@ -5,6 +5,7 @@ mod error;
 mod export;
 mod folder;
 mod prove;
+mod prune;
 mod reconcile;
 mod report;
 mod show;
@@ -46,6 +47,11 @@ enum Command {
     Report(ReportArgs),
     /// Hold an exported log, once it is verified, against what the device and the chains say.
     Reconcile(ReconcileArgs),
+    /// Compose the statement by which old bodies are removed from the signer, once an exported log is verified.
+    #[command(after_help = "Each officer reads the statement and signs it with\n\
+                      `ssh-keygen -Y sign -n strongroom-prune-v1 -f KEY STATEMENT`, which writes STATEMENT.sig; then\n\
+                      `signerd --config FILE --prune STATEMENT --signature FILE...` while the daemon is stopped.")]
+    Prune(PruneArgs),
     /// Show the newest entries, and with --follow every new one.
     Tail(TailArgs),
     /// Show an entry in words.
@@ -149,6 +155,26 @@ struct ReconcileArgs {
     chain: Option<PathBuf>,
 }
 
+#[derive(Debug, ClapArgs)]
+struct PruneArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// A client's profile that says log_key.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// A folder of `audit export`, which is kept.
+    folder: PathBuf,
+    /// Remove what was written before this day or time, in UTC.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    before: Time,
+    /// When the statement holds no longer, at most 7 days from now [default: in 24 hours].
+    #[arg(long, value_name = "TIME")]
+    expires: Option<Time>,
+    /// Where the statement goes; nothing may be there yet.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
 /// A day or a time.
 fn time(text: &str) -> Result<Time, TimeError> {
     let day = format!("{text}T00:00:00Z");
@@ -219,6 +245,7 @@ pub fn run(args: &Args, format: Format) -> Result<Answer, Failure> {
             Answer::done(&report::write(&args.folder, &keys, span, file)?)
         }
         Command::Reconcile(args) => reconcile(args),
+        Command::Prune(args) => prune(args),
         Command::Tail(args) => {
             let follow = args.follow.then_some(format);
             Answer::done(&tail::tail(&args.peer.signer()?, args.lines, follow)?)
@@ -244,6 +271,19 @@ fn verify(args: &VerifyArgs) -> Result<Answer, Failure> {
         Answer::done(&report)
     } else {
         Answer::refused(&report)
+    }
+}
+
+fn prune(args: &PruneArgs) -> Result<Answer, Failure> {
+    let pinned = PeerArgs::log_key_in(args.profile.as_deref())?;
+    let keys = args.log.keys(pinned)?;
+    let terms = prune::Terms {
+        before: args.before,
+        expires: args.expires,
+    };
+    match prune::compose(&args.folder, &keys, terms, &args.out)? {
+        Ok(composed) => Answer::done(&composed),
+        Err(report) => Answer::refused(&*report),
     }
 }
 

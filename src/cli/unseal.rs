@@ -174,7 +174,8 @@ fn now() -> Time {
     Time::from_millis(millis / 1000 * 1000)
 }
 
-fn tomorrow() -> Time {
+/// When a statement holds no longer, unless it is said otherwise.
+pub fn tomorrow() -> Time {
     now().after_millis(LIFE_MILLIS)
 }
 

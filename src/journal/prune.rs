@@ -162,9 +162,8 @@ fn decided(
         size: said,
         root: Digest(*root.as_bytes()),
     };
-    let log = Digest(journal.bodies().log_id());
     let now = Time::from_millis(clock.read().wall_millis);
-    let checked = prune.check(log, found, now);
+    let checked = prune.check(journal.origin(), found, now);
     checked.map_err(PruneError::Statement)?;
     let state = journal.state();
     let policy = state.policy().ok_or(PruneError::NoBundle)?;

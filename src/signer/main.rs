@@ -18,6 +18,8 @@ usage: signerd --config FILE              serve
        signerd --config FILE --unseal STATEMENT --signature FILE...
                                           let it go on, or begin a new epoch, by a statement that enough
                                           of them signed
+       signerd --config FILE --prune STATEMENT --signature FILE...
+                                          remove old bodies, by a statement that enough of them signed
        signerd --version";
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ enum Task {
     Bootstrap,
     SealReport,
     Unseal(PathBuf),
+    Prune(PathBuf),
     Version,
     /// Started by the supervisor.
     Server,
@@ -64,6 +67,7 @@ fn arguments() -> Result<Arguments, String> {
             Some("--bootstrap") => parsed.task = Task::Bootstrap,
             Some("--seal-report") => parsed.task = Task::SealReport,
             Some("--unseal") => parsed.task = Task::Unseal(rest.next().ok_or(USAGE)?.into()),
+            Some("--prune") => parsed.task = Task::Prune(rest.next().ok_or(USAGE)?.into()),
             Some("--signature") => parsed.signatures.push(rest.next().ok_or(USAGE)?.into()),
             Some("--version") => parsed.task = Task::Version,
             Some("--role") => {
@@ -109,6 +113,7 @@ fn run() -> Result<ExitCode, String> {
         Task::Bootstrap => bootstrap(&config),
         Task::SealReport => seal_report(&config),
         Task::Unseal(statement) => carry_out(&config, &statement, &signatures),
+        Task::Prune(statement) => prune(&config, &statement, &signatures),
         Task::Server => serve(config),
         _ => supervise(&path, &config),
     }
@@ -159,6 +164,18 @@ fn carry_out(
     let done = done.map_err(|error| log::chain(&error))?;
     println!("statement    sha256:{}", done.statement);
     println!("entries      {}", done.entries);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prune(
+    config: &Config,
+    statement: &std::path::Path,
+    signatures: &[PathBuf],
+) -> Result<ExitCode, String> {
+    let done = unseal::prune(config, statement, signatures);
+    let done = done.map_err(|error| log::chain(&error))?;
+    println!("statement    sha256:{}", done.statement);
+    println!("pruned       {}", done.before);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -132,7 +132,7 @@ fn tell_of(opening: &Opening) {
         tracing::warn!(bytes, "a torn last group was cut off the journal");
     }
     match opening.snapshot {
-        SnapshotUse::Used { covers } => {
+        SnapshotUse::Used { covers, .. } => {
             tracing::info!(entries, covers, "the journal is open, from a snapshot");
         }
         _ => tracing::info!(entries, "the journal is open"),

@@ -1,5 +1,5 @@
 //! `signerd --seal-report` and `--unseal`: what a sealed daemon found, and carrying out what officers
-//! decided about it. Offline: the daemon does not run, and no device is asked.
+//! decided about it; `signerd --prune`: removing bodies that they let go. Offline: the daemon does not run, and no device is asked.
 
 use std::{
     fs::{DirBuilder, File},
@@ -10,8 +10,8 @@ use std::{
 };
 
 use journal::{
-    Activation, BundleStore, EmptyFolder, FolderError, OpenJournalError, ResumeError, Resumption,
-    SealReport, SealedFolder, SystemClock, is_epoch,
+    Activation, BundleStore, EmptyFolder, FolderError, OpenJournalError, PruneError, PrunedBodies,
+    ResumeError, Resumption, SealReport, SealedFolder, SystemClock, is_epoch,
 };
 use thiserror::Error;
 
@@ -57,6 +57,12 @@ pub enum UnsealError {
     /// The data folder cannot be made.
     #[error("unseal-disk: the data folder cannot be made")]
     Made(#[source] io::Error),
+    /// Nothing is pruned.
+    #[error("{}", source.name())]
+    Prune {
+        /// Why.
+        source: PruneError,
+    },
     /// What is there, or the statement.
     #[error("{}", source.name())]
     Resume {
@@ -89,12 +95,7 @@ pub fn carry_out(
     statement: &Path,
     signatures: &[PathBuf],
 ) -> Result<Resumption, UnsealError> {
-    let text = read(statement)?;
-    let mut armour = String::new();
-    for path in signatures {
-        armour.push_str(&read(path)?);
-        armour.push('\n');
-    }
+    let (text, armour) = (read(statement)?, armour(signatures)?);
     let clock = SystemClock::new().map_err(UnsealError::Clock)?;
     match examine(config) {
         Ok(folder) => folder.carry_out(&text, &armour, &clock).map_err(refused),
@@ -104,6 +105,32 @@ pub fn carry_out(
         }
         Err(error) => Err(refused(error)),
     }
+}
+
+/// Removes bodies that officers let go.
+///
+/// # Errors
+/// [`UnsealError`].
+pub fn prune(
+    config: &Config,
+    statement: &Path,
+    signatures: &[PathBuf],
+) -> Result<PrunedBodies, UnsealError> {
+    let (text, armour) = (read(statement)?, armour(signatures)?);
+    let clock = Arc::new(SystemClock::new().map_err(UnsealError::Clock)?);
+    let bundles = BundleStore::of(&config.data).pinned(config.genesis.0);
+    let version = env!("CARGO_PKG_VERSION");
+    let pruned = journal::prune(&config.data, &bundles, clock, version, (&text, &armour));
+    pruned.map_err(|source| UnsealError::Prune { source })
+}
+
+fn armour(signatures: &[PathBuf]) -> Result<String, UnsealError> {
+    let mut armour = String::new();
+    for path in signatures {
+        armour.push_str(&read(path)?);
+        armour.push('\n');
+    }
+    Ok(armour)
 }
 
 fn examine(config: &Config) -> Result<SealedFolder, ResumeError> {

@@ -377,6 +377,7 @@ fn event(index: u64, record: &Record, entry: &Entry) -> Event {
     let people = match entry {
         Entry::PolicyActivated { signed_by, .. } => texts(signed_by),
         Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => texts(&resumed.signed_by),
+        Entry::Pruned(pruned) => texts(&pruned.by.signed_by),
         _ => Vec::new(),
     };
     Event {

@@ -111,6 +111,11 @@ pub fn summary(entry: &Entry) -> String {
             "epoch: the signer was sealed or had lost its journal, and {} began a new epoch",
             joined(&began.signed_by)
         ),
+        Entry::Pruned(pruned) => format!(
+            "pruned: the bodies of the first {} entries, by {}",
+            pruned.before,
+            joined(&pruned.by.signed_by)
+        ),
         Entry::ClockJump { millis } => format!("clock: the wall clock jumped by {millis} ms"),
         Entry::SelfTest { calls } => format!("self-test: {} calls", calls.len()),
         Entry::Checkpoint(said) => format!("checkpoint: {} entries, root {}", said.size, said.root),
@@ -203,6 +208,10 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
         Entry::Refused(refused) => of_refused(refused),
         Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => {
             let lines = resumed.statement.lines();
+            lines.map(|line| ("statement", line.to_owned())).collect()
+        }
+        Entry::Pruned(pruned) => {
+            let lines = pruned.by.statement.lines();
             lines.map(|line| ("statement", line.to_owned())).collect()
         }
         Entry::RefusedMany(many) => vec![("root", many.root.to_string())],

@@ -60,7 +60,9 @@ fn statement(machine: &Machine) -> Prune {
     let head = log.head();
     Prune {
         fleet: name("main"),
-        log: Digest(*log.id().as_bytes()),
+        log: format!("strongroom/main/{}", &log.id().to_string()[..16])
+            .parse()
+            .unwrap(),
         exported: Head {
             size: head.size,
             root: Digest(*head.root.as_bytes()),
@@ -171,6 +173,10 @@ fn bodies_go_and_what_follows_from_them_stays() {
     assert!(machine.open().is_ok());
 }
 
+fn other_log() -> tlog::checkpoint::Origin {
+    "strongroom/main/0123456789abcdef".parse().unwrap()
+}
+
 #[test]
 fn a_statement_that_says_or_is_signed_otherwise_removes_nothing() {
     let machine = lived();
@@ -187,7 +193,7 @@ fn a_statement_that_says_or_is_signed_otherwise_removes_nothing() {
         "unseal-head"
     );
     assert_eq!(refused(&[1, 2], |it| it.exported.size += 99), "unseal-head");
-    assert_eq!(refused(&[1, 2], |it| it.log.0[0] ^= 1), "unseal-log");
+    assert_eq!(refused(&[1, 2], |it| it.log = other_log()), "unseal-log");
     assert_eq!(
         refused(&[1, 2], |it| it.fleet = name("other")),
         "prune-entry"

@@ -6,6 +6,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use tlog::checkpoint::Origin;
 use tx::{Name, Time};
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{BundleHash, Digest, Policy};
 /// strongroom-prune-v1
 /// fleet main
 /// answers checkpoint <root of what was exported>
-/// log <id of the log>
+/// log strongroom/main/<first digits of the log's id>
 /// size 1200000
 /// bundle <hash of the bundle whose officers sign>
 /// before 2026-08-01T00:00:00Z
@@ -35,8 +36,8 @@ use crate::{BundleHash, Digest, Policy};
 pub struct Prune {
     /// The fleet.
     pub fleet: Name,
-    /// The log's id.
-    pub log: Digest,
+    /// What the log is called in its checkpoints.
+    pub log: Origin,
     /// What was exported.
     pub exported: Head,
     /// The bundle that governs, whose officers sign.
@@ -66,7 +67,7 @@ impl Prune {
         else {
             return Err(UnsealError::Kind);
         };
-        let log = lines.field("log ", "`log <id>`")?;
+        let log = lines.field("log ", "`log <origin>`")?;
         let size = lines.field("size ", "`size <entries>`")?;
         let statement = Self {
             fleet,
@@ -99,10 +100,11 @@ impl Prune {
     ///
     /// # Errors
     /// [`UnsealError`] by the first thing that differs.
-    pub fn check(&self, log: Digest, found: Head, now: Time) -> Result<(), UnsealError> {
-        if self.log != log {
-            let said = self.log;
-            return Err(UnsealError::Log { said, found: log });
+    pub fn check(&self, log: &Origin, found: Head, now: Time) -> Result<(), UnsealError> {
+        if self.log != *log {
+            let said = self.log.to_string();
+            let found = log.to_string();
+            return Err(UnsealError::Origin { said, found });
         }
         if self.exported != found {
             let (said, found) = (self.exported.size, found.size);

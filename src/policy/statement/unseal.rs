@@ -126,6 +126,14 @@ pub enum UnsealError {
         /// What is there.
         found: Digest,
     },
+    /// It is about a log of another name.
+    #[error("it is about the log {said}, not {found}")]
+    Origin {
+        /// What it says.
+        said: String,
+        /// What is there.
+        found: String,
+    },
     /// It is about another finding.
     #[error("it is about {said}, not {found}")]
     Finding {
@@ -215,7 +223,7 @@ impl UnsealError {
             | Self::Kind
             | Self::Line { .. } => "unseal-form",
             Self::Fleet => "unseal-fleet",
-            Self::Log { .. } => "unseal-log",
+            Self::Log { .. } | Self::Origin { .. } => "unseal-log",
             Self::Finding { .. } => "unseal-finding",
             Self::Head { .. } => "unseal-head",
             Self::Bundle { .. } => "unseal-bundle",

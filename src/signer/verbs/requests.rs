@@ -225,6 +225,12 @@ pub fn forgotten(error: &journal::RecallError) -> Problem {
 
 /// The problem of an entry that cannot be read back.
 pub fn unreadable(error: journal::EntryError) -> Problem {
+    if let journal::EntryError::Read(read) = &error
+        && read.is_pruned()
+    {
+        let detail = "Its body was removed after it was exported: ask whoever keeps the export.";
+        return Problem::new(ProblemKind::Pruned, detail);
+    }
     tracing::error!(error = %error, "the journal cannot be read");
     Problem::new(ProblemKind::Internal, error.to_string())
 }

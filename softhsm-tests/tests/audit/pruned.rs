@@ -1,0 +1,139 @@
+//! A journal long enough for a state root: started from its snapshot, exported, pruned, and still known.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use api::problem::ProblemKind;
+use journal::{BundleStore, Reply, SystemClock};
+use strongroom_softhsm_tests::{
+    evm::Draft,
+    program::{output, until},
+    signerd::signerd,
+    unseal::sign_as,
+    world::World,
+};
+
+use super::{Audited, good};
+use crate::support::{CUSTOMER, sender, transfer};
+
+/// After so many entries there is a state root.
+const ROOTED: u64 = 1 << 16;
+
+/// Fills a journal that nothing runs on, as years would: one segment of long entries, and many short ones.
+fn age(world: &World) {
+    let clock = Arc::new(SystemClock::new().unwrap());
+    let bundles = BundleStore::of(&world.data());
+    let opening = journal::open(&world.data(), &bundles, clock, "a test").unwrap();
+    let journal = opening.journal;
+    for n in 0..ROOTED {
+        let reason = match n {
+            0..4_300 => "x".repeat(16 * 1024),
+            _ => format!("{n}"),
+        };
+        journal.policy_refused(reason, Reply::new(drop));
+    }
+    let (sender, stopped) = std::sync::mpsc::channel();
+    journal.stop("aged".into(), Reply::new(move |it| drop(sender.send(it))));
+    stopped
+        .recv_timeout(Duration::from_secs(120))
+        .unwrap()
+        .unwrap();
+    drop(journal);
+    opening.writer.join();
+}
+
+#[test]
+fn a_journal_is_started_from_its_snapshot_exported_and_pruned_and_knows_what_it_did() {
+    let world = World::with(|bundle| bundle.append("accounts.toml", super::EXAMINER));
+    let (audited, daemon) = Audited::on(world);
+    let world = &audited.world;
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let request = transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1));
+    let first = client.send(&request);
+    assert_eq!(first.status, 200, "{}", first.text());
+    assert!(daemon.stop().success());
+    age(world);
+
+    // The whole journal is read, and a snapshot follows.
+    let daemon = world.start();
+    let snapshot = world.data().join("snapshot");
+    until("a snapshot", || snapshot.exists().then_some(()));
+    let (folder, _) = audited.export("export");
+    audited.is_whole(&folder);
+    assert!(daemon.stop().success());
+    let daemon = world.start();
+    daemon.logged("from a snapshot");
+    client.reconnect();
+    assert_eq!(client.send(&request).body, first.body);
+    assert_eq!(daemon.metric("signerd_snapshots_refused_total"), Some(0));
+    assert!(daemon.stop().success());
+
+    // One that does not hold is refused, loudly, and changes nothing.
+    let whole = fs::read(&snapshot).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    fs::write(&snapshot, &flipped).unwrap();
+    let daemon = world.start();
+    daemon.logged("the snapshot is refused");
+    assert_eq!(daemon.metric("signerd_snapshots_refused_total"), Some(1));
+    client.reconnect();
+    assert_eq!(client.send(&request).body, first.body);
+    until("another snapshot", || {
+        let is_new = fs::read(&snapshot).is_ok_and(|now| now != flipped);
+        is_new.then_some(())
+    });
+    assert!(daemon.stop().success());
+    prune(&audited, &folder);
+
+    let daemon = world.start();
+    assert!(!world.data().join("0000000000.seg").exists());
+    client.reconnect();
+    for answer in [client.send(&request), client.get("/v1/requests/pay")] {
+        let problem = strongroom_softhsm_tests::world::problem(&answer);
+        assert_eq!((answer.status, problem.kind), (410, ProblemKind::Pruned));
+    }
+    // What it paid, it does not pay again under another name; what is new is paid.
+    let mut again = transfer("again", &from, &Draft::transfer(1, CUSTOMER, 1));
+    again.intents.clone_from(&request.intents);
+    assert_eq!(client.send(&again).status, 422);
+    client.sign(&transfer("next", &from, &Draft::transfer(1, CUSTOMER, 1)));
+    // Whoever has the export goes on with it.
+    let (folder, answer) = audited.export("export");
+    assert!(answer["from"].as_u64().unwrap() > ROOTED);
+    audited.is_whole(&folder);
+    // And every entry is proved to be there as before.
+    let question = format!(r#"{{"size":{ROOTED},"entries":[2,9,4000]}}"#);
+    let proofs = client.post("/v1/journal/proofs", question.as_bytes());
+    assert_eq!(proofs.status, 200, "{}", proofs.text());
+    drop(daemon);
+}
+
+fn prune(audited: &Audited, folder: &std::path::Path) {
+    let (world, statement) = (&audited.world, audited.path("prune"));
+    let mut command =
+        std::process::Command::new(strongroom_softhsm_tests::program::binary("strongroom"));
+    command.args(["--json", "audit", "prune", "--log-key", &audited.key]);
+    command
+        .args(["--before", "2100-01-01", "--out"])
+        .arg(&statement);
+    let composed = good(&output(command.arg(folder)));
+    assert_eq!(composed["namespace"], "strongroom-prune-v1");
+    let pruned = |people: &[&str]| {
+        let mut arguments = vec!["--prune", statement.to_str().unwrap()];
+        let signatures = sign_as(&statement, "strongroom-prune-v1", people);
+        for signature in &signatures {
+            arguments.extend(["--signature", signature.to_str().unwrap()]);
+        }
+        signerd(&world.config(), &arguments)
+    };
+    let refused = pruned(&["ann"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && said.contains("unseal-quorum"),
+        "{said}"
+    );
+    assert!(world.data().join("0000000000.seg").exists());
+    let done = pruned(&["ann", "ben"]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+}
