@@ -142,6 +142,9 @@ pub enum Release {
     /// They came more than 60 s of `lo` after the charge and are not kept: its room may be free
     /// again. Asked again, the request is evaluated and charged anew, in the same set.
     TooLate,
+    /// The `r` of one of them belongs to another signature. They are not kept, and the keys of both are
+    /// frozen: whoever sees the two signatures has the private key.
+    Repeated,
 }
 
 /// What became of a key's registration.

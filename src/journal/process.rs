@@ -1,11 +1,11 @@
 //! What each command does to the state and the journal.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use policy::{
-    AttemptId, Blob, Entry, KeyRegistration, Permit, Pruned, Reason, ReasonCode, Refusal, Refused,
-    Request, RequestState, RequestStatus, RowKey, Signed, State, StateError, UnmetNeed, Verdict,
-    evaluate, shortened, statement::UnsealError,
+    AttemptId, Blob, Entry, FreezeScope, KeyRegistration, Permit, Pruned, RRepeated, Reason,
+    ReasonCode, Refusal, Refused, Request, RequestState, RequestStatus, RowKey, Signed, State,
+    StateError, UnmetNeed, Verdict, evaluate, shortened, statement::UnsealError,
 };
 use tx::{Decoded, Interval};
 
@@ -258,7 +258,7 @@ impl Writer {
     ) -> Result<Release, Stopped> {
         let attempt = signed.attempt;
         self.active.remove(&attempt);
-        self.recall(state, &[RowKey::Attempt(attempt)].into())?;
+        self.recall(state, &RowKey::read_by_signed(&signed).collect())?;
         let charged = state.attempt(attempt).map_err(|error| stopped(&error))?;
         let age_millis = charged.map(|charged| group.now.lo.millis_since(charged.charged_at()));
         #[cfg(test)]
@@ -268,6 +268,11 @@ impl Writer {
             let reason = reason.into();
             group.push(state, Entry::Failed { attempt, reason })?;
             return Ok(Release::TooLate);
+        }
+        let repeated = state.repeats(&signed).map_err(|error| stopped(&error))?;
+        if let Some(repeated) = repeated {
+            freeze_repeated(state, group, attempt, &repeated)?;
+            return Ok(Release::Repeated);
         }
         if let Blob::Inline(text) = signed.raw {
             signed.raw = Blob::of(&text);
@@ -388,6 +393,30 @@ fn outcome(durable: Result<Decision, Stopped>) -> Result<SignOutcome, Stopped> {
             decision,
         },
     })
+}
+
+/// Two signatures with one `r`: the later ones are as good as not made, and nothing more is signed with
+/// either key.
+fn freeze_repeated(
+    state: &mut State,
+    group: &mut OpenGroup,
+    attempt: AttemptId,
+    repeated: &RRepeated,
+) -> Result<(), Stopped> {
+    let reason = repeated.to_string();
+    let failed = Entry::Failed {
+        attempt,
+        reason: reason.clone(),
+    };
+    group.push(state, failed)?;
+    for key in BTreeSet::from([&repeated.first.key, &repeated.second.key]) {
+        let frozen = Entry::Frozen {
+            scope: FreezeScope::Key(key.clone()),
+            reason: reason.clone(),
+        };
+        group.push(state, frozen)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

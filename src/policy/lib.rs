@@ -37,8 +37,8 @@ pub use model::{
 };
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use state::{
-    AttemptState, Consumed, HotState, HotStateError, IntentState, NotRecalled, RequestState,
-    RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError,
+    AttemptState, Consumed, HotState, HotStateError, IntentState, KeyDigest, NotRecalled,
+    RRepeated, RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

@@ -1,6 +1,7 @@
 //! The server process: journal, policy, device and listeners, from start to stop.
 
 use std::{
+    collections::BTreeSet,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -262,17 +263,19 @@ impl Server {
 
     /// An `r` under a second digest gives the key away: nothing more is signed with it.
     async fn freeze_if_repeated(&self, key: &keys::KeyId, error: &keys::SignatureError) {
-        if !matches!(error, keys::SignatureError::RRepeated(_)) {
+        let keys::SignatureError::RRepeated(what) = error else {
             return;
-        }
-        let scope = policy::FreezeScope::Key(key.name.clone());
+        };
         let reason = format!("{key}: {}", crate::log::chain(error));
-        let frozen = ask(|reply| {
-            self.service.journal.freeze(scope, reason, reply);
-            Ok(())
-        });
-        if let Err(problem) = frozen.await {
-            tracing::error!(%key, detail = problem.detail, "the key could not be frozen");
+        for key in BTreeSet::from([&what.first_key.name, &what.second_key.name]) {
+            let scope = policy::FreezeScope::Key(key.clone());
+            let frozen = ask(|reply| {
+                self.service.journal.freeze(scope, reason.clone(), reply);
+                Ok(())
+            });
+            if let Err(problem) = frozen.await {
+                tracing::error!(%key, detail = problem.detail, "the key could not be frozen");
+            }
         }
     }
 

@@ -258,7 +258,8 @@ pub fn command_of(ask: &Ask, basis: BundleHash, transaction: String) -> SignComm
 pub fn signatures(order: &Order, raw: &str) -> Signed {
     let signature = |call: &NumberedDigest| SignatureRecord {
         call: call.call,
-        r: Digest([1; 32]),
+        // Each digest has its own, as of a deterministic device.
+        r: call.digest,
         s: Digest([2; 32]),
         recovery_id: 0,
     };

@@ -40,6 +40,7 @@ mod opening;
 mod pruning;
 mod race;
 mod refusals;
+mod repeated_r;
 mod requests;
 mod roots;
 mod segment;

@@ -133,11 +133,8 @@ impl KeyPool {
         read(&self.0.keys).get(key).copied()
     }
 
-    /// Takes note of an `r` that was used before this process started, from the journal.
-    ///
-    /// # Errors
-    /// [`RRepeated`] when it was used for something else as well.
-    pub fn remember_r(
+    /// Takes note of an `r`. What is older than this memory, or than this process, the journal has.
+    fn remember_r(
         &self,
         r: [u8; 32],
         key: &KeyId,

@@ -236,10 +236,6 @@ async fn a_repeated_r_is_an_alarm() {
         events.recv().await,
         Some(PoolEvent::BadSignature { call: 2, .. })
     ));
-    // What the journal remembers counts as well.
-    let (other, _events) = KeyPool::new(PoolConfig::default());
-    other.remember_r(what.r, &key, &digest(1)).unwrap();
-    assert!(other.remember_r(what.r, &spend("b"), &digest(1)).is_err());
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! A memory of every `r`: two signatures with one `r` give the private key away.
+//! A memory of the latest `r`, also of signatures that are in flight: two with one `r` give the private key
+//! away. That of all that were kept is the journal's.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -50,7 +51,7 @@ impl RSeen {
         }
     }
 
-    /// Takes note of a verified signature; at a restart, of those that the journal has.
+    /// Takes note of a verified signature.
     ///
     /// The same key and digest may have the same `r`: deterministic devices (RFC 6979) sign so.
     ///

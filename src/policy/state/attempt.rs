@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tx::{Chain, ConflictKey, FeeTerms, IntentPayload, Interval, Name, Time};
 
-use crate::{AttemptId, FreezeScope, RequestHash};
+use crate::{AttemptId, Digest, FreezeScope, RequestHash};
 
 /// What is kept of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,19 @@ pub struct AttemptState {
     pub(super) account: Name,
     pub(super) chain: Chain,
     pub(super) keys: Box<[Name]>,
+    /// What its calls sign, in their order; nothing once it is signed, because the `r` says it then.
+    pub(super) unsigned: Box<[KeyDigest]>,
     pub(super) fee_terms: FeeTerms,
     pub(super) status: RequestStatus,
+}
+
+/// What a signature is of: a digest, under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDigest {
+    /// The key.
+    pub key: Name,
+    /// The digest.
+    pub digest: Digest,
 }
 
 /// What became of a client's request.

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tx::{ConflictKey, Name, Time};
 
-use super::{AttemptState, Consumers, IntentState, Present, RequestStatus, State, StateError};
+use super::{
+    AttemptState, Consumers, IntentState, KeyDigest, Present, RequestStatus, State, StateError,
+};
 use crate::{
     Attempt, AttemptId, Entry, KeyRegistration, NumberedDigest, Policy, Record, Resumed,
     SignedIntent, statement::Unseal, window::Charge,
@@ -34,6 +36,7 @@ impl State {
                 self.set_status(*attempt, RequestStatus::Committed);
             }
             Entry::Signed(signed) => {
+                self.use_r(signed);
                 self.set_status(signed.attempt, RequestStatus::Signed { index });
             }
             Entry::Failed { attempt, .. } => self.set_status(*attempt, RequestStatus::Failed),
@@ -248,6 +251,7 @@ impl State {
             account: self.kept_name(&attempt.account),
             chain: attempt.chain,
             keys: keys.into_iter().map(|key| self.kept_key(key)).collect(),
+            unsigned: self.unsigned(attempt),
             fee_terms: attempt.fee_terms,
             status: RequestStatus::Committed,
         };
@@ -260,6 +264,15 @@ impl State {
             .entry(attempt.client.clone())
             .or_default()
             .insert(attempt.request.clone(), id);
+    }
+
+    fn unsigned(&self, attempt: &Attempt) -> Box<[KeyDigest]> {
+        let calls = attempt.calls.iter();
+        let unsigned = calls.map(|call| KeyDigest {
+            key: self.kept_key(&call.key),
+            digest: call.digest,
+        });
+        unsigned.collect()
     }
 
     /// The policy's copy of an account's name, to keep one instead of one for each attempt.

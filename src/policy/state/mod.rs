@@ -7,6 +7,7 @@ mod fold;
 mod hot;
 mod lanes;
 mod present;
+mod r_used;
 mod recall;
 mod restore;
 mod rows;
@@ -32,11 +33,12 @@ use crate::{
 };
 
 use attempt::Consumers;
-pub use attempt::{AttemptState, IntentState, RequestState, RequestStatus};
+pub use attempt::{AttemptState, IntentState, KeyDigest, RequestState, RequestStatus};
 use epoch::Epoch;
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
+pub use r_used::RRepeated;
 pub use recall::NotRecalled;
 use recall::Numbered;
 pub use restore::RestoreError;
@@ -78,6 +80,8 @@ pub struct State {
     lanes: HashMap<String, u64>,
     /// Destinations that were paid.
     paid: HashSet<Address>,
+    /// What the signature of each `r` is of.
+    r_used: HashMap<Digest, KeyDigest>,
     /// How many entries' rows are kept where they can be recalled from.
     settled: u64,
     /// Rows in memory that were recalled and not written since.

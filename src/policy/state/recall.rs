@@ -10,7 +10,7 @@ use thiserror::Error;
 use tx::Name;
 
 use super::{Consumers, HotState, RestoreError, State};
-use crate::{Attempt, AttemptId, ChargeState, Entry, KeptBlocks, Row, RowKey};
+use crate::{Attempt, AttemptId, ChargeState, Entry, KeptBlocks, Row, RowKey, Signed};
 
 /// A row was read that is neither in memory nor recalled. No absence follows from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -122,6 +122,7 @@ impl State {
                 self.anchors.remove(key);
             }
             RowKey::Paid(address) => drop(self.paid.remove(address)),
+            RowKey::R(r) => drop(self.r_used.remove(r)),
         }
     }
 
@@ -139,6 +140,7 @@ impl State {
             RowKey::Intent(id) => self.intents.contains_key(id),
             RowKey::Consumed(key) => self.consumers.contains_key(key),
             RowKey::Paid(address) => self.paid.contains(address),
+            RowKey::R(r) => self.r_used.contains_key(r),
         }
     }
 
@@ -164,6 +166,7 @@ impl State {
                 }
             }
             Row::Paid(address) => drop(self.paid.insert(address)),
+            Row::R(r, what) => drop(self.r_used.insert(r, what)),
         }
     }
 
@@ -185,11 +188,17 @@ impl State {
 
     /// Whether all is known that applying this attempt reads.
     pub(super) fn knows_of(&self, attempt: &Attempt) -> Result<(), NotRecalled> {
+        self.knows_all(RowKey::read_by_attempt(attempt))
+    }
+
+    pub(super) fn knows_all(
+        &self,
+        keys: impl IntoIterator<Item = RowKey>,
+    ) -> Result<(), NotRecalled> {
         if self.settled == 0 {
             return Ok(());
         }
-        let mut keys = RowKey::read_by_attempt(attempt);
-        match keys.find(|key| !self.knows(key)) {
+        match keys.into_iter().find(|key| !self.knows(key)) {
             Some(key) => Err(NotRecalled { kind: key.kind() }),
             None => Ok(()),
         }
@@ -211,9 +220,17 @@ impl RowKey {
             Entry::Call { attempt, .. } | Entry::Failed { attempt, .. } => {
                 vec![Self::Attempt(*attempt)]
             }
-            Entry::Signed(signed) => vec![Self::Attempt(signed.attempt)],
+            Entry::Signed(signed) => Self::read_by_signed(signed).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The keys of the rows that signatures hang on: their attempt, and every `r`.
+    pub fn read_by_signed(signed: &Signed) -> impl Iterator<Item = Self> {
+        let made = signed.signatures.iter();
+        [Self::Attempt(signed.attempt)]
+            .into_iter()
+            .chain(made.map(|made| Self::R(made.r)))
     }
 
     fn read_by_attempt(attempt: &Attempt) -> impl Iterator<Item = Self> {

@@ -7,7 +7,7 @@ use tx::{Name, Time};
 use super::{State, StateError, present::spend_key};
 use crate::{
     Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
-    NumberedDigest, Pruned, Record, Resumed, StateRoot,
+    NumberedDigest, Pruned, Record, Resumed, RowKey, StateRoot,
     statement::{NewEpoch, Prune, Unseal, UnsealError},
 };
 
@@ -45,6 +45,8 @@ impl State {
             }
             Entry::Signed(signed) => {
                 self.validate_unsigned(signed.attempt)?;
+                self.knows_all(RowKey::read_by(&record.entry))
+                    .map_err(StateError::NotRecalled)?;
                 let unmade = signed.signatures.iter().find(|s| s.call >= self.next_call);
                 unmade.map_or(Ok(()), |s| Err(StateError::Call { call: s.call }))
             }

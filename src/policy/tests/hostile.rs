@@ -11,7 +11,8 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use strongroom_policy::{
-    Attempt, AttemptId, Blob, Entry, Fact, Group, Limit, Measure, Signed, Statement,
+    Attempt, AttemptId, Blob, Digest, Entry, Fact, Group, Limit, Measure, NumberedDigest,
+    SignatureRecord, Signed, Statement,
 };
 use tx::{Address, Amount, EffectKind, IntentId, Time};
 
@@ -217,13 +218,21 @@ impl Hostile {
     }
 
     fn sign(&mut self) {
-        let attempt = self.done.last().unwrap().id;
-        self.signer.push(Entry::Signed(Box::new(Signed {
-            attempt,
-            signatures: Vec::new(),
+        let Done { id, attempt, .. } = self.done.last().unwrap();
+        // An `r` comes up again after a while: the writer would not have recorded that, a fold takes it.
+        let signature = |call: &NumberedDigest| SignatureRecord {
+            call: call.call,
+            r: Digest([(id.0 % 16) as u8; 32]),
+            s: Digest([2; 32]),
+            recovery_id: 0,
+        };
+        let signed = Signed {
+            attempt: *id,
+            signatures: attempt.calls.iter().map(signature).collect(),
             txid: "t".into(),
             raw: Blob::Inline("00".into()),
-        })));
+        };
+        self.signer.push(Entry::Signed(Box::new(signed)));
     }
 
     fn fail(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
-use strongroom_policy::{AttemptId, Consumed, Row, RowError, RowKey, State};
+use strongroom_policy::{AttemptId, Consumed, Digest, Row, RowError, RowKey, State};
 use tx::{ConflictKey, IntentId, Name};
 
 use crate::{
@@ -87,7 +87,7 @@ fn a_row_comes_back_and_has_one_spelling() {
             key.kind()
         })
         .collect();
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
 }
 
 #[test]
@@ -152,6 +152,7 @@ fn keys() -> impl Strategy<Value = RowKey> {
         (names(), numbers()).prop_map(|(client, number)| RowKey::ClientAttempt(client, number)),
         intent.prop_map(RowKey::Intent),
         conflict.prop_map(RowKey::Consumed),
+        (0..4_u8).prop_map(|n| RowKey::R(Digest([n; 32]))),
         (0..4_u8, any::<bool>())
             .prop_map(|(n, evm)| RowKey::Paid(stranger(if evm { ETH } else { BTC }, n))),
     ]

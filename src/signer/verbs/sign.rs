@@ -246,6 +246,11 @@ async fn make(
         )),
         // Evaluated and charged anew, in the same set.
         Release::TooLate => Ok(Made::Failed { again: true }),
+        Release::Repeated => {
+            tracing::error!(%attempt, "a signature has the r of another one: its key is frozen");
+            service.metrics.calls_failed.increment();
+            Ok(Made::Failed { again: false })
+        }
     }
 }
 

@@ -200,7 +200,11 @@ impl<'a> Again<'a> {
                 .map_err(|error| format!("call {number}: {error}"))?;
             self.signatures += 1;
         }
-        Ok(())
+        match state.repeats(signed) {
+            Ok(None) => Ok(()),
+            Ok(Some(repeated)) => Err(repeated.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Counts the officers' signatures again.

@@ -40,6 +40,9 @@ impl World {
                     }
                     // Evaluated and charged anew.
                     Ok(Release::TooLate) => self.send(m, request),
+                    Ok(Release::Repeated) => {
+                        return Err(Violation("6 an r is told to repeat".into()));
+                    }
                     Ok(Release::Withheld) | Err(_) => {}
                 }
                 Ok(())

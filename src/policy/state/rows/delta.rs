@@ -29,12 +29,15 @@ impl State {
         // A key that anchors a set is consumed by the set's first attempt.
         let consumed = self.consumers.keys().filter_map(|key| self.consumed(key));
         let paid = self.paid.iter().cloned().map(Row::Paid);
+        let r_used = self.r_used.iter();
+        let r_used = r_used.map(|(r, what)| Row::R(*r, what.clone()));
         attempts
             .chain(requests)
             .chain(authorised)
             .chain(intents)
             .chain(consumed)
             .chain(paid)
+            .chain(r_used)
     }
 
     /// The row of this key, if it is in memory.
@@ -61,6 +64,7 @@ impl State {
                 let address = self.paid.get(address)?;
                 Some(Row::Paid(address.clone()))
             }
+            RowKey::R(r) => Some(Row::R(*r, self.r_used.get(r)?.clone())),
         }
     }
 
@@ -72,7 +76,7 @@ impl State {
             Entry::Call { attempt, .. } | Entry::Failed { attempt, .. } => {
                 [RowKey::Attempt(*attempt)].into()
             }
-            Entry::Signed(signed) => [RowKey::Attempt(signed.attempt)].into(),
+            Entry::Signed(signed) => RowKey::read_by_signed(signed).collect(),
             _ => BTreeSet::new(),
         };
         keys.iter().filter_map(|key| self.row(key)).collect()

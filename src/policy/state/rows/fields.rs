@@ -1,7 +1,7 @@
 //! The fields of rows.
 
 use super::Consumed;
-use crate::{AttemptState, IntentState, RequestHash, RequestStatus, code::Code};
+use crate::{AttemptState, IntentState, KeyDigest, RequestHash, RequestStatus, code::Code};
 
 impl Code for RequestStatus {
     fn write(&self, to: &mut Vec<u8>) {
@@ -34,6 +34,7 @@ impl Code for AttemptState {
         self.account.write(to);
         self.chain.write(to);
         self.keys.write(to);
+        self.unsigned.write(to);
         self.fee_terms.write(to);
         self.status.write(to);
     }
@@ -47,8 +48,23 @@ impl Code for AttemptState {
             account: Code::read(from)?,
             chain: Code::read(from)?,
             keys: Code::read(from)?,
+            unsigned: Code::read(from)?,
             fee_terms: Code::read(from)?,
             status: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for KeyDigest {
+    fn write(&self, to: &mut Vec<u8>) {
+        self.key.write(to);
+        self.digest.write(to);
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            key: Code::read(from)?,
+            digest: Code::read(from)?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The endless sets as rows: what is remembered for ever, each thing under a key of its own.
 //!
-//! Attempts, requests, intents, what was consumed and who was paid never end, so that they are to
+//! Attempts, requests, intents, what was consumed, who was paid and every `r` never end, so that they are to
 //! be kept on disk. A row has one spelling; whoever has all rows of a history has these sets, whole.
 //!
 //! # Format 1, integers big-endian
@@ -10,13 +10,14 @@
 //! ```text
 //! kind             name                        value
 //! attempt          attempt                     charged at | request hash 32 | set | origin | account text | chain text
-//!                                              | keys [text] | fee terms text (JSON)
-//!                                              | 0 committed, 1 signed and the entry u64, or 2 failed
+//!                                              | keys [text] | unsigned [key text | digest 32]
+//!                                              | fee terms text (JSON) | 0 committed, 1 signed and the entry u64, or 2 failed
 //! request          client text | id text       the latest attempt
 //! client-attempt   client text | number u64    attempt: the client's first has number 0
 //! intent           source text | id text       payload 32 | anchors [text] | attempts [attempt] | expires
 //! consumed         conflict key text           ?set that it anchors | attempts [attempt]
 //! paid             chain text | bytes          nothing
+//! r                32                          key text | digest 32
 //! ```
 
 mod delta;
@@ -26,9 +27,9 @@ mod recall;
 use thiserror::Error;
 use tx::{Address, ConflictKey, IntentId, Name};
 
-use super::{AttemptState, IntentState};
+use super::{AttemptState, IntentState, KeyDigest};
 use crate::{
-    AttemptId, RequestId,
+    AttemptId, Digest, RequestId,
     code::{Code, read_whole},
 };
 
@@ -51,6 +52,8 @@ pub enum RowKey {
     Consumed(ConflictKey),
     /// A destination.
     Paid(Address),
+    /// The `r` of a signature.
+    R(Digest),
 }
 
 /// One thing that is remembered for ever.
@@ -69,6 +72,8 @@ pub enum Row {
     Consumed(ConflictKey, Consumed),
     /// The destination was paid.
     Paid(Address),
+    /// What the signature of an `r` is of.
+    R(Digest, KeyDigest),
 }
 
 /// What consumes a key.
@@ -110,6 +115,7 @@ impl RowKey {
             Self::Intent(_) => "intent",
             Self::Consumed(_) => "consumed",
             Self::Paid(_) => "paid",
+            Self::R(_) => "r",
         }
     }
 
@@ -129,6 +135,7 @@ impl RowKey {
             Self::Intent(intent) => intent.write(&mut name),
             Self::Consumed(key) => key.write(&mut name),
             Self::Paid(address) => address.write(&mut name),
+            Self::R(r) => r.write(&mut name),
         }
         name
     }
@@ -146,6 +153,7 @@ impl Row {
             Self::Intent(intent, _) => RowKey::Intent(intent.clone()),
             Self::Consumed(key, _) => RowKey::Consumed(key.clone()),
             Self::Paid(address) => RowKey::Paid(address.clone()),
+            Self::R(r, _) => RowKey::R(*r),
         }
     }
 
@@ -160,6 +168,7 @@ impl Row {
             Self::Intent(_, state) => state.write(&mut value),
             Self::Consumed(_, consumed) => consumed.write(&mut value),
             Self::Paid(_) => {}
+            Self::R(_, what) => what.write(&mut value),
         }
         value
     }
@@ -192,6 +201,7 @@ impl Row {
                 read_whole::<()>(fields)?;
                 Self::Paid(address)
             }
+            RowKey::R(r) => Self::R(r, read_whole(fields)?),
         })
     }
 }
