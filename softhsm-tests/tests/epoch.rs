@@ -196,6 +196,7 @@ fn a_lost_journal_is_followed_by_a_new_log_that_begins_with_the_epoch() {
 
     let mut words = words;
     words.extend(["--lost".into(), checkpoint.display().to_string()]);
+    words.extend(["--epoch".into(), "2".into()]);
     let decision = decide_epoch(&world, &words, &["ben", "cem"]);
     assert!(!world.data().join("anchor").exists());
     let done = decision.carry_out(&world);
@@ -264,6 +265,7 @@ fn the_coordinator_keeps_what_was_asked_before_for_a_person() {
             _ => {}
         }
     }
+    words.extend(["--epoch".into(), "2".into()]);
     let decision = decide_epoch(world, &words, &["ann", "ben"]);
     let done = decision.carry_out(world);
     let said = String::from_utf8_lossy(&done.stderr);

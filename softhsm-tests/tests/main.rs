@@ -14,6 +14,7 @@ mod crashes;
 mod device;
 mod engines;
 mod epoch;
+mod epoch_kills;
 mod evm;
 mod governance;
 mod lifecycle;

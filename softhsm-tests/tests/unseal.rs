@@ -227,7 +227,7 @@ fn what_is_damaged_or_in_use_or_well_is_not_un_sealed() {
 }
 
 /// Every call by which un-sealing changes the disk.
-const CALLS: [&str; 6] = [
+pub const CALLS: [&str; 6] = [
     "pwrite64",
     "fdatasync",
     "fsync",

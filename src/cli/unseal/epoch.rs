@@ -34,7 +34,8 @@ pub struct EpochArgs {
     /// The highest epoch of a lane that the coordinator knows, as `strongroom lanes` shows it.
     #[arg(long, value_name = "NUMBER")]
     lanes: u64,
-    /// The epoch [default: the one after the last that the report knows].
+    /// The epoch: higher than every one that there ever was, as `walletd` and `strongroom status` showed it
+    /// [default: the one after the last that the report knows, where it knows of a journal].
     #[arg(long, value_name = "NUMBER")]
     epoch: Option<u64>,
     /// When it begins: when nothing that is lost can be signed any more [default: now].
@@ -87,7 +88,7 @@ pub(super) fn epoch(args: EpochArgs) -> Result<Answer, Failure> {
     statement.after = args.after.iter().copied().collect();
     statement.next = nexts(&args.next)?;
     statement.drains = drains(&args.drain)?;
-    check(&statement, &report)?;
+    check(&statement, &report, args.epoch)?;
     let text = statement.to_string();
     files::create(&args.out, text.as_bytes(), Access::Public).map_err(UnsealError::File)?;
     Answer::done(&Composed {
@@ -147,8 +148,12 @@ fn drains(words: &[String]) -> Result<BTreeSet<Drain>, UnsealError> {
 }
 
 /// Whether it says something of every key, once, and nothing below what is known.
-fn check(statement: &NewEpoch, report: &SealReport) -> Result<(), UnsealError> {
+fn check(statement: &NewEpoch, report: &SealReport, epoch: Option<u64>) -> Result<(), UnsealError> {
     let mut missing = Vec::new();
+    // Nothing that is there remembers an epoch: the intents of one that is begun twice would count again.
+    if report.size == 0 && epoch.is_none() {
+        missing.push("--epoch NUMBER, 2 if there never was a new epoch".to_owned());
+    }
     let mut said: BTreeMap<(&Name, Chain), usize> = BTreeMap::new();
     for next in &statement.next {
         *said.entry((&next.key, next.chain)).or_default() += 1;

@@ -41,8 +41,8 @@ pub enum UnsealError {
         /// What.
         what: String,
     },
-    /// A new epoch says something of every key.
-    #[error("nothing is said of {} keys that the report names", missing.len())]
+    /// A new epoch says something of every key, and its number where nothing that is there knows one.
+    #[error("{} things are not said that the report calls for", missing.len())]
     Unsaid {
         /// What is to be said.
         missing: Vec<String>,
