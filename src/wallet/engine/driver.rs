@@ -49,6 +49,8 @@ pub(super) enum End {
     Adopted,
     /// The signer has other keys for the account.
     NewKeys,
+    /// The signer is in another epoch: what was compared with it says nothing any more.
+    NewEpoch,
     /// The lease has ended, or another has the lane.
     Lost,
     /// The database is not sound.
@@ -185,10 +187,13 @@ where
         self.handle(Event::Queued(given))
     }
 
-    /// A lane is made anew for other keys of its account.
+    /// A lane is made anew for other keys of its account, and taken anew in another epoch.
     fn keys(&self) -> ControlFlow<End> {
         let known = Arc::clone(&self.parts.shared.keys.borrow());
         let theirs = known.of(&self.lane.view().row.account);
+        if theirs.fresh && theirs.epoch != self.parts.keys.epoch {
+            return ControlFlow::Break(End::NewEpoch);
+        }
         if theirs.is_same(&self.parts.keys) {
             return ControlFlow::Continue(());
         }

@@ -122,6 +122,12 @@ impl Reader {
 
     /// Reads the journal from where the first of them needs it.
     async fn read(&self, all: &mut [Comparing]) -> Result<(), String> {
+        let furthest = all.iter().filter_map(|one| one.after).max();
+        if let Some(index) = furthest
+            && !self.has(index).await?
+        {
+            all.iter_mut().for_each(Comparing::begin_anew);
+        }
         // Nothing is before the beginning.
         let mut after = all.iter().map(|one| one.after).min().flatten();
         loop {
@@ -136,6 +142,14 @@ impl Reader {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Whether a request of ours is at this index. It was when it was compared: where it is not, the
+    /// journal is a new one or an older copy, and an index in the old one says nothing of it.
+    async fn has(&self, index: u64) -> Result<bool, String> {
+        let page = self.signer.page(index.checked_sub(1)).await?;
+        let first = page.requests.first();
+        Ok(first.is_some_and(|request| request.attempt == index))
     }
 
     /// Looks for a lane's requests in a page, and for those that the store does not know.
@@ -201,6 +215,10 @@ impl Comparing {
             full: false,
             failed: None,
         }
+    }
+
+    fn begin_anew(&mut self) {
+        (self.after, self.to) = (None, None);
     }
 
     fn is_over(&self) -> bool {

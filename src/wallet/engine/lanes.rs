@@ -226,6 +226,8 @@ impl<F: Family> Life<F> {
                     return After::Stop;
                 }
                 End::Adopted | End::NewKeys => {}
+                // Taken anew it is closed, and compared before anything is begun.
+                End::NewEpoch => return After::Pause(Duration::ZERO),
                 End::Reload(what) => {
                     self.of.shared.metrics.reloads.increment();
                     tracing::warn!(lane = %self.id, what, "the view is loaded again");

@@ -5,8 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 use api::signing::{Receipt, RequestAnswer, RequestStatus};
 use sha2::{Digest, Sha256};
 use wallet::{
-    attempt::{AttemptStage, Purpose},
-    lane::{Effect, Event, LaneId, LaneView},
+    attempt::{AttemptNumber, AttemptStage, Purpose},
+    change::Gate,
+    lane::{Effect, Event, LaneId, LaneRow, LaneView},
     signer::Comparison,
 };
 
@@ -162,4 +163,35 @@ async fn very_many_are_brought_in_parts() {
     assert_eq!(comparison.unknown.len(), 200);
     // The next comparison begins behind the last that was brought.
     assert_eq!(comparison.to, Some(299));
+}
+
+/// The lane's row, as it was compared to this index of an earlier log.
+fn compared_to(index: u64) -> LaneRow {
+    LaneRow {
+        id: lane(0),
+        account: "eth-hot".parse().unwrap(),
+        lease: 1,
+        epoch: 5,
+        epoch_seen: false,
+        next_attempt: AttemptNumber(0),
+        next_nonce: 9,
+        gate: Gate::Open,
+        compared_to: Some(index),
+    }
+}
+
+/// After a new epoch the journal may be another log: an index of the old one leaves nothing out.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_the_journal_does_not_have_is_compared_from_the_beginning() {
+    for (index, expected) in [(5_000, &[0, 2][..]), (11, &[0, 2]), (10, &[2])] {
+        let signer = signer(1);
+        *signer.journal.lock().unwrap() = vec![own(0, 0, 10), own(0, 2, 12)];
+        let (signer, store) = (Arc::new(signer), Arc::new(Memory::default()));
+        let comparison = wallet::engine::compare(signer, store, &compared_to(index)).await;
+        let comparison = comparison.unwrap();
+        let unknown = comparison.unknown.iter();
+        let unknown: Vec<u64> = unknown.map(|adopt| adopt.attempt.number.0).collect();
+        assert_eq!(unknown, expected, "compared to {index}");
+        assert_eq!(comparison.to, Some(12));
+    }
 }

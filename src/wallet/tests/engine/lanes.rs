@@ -306,6 +306,20 @@ async fn own_addresses_are_remembered_for_a_start_without_the_signer() {
     assert!(handle.is_own(&own));
 }
 
+/// What was compared with the signer says nothing of another epoch.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_taken_anew_in_another_epoch() {
+    let mut bench = Bench::new(Arc::default(), signer(1), |_, _| Vec::new());
+    bench.hears(is_started).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = bench.store.lease(&lane(0)).0;
+    bench.signer.epoch.store(2, Ordering::SeqCst);
+    bench.hears(is_started).await;
+    assert_eq!(bench.store.lease(&lane(0)).0, before + 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.store.lease(&lane(0)).0, before + 1, "once");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_epoch_only_rises() {
     use wallet::web::Engine as _;
