@@ -28,8 +28,21 @@ struct MovedClock<'a> {
 
 impl MovedClock<'_> {
     fn move_to(&self, hours: i64) {
+        self.step_to(hours * 3600);
+    }
+
+    fn step_to(&self, seconds: i64) {
+        self.say(&format!("{seconds:+}"));
+    }
+
+    /// The clock stands still at a time.
+    fn stop_at(&self, time: &str) {
+        self.say(time);
+    }
+
+    fn say(&self, faketime: &str) {
         let prepared = self.offset.with_extension("new");
-        fs::write(&prepared, format!("{:+}\n", hours * 3600)).unwrap();
+        fs::write(&prepared, format!("{faketime}\n")).unwrap();
         fs::rename(prepared, &self.offset).unwrap();
     }
 
@@ -44,6 +57,7 @@ impl MovedClock<'_> {
             .env("FAKETIME_TIMESTAMP_FILE", &self.offset)
             .env("FAKETIME_NO_CACHE", "1")
             .env("DONT_FAKE_MONOTONIC", "1")
+            .env("TZ", "Europe/Berlin")
             .arg("--config")
             .arg(self.world.config());
         let config = self.world.config();
@@ -129,4 +143,104 @@ fn a_stepping_clock_gives_nothing_back_and_stops_nothing() {
     client.reconnect();
     assert_eq!(client.used("eth-day"), units(4 * ETHER + nonce - 1));
     assert_eq!(client.refused(&over(nonce)).reasons[0].code, "limit");
+}
+
+/// The wall clock, as `date` would set it; read in the daemon's zone that is an hour or two ago.
+fn now() -> String {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let text = Time::from_millis(since.as_millis() as u64).to_string();
+    text.get(..19).unwrap().replace('T', " ")
+}
+
+/// A world of which four fifths of a day's ether are used, its daemon under a clock that is moved.
+fn nearly_used(world: &World) -> (MovedClock<'_>, Signerd, Client, String) {
+    world.configure("[bounds]\nrequests_per_second = 100000");
+    world.bootstrap();
+    let clock = MovedClock {
+        world,
+        offset: world.folder().join("offset"),
+    };
+    clock.move_to(0);
+    let daemon = clock.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let first = Draft::transfer(0, CUSTOMER, 4 * ETHER);
+    client.sign(&transfer("first", &from, &first));
+    (clock, daemon, client, from)
+}
+
+/// 1970, a clock that stops, summer time there and back, 30 s once a minute, a century.
+#[test]
+fn no_reading_gives_anything_back_bricks_or_seals() {
+    const CENTURY_SECS: i64 = 100 * 365 * 24 * 3600;
+    let world = World::with(|bundle| {
+        bundle.replace("statements.toml", "cap = \"20 eth\"", "cap = \"5 eth\"");
+    });
+    let (clock, mut daemon, mut client, from) = nearly_used(&world);
+    let lo = client.keys().time.lo;
+    let mut nonce = 1;
+    // Over the limit is over the limit, and what is within it is signed.
+    let mut goes_on = |client: &mut Client, when: &str| {
+        let draft = Draft::transfer(nonce, CUSTOMER, 2 * ETHER);
+        let refused = client.refused(&transfer(&format!("over-{nonce}"), &from, &draft));
+        assert_eq!(refused.reasons[0].code, "limit", "{when}: {refused:?}");
+        let draft = Draft::transfer(nonce, CUSTOMER, 1);
+        client.sign(&transfer(&format!("small-{nonce}"), &from, &draft));
+        assert_eq!(
+            client.used("eth-day"),
+            units(4 * ETHER + u128::from(nonce)),
+            "{when}"
+        );
+        nonce += 1;
+    };
+    for stopped in ["1970-01-01 01:00:05".to_owned(), now()] {
+        clock.stop_at(&stopped);
+        goes_on(&mut client, &stopped);
+        goes_on(&mut client, &stopped);
+        daemon = daemon.ready();
+    }
+    for hours in [1, 0] {
+        clock.move_to(hours);
+        goes_on(&mut client, "summer time");
+    }
+    for minute in 1..=10 {
+        clock.step_to(30 * minute);
+        goes_on(&mut client, "30 s once a minute");
+    }
+    // Nothing is valid in a hundred years, and everything is again once the clock is right.
+    clock.step_to(CENTURY_SECS);
+    let far = transfer(
+        "far",
+        &from,
+        &Draft::transfer(nonce_of(&mut client), CUSTOMER, 1),
+    );
+    let refused = client.refused(&far);
+    let codes: Vec<_> = refused.reasons.iter().map(|reason| &*reason.code).collect();
+    assert!(codes.contains(&"intent-closed"), "{refused:?}");
+    daemon = daemon.ready();
+    clock.move_to(0);
+    goes_on(&mut client, "after a century");
+    let gone = client.keys().time.lo.millis_since(lo);
+    assert!(gone < HOUR_MILLIS / 2, "the earliest time went {gone} ms");
+    assert!(daemon.stop().success());
+    // Started in 1970 it is ready, and knows what it knew.
+    clock.stop_at("1970-01-01 01:00:05");
+    let daemon = clock.start();
+    clock.move_to(0);
+    client.reconnect();
+    goes_on(&mut client, "started in 1970");
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    let jumps = records
+        .iter()
+        .filter(|record| matches!(record.entry, Entry::ClockJump { .. }));
+    // There and back each, but for the first stop at what is nearly now, and each of ten steps.
+    assert!(jumps.count() >= 14);
+}
+
+fn nonce_of(client: &mut Client) -> u64 {
+    let key = client.key("eth-1");
+    key.addresses[0].next_sequence.unwrap()
 }
