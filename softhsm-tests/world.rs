@@ -154,6 +154,15 @@ impl World {
         std::fs::rename(prepared, self.folder.path().join("fault")).expect("the fault");
     }
 
+    /// Lets the module with faults know the secrets of all keys, which are others than the token's: before
+    /// the first start. With them it can be told to use `one-k`.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn know_secrets(&self) {
+        std::fs::write(self.folder.path().join("known-secrets"), "").expect("a file");
+    }
+
     /// How often the module with faults was asked to log in.
     pub fn logins(&self) -> usize {
         self.noted("logins")

@@ -4,6 +4,11 @@
 //! behaves so; after `once ` it does so for one call. Each `C_Login` adds a line to its file
 //! `logins`, waits while the fault is `hold-login`, and adds a line to `logged-in` at its end. Each
 //! signature adds a line to its file `signed`: what was signed, in hexadecimal.
+//!
+//! While its file `known-secrets` is there, every secp256k1 key has a secret that this module makes of its
+//! label, in the place of SoftHSM's: only who knows a secret can sign with a `k` of choice.
+
+mod known;
 
 use std::{
     fs::{self, OpenOptions},
@@ -58,6 +63,8 @@ enum Fault {
     HighS,
     /// It is over another digest.
     OtherDigest,
+    /// Every signature has the same `k`, where secrets are known.
+    OneK,
     /// No signature: the login waits.
     HoldLogin,
 }
@@ -77,6 +84,7 @@ impl Fault {
             "short" => Self::Short,
             "high-s" => Self::HighS,
             "other-digest" => Self::OtherDigest,
+            "one-k" => Self::OneK,
             "hold-login" => Self::HoldLogin,
             _ => return None,
         })
@@ -136,6 +144,8 @@ fn load() -> Option<Module> {
     let ours = CK_FUNCTION_LIST {
         C_Sign: Some(sign),
         C_Login: Some(login),
+        C_SignInit: Some(known::sign_init),
+        C_GetAttributeValue: Some(known::attribute_value),
         ..real
     };
     Some(Module {
@@ -145,7 +155,7 @@ fn load() -> Option<Module> {
     })
 }
 
-/// PKCS#11's entry: SoftHSM's functions, but for two.
+/// PKCS#11's entry: SoftHSM's functions, but for four.
 ///
 /// # Safety
 /// As PKCS#11 says: `list` is null or valid to be written to.
@@ -229,6 +239,7 @@ unsafe extern "C" fn sign(
         note("signed", &digits.concat());
         // SAFETY: as above.
         let bytes = unsafe { std::slice::from_raw_parts_mut(signature, 64) };
+        known::sign(session, given, bytes, fault == Some(Fault::OneK));
         match fault {
             Some(Fault::Corrupt) => bytes[63] ^= 1,
             Some(Fault::ZeroR) => bytes[..32].fill(0),

@@ -126,3 +126,52 @@ fn wrong_answers_are_never_emitted() {
         assert_eq!(records::attempts(&records).len(), 1, "{fault}");
     }
 }
+
+/// Two signatures with one `r` give the private key away. The second is not emitted, also where the first
+/// was made before a restart, and the key signs no more; others do.
+#[test]
+fn a_repeated_r_is_never_emitted_and_freezes_its_key_across_restarts() {
+    let world = World::new().with_faults();
+    world.know_secrets();
+    let daemon = world.start();
+    let mut client = world.walletd();
+    world.set_fault("one-k");
+    let (psbt, first) = pay(&mut client, 0);
+    let answer = client.sign(&first);
+    coins::verify(&psbt, &raw(&answer)).unwrap();
+    assert!(daemon.stop().success());
+
+    let daemon = world.start();
+    client.reconnect();
+    // Of the same key.
+    let (_, second) = pay(&mut client, 3);
+    let refused = client.refused(&second);
+    assert_eq!(refused.kind, ProblemKind::OutcomeUnknown, "{refused:?}");
+    world.set_fault("none");
+    let is_frozen = |client: &mut Client, request| {
+        let refused = client.refused(request);
+        let mut codes = refused.reasons.iter().map(|reason| &*reason.code);
+        assert!(codes.any(|code| code == "frozen"), "{refused:?}");
+    };
+    is_frozen(&mut client, &second);
+    let (_, third) = pay(&mut client, 6);
+    is_frozen(&mut client, &third);
+    let (psbt, other) = pay(&mut client, 1);
+    coins::verify(&psbt, &raw(&client.sign(&other))).unwrap();
+    assert!(daemon.stop().success());
+    let daemon = world.start();
+    client.reconnect();
+    is_frozen(&mut client, &third);
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    let signed = records.iter();
+    let signed = signed.filter(|record| matches!(record.entry, policy::Entry::Signed(_)));
+    assert_eq!(signed.count(), 2);
+    let frozen = records.iter().filter_map(|record| match &record.entry {
+        policy::Entry::Frozen { scope, reason } => Some((scope.to_string(), reason.as_str())),
+        _ => None,
+    });
+    let frozen: Vec<_> = frozen.collect();
+    assert_eq!(frozen.len(), 1, "{frozen:?}");
+    assert!(frozen[0].0.contains("coin-1"), "{frozen:?}");
+}
