@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
     anvil::{Anvil, quantity},
     evm::ETHER,
+    image::Image,
     litecoind::Litecoind,
     program::until,
     signerd::Signerd,
@@ -110,6 +111,27 @@ fn nothing_is_sent_before_the_signers_log_is_proved_to_contain_it() {
     let _walletd = evm.site.start();
     exchange.reaches_while("proved", Stage::Final, || evm.mine(1));
     assert_eq!(evm.nonce(), 1);
+}
+
+/// A signer that is put back to an older copy, with everything local that could tell, is sealed by what the
+/// coordinator saw, before anything is asked of it.
+#[test]
+fn what_the_coordinator_saw_of_the_log_seals_an_older_copy() {
+    let mut evm = EvmSite::on(World::new().with_checkpoints(), EVM_FAMILY);
+    let log = evm.site.world.walletd().keys().journal.unwrap();
+    pin(&evm.site, &log.log_key.unwrap());
+    assert!(evm.signerd.stop().success());
+    let older = Image::of(&evm.site.world.data());
+    evm.signerd = evm.site.world.relaunch().ready();
+    let _walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("paid", ETHER, CUSTOMER));
+    exchange.reaches_while("paid", Stage::Final, || evm.mine(1));
+    assert!(evm.signerd.stop().success());
+    older.restore(&evm.site.world.data());
+    evm.signerd = evm.site.world.relaunch();
+    evm.signerd.not_ready("sealed: shorter-than-checkpoint: ");
+    assert_eq!(evm.signerd.metric("signerd_sealed"), Some(1));
 }
 
 /// A site that pays on litecoind.

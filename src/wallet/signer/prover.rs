@@ -80,6 +80,17 @@ impl Prover {
         outcome.await.unwrap_or_else(|_| Err(given_up()))
     }
 
+    /// Tells the signer what was seen of its log. Who waits for proofs does so as well.
+    ///
+    /// # Errors
+    /// What happened, for people.
+    pub(super) async fn remind(&self, of: &impl Proofs) -> Result<(), String> {
+        match self.log.try_lock() {
+            Ok(log) => tell(of, &log).await,
+            Err(_) => Ok(()),
+        }
+    }
+
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Wanted>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,17 +143,22 @@ fn checked(
         .map_err(|error| chain(&error))
 }
 
+async fn tell(to: &impl Proofs, log: &KnownLog) -> Result<(), String> {
+    let Some(seen) = log.seen() else {
+        return Ok(());
+    };
+    let checkpoint = seen.to_string();
+    let told = to.tell(SeenCheckpoint { checkpoint }).await;
+    told.map_err(|error| chain(&error))
+}
+
 /// Brings the known log as far as it must be. What was seen is told to the signer first: one that was
 /// put back to an older copy seals itself by it.
 async fn cover(from: &impl Proofs, log: &mut KnownLog, entry: u64) -> Result<(), String> {
     if log.covered() > entry {
         return Ok(());
     }
-    if let Some(seen) = log.seen() {
-        let checkpoint = seen.to_string();
-        let told = from.tell(SeenCheckpoint { checkpoint }).await;
-        told.map_err(|error| chain(&error))?;
-    }
+    tell(from, log).await?;
     let note = from.checkpoint(entry).await;
     let newer = log.open(&note.map_err(|error| chain(&error))?);
     let newer = newer.map_err(|error| chain(&error))?;

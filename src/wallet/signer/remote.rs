@@ -85,7 +85,11 @@ impl Signer for Remote {
         }
     }
 
+    /// What was seen of its log is told first: one that runs on an older copy says nothing more.
     async fn keys(&self) -> Result<KeysAnswer, String> {
+        if let Some(prover) = &self.prover {
+            prover.remind(&self.client).await?;
+        }
         let result = self.client.keys().await;
         self.found(result)?
             .ok_or_else(|| "the signer has no keys to tell of".into())
