@@ -7,11 +7,13 @@ use std::{
 };
 
 use api::problem::ProblemKind;
+use policy::{Entry, FreezeScope};
 use rustix::process::{Signal, kill_process};
 use strongroom_softhsm_tests::{
     ask::{intent, request, units},
     coins::{self, Previous, foreign_script},
     evm::{Draft, ETHER, GWEI},
+    image::Image,
     program::{until, until_within},
     records,
     signerd::{Role, Signerd},
@@ -241,6 +243,37 @@ fn what_was_authorised_while_the_device_was_gone_is_judged_anew_after_a_minute()
     let refused = client.refused(&request);
     assert_eq!(refused.reasons[0].code, "limit", "{refused:?}");
     assert_eq!(refused.reasons[0].statement.as_deref(), Some("eth-day"));
+}
+
+/// Nor is it finished behind a freeze, however soon.
+#[test]
+fn what_was_authorised_while_the_device_was_gone_is_not_finished_after_a_freeze() {
+    let world = World::new();
+    world.configure("call_timeout_ms = 200");
+    let mut daemon = world.start();
+    let request = leave_unfinished(&world, &mut daemon, "pay");
+    daemon.kill();
+    std::fs::rename(world.folder().join("away"), world.token.tokens()).unwrap();
+    let freeze = Entry::Frozen {
+        scope: FreezeScope::All,
+        reason: "a test".into(),
+    };
+    let frozen = Image::of(&world.data()).grown(1, &freeze);
+    frozen.restore(&world.data());
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let refused = client.refused(&request);
+    let mut codes = refused.reasons.iter().map(|reason| &*reason.code);
+    assert!(codes.any(|code| code == "frozen"), "{refused:?}");
+    assert_eq!(
+        client.used("eth-day"),
+        units(2 * ETHER),
+        "the charge stands"
+    );
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    let mut entries = records.iter().map(|record| &record.entry);
+    assert!(!entries.any(|entry| matches!(entry, Entry::Signed(_))));
 }
 
 /// A thousand at once at limit − ε: a hundred fit, and never one over.

@@ -12,6 +12,7 @@ mod coins;
 mod coordinator;
 mod crashes;
 mod device;
+mod disk_faults;
 mod engines;
 mod epoch;
 mod epoch_kills;
