@@ -118,6 +118,12 @@ pub enum AuditError {
         /// The entry.
         entry: u64,
     },
+    /// No decision of the log is about a request.
+    #[error("nothing was authorised for request {request}")]
+    NoRequest {
+        /// The request.
+        request: String,
+    },
     /// A report was asked for of what does not verify.
     #[error("{} does not verify: {first}", folder.display())]
     Unverified {
@@ -158,6 +164,7 @@ impl Explained for AuditError {
             Self::NoProof { .. } => "no-proof",
             Self::NoExport { .. } => "no-export",
             Self::NoEntry { .. } => "no-entry",
+            Self::NoRequest { .. } => "no-request",
             Self::Unverified { .. } => "unverified",
         }
     }
@@ -187,6 +194,7 @@ impl Explained for AuditError {
             Self::NoProof { .. } => "Check that this is a file of `strongroom audit prove`.",
             Self::NoExport { .. } => "Each line is one JSON object; `docs/audit.md` has both forms.",
             Self::NoEntry { .. } => "The newest checkpoint says how many there are; what a freeze holds is not told.",
+            Self::NoRequest { .. } => "A client is told of its own requests alone. What was refused has no receipt: look for its entry with `strongroom audit tail`, and give --entry.",
             Self::Unverified { .. } => "Run `strongroom audit verify` on it.",
         }
         .to_owned()

@@ -14,6 +14,7 @@ use super::show::Shown;
 use super::signed::{LogKeys, hashes};
 use super::tail;
 use crate::client::Signer;
+use crate::failure::Explained as _;
 use crate::files::{self, Access};
 
 /// The form of the file.
@@ -95,7 +96,12 @@ fn of_request(signer: &Signer, id: &str) -> Result<JournalBody, AuditError> {
     let odd = |reason: &str| AuditError::Answer {
         reason: reason.to_owned(),
     };
-    let answer = signer.request(id)?;
+    let answer = signer.request(id).map_err(|error| match error.kind() {
+        "not-found" => AuditError::NoRequest {
+            request: id.to_owned(),
+        },
+        _ => error.into(),
+    })?;
     let receipt = answer.receipt.ok_or_else(|| odd("it has no receipt"))?;
     let leaf = receipt.leaf().map_err(|error| odd(&error.to_string()))?;
     let commitment = leaf.get(1..).unwrap_or_default();

@@ -396,7 +396,7 @@ impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}: {} effects, {} refusals, {} events, of a verified log of {} entries",
+            "{}: effects {}, refusals {}, events {}, of a verified log of {} entries",
             self.file.display(),
             self.effects,
             self.refusals,

@@ -43,9 +43,9 @@ impl Shown {
         match &self.record {
             None => format!("{:>8}  withheld by a freeze", self.entry),
             Some(record) => format!(
-                "{:>8}  {}  {}",
+                "{:>8}  {:<24}  {}",
                 self.entry,
-                record.time.lo,
+                record.time.lo.to_string(),
                 plain(&summary(&record.entry))
             ),
         }
@@ -247,10 +247,8 @@ fn of_attempt(attempt: &Attempt) -> Vec<(&'static str, String)> {
         .resumes
         .map(|old| ("resumes", format!("attempt {old}")));
     told.extend(resumes);
-    told.extend(attempt.keys.iter().map(|key| {
-        let text = serde_json::to_string(key).unwrap_or_default();
-        ("consumes", text)
-    }));
+    let consumed = attempt.keys.iter();
+    told.extend(consumed.map(|key| ("consumes", key.to_string())));
     told.extend(of_calls(&attempt.calls));
     told
 }
