@@ -34,8 +34,7 @@ impl Writer {
                 group.answer(Reply::new(|durable| reply.send(outcome(durable))), decided)
             }
             Command::Evaluate(asked, reply) => {
-                let verdict = self.evaluate(state, group.now, &asked);
-                group.answer(reply, verdict)
+                group.answer(reply, self.evaluate(state, group.now, &asked))
             }
             Command::Refuse(refused, reply) => {
                 let noted = self.refuse(state, group, *refused);
