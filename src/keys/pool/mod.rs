@@ -22,7 +22,7 @@ pub use event::{PoolCounters, PoolEvent};
 use crate::{
     key::{KeyAlgorithm, KeyId, PublicKey},
     protocol::{Answer, KeyDescription, Request, Residence},
-    verify::{RRepeated, RSeen},
+    verify::{Familiar, RRepeated, RSeen},
 };
 use link::{Closing, Link, NotSent};
 use report::Report;
@@ -74,6 +74,7 @@ struct Inner {
     queue: Semaphore,
     keys: RwLock<HashMap<KeyId, PublicKey>>,
     r_seen: Mutex<RSeen>,
+    familiar: Familiar,
 }
 
 impl KeyPool {
@@ -86,6 +87,7 @@ impl KeyPool {
             queue: Semaphore::new(usize::from(config.queue)),
             keys: RwLock::default(),
             r_seen: Mutex::new(RSeen::new(config.r_memory)),
+            familiar: Familiar::default(),
             config,
         };
         (Self(Arc::new(inner)), arriving)

@@ -13,7 +13,7 @@ use crate::{
     authorized::{Authorized, Signing},
     key::PublicKey,
     protocol::{Answer, Request, Sign, SignInput},
-    verify::{self, Signature, SignatureError, SignatureValue},
+    verify::{Signature, SignatureError, SignatureValue},
 };
 
 /// A call with what its answer is held against.
@@ -137,7 +137,7 @@ impl KeyPool {
 
     fn check(&self, call: &Call, raw: &[u8]) -> Result<SignatureValue, SignatureError> {
         let Signing { key, input, .. } = &call.signing;
-        let value = verify::check(&call.public, input, raw)?;
+        let value = self.0.familiar.check(&call.public, input, raw)?;
         // Ed25519's R follows from the key and the message, and has no such failure.
         if let (SignatureValue::Ecdsa(signature), SignInput::Digest(digest)) = (&value, input) {
             self.remember_r(signature.r, key, digest)

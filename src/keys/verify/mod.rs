@@ -1,5 +1,7 @@
 //! A device's signature is only a claim: it is checked before it leaves.
 
+mod familiar;
+mod multiples;
 mod r_seen;
 
 use std::sync::LazyLock;
@@ -10,6 +12,8 @@ use bitcoin::secp256k1::{
 };
 use thiserror::Error;
 
+pub(crate) use familiar::Familiar;
+use multiples::Prepared;
 pub use r_seen::{RRepeated, RSeen};
 
 use tx::EcdsaSignature;
@@ -126,6 +130,25 @@ pub fn check(
     }
 }
 
+impl Familiar {
+    /// As [`check`], and faster for a key that signs often. Within a runtime.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub(crate) fn check(
+        &self,
+        key: &PublicKey,
+        input: &SignInput,
+        raw: &[u8],
+    ) -> Result<SignatureValue, SignatureError> {
+        let (PublicKey::Secp256k1(point), SignInput::Digest(digest)) = (key, input) else {
+            return check(key, input, raw);
+        };
+        let prepared = self.prepared(point);
+        check_ecdsa_with(prepared.as_deref(), point, digest, raw).map(SignatureValue::Ecdsa)
+    }
+}
+
 /// Checks an ECDSA signature over secp256k1, makes `s` low (BIP 62, EIP-2: half of what devices
 /// make is high), and finds the recovery id.
 ///
@@ -143,19 +166,35 @@ pub fn check_ecdsa(
     digest: &[u8; 32],
     raw: &[u8],
 ) -> Result<EcdsaSignature, SignatureError> {
+    check_ecdsa_with(None, key, digest, raw)
+}
+
+/// What the prepared key does not confirm, recovering decides: there is one way to a refusal.
+fn check_ecdsa_with(
+    prepared: Option<&Prepared>,
+    key: &[u8; 33],
+    digest: &[u8; 32],
+    raw: &[u8],
+) -> Result<EcdsaSignature, SignatureError> {
     let length = raw.len();
     let raw: &[u8; 64] = raw
         .try_into()
         .map_err(|_| SignatureError::Length { length })?;
     let low = low_s(raw)?;
-    let message = Message::from_digest(*digest);
-    for recovery_id in [0, 1] {
-        if recover(&low, recovery_id, &message) == Some(*key) {
-            let (r, s) = halves(&low);
-            return Ok(EcdsaSignature { r, s, recovery_id });
-        }
+    let (r, s) = halves(&low);
+    let confirmed = prepared.and_then(|prepared| prepared.recovery_id(digest, &r, &s));
+    let recovery_id = confirmed.or_else(|| recovery_id(key, digest, &low));
+    match recovery_id {
+        Some(recovery_id) => Ok(EcdsaSignature { r, s, recovery_id }),
+        None => Err(SignatureError::NotByThisKey),
     }
-    Err(SignatureError::NotByThisKey)
+}
+
+/// The id by which the signature gives this key.
+fn recovery_id(key: &[u8; 33], digest: &[u8; 32], low: &[u8; 64]) -> Option<u8> {
+    let message = Message::from_digest(*digest);
+    let mut ids = [0, 1].into_iter();
+    ids.find(|id| recover(low, *id, &message) == Some(*key))
 }
 
 /// Checks an Ed25519 signature strictly: no second encoding of it verifies.

@@ -115,6 +115,165 @@ fn refuses_wrong_lengths_and_ranges() {
     }
 }
 
+/// What a prepared key confirms, and to which recovery id.
+fn confirmed(key: &[u8; 33], digest: &[u8; 32], raw: &[u8; 64]) -> Option<u8> {
+    let (r, s) = halves(raw);
+    Prepared::of(key).unwrap().recovery_id(digest, &r, &s)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// A prepared key confirms exactly what recovering finds, to the same id.
+    #[test]
+    fn a_prepared_key_confirms_as_recovering_does(seed in 1..=127u8, digests: [[u8; 32]; 16]) {
+        let (secret, public) = key(seed);
+        let prepared = Prepared::of(&public).unwrap();
+        for digest in digests {
+            let signature: K256Signature = secret.sign_prehash(&digest).unwrap();
+            let raw: [u8; 64] = signature.to_bytes().into();
+            let (r, s) = halves(&raw);
+            for s in [s, negate(&s)] {
+                let signed = prepared.recovery_id(&digest, &r, &s);
+                let raw: [u8; 64] = [r, s].concat().try_into().unwrap();
+                prop_assert!(signed.is_some());
+                prop_assert_eq!(signed, recovery_id(&public, &digest, &raw));
+            }
+        }
+    }
+
+    /// It confirms no mutation, nor the signature of another digest, nor by another key.
+    #[test]
+    fn a_prepared_key_confirms_nothing_else(
+        digest: [u8; 32], other: [u8; 32], place in 0..64usize, flip in 1..=255u8,
+    ) {
+        let (secret, public) = key(9);
+        let prepared = Prepared::of(&public).unwrap();
+        let signature: K256Signature = secret.sign_prehash(&digest).unwrap();
+        let mut raw: [u8; 64] = signature.to_bytes().into();
+        let (r, s) = halves(&raw);
+        prop_assume!(other != digest);
+        prop_assert_eq!(prepared.recovery_id(&other, &r, &s), None);
+        prop_assert_eq!(prepared.recovery_id(&digest, &s, &r), None);
+        prop_assert_eq!(confirmed(&key(10).1, &digest, &raw), None);
+        raw[place] ^= flip;
+        let (r, s) = halves(&raw);
+        prop_assert_eq!(prepared.recovery_id(&digest, &r, &s), None);
+        prop_assert!(check_ecdsa_with(Some(&prepared), &public, &digest, &raw).is_err());
+    }
+}
+
+/// Digests at and above the order count modulo the order, and 0 leaves out the generator.
+#[test]
+fn a_prepared_key_confirms_digests_at_the_edges() {
+    let (secret, public) = key(5);
+    let prepared = Prepared::of(&public).unwrap();
+    let mut one = [0; 32];
+    one[31] = 1;
+    let mut above = order();
+    above[31] += 1;
+    for digest in [[0; 32], one, order(), above, [0xff; 32]] {
+        let signature: K256Signature = secret.sign_prehash(&digest).unwrap();
+        let raw: [u8; 64] = signature.to_bytes().into();
+        let checked = check_ecdsa(&public, &digest, &raw).unwrap();
+        let (r, s) = (checked.r, checked.s);
+        assert_eq!(
+            prepared.recovery_id(&digest, &r, &s),
+            Some(checked.recovery_id)
+        );
+    }
+}
+
+/// Each place and each digit of both scalars, one at a time: `s` is chosen so that one is as wanted.
+#[test]
+fn every_multiple_is_the_right_one() {
+    use k256::{
+        ProjectivePoint, Scalar,
+        elliptic_curve::{Field, PrimeField, sec1::ToEncodedPoint},
+    };
+    let (secret, public) = key(6);
+    let prepared = Prepared::of(&public).unwrap();
+    let point = ProjectivePoint::from(*secret.verifying_key().as_affine());
+    let confirm = |generator: Scalar, key: Scalar| {
+        // R = generator·G + key·Q; then r = R.x, s = r/key, z = generator·s.
+        let nonce = (ProjectivePoint::GENERATOR * generator + point * key).to_affine();
+        let encoded = nonce.to_encoded_point(true);
+        let r: [u8; 32] = encoded.as_bytes()[1..].try_into().unwrap();
+        let s = Scalar::from_repr(r.into()).unwrap() * key.invert().unwrap();
+        let digest = (generator * s).to_repr().into();
+        let s: [u8; 32] = s.to_repr().into();
+        let parity = encoded.as_bytes()[0] - 2;
+        assert_eq!(prepared.recovery_id(&digest, &r, &s), Some(parity));
+    };
+    let two = Scalar::from(2u64);
+    let digit = |n: u64, bit: u64| Scalar::from(n) * two.pow_vartime([bit]);
+    for bit in (0..256).step_by(8) {
+        for n in (1..256).step_by(if bit % 64 == 0 { 1 } else { 37 }) {
+            confirm(digit(n, bit), Scalar::ONE);
+        }
+    }
+    for bit in (0..256).step_by(5) {
+        for n in 1..if bit == 255 { 2 } else { 32 } {
+            confirm(Scalar::ZERO, digit(n, bit));
+        }
+    }
+    for (generator, key) in [(Scalar::ZERO, Scalar::ONE), (-Scalar::ONE, -Scalar::ONE)] {
+        confirm(generator, key);
+    }
+}
+
+/// `R.x` above the order: recovery id 2 or 3, which no signature of ours may have, and `R` at infinity.
+#[test]
+fn a_prepared_key_does_not_confirm_what_has_no_id() {
+    use k256::{
+        ProjectivePoint, Scalar,
+        elliptic_curve::{PrimeField, sec1::FromEncodedPoint},
+    };
+    // The first x above the order that is a point's: r = x − n is a small number.
+    let (small, nonce) = (1u8..=255)
+        .find_map(|small| {
+            let mut x = order();
+            let sum = x[31] as u16 + small as u16;
+            x[31] = u8::try_from(sum & 0xff).unwrap();
+            x[30] += u8::try_from(sum >> 8).unwrap();
+            let encoded = [[2].as_slice(), &x].concat();
+            let encoded = k256::EncodedPoint::from_bytes(encoded).unwrap();
+            let point = k256::AffinePoint::from_encoded_point(&encoded);
+            Option::<k256::AffinePoint>::from(point).map(|point| (small, point))
+        })
+        .unwrap();
+    let mut r = [0; 32];
+    r[31] = small;
+    // With s = 1 and digest z: Q = (R − z·G)/r verifies it.
+    let scalar = Scalar::from_repr(r.into()).unwrap();
+    let digest: [u8; 32] = Scalar::from(7u64).to_repr().into();
+    let key = ProjectivePoint::from(nonce) - ProjectivePoint::GENERATOR * Scalar::from(7u64);
+    let key = VerifyingKey::from_affine((key * scalar.invert().unwrap()).to_affine()).unwrap();
+    let mut s = [0; 32];
+    s[31] = 1;
+    let signature = K256Signature::from_scalars(r, s).unwrap();
+    key.verify_prehash(&digest, &signature).unwrap();
+    let public: [u8; 33] = key.to_encoded_point(true).as_bytes().try_into().unwrap();
+    let raw: [u8; 64] = [r, s].concat().try_into().unwrap();
+    assert_eq!(confirmed(&public, &digest, &raw), None);
+    let prepared = Prepared::of(&public).unwrap();
+    for prepared in [None, Some(&prepared)] {
+        let error = check_ecdsa_with(prepared, &public, &digest, &raw).unwrap_err();
+        assert_eq!(error, SignatureError::NotByThisKey);
+    }
+    // z = −r·d and any s: R is at infinity.
+    let (secret, public) = self::key(3);
+    let r = [1; 32];
+    let d = *secret.as_nonzero_scalar().as_ref();
+    let digest: [u8; 32] = (-(Scalar::from_repr(r.into()).unwrap() * d))
+        .to_repr()
+        .into();
+    assert_eq!(confirmed(&public, &digest, &[1; 64]), None);
+    let prepared = Prepared::of(&public).unwrap();
+    let error = check_ecdsa_with(Some(&prepared), &public, &digest, &[1; 64]).unwrap_err();
+    assert_eq!(error, SignatureError::NotByThisKey);
+}
+
 /// RFC 6979's well-known vector for secp256k1: key 1, SHA-256 of "Satoshi Nakamoto".
 #[test]
 fn satoshi_nakamoto_vector() {
