@@ -328,7 +328,8 @@ impl Core {
     }
 
     /// Starts the writer's thread.
-    fn start(self) -> Result<Opening, OpenJournalError> {
+    fn start(mut self) -> Result<Opening, OpenJournalError> {
+        self.writer.reserve();
         let reader = Arc::new(self.reader);
         let (journal, writer) = Journal::start(self.writer, reader).map_err(system)?;
         Ok(Opening {

@@ -17,7 +17,7 @@ mod rows;
 mod snapshot;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map},
     num::NonZeroU64,
     sync::Arc,
 };
@@ -45,6 +45,9 @@ const EVERY: NonZeroU64 = match NonZeroU64::new(1 << 16) {
     Some(every) => every,
     None => NonZeroU64::MIN,
 };
+
+/// Rows of as many payments as fit between two roots, six each: 32,768 attempts and their signatures.
+const ROWS_PER_ROOT: usize = 6 << 15;
 
 /// After how many entries there is a root, and who computes it. Every log has the default; no
 /// configuration leads to another one.
@@ -130,8 +133,8 @@ pub(crate) struct Growth {
     open: HashMap<RowKey, Row>,
     /// For roots that are due, oldest first, with how many entries they cover.
     frozen: VecDeque<(u64, Arc<HashMap<RowKey, Row>>)>,
-    /// Keys of rows that the map has now, and memory still.
-    settled: Vec<RowKey>,
+    /// Rows that the map has now, and memory still.
+    settled: VecDeque<hash_map::IntoIter<RowKey, Row>>,
 }
 
 impl Growth {
@@ -142,14 +145,20 @@ impl Growth {
         }
     }
 
+    /// Makes room for what the entries up to the next root write, so that nobody waits for it then.
+    pub(crate) fn reserve(&mut self) {
+        self.open.reserve(ROWS_PER_ROOT);
+    }
+
     /// Takes what the entry at `index` wrote, which the state took last. Frozen, where a root is due
     /// behind it.
     pub(crate) fn take(&mut self, state: &State, index: u64, entry: &Entry) -> Option<Frozen> {
-        let written = state.rows_written(index, entry).into_iter();
-        self.open.extend(written.map(|row| (row.key(), row)));
+        self.open.extend(state.rows_by_key(index, entry));
         let covers = index.checked_add(1)?;
         self.rooting.ends_at(covers).then(|| {
-            let rows = Arc::new(std::mem::take(&mut self.open));
+            // As large as it has become: to double it again and again would keep everybody waiting.
+            let next = HashMap::with_capacity(self.open.capacity());
+            let rows = Arc::new(std::mem::replace(&mut self.open, next));
             self.frozen.push_back((covers, Arc::clone(&rows)));
             Frozen {
                 covers,
@@ -169,18 +178,25 @@ impl Growth {
     /// The map has what the first `covers` entries wrote, and whoever asks is given that map.
     pub(crate) fn settle(&mut self, state: &mut State, covers: u64) {
         while let Some((_, rows)) = self.frozen.pop_front_if(|(end, _)| *end <= covers) {
-            self.settled.extend(rows.keys().cloned());
+            // Who computed the root let go of them before it said so: nothing is copied.
+            self.settled
+                .push_back(Arc::unwrap_or_clone(rows).into_iter());
         }
         state.settle(covers);
     }
 
     /// Lets memory forget `most` of the rows that the map has: all at once would keep everybody waiting.
     pub(crate) fn forget(&mut self, state: &mut State, most: usize) {
-        let kept = self.settled.len().saturating_sub(most);
-        for key in self.settled.split_off(kept) {
-            if !self.holds(&key) {
-                state.forget(&key);
+        let mut left = most;
+        while left > 0
+            && let Some(next) = self.settled.front_mut().map(Iterator::next)
+        {
+            match next {
+                Some((key, _)) if !self.holds(&key) => state.forget(&key),
+                Some(_) => {}
+                None => drop(self.settled.pop_front()),
             }
+            left = left.saturating_sub(1);
         }
     }
 }

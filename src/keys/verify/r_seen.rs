@@ -70,6 +70,10 @@ impl RSeen {
         if let Some(first) = self.old.get(&r) {
             return compare(r, first, &new);
         }
+        // At once: to double it again and again would keep everybody waiting.
+        if self.young.capacity() == 0 {
+            self.young.reserve(self.capacity);
+        }
         match self.young.entry(r) {
             Entry::Occupied(first) => compare(r, first.get(), &new)?,
             Entry::Vacant(place) => {

@@ -65,6 +65,15 @@ impl State {
         self.settled
     }
 
+    /// Makes room for the rows of so many more attempts that each spend one key and pay one intent.
+    pub fn reserve(&mut self, attempts: usize) {
+        self.attempts.reserve(attempts);
+        self.intents.reserve(attempts);
+        self.consumers.reserve(attempts);
+        self.anchors.reserve(attempts);
+        self.paid.reserve(attempts);
+    }
+
     /// From here on, what the first `covers` entries wrote may be forgotten, and what is in memory is not
     /// all there is.
     pub fn settle(&mut self, covers: u64) {

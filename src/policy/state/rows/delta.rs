@@ -71,6 +71,12 @@ impl State {
     /// The rows that the entry at `index` writes, as they are now: asked at once after the entry was
     /// applied, they are what it made of them. Nothing for an entry that was not applied.
     pub fn rows_written(&self, index: u64, entry: &Entry) -> Vec<Row> {
+        let rows = self.rows_by_key(index, entry);
+        rows.map(|(_, row)| row).collect()
+    }
+
+    /// As [`State::rows_written`], each with its key.
+    pub fn rows_by_key(&self, index: u64, entry: &Entry) -> impl Iterator<Item = (RowKey, Row)> {
         let keys: BTreeSet<RowKey> = match entry {
             Entry::Attempt(attempt) => self.keys_of(AttemptId(index), attempt).collect(),
             Entry::Call { attempt, .. } | Entry::Failed { attempt, .. } => {
@@ -79,7 +85,10 @@ impl State {
             Entry::Signed(signed) => RowKey::read_by_signed(signed).collect(),
             _ => BTreeSet::new(),
         };
-        keys.iter().filter_map(|key| self.row(key)).collect()
+        keys.into_iter().filter_map(|key| {
+            let row = self.row(&key)?;
+            Some((key, row))
+        })
     }
 
     fn consumed(&self, key: &ConflictKey) -> Option<Row> {
