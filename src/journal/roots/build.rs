@@ -23,6 +23,9 @@ use crate::{
 /// wrote is in memory.
 const BEHIND_MAX: usize = 8;
 
+/// Of the thread: under full load it gets a third of what another thread gets.
+const NICENESS: i32 = 5;
+
 /// Extends the map by what is frozen, batch by batch in order, and writes snapshots.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -197,6 +200,15 @@ fn carry_out(
     }
 }
 
+/// The thread takes what others leave, mostly: computing a root at once takes a processor for half a
+/// second. Not less than that, or the writer would have to wait for it under full load.
+fn yield_to_others() {
+    // Linux takes this for the calling thread alone.
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "state roots are computed at full priority");
+    }
+}
+
 impl Beside {
     fn start(mut kept: Kept, shelf: Shelf) -> io::Result<Self> {
         let (jobs, asked) = mpsc::channel::<Job>();
@@ -206,6 +218,7 @@ impl Beside {
         let thread = std::thread::Builder::new()
             .name("roots".into())
             .spawn(move || {
+                yield_to_others();
                 let is_over = || ends.load(Ordering::Relaxed);
                 while let Ok(job) = asked.recv() {
                     let done = carry_out(&mut kept, &shelf, job, &is_over);
