@@ -37,6 +37,8 @@ use crate::{
 const GATHER_ACTIVE: usize = 8;
 /// How long it waits then.
 const GATHER: Duration = Duration::from_micros(1000);
+/// How many orders are out before it waits twice as long: the device has enough to do meanwhile.
+const GATHER_MANY: usize = 20;
 /// How long a summary of refusals waits at most when nothing else comes.
 const TICK: Duration = Duration::from_millis(500);
 /// Most bytes of a reason that an entry gives in words.
@@ -119,8 +121,8 @@ impl Writer {
                 }
             }
             self.drain(commands);
-            if self.is_worth_gathering() {
-                std::thread::sleep(GATHER);
+            if let Some(gather) = self.gather() {
+                std::thread::sleep(gather);
                 self.drain(commands);
             }
             self.turn();
@@ -135,11 +137,17 @@ impl Writer {
         }
     }
 
-    /// Whether so many orders are out that their signatures, on their way, had better share this
-    /// flush: a disk that flushes fast would otherwise be asked for one for every other entry.
-    fn is_worth_gathering(&self) -> bool {
+    /// How long to wait where so many orders are out that their signatures, on their way, had better
+    /// share this flush: a disk that flushes fast would otherwise be asked for one for every other entry.
+    fn gather(&self) -> Option<Duration> {
         let active = self.active.len();
-        active >= GATHER_ACTIVE && self.waiting.len() < active / 2
+        let many = active >= GATHER_MANY;
+        let worth = active >= GATHER_ACTIVE && self.waiting.len() < active / 2;
+        worth.then_some(if many {
+            GATHER.saturating_mul(2)
+        } else {
+            GATHER
+        })
     }
 
     /// A freeze goes first: nothing that waits together with one is signed.
