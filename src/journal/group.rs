@@ -24,6 +24,9 @@ const FULL_BYTES: usize = 4 * 1024 * 1024;
 /// More than what stands around the items of a group, and than all summaries at an end.
 const AROUND_BYTES: usize = 1024 * 1024;
 
+/// More than most entries have.
+const ENTRY_BYTES: usize = 4 * 1024;
+
 // Whatever a group holds, one more command and the end of the journal fit in.
 const _: () = assert!(COMMANDS_MAX + 2 * SUMMARIES_MAX + ROOTS_MAX < MAX_GROUP_RECORDS);
 const _: () =
@@ -46,6 +49,8 @@ pub(crate) struct OpenGroup {
     pub(crate) now: Interval,
     pub(crate) entries: Vec<NewEntry>,
     pub(crate) blobs: Vec<Vec<u8>>,
+    /// Drawn for this group, and dropped with it: no salt is kept from one group to the next.
+    salts: Vec<Salt>,
     /// What is answered once the outcome of the flush is known.
     pub(crate) replies: Vec<Reply<Result<(), Stopped>>>,
     /// Bytes of bodies and blobs so far.
@@ -63,6 +68,7 @@ impl OpenGroup {
             now,
             entries: Vec::new(),
             blobs: Vec::new(),
+            salts: Vec::new(),
             replies: Vec::new(),
             bytes: 0,
             first_index,
@@ -105,7 +111,7 @@ impl OpenGroup {
             entry,
         };
         // Before the state changes: what it holds must be in the journal.
-        let entry = encode(&record)?;
+        let entry = encode(&record, self.salt()?)?;
         let bytes = entry.body.len();
         if bytes > MAX_BODY_BYTES {
             return Ok(Err(Untaken::TooLarge { bytes }));
@@ -125,6 +131,15 @@ impl OpenGroup {
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.push(entry);
         Ok(Ok(index))
+    }
+
+    fn salt(&mut self) -> Result<Salt, Stopped> {
+        if self.salts.is_empty() {
+            self.salts = Salt::several().map_err(|error| stopped(&error))?;
+        }
+        self.salts
+            .pop()
+            .ok_or_else(|| Stopped::because("no random bytes"))
     }
 
     /// Keeps the text of a blob that is named by its hash.
@@ -159,11 +174,13 @@ impl OpenGroup {
 
     /// An entry that is not applied to the state: the very last.
     pub(crate) fn record(now: Interval, entry: Entry) -> Result<NewEntry, Stopped> {
-        encode(&Record {
+        let salt = Salt::random().map_err(|error| stopped(&error))?;
+        let record = Record {
             v: 1,
             time: now,
             entry,
-        })
+        };
+        encode(&record, salt)
     }
 }
 
@@ -180,11 +197,10 @@ impl Untaken {
     }
 }
 
-fn encode(record: &Record) -> Result<NewEntry, Stopped> {
-    let failed = |reason: String| Stopped::because(reason);
-    let salt = Salt::random().map_err(|error| failed(error.to_string()))?;
-    let body = serde_json::to_vec(record)
-        .map_err(|error| failed(format!("an entry has no JSON form: {error}")))?;
+fn encode(record: &Record, salt: Salt) -> Result<NewEntry, Stopped> {
+    let mut body = Vec::with_capacity(ENTRY_BYTES);
+    serde_json::to_writer(&mut body, record)
+        .map_err(|error| Stopped::because(format!("an entry has no JSON form: {error}")))?;
     Ok(NewEntry {
         salt: *salt.as_bytes(),
         body: Arc::from(body),

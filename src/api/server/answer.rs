@@ -20,8 +20,10 @@ pub struct Answer(Response<Full<Bytes>>);
 impl Answer {
     /// A JSON body.
     pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(bytes) => Self::new(status, "application/json", bytes),
+        // As much as an answer to a payment has: it need not grow.
+        let mut bytes = Vec::with_capacity(4 * 1024);
+        match serde_json::to_writer(&mut bytes, body) {
+            Ok(()) => Self::new(status, "application/json", bytes),
             Err(_) => Problem::new(ProblemKind::Internal, "The answer has no JSON form.").into(),
         }
     }

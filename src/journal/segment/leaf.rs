@@ -23,6 +23,8 @@ pub const LEAF_BYTES: usize = 33;
 
 const LABEL: &[u8; 19] = b"strongroom-entry-v1";
 const VERSION: u8 = 0x01;
+/// How many salts are drawn at once.
+const SEVERAL: usize = 16;
 
 /// The random bytes that hide an entry's body behind its commitment. One for each entry, never reused.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,21 @@ impl Salt {
     /// [`NoRandomness`] when the operating system has none.
     pub fn random() -> Result<Self, NoRandomness> {
         random_bytes().map(Self)
+    }
+
+    /// Draws some at once, for entries that are about to be written: that takes hardly longer than one.
+    ///
+    /// # Errors
+    /// As [`Salt::random`].
+    pub(crate) fn several() -> Result<Vec<Self>, NoRandomness> {
+        #[cfg(test)]
+        if let Some(salt) = crate::simulation::salt() {
+            return Ok(vec![Self(salt)]);
+        }
+        let mut bytes = [0; SEVERAL * SALT_BYTES];
+        fill(&mut bytes)?;
+        let (salts, _) = bytes.as_chunks();
+        Ok(salts.iter().copied().map(Self).collect())
     }
 
     /// The 32 bytes.
@@ -104,10 +121,14 @@ pub(super) fn random_bytes() -> Result<[u8; 32], NoRandomness> {
         return Ok(salt);
     }
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| NoRandomness {
-        reason: error.to_string(),
-    })?;
+    fill(&mut bytes)?;
     Ok(bytes)
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+    getrandom::fill(bytes).map_err(|error| NoRandomness {
+        reason: error.to_string(),
+    })
 }
 
 /// The operating system gave no random bytes.
@@ -136,6 +157,15 @@ mod tests {
         assert_ne!(one, other);
         assert_ne!(Leaf::commit(&one, b"body"), Leaf::commit(&other, b"body"));
         assert_eq!(format!("{one:?}"), "Salt(..)");
+    }
+
+    #[test]
+    fn several_salts_are_as_many_others() {
+        let salts = [Salt::several().unwrap(), Salt::several().unwrap()].concat();
+        let different: std::collections::BTreeSet<_> =
+            salts.iter().map(|salt| *salt.as_bytes()).collect();
+        assert_eq!(different.len(), 2 * SEVERAL);
+        assert!(!different.contains(&[0; 32]));
     }
 
     const KNOWN_LEAF: &str = "0129653c363730ff0f655cfca60b491f0557af31fad34a130894d9c25a33f8f893";

@@ -54,17 +54,19 @@ pub(super) fn keccak256(bytes: &[u8]) -> [u8; 32] {
 
 /// A letter is upper case exactly when its digit in the hash of the lower-case text is 8 or more.
 fn checksummed(bytes: &[u8; 20]) -> String {
-    let lower = hex::encode(bytes);
-    let hash = keccak256(lower.as_bytes());
+    let mut digits = hex::encode(bytes).into_bytes();
+    let hash = keccak256(&digits);
     let nibbles = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    let digits = lower.chars().zip(nibbles).map(|(digit, nibble)| {
+    for (digit, nibble) in digits.iter_mut().zip(nibbles) {
         if nibble >= 8 {
-            digit.to_ascii_uppercase()
-        } else {
-            digit
+            digit.make_ascii_uppercase();
         }
-    });
-    "0x".chars().chain(digits).collect()
+    }
+    let mut text = String::with_capacity(42);
+    text.push_str("0x");
+    // Hexadecimal digits are ASCII.
+    text.push_str(str::from_utf8(&digits).unwrap_or_default());
+    text
 }
 
 #[cfg(test)]
