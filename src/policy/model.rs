@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tlog::cosignature::Quorum;
 use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name};
 
-use crate::{BundleHash, Digest};
+use crate::{BundleHash, Digest, bundle::AuditorKey};
 
 /// A whole policy. Every collection is a set: no order in it means anything.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Policy {
     pub governance: Governance,
     /// The witnesses without whose cosignatures nothing that was signed is released, if there are any.
     pub witnesses: Option<Quorum>,
+    /// To whom what the entries say is encrypted, for witnesses to keep; nobody where it is empty.
+    pub auditors: BTreeSet<AuditorKey>,
     /// The people.
     pub people: BTreeMap<Name, Person>,
     /// Certificates of the authorities that certify clients, PEM.

@@ -43,6 +43,7 @@ fn silent() -> Policy {
             officers: BTreeSet::new(),
         },
         witnesses: None,
+        auditors: BTreeSet::new(),
         people: BTreeMap::new(),
         client_roots: Vec::new(),
         clients: BTreeMap::new(),

@@ -5,6 +5,7 @@
 //! the folder; everything here works on a map from path to bytes.
 
 mod accounts;
+mod auditor;
 mod books;
 mod check;
 mod diagnostic;
@@ -31,6 +32,7 @@ use self::{
 use crate::Policy;
 
 pub use self::{
+    auditor::{AuditorKey, AuditorKeyError},
     diagnostic::{Diagnostic, Severity},
     load::{LoadError, Trust, VerifiedBundle, load},
     manifest::{Manifest, ManifestError, sign},

@@ -8,20 +8,35 @@ use tlog::{
 };
 
 use super::{
+    auditor::AuditorKey,
     draft::Draft,
     table::{Table, Value},
 };
 
 /// The most witnesses: a checkpoint that all of them cosigned is still a short note.
 const WITNESSES_MAX: usize = 16;
+/// The most auditors.
+const AUDITORS_MAX: usize = 16;
 
 /// Reads `[witnesses]`.
 pub(super) fn witnesses(mut table: Table<'_>, draft: &mut Draft) {
     let needed = table.optional("needed");
+    if let Some(keys) = table.optional("auditors") {
+        draft.policy.auditors = auditors(&keys);
+    }
     if let Some(keys) = table.required("keys") {
         draft.policy.witnesses = quorum(&keys, needed.as_ref());
     }
     table.finish();
+}
+
+/// To whom bodies are encrypted: each of them lengthens everything that is kept.
+fn auditors(keys: &Value<'_>) -> BTreeSet<AuditorKey> {
+    let auditors = keys.each(Value::parsed);
+    if auditors.len() > AUDITORS_MAX {
+        keys.error(format!("there can be {AUDITORS_MAX} at the most"));
+    }
+    auditors
 }
 
 /// More than half of the witnesses, or as many as are said: two sets of fewer need not share one, and

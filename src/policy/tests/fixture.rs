@@ -184,6 +184,7 @@ pub fn policy() -> Policy {
             officers: BTreeSet::new(),
         },
         witnesses: None,
+        auditors: BTreeSet::new(),
         people: BTreeMap::new(),
         client_roots: Vec::new(),
         clients: [

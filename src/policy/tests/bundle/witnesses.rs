@@ -109,3 +109,67 @@ fn a_client_that_asks_about_the_log_alone_needs_no_account() {
     let found = errors(&client("[\"journal\", \"keys\"]")).join("\n");
     assert!(found.contains("accounts is missing"), "{found}");
 }
+
+/// The recipients of an age identity each.
+const AUDITORS: [&str; 2] = [
+    "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+    "age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurs95jt69",
+];
+
+#[test]
+fn auditors_are_named_beside_the_witnesses_or_not_at_all() {
+    let auditors = |line: &str| {
+        let text = table(&named(3), line);
+        let bundle = parse(&text).unwrap();
+        let policy = bundle.under(&manifest(&files(&text), "main", 5, 4));
+        assert_eq!(policy.witnesses.unwrap().needed(), 2);
+        let keys = policy.auditors.iter().map(ToString::to_string);
+        keys.collect::<Vec<_>>()
+    };
+    assert_eq!(auditors(""), Vec::<String>::new());
+    assert_eq!(auditors(&format!("auditors = {AUDITORS:?}")), AUDITORS);
+    assert_eq!(
+        auditors(&format!("auditors = {:?}", AUDITORS[1])),
+        AUDITORS[1..]
+    );
+}
+
+#[test]
+fn who_is_no_auditor_is_refused() {
+    let seventeen: Vec<String> = (0..17).map(recipient).collect();
+    for (line, says) in [
+        ("auditors = []".to_owned(), "an empty list"),
+        (
+            format!("auditors = [{0:?}, {0:?}]", AUDITORS[0]),
+            "auditors: stands in the list twice",
+        ),
+        (
+            format!("auditors = [{:?}]", AUDITORS[0].to_uppercase()),
+            "auditors: is no age recipient",
+        ),
+        (
+            "auditors = [\"AGE-SECRET-KEY-1QQQQ\"]".to_owned(),
+            "auditors: is a private key",
+        ),
+        (
+            format!("auditors = {seventeen:?}"),
+            "auditors: there can be 16 at the most",
+        ),
+        ("auditors = 7".to_owned(), "must be a text in quotes"),
+        (
+            format!("auditor = [{:?}]", AUDITORS[0]),
+            "did you mean \"auditors\"?",
+        ),
+    ] {
+        let found = errors(&table(&named(3), &line)).join("\n");
+        assert!(found.contains(says), "{line}: {found}");
+    }
+    let alone = errors(&format!("{POLICY}\n[witnesses]\nauditors = {AUDITORS:?}\n")).join("\n");
+    assert!(alone.contains("keys is missing"), "{alone}");
+}
+
+/// The recipient of these bytes.
+fn recipient(byte: u8) -> String {
+    let hrp = bech32::Hrp::parse("age").unwrap();
+    bech32::encode::<bech32::Bech32>(hrp, &[byte; 32]).unwrap()
+}
