@@ -60,6 +60,9 @@ pub struct BodiesAnswer {
     /// How many entries the newest checkpoint covers: there is more while the last one here is not the
     /// last of these.
     pub covered: u64,
+    /// SHA-256 of the bundle that governs now, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 /// One entry of the journal: the commitment that its leaf holds, and what opens it.

@@ -49,6 +49,7 @@ pub fn example<T: Serialize + DeserializeOwned>(
 pub fn all() -> Vec<Example> {
     let mut examples = requests();
     examples.extend(journal());
+    examples.extend(bodies());
     examples.extend(witnesses());
     examples.extend(answers());
     examples.extend(parts());
@@ -115,6 +116,25 @@ fn journal() -> Vec<Example> {
     let seen = SeenCheckpoint {
         checkpoint: inclusion().checkpoint,
     };
+    let young = LogStatus {
+        checkpoint: None,
+        log_key: None,
+        trouble: None,
+        witnesses: None,
+        exposure: None,
+        ..log_status()
+    };
+    vec![
+        example("ProofsRequest", &asked, &asked),
+        example("ProofsAnswer", &proofs, &proofs),
+        example("EntryProof", &proof, &proof),
+        example("ConsistencyAnswer", &consistency, &consistency),
+        example("SeenCheckpoint", &seen, &seen),
+        example("LogStatus", &log_status(), &young),
+    ]
+}
+
+fn bodies() -> Vec<Example> {
     let opening = BodyOpening {
         salt: "03".repeat(32),
         body: "{}".into(),
@@ -136,6 +156,11 @@ fn journal() -> Vec<Example> {
     let bodies = BodiesAnswer {
         bodies: vec![told.clone(), withheld.clone()],
         covered: 2,
+        policy: Some("05".repeat(32)),
+    };
+    let of_before = BodiesAnswer {
+        policy: None,
+        ..bodies.clone()
     };
     let file = BundleFile {
         path: "manifest".into(),
@@ -144,26 +169,12 @@ fn journal() -> Vec<Example> {
     let bundle = BundleAnswer {
         files: vec![file.clone()],
     };
-    let young = LogStatus {
-        checkpoint: None,
-        log_key: None,
-        trouble: None,
-        witnesses: None,
-        exposure: None,
-        ..log_status()
-    };
     vec![
-        example("ProofsRequest", &asked, &asked),
-        example("ProofsAnswer", &proofs, &proofs),
-        example("EntryProof", &proof, &proof),
-        example("ConsistencyAnswer", &consistency, &consistency),
-        example("SeenCheckpoint", &seen, &seen),
-        example("BodiesAnswer", &bodies, &bodies),
+        example("BodiesAnswer", &bodies, &of_before),
         example("JournalBody", &told, &withheld),
         example("BodyOpening", &opening, &inline),
         example("BundleAnswer", &bundle, &bundle),
         example("BundleFile", &file, &file),
-        example("LogStatus", &log_status(), &young),
     ]
 }
 

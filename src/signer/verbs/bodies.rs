@@ -24,6 +24,7 @@ const ENTRIES_AT_ONCE: u64 = 16;
 /// A problem when the journal cannot be read.
 pub async fn bodies(service: &Service, from: u64, count: usize) -> Result<Answer, Problem> {
     let covered = service.releasable();
+    let policy = service.policy()?.hash.to_string();
     let mut bodies = Vec::new();
     let mut bytes = 0usize;
     for index in (from..covered).take(count) {
@@ -40,7 +41,11 @@ pub async fn bodies(service: &Service, from: u64, count: usize) -> Result<Answer
     }
     Ok(Answer::json(
         StatusCode::OK,
-        &BodiesAnswer { bodies, covered },
+        &BodiesAnswer {
+            bodies,
+            covered,
+            policy: Some(policy),
+        },
     ))
 }
 
