@@ -14,6 +14,7 @@ use strongroom_softhsm_tests::{
     program::until,
     signerd::Signerd,
     site::{ChainText, Order, Site, open_node},
+    witness::Witnessed,
     world::World,
 };
 use tlog::note::VerifierKey;
@@ -47,8 +48,13 @@ impl EvmSite {
     }
 
     fn on(world: World, family: &str) -> Self {
-        let anvil = Anvil::start_with(world.folder(), &["--no-mining", "--slots-in-an-epoch", "1"]);
         let signerd = world.start();
+        Self::behind(world, signerd, family)
+    }
+
+    /// The same with a signer that runs.
+    fn behind(world: World, signerd: Signerd, family: &str) -> Self {
+        let anvil = Anvil::start_with(world.folder(), &["--no-mining", "--slots-in-an-epoch", "1"]);
         let from = sender(&mut world.walletd());
         anvil.fund(&from, U256::from(100 * ETHER));
         let site = Site::new(world);
@@ -132,6 +138,47 @@ fn what_the_coordinator_saw_of_the_log_seals_an_older_copy() {
     evm.signerd = evm.site.world.relaunch();
     evm.signerd.not_ready("sealed: shorter-than-checkpoint: ");
     assert_eq!(evm.signerd.metric("signerd_sealed"), Some(1));
+}
+
+#[test]
+fn a_withdrawal_waits_while_witnesses_are_away_and_is_paid_once_when_they_return() {
+    let mut witnessed = Witnessed::new(3);
+    let (signerd, _relay) = witnessed.start();
+    let key = witnessed.log_key.clone().expect("a key").to_string();
+    let mut witnesses = witnessed.witnesses;
+    let evm = EvmSite::behind(witnessed.world, signerd, EVM_FAMILY);
+    pin(&evm.site, &key);
+    let _walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("witnessed", ETHER, CUSTOMER));
+    exchange.reaches_while("witnessed", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.nonce(), 1);
+
+    for witness in &mut witnesses[..2] {
+        witness.kill();
+    }
+    exchange.withdraw(&eth("held", ETHER, CUSTOMER));
+    let waiting = until("a reason", || exchange.withdrawal("held")?.waiting);
+    assert_eq!(waiting.reason, WaitingReason::SignerUnknown);
+    assert!(waiting.detail.contains("witnesses"), "{}", waiting.detail);
+    // It is charged and signed, and nobody has it but the signer.
+    let charged = evm.signerd.metric("signerd_attempts");
+    assert_eq!(charged, Some(2));
+    evm.mine(3);
+    assert_eq!(evm.nonce(), 1);
+    let pool: Value = evm.anvil.node().call("txpool_status", json!([]));
+    assert_eq!(
+        (&pool["pending"], &pool["queued"]),
+        (&json!("0x0"), &json!("0x0"))
+    );
+
+    for witness in &mut witnesses[..2] {
+        witness.start();
+    }
+    exchange.reaches_while("held", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.nonce(), 2);
+    assert_eq!(evm.signerd.metric("signerd_attempts"), charged);
+    assert_eq!(exchange.explain("held").attempts.len(), 1);
 }
 
 /// A site that pays on litecoind.
