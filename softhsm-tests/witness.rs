@@ -10,6 +10,7 @@ use std::{
 use api::journal::LogStatus;
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::{Signer, SigningKey};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tlog::{
     checkpoint::SignedCheckpoint,
@@ -142,6 +143,26 @@ impl Witness {
         self.listen
     }
 
+    /// The folder of what it keeps of a log.
+    pub fn bodies(&self, log: &VerifierKey) -> PathBuf {
+        let log = Sha256::digest(log.name().as_str());
+        self.folder.join("bodies").join(format!("{log:x}"))
+    }
+
+    /// Which entries it keeps of a log, a chunk each: the first, and the one behind the last.
+    ///
+    /// # Panics
+    /// When its index is none.
+    pub fn kept(&self, log: &VerifierKey) -> Vec<(u64, u64)> {
+        let index = fs::read_to_string(self.bodies(log).join("index")).unwrap_or_default();
+        let range = |line: &str| {
+            let (from, to) = line.split_once(' ')?.0.split_once('-')?;
+            Some((from.parse().ok()?, to.parse().ok()?))
+        };
+        let lines = index.lines().map(|line| range(line).expect("a line"));
+        lines.collect()
+    }
+
     /// What it has said.
     pub fn said(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
@@ -190,8 +211,15 @@ pub struct Witnessed {
     pub witnesses: Vec<Witness>,
     /// The log's key, once it is known.
     pub log_key: Option<VerifierKey>,
+    /// Whether the witnesses keep bodies, and are reached by TLS.
+    keeps: bool,
     _folder: TempDir,
 }
+
+/// How many bytes of the disk witnesses leave free, in the tests.
+pub const FREE_BYTES: u64 = 4 << 20;
+/// How long entries wait for those that fill their tile, in the tests.
+const AFTER_SECS: u64 = 1;
 
 impl Witnessed {
     /// The world of the tests, with so many witnesses in its bundle.
@@ -204,6 +232,32 @@ impl Witnessed {
     /// # Panics
     /// When any of it cannot be made.
     pub fn with(witnesses: usize, world: impl FnOnce(&dyn Fn(&mut Bundle)) -> World) -> Self {
+        Self::named(witnesses, &[], world)
+    }
+
+    /// The world of the tests, with so many witnesses that keep what is encrypted to these auditors.
+    ///
+    /// # Panics
+    /// When any of it cannot be made.
+    pub fn keeping(witnesses: usize, auditors: &[String]) -> Self {
+        let site = Self::named(witnesses, auditors, |edit| {
+            World::with(|bundle| edit(bundle))
+        });
+        for witness in &site.witnesses {
+            let pki = &site.world.pki;
+            pki.server_named(witness.key.name().as_str(), witness.listen.ip());
+        }
+        Self {
+            keeps: true,
+            ..site
+        }
+    }
+
+    fn named(
+        witnesses: usize,
+        auditors: &[String],
+        world: impl FnOnce(&dyn Fn(&mut Bundle)) -> World,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let witnesses: Vec<Witness> = (1..=witnesses)
             .map(|number| {
@@ -212,9 +266,16 @@ impl Witnessed {
             })
             .collect();
         let keys: Vec<String> = witnesses.iter().map(|one| one.key.to_string()).collect();
+        let (verbs, auditors) = match auditors {
+            [] => (r#"["journal", "witness"]"#, String::new()),
+            named => (
+                r#"["journal", "witness", "bodies"]"#,
+                format!("auditors = {named:?}\n"),
+            ),
+        };
         let text = format!(
             "[[client]]\nname = {RELAY:?}\nuri = \"urn:strongroom:client:{RELAY}\"\n\
-             verbs = [\"journal\", \"witness\"]\n[witnesses]\nkeys = {keys:?}\n"
+             verbs = {verbs}\n[witnesses]\nkeys = {keys:?}\n{auditors}"
         );
         let world = world(&|bundle| bundle.set("witnesses.toml", &text)).with_checkpoints();
         world.pki.client(RELAY);
@@ -222,6 +283,7 @@ impl Witnessed {
             world,
             witnesses,
             log_key: None,
+            keeps: false,
             _folder: folder,
         }
     }
@@ -248,11 +310,27 @@ impl Witnessed {
     /// Before [`Self::launch`].
     pub fn start_witnesses(&mut self) {
         let key = self.log_key.clone().expect("a log");
-        for witness in &mut self.witnesses {
-            witness.configure(std::slice::from_ref(&key), "");
+        let tables: Vec<String> = self.witnesses.iter().map(|one| self.tables(one)).collect();
+        for (witness, more) in self.witnesses.iter_mut().zip(tables) {
+            witness.configure(std::slice::from_ref(&key), &more);
             witness.begin();
             witness.start();
         }
+    }
+
+    /// What a witness's configuration says of TLS and bodies.
+    fn tables(&self, witness: &Witness) -> String {
+        if !self.keeps {
+            return String::new();
+        }
+        let pki = &self.world.pki;
+        let (certificate, key) = pki.files(witness.key.name().as_str());
+        format!(
+            "[tls]\ncertificate = {certificate:?}\nkey = {key:?}\nclient_roots = {roots:?}\n\
+             [bodies]\nfolder = \"bodies\"\nrelays = [\"urn:strongroom:client:{RELAY}\"]\n\
+             free_bytes = {FREE_BYTES}\n",
+            roots = pki.authority(),
+        )
     }
 
     /// Starts a relay between the daemon and the witnesses.
@@ -266,12 +344,14 @@ impl Witnessed {
     /// Before [`Self::launch`].
     pub fn relay_of(&self, name: &str, daemon: SocketAddr) -> Running {
         let key = self.log_key.as_ref().expect("a log").to_string();
-        let mut text = format!("log_key = {key:?}\n");
+        let mut text = format!("log_key = {key:?}\nbodies_after_secs = {AFTER_SECS}\n");
         for witness in &self.witnesses {
-            let (listen, key) = (witness.listen, witness.key.to_string());
-            text.push_str(&format!(
-                "[[witness]]\nurl = \"http://{listen}\"\nkey = {key:?}\n"
-            ));
+            let (url, key) = (self.url(witness), witness.key.to_string());
+            text.push_str(&format!("[[witness]]\nurl = {url:?}\nkey = {key:?}\n"));
+            if self.keeps {
+                let ca = self.world.pki.authority();
+                text.push_str(&format!("ca = {ca:?}\nbodies = true\n"));
+            }
         }
         let config = self.world.folder().join(format!("{name}.toml"));
         fs::write(&config, text).expect("the configuration");
@@ -287,6 +367,12 @@ impl Witnessed {
             .arg("--key")
             .arg(key);
         Running::start(&mut command, &config.with_extension("log"))
+    }
+
+    /// Where a witness is reached.
+    pub fn url(&self, witness: &Witness) -> String {
+        let scheme = if self.keeps { "https" } else { "http" };
+        format!("{scheme}://{}", witness.listen)
     }
 
     /// Daemon, witnesses and relay, started and ready.

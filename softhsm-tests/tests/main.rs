@@ -18,6 +18,7 @@ mod epoch;
 mod epoch_kills;
 mod evm;
 mod governance;
+mod kept_bodies;
 mod lifecycle;
 mod malformed;
 mod nodes;

@@ -1,6 +1,7 @@
 //! `strongroom audit`: what an auditor does with a signer's journal. Nothing is believed but what the
 //! pinned key of the log signed, and what follows from it.
 
+mod chunks;
 mod error;
 mod export;
 mod folder;
@@ -8,18 +9,22 @@ mod prove;
 mod prune;
 mod reconcile;
 mod report;
+mod restore;
 mod show;
 mod signed;
 mod tail;
 mod tiles;
 mod verify;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
+use serde::Serialize;
 use tx::{Time, TimeError};
 
 use self::signed::LogArgs;
+use crate::bodies::keygen;
 use crate::client::PeerArgs;
 use crate::failure::Failure;
 use crate::output::{Answer, Format};
@@ -42,6 +47,11 @@ enum Command {
     Verify(VerifyArgs),
     /// Copy the log to a folder, or what was added to it since.
     Export(ExportArgs),
+    /// Copy the log from what a witness keeps of it for auditors, or what was added to it since. The signer
+    /// is not asked.
+    Restore(RestoreArgs),
+    /// Make an auditor's key, for the policy to name: what witnesses keep is encrypted to it.
+    Keygen(KeygenArgs),
     /// Write what an exported log says, once it is verified: for spreadsheets, to read and print, or for
     /// programs.
     Report(ReportArgs),
@@ -109,6 +119,45 @@ struct ExportArgs {
     /// The tree alone, without what the entries say.
     #[arg(long)]
     commitments: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+struct RestoreArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// A client's profile that says log_key.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// The witness: https:// with --ca, http:// on this machine, or a copy of its folder of bodies.
+    #[arg(long, value_name = "URL|FOLDER")]
+    from: String,
+    /// The certificate of the authority that certifies the witness, PEM.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Your key, as `audit keygen` or `age-keygen` made it.
+    #[arg(long, value_name = "FILE")]
+    identity: PathBuf,
+    /// Where to; what is there is carried on.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+struct KeygenArgs {
+    /// Where the key is written; nothing may be there.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct MadeKey {
+    key: String,
+}
+
+impl fmt::Display for MadeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.key)
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -235,6 +284,11 @@ pub fn run(args: &Args, format: Format) -> Result<Answer, Failure> {
             let signer = args.peer.signer()?;
             Answer::done(&export::export(&signer, &keys, &args.out, content)?)
         }
+        Command::Restore(args) => restore(args),
+        Command::Keygen(args) => {
+            let key = keygen(&args.out).map_err(error::AuditError::File)?;
+            Answer::done(&MadeKey { key })
+        }
         Command::Report(args) => {
             let keys = args
                 .log
@@ -258,6 +312,17 @@ pub fn run(args: &Args, format: Format) -> Result<Answer, Failure> {
             Answer::done(&show::Shown::of(body)?)
         }
     }
+}
+
+fn restore(args: &RestoreArgs) -> Result<Answer, Failure> {
+    let pinned = PeerArgs::log_key_in(args.profile.as_deref())?;
+    let keys = args.log.keys(pinned)?;
+    let origin = restore::Origin {
+        from: &args.from,
+        ca: args.ca.as_deref(),
+        identity: &args.identity,
+    };
+    Answer::done(&restore::restore(origin, &keys, &args.out)?)
 }
 
 fn verify(args: &VerifyArgs) -> Result<Answer, Failure> {

@@ -64,6 +64,14 @@ pub struct Signer {
     health: Option<String>,
 }
 
+/// A client's certificate, and its key.
+pub struct Credentials {
+    /// The chain, PEM.
+    pub certificate: Vec<u8>,
+    /// The private key, PEM.
+    pub key: Zeroizing<Vec<u8>>,
+}
+
 impl PeerArgs {
     /// The signer, by profile, certificates and key. Nothing is connected yet.
     ///
@@ -89,6 +97,18 @@ impl PeerArgs {
             ..reach.settings()
         };
         Client::new(&settings).map_err(SignerError::Settings)
+    }
+
+    /// The client's certificate, to be shown to others than the daemon.
+    ///
+    /// # Errors
+    /// As [`Self::signer`].
+    pub fn credentials(&self) -> Result<Credentials, SignerError> {
+        let reach = self.reach("client.toml")?;
+        Ok(Credentials {
+            certificate: reach.certificate,
+            key: reach.key,
+        })
     }
 
     /// The same of a coordinator.

@@ -4,6 +4,7 @@
 //! says by its exit code how it went ([`failure::Exit`]).
 
 mod audit;
+mod bodies;
 mod client;
 mod credit;
 mod doctor;

@@ -1,12 +1,18 @@
 //! `strongroom witness`: a small server that cosigns checkpoints of logs, and what brings a signer's
 //! checkpoints to it and to others.
 
+mod bodies;
 mod config;
 mod error;
+mod keeper;
 mod key;
+mod link;
 mod relay;
 mod server;
 mod state;
+mod tls;
+
+pub use self::link::{Answered, Link, LinkError, Place};
 
 use std::fmt;
 use std::path::PathBuf;

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use policy::BundleHash;
 use tlog::{ProofError, checkpoint::OpenError, note::KeyError};
 
+use super::chunks::ChunkError;
+use crate::bodies::Range;
 use crate::client::SignerError;
 use crate::failure::{Exit, Explained};
 use crate::files::FileError;
@@ -94,6 +97,17 @@ pub enum AuditError {
         /// What is wrong.
         reason: String,
     },
+    /// What a witness keeps cannot be used.
+    #[error(transparent)]
+    Chunk(Box<ChunkError>),
+    /// A bundle that governed is not told with the entry that lets it.
+    #[error("bundle {hash} is not in the chunk of entries {range}, which lets it govern")]
+    NoBundle {
+        /// Which.
+        hash: BundleHash,
+        /// Where it should be.
+        range: Range,
+    },
     /// A file is no proof.
     #[error("{} is no proof: {reason}", path.display())]
     NoProof {
@@ -161,6 +175,8 @@ impl Explained for AuditError {
             Self::Opening { .. } => "other-body",
             Self::Root { .. } => "other-root",
             Self::Changed { .. } => "export-changed",
+            Self::Chunk(error) => error.kind(),
+            Self::NoBundle { .. } => "chunk-bundle",
             Self::NoProof { .. } => "no-proof",
             Self::NoExport { .. } => "no-export",
             Self::NoEntry { .. } => "no-entry",
@@ -173,6 +189,7 @@ impl Explained for AuditError {
         match self {
             Self::Peer(error) => error.exit(),
             Self::File(error) => error.exit(),
+            Self::Chunk(error) => error.exit(),
             Self::NoLogKey | Self::LogKey { .. } | Self::TwoLogs | Self::NoExport { .. } => {
                 Exit::Usage
             }
@@ -191,6 +208,8 @@ impl Explained for AuditError {
             Self::Unproved { .. } | Self::Opening { .. } | Self::Root { .. } => "Ask again; if it stays so, the signer says what its log does not contain. Keep the answer as evidence.",
             Self::Answer { .. } => "Ask again; check that this is a signer of the same version, and what `strongroom status` says of its witnesses.",
             Self::Changed { .. } => "Run `strongroom audit verify` on it, and export to a new folder.",
+            Self::Chunk(error) => error.next(),
+            Self::NoBundle { .. } => "Keep it as evidence, and go on from another witness with the same command and folder.",
             Self::NoProof { .. } => "Check that this is a file of `strongroom audit prove`.",
             Self::NoExport { .. } => "Each line is one JSON object; `docs/audit.md` has both forms.",
             Self::NoEntry { .. } => "The newest checkpoint says how many there are; what a freeze holds is not told.",

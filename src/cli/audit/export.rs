@@ -6,10 +6,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use api::journal::{BODIES_PER_PAGE_MAX, JournalBody};
+use api::journal::{BODIES_PER_PAGE_MAX, BundleFile, JournalBody};
 use journal::{Bundles as _, segment::Leaf};
 use policy::{
-    BundleHash, Entry, Record,
+    BundleHash,
     bundle::{Trust, byte_limit, load},
 };
 use serde::Serialize;
@@ -24,6 +24,7 @@ use super::signed::{LogKeys, not_shorter};
 use super::tail;
 use super::tiles::{Made, TileMaker};
 use super::verify::{known_leaf, leaves};
+use crate::bodies::activates;
 use crate::client::Signer;
 use crate::files::{self, Access, FileError, FolderLock};
 
@@ -49,56 +50,122 @@ pub struct Exported {
     withheld: u64,
 }
 
+/// Where what a log says comes from.
+pub trait Source {
+    /// Entries from this one on, at least one.
+    ///
+    /// # Errors
+    /// [`AuditError`] when there are none.
+    fn page(&mut self, from: u64) -> Result<Vec<JournalBody>, AuditError>;
+
+    /// The files of the bundle that an entry lets govern.
+    ///
+    /// # Errors
+    /// [`AuditError`] when it is not to be had.
+    fn bundle(&mut self, entry: u64, hash: BundleHash) -> Result<Vec<BundleFile>, AuditError>;
+}
+
+impl Source for &Signer {
+    fn page(&mut self, from: u64) -> Result<Vec<JournalBody>, AuditError> {
+        Ok(tail::page(self, from, BODIES_PER_PAGE_MAX)?.bodies)
+    }
+
+    fn bundle(&mut self, _: u64, hash: BundleHash) -> Result<Vec<BundleFile>, AuditError> {
+        Ok(Signer::bundle(self, hash.0)?.files)
+    }
+}
+
 /// Copies the log as far as the newest checkpoint covers it. The checkpoint is written last.
 ///
 /// # Errors
 /// [`AuditError`]; what was copied until then is carried on the next time.
 pub fn export(
-    signer: &Signer,
+    mut signer: &Signer,
     keys: &LogKeys,
     folder: &Path,
     content: Content,
 ) -> Result<Exported, AuditError> {
+    match content {
+        Content::Bodies => copy(&mut signer, keys, folder, |signer| keys.newest(signer)),
+        Content::Commitments => {
+            let (_lock, kept) = begin(keys, folder)?;
+            let newest = keys.newest(signer)?;
+            let mut copy = Copy::new(folder, content, kept.as_ref(), &newest)?;
+            let from = copy.commitments(signer, kept.as_ref(), newest.head().size)?;
+            copy.finish(kept.as_ref(), &newest)?;
+            Ok(copy.exported(keys, from, &newest))
+        }
+    }
+}
+
+/// Copies what the entries say from anywhere, as far as a checkpoint of that source covers them.
+///
+/// # Errors
+/// As [`export`].
+pub fn copy<S: Source>(
+    source: &mut S,
+    keys: &LogKeys,
+    folder: &Path,
+    newest: impl FnOnce(&mut S) -> Result<SignedCheckpoint, AuditError>,
+) -> Result<Exported, AuditError> {
+    let (_lock, kept) = begin(keys, folder)?;
+    let newest = newest(source)?;
+    let mut copy = Copy::new(folder, Content::Bodies, kept.as_ref(), &newest)?;
+    let from = copy.bodies(source, kept.as_ref(), newest.head().size)?;
+    copy.finish(kept.as_ref(), &newest)?;
+    Ok(copy.exported(keys, from, &newest))
+}
+
+/// The folder, alone, and the checkpoint that it has already.
+fn begin(
+    keys: &LogKeys,
+    folder: &Path,
+) -> Result<(FolderLock, Option<SignedCheckpoint>), AuditError> {
     files::private_folder(folder)?;
-    let _lock = FolderLock::take(folder)?;
+    let lock = FolderLock::take(folder)?;
     let kept = folder.join(CHECKPOINT);
     let kept = kept.exists().then(|| keys.read(&kept)).transpose()?;
-    let newest = keys.newest(signer)?;
-    let seen = kept.as_ref().map_or(0, |kept| kept.head().size);
-    not_shorter(seen, newest.head().size)?;
-    let mut copy = Copy {
-        signer,
-        folder,
-        maker: TileMaker::default(),
-        made: Vec::new(),
-        withheld: 0,
-    };
-    copy.check_content(content, kept.is_some())?;
-    let from = match content {
-        Content::Bodies => copy.bodies(kept.as_ref(), newest.head().size)?,
-        Content::Commitments => copy.commitments(kept.as_ref(), newest.head().size)?,
-    };
-    copy.finish(kept.as_ref(), &newest)?;
-    Ok(Exported {
-        folder: folder.to_owned(),
-        origin: keys.origin().to_string(),
-        from,
-        size: newest.head().size,
-        root: newest.head().root.to_string(),
-        withheld: copy.withheld,
-    })
+    Ok((lock, kept))
 }
 
 /// A copy on its way.
 struct Copy<'a> {
-    signer: &'a Signer,
     folder: &'a Path,
     maker: TileMaker,
     made: Vec<Made>,
     withheld: u64,
 }
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    fn new(
+        folder: &'a Path,
+        content: Content,
+        kept: Option<&SignedCheckpoint>,
+        newest: &SignedCheckpoint,
+    ) -> Result<Self, AuditError> {
+        let seen = kept.map_or(0, |kept| kept.head().size);
+        not_shorter(seen, newest.head().size)?;
+        let copy = Self {
+            folder,
+            maker: TileMaker::default(),
+            made: Vec::new(),
+            withheld: 0,
+        };
+        copy.check_content(content, kept.is_some())?;
+        Ok(copy)
+    }
+
+    fn exported(&self, keys: &LogKeys, from: u64, newest: &SignedCheckpoint) -> Exported {
+        Exported {
+            folder: self.folder.to_owned(),
+            origin: keys.origin().to_string(),
+            from,
+            size: newest.head().size,
+            root: newest.head().root.to_string(),
+            withheld: self.withheld,
+        }
+    }
+
     fn changed(&self, reason: impl Into<String>) -> AuditError {
         AuditError::Changed {
             folder: self.folder.to_owned(),
@@ -140,13 +207,18 @@ impl Copy<'_> {
     }
 
     /// Goes on behind the entries that are there; gives how many those are.
-    fn bodies(&mut self, kept: Option<&SignedCheckpoint>, size: u64) -> Result<u64, AuditError> {
+    fn bodies(
+        &mut self,
+        source: &mut impl Source,
+        kept: Option<&SignedCheckpoint>,
+        size: u64,
+    ) -> Result<u64, AuditError> {
         let path = self.folder.join(BODIES);
         let mut options = OpenOptions::new();
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.create(true).truncate(false).write(true).open(&path);
         let mut file = file.map_err(failed("write", &path))?;
-        let end = self.read_bodies(kept, size)?;
+        let end = self.read_bodies(source, kept, size)?;
         // What was cut off within a line.
         file.set_len(end).map_err(failed("write", &path))?;
         file.seek(SeekFrom::End(0))
@@ -154,7 +226,7 @@ impl Copy<'_> {
         let mut file = BufWriter::new(file);
         let from = self.maker.tree().size();
         while self.maker.tree().size() < size {
-            self.page(&mut file, size)?;
+            self.page(source, &mut file, size)?;
         }
         file.flush().map_err(failed("write", &path))?;
         file.get_ref().sync_all().map_err(failed("write", &path))?;
@@ -164,6 +236,7 @@ impl Copy<'_> {
     /// Reads the entries that are there, as far as they are whole; gives where they end.
     fn read_bodies(
         &mut self,
+        source: &mut impl Source,
         kept: Option<&SignedCheckpoint>,
         size: u64,
     ) -> Result<u64, AuditError> {
@@ -178,7 +251,7 @@ impl Copy<'_> {
             let leaf = leaf(&body).filter(|_| body.entry == next && opens(&body));
             let leaf = leaf.ok_or_else(|| self.changed(format!("entry {next} in {BODIES}")))?;
             // The copy may have ended between an entry and its bundle.
-            self.bundle_of(&body)?;
+            self.bundle_of(source, &body)?;
             self.append(&leaf)?;
             end = lines.end();
             self.check_kept(kept)?;
@@ -204,17 +277,20 @@ impl Copy<'_> {
         }
     }
 
-    fn page(&mut self, file: &mut impl Write, size: u64) -> Result<(), AuditError> {
-        let from = self.maker.tree().size();
-        let page = tail::page(self.signer, from, BODIES_PER_PAGE_MAX)?;
-        for body in page.bodies {
+    fn page(
+        &mut self,
+        source: &mut impl Source,
+        file: &mut impl Write,
+        size: u64,
+    ) -> Result<(), AuditError> {
+        for body in source.page(self.maker.tree().size())? {
             let next = self.maker.tree().size();
             if next == size {
                 break;
             }
             let leaf = leaf(&body).filter(|_| body.entry == next && opens(&body));
             let leaf = leaf.ok_or(AuditError::Opening { entry: next })?;
-            self.bundle_of(&body)?;
+            self.bundle_of(source, &body)?;
             self.withheld += u64::from(body.opening.is_none());
             let line = serde_json::to_string(&body).map_err(|error| AuditError::Answer {
                 reason: error.to_string(),
@@ -226,20 +302,16 @@ impl Copy<'_> {
     }
 
     /// Copies the bundle that an entry lets govern.
-    fn bundle_of(&self, body: &JournalBody) -> Result<(), AuditError> {
-        let opening = body.opening.as_ref();
-        let record = opening.and_then(|opening| serde_json::from_str::<Record>(&opening.body).ok());
-        let Some(Entry::PolicyActivated { hash, .. }) = record.map(|record| record.entry) else {
-            return Ok(());
-        };
-        if bundles(self.folder).load(hash).is_ok() {
-            return Ok(());
+    fn bundle_of(&self, source: &mut impl Source, body: &JournalBody) -> Result<(), AuditError> {
+        match activates(body) {
+            Some(hash) if bundles(self.folder).load(hash).is_err() => {
+                self.keep(hash, source.bundle(body.entry, hash)?)
+            }
+            _ => Ok(()),
         }
-        self.bundle(hash)
     }
 
-    fn bundle(&self, hash: BundleHash) -> Result<(), AuditError> {
-        let files = self.signer.bundle(hash.0)?.files;
+    fn keep(&self, hash: BundleHash, files: Vec<BundleFile>) -> Result<(), AuditError> {
         let files = files
             .into_iter()
             .map(|file| (file.path, file.text.into_bytes()));
@@ -259,6 +331,7 @@ impl Copy<'_> {
     /// Copies the leaves alone; gives how many were there.
     fn commitments(
         &mut self,
+        signer: &Signer,
         kept: Option<&SignedCheckpoint>,
         size: u64,
     ) -> Result<u64, AuditError> {
@@ -270,7 +343,7 @@ impl Copy<'_> {
         self.check_kept(kept)?;
         for id in bundles_for(from, size) {
             let start = id.index().saturating_mul(256);
-            let bytes = self.signer.resource(Resource::Entries(id))?;
+            let bytes = signer.resource(Resource::Entries(id))?;
             let leaves = decode_bundle(id, &bytes).map_err(|error| AuditError::Answer {
                 reason: error.to_string(),
             })?;
@@ -321,6 +394,13 @@ impl Copy<'_> {
                 let _removed = path.parent().map(fs::remove_dir);
             }
         }
+    }
+}
+
+impl Exported {
+    /// How many entries the copy has.
+    pub const fn size(&self) -> u64 {
+        self.size
     }
 }
 

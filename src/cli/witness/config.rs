@@ -14,12 +14,16 @@ use crate::files;
 const FILE_MAX_BYTES: u64 = 1 << 20;
 /// The most logs of one witness.
 const LOGS_MAX: usize = 1024;
+/// The most that a chunk may be let have: it is in memory while it is taken.
+const CHUNK_BYTES_MAX: u64 = 1 << 30;
 
 /// A witness's configuration. Relative paths start at the file's folder.
 #[derive(Debug)]
 pub struct Config {
-    /// Where it listens: plain HTTP. What it says is signed.
+    /// Where it listens.
     pub listen: SocketAddr,
+    /// Its certificate; without one it speaks plain HTTP, and what it says is signed all the same.
+    pub tls: Option<TlsConfig>,
     /// Its key.
     pub key: PathBuf,
     /// The folder of its state.
@@ -28,6 +32,85 @@ pub struct Config {
     pub logs: Vec<Log>,
     /// What is borne.
     pub bounds: Bounds,
+    /// What is kept for auditors, if anything is.
+    pub bodies: Option<BodiesConfig>,
+}
+
+/// The files of a witness's TLS, PEM.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Its certificate chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+    /// Who certifies the relays that may put bodies.
+    pub client_roots: Option<PathBuf>,
+}
+
+/// What is kept for auditors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodiesConfig {
+    /// Where.
+    pub folder: PathBuf,
+    /// Who may put: a URI of the subject's alternative names in a client's certificate.
+    pub relays: Vec<String>,
+    /// The most bytes of a chunk.
+    #[serde(default = "chunk_bytes")]
+    pub chunk_bytes: u64,
+    /// The most bytes of all chunks.
+    #[serde(default = "total_bytes")]
+    pub total_bytes: u64,
+    /// How many bytes of the disk are left free: cosigning writes there too.
+    #[serde(default = "free_bytes")]
+    pub free_bytes: u64,
+}
+
+fn chunk_bytes() -> u64 {
+    64 << 20
+}
+
+fn total_bytes() -> u64 {
+    1 << 40
+}
+
+fn free_bytes() -> u64 {
+    256 << 20
+}
+
+impl TlsConfig {
+    fn below(self, folder: &Path) -> Self {
+        Self {
+            certificate: folder.join(self.certificate),
+            key: folder.join(self.key),
+            client_roots: self.client_roots.map(|roots| folder.join(roots)),
+        }
+    }
+}
+
+impl BodiesConfig {
+    fn below(self, folder: &Path) -> Self {
+        Self {
+            folder: folder.join(self.folder),
+            ..self
+        }
+    }
+
+    fn check(&self, tls: Option<&TlsConfig>) -> Result<(), String> {
+        if tls.is_none_or(|tls| tls.client_roots.is_none()) {
+            return Err(
+                "bodies: they are put over TLS alone, which takes client_roots in [tls]".to_owned(),
+            );
+        }
+        if self.relays.is_empty() {
+            return Err("bodies: relays names nobody who may put them".to_owned());
+        }
+        if !(1..=CHUNK_BYTES_MAX).contains(&self.chunk_bytes) {
+            return Err(format!("bodies: chunk_bytes is 1 to {CHUNK_BYTES_MAX}"));
+        }
+        Ok(())
+    }
 }
 
 /// What a witness bears.
@@ -58,6 +141,8 @@ struct Text {
     log: Vec<LogText>,
     #[serde(default)]
     bounds: Bounds,
+    tls: Option<TlsConfig>,
+    bodies: Option<BodiesConfig>,
 }
 
 #[derive(Deserialize)]
@@ -86,8 +171,15 @@ impl Config {
             .collect::<Result<_, _>>()
             .map_err(refused)?;
         check(&logs, &text.bounds).map_err(refused)?;
+        let tls = text.tls.map(|tls| tls.below(folder));
+        let bodies = text.bodies.map(|bodies| bodies.below(folder));
+        if let Some(bodies) = &bodies {
+            bodies.check(tls.as_ref()).map_err(refused)?;
+        }
         Ok(Self {
             listen: text.listen,
+            tls,
+            bodies,
             key: folder.join(text.key),
             data: folder.join(text.data),
             logs,

@@ -67,6 +67,14 @@ pub enum WitnessError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A certificate, or its key, cannot be used.
+    #[error("{what} cannot be used")]
+    Tls {
+        /// Which.
+        what: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// The system does not let it serve.
     #[error("{what} cannot be had")]
     System {
@@ -102,6 +110,7 @@ impl Explained for WitnessError {
             Self::InUse { .. } => "witness-in-use",
             Self::Missing { .. } => "witness-no-state",
             Self::State { .. } => "witness-state",
+            Self::Tls { .. } => "witness-tls",
             Self::System { .. } => "witness-system",
         }
     }
@@ -128,13 +137,16 @@ impl Explained for WitnessError {
                  and name a new witness in the policy."
                     .into()
             }
+            Self::Tls { .. } => "Check the files: PEM, and the key of that certificate.".into(),
             Self::System { .. } => "Look at the address, its port and the machine's limits.".into(),
         }
     }
 
     fn why(&self) -> Vec<String> {
         match self {
-            Self::Config { reason, .. } => vec![reason.trim_end().to_owned()],
+            Self::Config { reason, .. } | Self::Tls { reason, .. } => {
+                vec![reason.trim_end().to_owned()]
+            }
             Self::State { reason, .. } => vec![(*reason).to_owned()],
             other => std::error::Error::source(other)
                 .map(|source| vec![chain(source)])

@@ -1,14 +1,17 @@
 //! The relay: follows a signer's newest checkpoint, has every witness cosign it, and brings back what they
 //! say. Nobody has to trust it: the signer verifies every cosignature, the witnesses every checkpoint.
 //!
-//! Each witness has a task of its own, so that one that hangs delays no other.
+//! Each witness has a task of its own, so that one that hangs delays no other. One that keeps bodies has
+//! a second one with a connection of its own, so that they delay no cosignature.
 
-mod link;
+mod cutter;
+mod keep;
 mod signer;
 mod task;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use serde::Deserialize;
@@ -18,16 +21,22 @@ use tlog::note::VerifierKey;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::link::Link;
+use self::cutter::Cutter;
+use self::keep::Keep;
 use self::signer::Signer;
 use super::error::{WitnessError, system};
-use super::{Ended, config, say};
+use super::link::{Link, Place};
+use super::tls::ClientPem;
+use super::{Ended, chain, config, say};
 use crate::client::{self, PeerArgs};
 use crate::failure::Failure;
+use crate::files;
 use crate::output::Answer;
 
 /// The most witnesses that are asked.
 const WITNESSES_MAX: usize = 16;
+/// The largest file of roots that is read.
+const CA_MAX_BYTES: u64 = 1 << 20;
 
 /// `strongroom witness relay`.
 #[derive(Debug, ClapArgs)]
@@ -43,7 +52,14 @@ pub struct Args {
 #[serde(deny_unknown_fields)]
 struct Text {
     log_key: String,
+    /// How long entries wait for those that fill their tile, before they are brought without.
+    #[serde(default = "bodies_after_secs")]
+    bodies_after_secs: u64,
     witness: Vec<WitnessText>,
+}
+
+fn bodies_after_secs() -> u64 {
+    60
 }
 
 #[derive(Deserialize)]
@@ -51,6 +67,18 @@ struct Text {
 struct WitnessText {
     url: String,
     key: String,
+    /// Who certifies it, where it is https://.
+    ca: Option<PathBuf>,
+    /// Whether it keeps bodies.
+    #[serde(default)]
+    bodies: bool,
+}
+
+/// A witness of the configuration.
+struct Witness {
+    key: WitnessKey,
+    place: Place,
+    keeps: bool,
 }
 
 /// The newest checkpoint of the signer, once there is one.
@@ -70,27 +98,54 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         .log_key
         .parse()
         .map_err(|error| refused(format!("log_key: {error}")))?;
-    let witnesses = witnesses(&text.witness).map_err(refused)?;
+    let own = args.peer.credentials()?;
+    let witnesses = witnesses(args, &text.witness, &own).map_err(refused)?;
     let signer = Signer::new(args.peer.shared()?, log_key).map_err(refused)?;
-    client::runtime()?.block_on(relay(Arc::new(signer), witnesses))?;
+    let after = Duration::from_secs(text.bodies_after_secs);
+    client::runtime()?.block_on(relay(Arc::new(signer), witnesses, after))?;
     Answer::done(&Ended { ended: "stopped" })
 }
 
-fn witnesses(texts: &[WitnessText]) -> Result<Vec<(WitnessKey, Link)>, String> {
+fn witnesses(
+    args: &Args,
+    texts: &[WitnessText],
+    own: &client::Credentials,
+) -> Result<Vec<Witness>, String> {
     if texts.is_empty() || texts.len() > WITNESSES_MAX {
         return Err(format!("there are 1 to {WITNESSES_MAX} witnesses"));
     }
+    let folder = args.config.parent().unwrap_or(Path::new(""));
     let read = |text: &WitnessText| {
         let key = text.key.parse();
         let key: WitnessKey = key.map_err(|error| format!("key {:?}: {error}", text.key))?;
-        Ok((key, Link::new(&text.url)?))
+        let roots = text.ca.as_ref().map(|ca| {
+            let read = files::read(&folder.join(ca), CA_MAX_BYTES);
+            read.map_err(|error| format!("ca of {}: {}", text.url, chain(&error)))
+        });
+        let shown = ClientPem {
+            certificate: &own.certificate,
+            key: &own.key,
+        };
+        let place = Place::new(&text.url, roots.transpose()?.as_deref(), Some(shown))?;
+        if text.bodies && !place.is_https() {
+            return Err(format!(
+                "url {:?}: bodies are put over https:// alone",
+                text.url
+            ));
+        }
+        Ok(Witness {
+            key,
+            place,
+            keeps: text.bodies,
+        })
     };
     texts.iter().map(read).collect()
 }
 
 async fn relay(
     signer: Arc<Signer>,
-    witnesses: Vec<(WitnessKey, Link)>,
+    witnesses: Vec<Witness>,
+    after: Duration,
 ) -> Result<(), WitnessError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(system("signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("signals"))?;
@@ -100,7 +155,14 @@ async fn relay(
         signer.origin(),
         witnesses.len()
     ));
-    for (key, link) in witnesses {
+    let cutter = Arc::new(Cutter::new(Arc::clone(&signer)));
+    for Witness { key, place, keeps } in witnesses {
+        if keeps {
+            let one = (key.name().to_string(), Link::to(place.clone()));
+            let keep = Keep::new(Arc::clone(&cutter), one, after, newest.subscribe());
+            tokio::spawn(keep.run());
+        }
+        let link = Link::to(place);
         let task = task::Task::new(Arc::clone(&signer), key, link, newest.subscribe());
         tokio::spawn(task.run());
     }

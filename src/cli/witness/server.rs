@@ -1,13 +1,16 @@
-//! The server: C2SP tlog-witness, `POST /add-checkpoint`, over plain HTTP.
+//! The server: C2SP tlog-witness, `POST /add-checkpoint`, over TLS or plain HTTP.
 //!
 //! Beside it, `GET /latest/<SHA-256 of the origin, in hexadecimal>` shows the latest checkpoint of a log
-//! that was kept: whoever finds a log shorter than that can show why. That is an extension of ours.
+//! that was kept: whoever finds a log shorter than that can show why. That is an extension of ours, and so
+//! is what it keeps for auditors, [`super::keeper`].
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -17,16 +20,20 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tlog::cosignature::Timestamp;
 use tlog::witness::{AddCheckpoint, Answer, Consistent, Decision, MAX_REQUEST_BYTES, decide};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
+use super::bodies::Bodies;
 use super::config::Config;
 use super::error::{WitnessError, system};
+use super::keeper::Keeper;
 use super::key::Secret;
 use super::state::{Folder, Kept};
-use super::{Ended, chain, say};
+use super::{Ended, chain, say, tls};
 use crate::failure::Failure;
 use crate::output;
 
@@ -35,10 +42,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection may pause between requests.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// An answer.
+pub type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
+
 /// A witness at work.
 struct Witness {
     key: Secret,
     folder: Folder,
+    keeper: Option<Keeper>,
     rate: Mutex<Bucket>,
 }
 
@@ -49,9 +60,13 @@ struct Witness {
 pub fn run(config: &Config) -> Result<output::Answer, Failure> {
     let key = Secret::read(&config.key)?;
     let folder = Folder::open(config, key.public())?;
+    let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    let bodies = config.bodies.as_ref();
+    let bodies = bodies.map(|bodies| Bodies::open(config, bodies));
     let witness = Arc::new(Witness {
         key,
         folder,
+        keeper: bodies.transpose()?.map(Keeper::new),
         rate: Mutex::new(Bucket::new(config.bounds.requests_per_second)),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,11 +74,15 @@ pub fn run(config: &Config) -> Result<output::Answer, Failure> {
         .enable_all()
         .build()
         .map_err(system("threads"))?;
-    runtime.block_on(serve(config, witness))?;
+    runtime.block_on(serve(config, witness, acceptor))?;
     output::Answer::done(&Ended { ended: "stopped" })
 }
 
-async fn serve(config: &Config, witness: Arc<Witness>) -> Result<(), WitnessError> {
+async fn serve(
+    config: &Config,
+    witness: Arc<Witness>,
+    acceptor: Option<TlsAcceptor>,
+) -> Result<(), WitnessError> {
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(system("the address"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(system("signals"))?;
@@ -87,19 +106,43 @@ async fn serve(config: &Config, witness: Arc<Witness>) -> Result<(), WitnessErro
         };
         // One that finds no place is closed.
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            tokio::spawn(speak(Arc::clone(&witness), stream, place));
+            tokio::spawn(meet(Arc::clone(&witness), stream, acceptor.clone(), place));
         }
     }
 }
 
-async fn speak(witness: Arc<Witness>, stream: TcpStream, place: OwnedSemaphorePermit) {
+/// Serves a connection, behind its handshake if there is one.
+async fn meet(
+    witness: Arc<Witness>,
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    place: OwnedSemaphorePermit,
+) {
     // Without it small answers wait 40 ms for the peer's delayed acknowledgement.
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let Some(acceptor) = acceptor else {
+        return speak(witness, stream, Vec::new(), place).await;
+    };
+    // Why it failed concerns the peer alone, who is told.
+    if let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await {
+        let shown = stream.get_ref().1.peer_certificates();
+        let uris = shown.and_then(<[_]>::first).map(tls::uris);
+        speak(witness, stream, uris.unwrap_or_default(), place).await;
+    }
+}
+
+async fn speak<S: AsyncRead + AsyncWrite + Unpin>(
+    witness: Arc<Witness>,
+    stream: S,
+    uris: Vec<String>,
+    place: OwnedSemaphorePermit,
+) {
+    let uris = Arc::new(uris);
     let handler = service_fn(move |request| {
-        let witness = Arc::clone(&witness);
-        async move { Ok::<_, Infallible>(witness.answer(request).await) }
+        let (witness, uris) = (Arc::clone(&witness), Arc::clone(&uris));
+        async move { Ok::<_, Infallible>(witness.answer(request, &uris).await) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -115,9 +158,13 @@ async fn speak(witness: Arc<Witness>, stream: TcpStream, place: OwnedSemaphorePe
 }
 
 impl Witness {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, uris: &[String]) -> Reply {
         if !self.take(Instant::now()) {
             return plain(StatusCode::TOO_MANY_REQUESTS);
+        }
+        let path = request.uri().path().strip_prefix("/bodies/");
+        if let (Some(keeper), Some(path)) = (&self.keeper, path.map(str::to_owned)) {
+            return keeper.answer(&path, request, uris).await;
         }
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/add-checkpoint") => self.add_checkpoint(request).await,
@@ -135,7 +182,7 @@ impl Witness {
         rate.take(now)
     }
 
-    fn latest(&self, hash: &str) -> Response<Full<Bytes>> {
+    fn latest(&self, hash: &str) -> Reply {
         match self.folder.named(hash) {
             Some(kept) if !kept.note().is_empty() => {
                 let body = kept.note().to_owned();
@@ -145,7 +192,7 @@ impl Witness {
         }
     }
 
-    async fn add_checkpoint(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn add_checkpoint(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let body = Limited::new(request.into_body(), MAX_REQUEST_BYTES).collect();
         let body = match timeout(PATIENCE, body).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -205,16 +252,15 @@ fn now() -> Option<Timestamp> {
     Timestamp::new(since.as_secs())
 }
 
-fn plain(status: StatusCode) -> Response<Full<Bytes>> {
+/// An answer without a body.
+pub fn plain(status: StatusCode) -> Reply {
     response(status, None, String::new())
 }
 
-fn response(
-    status: StatusCode,
-    content_type: Option<&'static str>,
-    body: String,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+/// An answer with a text.
+pub fn response(status: StatusCode, content_type: Option<&'static str>, body: String) -> Reply {
+    let body = Full::from(body).map_err(|never| match never {});
+    let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status;
     if let Some(content_type) = content_type {
         let headers = response.headers_mut();

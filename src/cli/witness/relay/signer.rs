@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use api::client::{Client, ClientError};
-use api::journal::{CosignaturesRequest, SeenCheckpoint};
+use api::journal::{
+    BODIES_PER_PAGE_MAX, BodiesAnswer, BundleFile, CosignaturesRequest, SeenCheckpoint,
+};
 use api::problem::{Problem, ProblemKind};
 use tlog::Hash;
 use tlog::checkpoint::{Origin, SignedCheckpoint};
@@ -185,6 +187,42 @@ impl Signer {
             path: path.clone(),
         });
         Ok(path)
+    }
+
+    /// The newest checkpoint that enough witnesses have cosigned, if there is one yet.
+    ///
+    /// # Errors
+    /// When the signer gives none, or not its own.
+    pub async fn cosigned(&self) -> Result<Option<SignedCheckpoint>, String> {
+        match self.client.checkpoint(None).await {
+            Ok(text) => match self.open(text.as_bytes()) {
+                Some(signed) => Ok(Some(signed)),
+                None => Err("the signer's checkpoint is not signed by log_key".to_owned()),
+            },
+            Err(error) if is(&error, ProblemKind::NoCheckpoint) => Ok(None),
+            Err(error) => Err(told(&error)),
+        }
+    }
+
+    /// What entries say, from this one on, so many at the most.
+    ///
+    /// # Errors
+    /// When the signer does not tell.
+    pub async fn page(&self, from: u64, count: u64) -> Result<BodiesAnswer, String> {
+        let count = usize::try_from(count).unwrap_or(BODIES_PER_PAGE_MAX);
+        let page = self.client.bodies(from, count.min(BODIES_PER_PAGE_MAX));
+        page.await.map_err(|error| told(&error))
+    }
+
+    /// The files of a bundle that governed.
+    ///
+    /// # Errors
+    /// When the signer does not give them.
+    pub async fn bundle(&self, hash: [u8; 32]) -> Result<Vec<BundleFile>, String> {
+        let bundle = self.client.bundle(hash).await;
+        bundle
+            .map(|bundle| bundle.files)
+            .map_err(|error| told(&error))
     }
 
     /// Brings a cosignature.

@@ -12,9 +12,9 @@ use tlog::witness::{AddCheckpoint, Answer};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::super::link::Link;
 use super::super::{chain, say};
 use super::Newest;
-use super::link::Link;
 use super::signer::{PAUSE, Signer, Unbrought};
 
 /// After failures, at the most.
