@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use serde_json::Value;
@@ -11,7 +12,9 @@ use strongroom_softhsm_tests::{
     disk::SmallDisk,
     evm::Draft,
     http::{self, Answer},
-    program::{binary, output, until},
+    pki::Pki,
+    program::{Running, binary, output, until},
+    random::Random,
     signerd::Signerd,
     tls::Connection,
     witness::{FREE_BYTES, RELAY, Witness, Witnessed},
@@ -130,15 +133,7 @@ fn a_log_whose_signer_is_gone_is_audited_from_one_witness_alone() {
     let (daemon, relay) = site.start();
     let log = site.log_key.clone().unwrap();
     let mut client = site.world.walletd();
-    pay(&mut client, 0..30);
-    // The relay, and then a witness, are killed at whatever they do.
-    drop(relay);
-    let _relay = site.relay();
-    pay(&mut client, 30..60);
-    site.witnesses[0].kill();
-    pay(&mut client, 60..130);
-    site.witnesses[0].start();
-    pay(&mut client, 130..140);
+    let _relay = kill_again_and_again(&mut site, relay, 140);
     let size = caught_up(&daemon, &site);
     assert!(size > 256, "{size}");
 
@@ -168,6 +163,44 @@ fn a_log_whose_signer_is_gone_is_audited_from_one_witness_alone() {
     let again = answer(&auditor.restore(sent.to_str().unwrap(), &out));
     assert_eq!(again["from"], size);
     assert_eq!(auditor.verify(&out)["root"], *signed);
+}
+
+/// Pays while the relay and the witnesses are killed at whatever they do, one after the other, and started
+/// again. Gives the last relay.
+fn kill_again_and_again(site: &mut Witnessed, relay: Running, payments: u64) -> Running {
+    let (mut relay, mut random) = (Some(relay), Random(7));
+    let mut client = site.world.walletd();
+    let paid = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for nonce in 0..payments {
+                pay(&mut client, nonce..nonce + 1);
+                paid.store(nonce + 1, Ordering::Release);
+            }
+        });
+        for round in 1..8 {
+            let some = payments * round / 8 - random.below(10);
+            until("some payments", || {
+                (paid.load(Ordering::Acquire) >= some).then_some(())
+            });
+            match round % 4 {
+                0 => {
+                    drop(relay.take());
+                    relay = Some(site.relay());
+                }
+                witness => {
+                    let witness = &mut site.witnesses[witness as usize - 1];
+                    witness.kill();
+                    let more = some + random.below(10);
+                    until("more payments", || {
+                        (paid.load(Ordering::Acquire) >= more).then_some(())
+                    });
+                    witness.start();
+                }
+            }
+        }
+    });
+    relay.expect("a relay")
 }
 
 /// The root of so many entries, as the signer signed it.
@@ -348,4 +381,98 @@ fn a_full_disk_takes_no_bodies_and_cosigning_goes_on() {
     is_in_a_row(&site.witnesses[0].kept(&log));
     drop(site.witnesses.remove(0));
     drop(disk);
+}
+
+#[test]
+fn a_relay_brings_nothing_to_a_witness_that_another_authority_certifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = folder.path().join("auditor.key");
+    let mut site = Witnessed::keeping(1, &[keygen(&identity)]);
+    let daemon = site.launch();
+    // The same name and address, of an authority that is not pinned.
+    let foreign = Pki::found(folder.path().join("pki"), "test");
+    let witness = &site.witnesses[0];
+    let name = witness.key().name().as_str();
+    let (certificate, key) = site.world.pki.files(name);
+    let own = fs::read(&certificate).unwrap();
+    let own_key = fs::read(&key).unwrap();
+    let (other, other_key) = foreign.server_named(name, witness.listen().ip());
+    fs::copy(other, &certificate).unwrap();
+    fs::copy(other_key, &key).unwrap();
+    site.start_witnesses();
+    let relay = site.relay();
+    until("a relay that says why", || {
+        relay
+            .said()
+            .contains("there is no TLS with it")
+            .then_some(())
+    });
+    let kept = site.witnesses[0].kept(site.log_key.as_ref().unwrap());
+    assert_eq!(kept, []);
+    assert_eq!(daemon.metric("signerd_witnessed_entries"), Some(0));
+    // It is asked again, and is who it should be by now.
+    site.witnesses[0].kill();
+    fs::write(&certificate, own).unwrap();
+    fs::write(&key, own_key).unwrap();
+    site.witnesses[0].start();
+    let daemon = daemon.ready();
+    caught_up(&daemon, &site);
+}
+
+/// Why a relay does not run with this witness, as the type of the error and what it says.
+fn relay_refuses(site: &Witnessed, witness: &str) -> (String, String) {
+    let config = site.world.folder().join("wrong.toml");
+    let log_key = site.log_key.as_ref().unwrap().to_string();
+    let key = site.witnesses[0].key().to_string();
+    let text = format!("log_key = {log_key:?}\n[[witness]]\nkey = {key:?}\n{witness}\n");
+    fs::write(&config, text).unwrap();
+    let (certificate, private) = site.world.pki.files(RELAY);
+    let mut command = Command::new(binary("strongroom"));
+    command.args(["--json", "witness", "relay", "--connect", "127.0.0.1:1"]);
+    command.arg("--ca").arg(site.world.pki.authority());
+    command.arg("--certificate").arg(certificate);
+    command.arg("--key").arg(private);
+    let ended = output(command.arg("--config").arg(config));
+    let error: Value = serde_json::from_slice(&ended.stderr).unwrap();
+    let kind = error["error"]["type"].as_str().unwrap().to_owned();
+    (kind, error.to_string())
+}
+
+#[test]
+fn what_would_go_over_a_network_in_clear_is_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = folder.path().join("auditor.key");
+    let mut site = Witnessed::keeping(1, &[keygen(&identity)]);
+    let _daemon = site.launch();
+    let ca = format!("ca = {:?}", site.world.pki.authority());
+    for (witness, says) in [
+        (
+            "url = \"http://w1.example\"".to_owned(),
+            "on one machine only",
+        ),
+        (
+            "url = \"http://10.0.0.1:7380\"".to_owned(),
+            "on one machine only",
+        ),
+        ("url = \"https://w1.example\"".to_owned(), "ca is missing"),
+        (
+            format!("url = \"http://127.0.0.1:1\"\n{ca}"),
+            "ca is of https:// alone",
+        ),
+        (
+            "url = \"http://127.0.0.1:1\"\nbodies = true".to_owned(),
+            "bodies are put over https:// alone",
+        ),
+    ] {
+        let (kind, said) = relay_refuses(&site, &witness);
+        assert_eq!(kind, "witness-config", "{witness}");
+        assert!(said.contains(says), "{witness}: {said}");
+    }
+    let witness = &site.witnesses[0];
+    let log = site.log_key.clone().unwrap();
+    let bodies = "[bodies]\nfolder = \"b\"\nrelays = [\"urn:x\"]\n";
+    for tables in [bodies, "[bodies]\nfolder = \"b\"\nrelays = []\n"] {
+        witness.configure(std::slice::from_ref(&log), tables);
+        assert_eq!(failed(&witness.command("serve")), "witness-config");
+    }
 }

@@ -75,8 +75,8 @@ pub struct Kept {
     pub range: Range,
     /// How long it is, encrypted.
     pub bytes: u64,
-    /// SHA-256 of it, encrypted, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of it, encrypted.
+    pub sha256: [u8; 32],
 }
 
 impl Kept {
@@ -85,14 +85,15 @@ impl Kept {
         Self {
             range,
             bytes: chunk.len() as u64,
-            sha256: hex::encode(Sha256::digest(chunk)),
+            sha256: Sha256::digest(chunk).into(),
         }
     }
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.range, self.bytes, self.sha256)
+        let sha256 = hex::encode(self.sha256);
+        write!(f, "{} {} {sha256}", self.range, self.bytes)
     }
 }
 
@@ -102,13 +103,14 @@ impl FromStr for Kept {
     fn from_str(line: &str) -> Result<Self, RangeError> {
         let mut parts = line.splitn(3, ' ');
         let mut part = || parts.next().ok_or(RangeError);
-        let kept = Self {
+        let mut kept = Self {
             range: part()?.parse()?,
             bytes: part()?.parse().map_err(|_| RangeError)?,
-            sha256: part()?.to_owned(),
+            sha256: [0; 32],
         };
-        let hash = hex::decode(&kept.sha256).map_err(|_| RangeError)?;
-        if hash.len() == 32 && kept.to_string() == line {
+        hex::decode_to_slice(part()?, &mut kept.sha256).map_err(|_| RangeError)?;
+        // One spelling: neither zeros before, nor large digits.
+        if kept.to_string() == line {
             Ok(kept)
         } else {
             Err(RangeError)

@@ -338,6 +338,7 @@ fn read_index(index: &mut File) -> io::Result<String> {
 mod tests {
     use std::path::Path;
 
+    use ed25519_dalek::SigningKey;
     use tlog::note::VerifierKey;
     use tlog::witness::Log;
 
@@ -345,8 +346,9 @@ mod tests {
     use crate::witness::config::Bounds;
 
     fn config(folder: &Path) -> Config {
-        let key = VerifierKey::new("log.example/a".parse().unwrap(), &[7; 32]);
-        let other = VerifierKey::new("log.example/b".parse().unwrap(), &[7; 32]);
+        let public = SigningKey::from_bytes(&[7; 32]).verifying_key();
+        let key = VerifierKey::new("log.example/a".parse().unwrap(), public.as_bytes());
+        let other = VerifierKey::new("log.example/b".parse().unwrap(), public.as_bytes());
         let log = |key: VerifierKey| Log {
             origin: key.name().as_str().parse().unwrap(),
             keys: vec![key],
