@@ -2,13 +2,14 @@
 //! say. Nobody has to trust it: the signer verifies every cosignature, the witnesses every checkpoint.
 //!
 //! Each witness has a task of its own, so that one that hangs delays no other. One that keeps bodies has
-//! a second one with a connection of its own, so that they delay no cosignature.
+//! a second one, on a thread and with connections of its own, so that large pages delay no cosignature.
 
 mod cutter;
 mod keep;
 mod signer;
 mod task;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tlog::cosignature::WitnessKey;
 use tlog::note::VerifierKey;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use self::cutter::Cutter;
 use self::keep::Keep;
@@ -78,7 +80,13 @@ struct WitnessText {
 struct Witness {
     key: WitnessKey,
     place: Place,
-    keeps: bool,
+    bodies: bool,
+}
+
+/// How bodies are brought.
+struct Keeping {
+    cutter: Arc<Cutter>,
+    after: Duration,
 }
 
 /// The newest checkpoint of the signer, once there is one.
@@ -100,9 +108,15 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         .map_err(|error| refused(format!("log_key: {error}")))?;
     let own = args.peer.credentials()?;
     let witnesses = witnesses(args, &text.witness, &own).map_err(refused)?;
-    let signer = Signer::new(args.peer.shared()?, log_key).map_err(refused)?;
-    let after = Duration::from_secs(text.bodies_after_secs);
-    client::runtime()?.block_on(relay(Arc::new(signer), witnesses, after))?;
+    let signer = || -> Result<_, Failure> {
+        let signer = Signer::new(args.peer.shared()?, log_key.clone());
+        Ok(Arc::new(signer.map_err(&refused)?))
+    };
+    let keeping = Keeping {
+        cutter: Arc::new(Cutter::new(signer()?)),
+        after: Duration::from_secs(text.bodies_after_secs),
+    };
+    client::runtime()?.block_on(relay(signer()?, witnesses, keeping))?;
     Answer::done(&Ended { ended: "stopped" })
 }
 
@@ -136,7 +150,7 @@ fn witnesses(
         Ok(Witness {
             key,
             place,
-            keeps: text.bodies,
+            bodies: text.bodies,
         })
     };
     texts.iter().map(read).collect()
@@ -145,7 +159,7 @@ fn witnesses(
 async fn relay(
     signer: Arc<Signer>,
     witnesses: Vec<Witness>,
-    after: Duration,
+    keeping: Keeping,
 ) -> Result<(), WitnessError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(system("signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("signals"))?;
@@ -155,21 +169,40 @@ async fn relay(
         signer.origin(),
         witnesses.len()
     ));
-    let cutter = Arc::new(Cutter::new(Arc::clone(&signer)));
-    for Witness { key, place, keeps } in witnesses {
-        if keeps {
+    let mut keeps = Vec::new();
+    for witness in witnesses {
+        let Witness { key, place, bodies } = witness;
+        if bodies {
             let one = (key.name().to_string(), Link::to(place.clone()));
-            let keep = Keep::new(Arc::clone(&cutter), one, after, newest.subscribe());
-            tokio::spawn(keep.run());
+            let cutter = Arc::clone(&keeping.cutter);
+            keeps.push(Keep::new(cutter, one, keeping.after, newest.subscribe()));
         }
         let link = Link::to(place);
         let task = task::Task::new(Arc::clone(&signer), key, link, newest.subscribe());
         tokio::spawn(task.run());
     }
+    keep_all(keeps).map_err(system("a thread"))?;
     tokio::select! {
         () = signer.follow(&newest) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Brings bodies to those that keep them, as long as the process runs.
+fn keep_all(keeps: Vec<Keep>) -> io::Result<()> {
+    let keep = async {
+        let mut tasks = JoinSet::new();
+        for keep in keeps {
+            tasks.spawn(keep.run());
+        }
+        while tasks.join_next().await.is_some() {}
+    };
+    let thread = std::thread::Builder::new().name("bodies".to_owned());
+    let run = move || match client::runtime() {
+        Ok(runtime) => runtime.block_on(keep),
+        Err(error) => say(&format!("bodies are not brought: {}", chain(&error))),
+    };
+    thread.spawn(run).map(drop)
 }
