@@ -11,6 +11,7 @@ use strongroom_journal::{
     SnapshotUse, carry_out_prune,
     segment::{OpenOptions, SegmentLog},
 };
+use tlog::checkpoint::Origin;
 use tx::Time;
 
 use crate::{
@@ -52,6 +53,12 @@ fn end(opening: Opening) {
     opening.writer.join();
 }
 
+/// What a log of this id is called.
+fn origin(id: &str) -> Origin {
+    let digits = id.get(..16).unwrap();
+    format!("strongroom/main/{digits}").parse().unwrap()
+}
+
 /// What officers would say of all that is there.
 fn statement(machine: &Machine) -> Prune {
     let copy = Box::new(machine.twin().disk);
@@ -60,9 +67,7 @@ fn statement(machine: &Machine) -> Prune {
     let head = log.head();
     Prune {
         fleet: name("main"),
-        log: format!("strongroom/main/{}", &log.id().to_string()[..16])
-            .parse()
-            .unwrap(),
+        log: origin(&log.id().to_string()),
         exported: Head {
             size: head.size,
             root: Digest(*head.root.as_bytes()),
@@ -173,8 +178,8 @@ fn bodies_go_and_what_follows_from_them_stays() {
     assert!(machine.open().is_ok());
 }
 
-fn other_log() -> tlog::checkpoint::Origin {
-    "strongroom/main/0123456789abcdef".parse().unwrap()
+fn other_log() -> Origin {
+    origin("0123456789abcdef")
 }
 
 #[test]
