@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use rustix::process::Pid;
+use rustix::{
+    process::Pid,
+    time::{ClockId, clock_gettime},
+};
 
 /// CPU time of a process and its threads so far, in microseconds (`/proc/PID/schedstat` counts
 /// nanoseconds, `/proc/PID/stat` only hundredths of a second; threads that ended count in neither,
@@ -17,6 +20,12 @@ pub fn cpu_us(pid: Pid) -> f64 {
     nanos.sum::<u64>() as f64 / 1000.0
 }
 
+/// CPU time of this thread so far, in microseconds.
+pub fn own_cpu_us() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+}
+
 /// The processor's name and how many of them, for the record of a run.
 pub fn description() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -25,4 +34,13 @@ pub fn description() -> String {
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     format!("{cores} x {}", name.map_or("processor", |(_, name)| name))
+}
+
+/// Resident memory of this process.
+pub fn resident_mb() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").expect("the kernel's word");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: f64 = kilobytes.expect("VmRSS").trim().parse().expect("a number");
+    kilobytes * 1024.0 / 1e6
 }

@@ -1,15 +1,18 @@
 //! The benchmark: figures with the baseline of each measured in the same run.
 //!
-//! `softhsm-tests/bench [--json] [NAME…]` builds what is needed and runs this.
+//! `softhsm-tests/bench [--json] [--entries N] [NAME…]` builds what is needed and runs this. Without names,
+//! all that do not take minutes each.
 
 mod coins;
 mod figure;
 mod journal;
 mod load;
+mod long;
 mod machine;
 mod memory;
 mod opening;
 mod path;
+mod payments;
 mod payouts;
 mod raw;
 mod raw_store;
@@ -33,6 +36,14 @@ fn main() {
         memory::run(role, &arguments[1..]);
         return;
     }
+    if let Some(role) = arguments
+        .first()
+        .filter(|first| opening::ROLES.contains(&first.as_str()))
+    {
+        opening::run(role, &arguments[1..]);
+        return;
+    }
+    let entries = entries(&mut arguments);
     let json = arguments.iter().any(|argument| argument == "--json");
     arguments.retain(|argument| argument != "--json");
     let known: Vec<&str> = [
@@ -51,7 +62,10 @@ fn main() {
             "no figure {name}; there are {known:?}"
         );
     }
-    let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|one| one == name);
+    let wanted = |name: &str| match arguments.is_empty() {
+        true => !opening::FIGURES.contains(&name),
+        false => arguments.iter().any(|one| one == name),
+    };
     let format = if json { Format::Json } else { Format::Text };
     let print = |figures: Vec<Figure>| {
         for figure in figures.iter().filter(|figure| wanted(figure.figure)) {
@@ -65,7 +79,7 @@ fn main() {
         print(journal::measure());
     }
     if opening::FIGURES.into_iter().any(wanted) {
-        print(opening::measure());
+        print(opening::measure(entries));
     }
     if memory::FIGURES.into_iter().any(wanted) {
         print(memory::measure());
@@ -80,4 +94,14 @@ fn main() {
     if witnessed::FIGURES.into_iter().any(wanted) {
         print(witnessed::measure(SESSIONS));
     }
+}
+
+/// How many entries a long journal shall have, if that is said.
+fn entries(arguments: &mut Vec<String>) -> Option<u64> {
+    let at = arguments
+        .iter()
+        .position(|argument| argument == "--entries")?;
+    let mut said = arguments.drain(at..(at + 2).min(arguments.len()));
+    let number = said.nth(1).expect("--entries N");
+    Some(number.parse().expect("a number of entries"))
 }

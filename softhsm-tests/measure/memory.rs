@@ -9,25 +9,21 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use ::journal::{
-    BundleStore, Bundles as _, charges::ChargeFiles, disk::FsDisk, lock::Owner, segment::LogId,
-};
-use policy::{
-    Attempt, ChargeState, Entry, HotState, KeptBlocks, Policy, Record, Request, State, evaluate,
-};
+use ::journal::{charges::ChargeFiles, disk::FsDisk, lock::Owner, segment::LogId};
+use policy::{ChargeState, Entry, HotState, KeptBlocks, Record, State, evaluate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use strongroom_softhsm_tests::{evm::Draft, random::Random, world::World};
-use tx::{Address, ConflictKey, Interval, Transaction};
+use strongroom_softhsm_tests::world::World;
+use tx::Interval;
 
 use crate::{
     figure::{Figure, rounded},
-    machine,
-    opening::Template,
-    path, raw,
+    machine, path,
+    payments::{CUSTOMERS, Known, Payments},
+    raw,
 };
 
 /// The figures that there are.
@@ -37,11 +33,6 @@ pub const ROLES: [&str; 2] = ["make-charges", "hold-charges"];
 
 /// How many charges are in the window, unless `JOURNAL_CHARGES` says so.
 const CHARGES: u64 = 10_000_000;
-/// The window, and over how long they were made: a little less, so that none has left.
-const WINDOW: Duration = Duration::from_hours(30 * 24);
-const SPAN: Duration = Duration::from_hours(30 * 24 - 1);
-/// How many customers are paid.
-const CUSTOMERS: u64 = 1_000_000;
 /// How many payments the state is made of before its rows are let go of: they are not held yet anywhere
 /// but in memory.
 const ROWS_HELD: u64 = 250_000;
@@ -51,11 +42,8 @@ const LOG: LogId = LogId::new([7; 32]);
 
 /// What both processes know.
 #[derive(Serialize, Deserialize)]
-struct Known {
-    before: Vec<Record>,
-    attempt: Attempt,
-    time: Interval,
-    sender: String,
+struct Task {
+    known: Known,
     charges: u64,
 }
 
@@ -83,17 +71,11 @@ pub fn measure() -> Vec<Figure> {
     let world = World::with_keys(&["lane-0"], |authority| {
         path::bundle(authority, &["lane-0".to_owned()])
     });
-    let template = Template::of(&world);
-    let known = Known {
-        sender: sender(&template.attempt),
-        before: template.before,
-        attempt: template.attempt,
-        time: template.time,
-        charges,
-    };
+    let known = Known::of(&world);
+    let task = Task { known, charges };
     let folder = world.folder().join("charges");
     fs::create_dir(&folder).expect("a folder");
-    let bytes = serde_json::to_vec(&known).expect("JSON");
+    let bytes = serde_json::to_vec(&task).expect("JSON");
     fs::write(world.folder().join("known.json"), bytes).expect("a file");
     let began = Instant::now();
     run_as(ROLES[0], &world);
@@ -135,14 +117,6 @@ pub fn measure() -> Vec<Figure> {
     ]
 }
 
-fn sender(attempt: &Attempt) -> String {
-    let key = attempt.keys.iter().find_map(|key| match key {
-        ConflictKey::Nonce { account, .. } => Some(account.to_string()),
-        _ => None,
-    });
-    key.expect("a payment has a sender")
-}
-
 fn run_as(role: &str, world: &World) -> Vec<u8> {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .arg(role)
@@ -161,130 +135,34 @@ pub fn run(role: &str, arguments: &[String]) {
     };
     let folder = Path::new(folder);
     let bytes = fs::read(folder.join("known.json")).expect("what is known");
-    let known: Known = serde_json::from_slice(&bytes).expect("what is known");
-    let payments = Payments::new(known, Path::new(data));
+    let Task { known, charges } = serde_json::from_slice(&bytes).expect("what is known");
+    let window = Window {
+        payments: Payments::new(known, Path::new(data)),
+        charges,
+    };
     match role == ROLES[0] {
-        true => make(&payments, folder),
+        true => make(&window, folder),
         false => {
-            let held = hold(&payments, folder);
+            let held = hold(&window, folder);
             println!("{}", serde_json::to_string(&held).expect("JSON"));
         }
     }
 }
 
-/// Payments to customers, each of an intent of its own.
-struct Payments {
-    known: Known,
-    policy: Arc<Policy>,
+/// Payments, and how many of them are in the window.
+struct Window {
+    payments: Payments,
+    charges: u64,
 }
 
-impl Payments {
-    fn new(known: Known, data: &Path) -> Self {
-        let activated = known
-            .before
-            .iter()
-            .rev()
-            .find_map(|record| match record.entry {
-                Entry::PolicyActivated { hash, .. } => Some(hash),
-                _ => None,
-            });
-        let bundles = BundleStore::of(data);
-        let loaded = bundles
-            .load(activated.expect("a bundle"))
-            .expect("the bundle");
-        let mut policy = Policy::clone(&loaded);
-        for limit in &mut policy.limits {
-            // Those of a day look back thirty.
-            if limit.says.window_millis == 24 * 3_600 * 1_000 {
-                limit.says.window_millis = WINDOW.as_millis() as u64;
-            }
-        }
-        let policy = Arc::new(policy);
-        Self { known, policy }
-    }
-
-    /// The state before the first payment.
-    fn begun(&self) -> State {
-        let mut state = State::new();
-        for (index, record) in (0..).zip(&self.known.before) {
-            state.apply(index, record).expect("an entry");
-            if let Entry::PolicyActivated { .. } = record.entry {
-                state
-                    .activate(Arc::clone(&self.policy))
-                    .expect("the policy");
-            }
-        }
-        state
-    }
-
-    fn time(&self, millis: u64) -> Interval {
-        Interval {
-            lo: self.known.time.lo.after_millis(millis),
-            hi: self.known.time.hi.after_millis(millis),
-        }
-    }
-
-    /// To whom the `n`th payment goes.
-    fn customer(&self, n: u64) -> Address {
-        let number = Random(n + 1).below(CUSTOMERS);
-        let mut bytes = [0x51; 20];
-        bytes[..8].copy_from_slice(&number.to_be_bytes());
-        Address::evm(path::CHAIN, bytes).expect("an address")
-    }
-
-    fn attempt(&self, state: &State, n: u64) -> Attempt {
-        let mut attempt = self.known.attempt.clone();
-        attempt.request = format!("pay-{n}").parse().expect("an id");
-        attempt.request_hash.0[..8].copy_from_slice(&n.to_be_bytes());
-        let keys = attempt.keys.into_iter().map(|key| match key {
-            ConflictKey::Nonce { account, .. } => ConflictKey::Nonce {
-                account,
-                nonce: n + 1,
-            },
-            other => other,
-        });
-        attempt.keys = keys.collect();
-        if let Some(paid) = attempt.intents.first_mut() {
-            paid.intent.id.id = format!("pay-{n}").parse().expect("an id");
-        }
-        for fact in &mut attempt.facts {
-            if let Some(to) = &mut fact.effect.to {
-                to.address = self.customer(n);
-            }
-        }
-        for (call, number) in attempt.calls.iter_mut().zip(state.next_call()..) {
-            call.call = number;
-        }
-        attempt
-    }
-
-    /// Lets a state make the `n`th payment, so long after the first.
-    fn pay(&self, state: &mut State, n: u64, millis: u64) {
-        let attempt = self.attempt(state, n);
-        let record = Record {
-            v: 1,
-            time: self.time(millis),
-            entry: Entry::Attempt(Box::new(attempt)),
-        };
-        state.apply(state.entries(), &record).expect("a payment");
+impl Window {
+    fn pay(&self, state: &mut State, n: u64) {
+        self.payments.pay(state, n, self.millis(n));
     }
 
     fn decide(&self, state: &State, n: u64, now: Interval) {
-        let to = self.customer(n).to_string();
-        let transaction: Transaction = Draft::transfer(n, &to, 1).from(&self.known.sender);
-        let rules = self.policy.chain_rules(transaction.chain());
-        let decoded = tx::decode(&transaction, &state.registry(), rules).expect("a transaction");
-        let attempt = &self.known.attempt;
-        let request = Request {
-            client: attempt.client.clone(),
-            id: format!("pay-{n}").parse().expect("an id"),
-            hash: attempt.request_hash,
-            lane_epoch: attempt.lane_epoch,
-            intents: attempt.intents.clone(),
-            replaces: Vec::new(),
-            transaction: attempt.transaction.clone(),
-            proofs: Vec::new(),
-        };
+        let to = Payments::customer(n);
+        let (decoded, request) = self.payments.asked(state, n, n, &to);
         let began = Instant::now();
         let verdict = evaluate(state, now, &decoded, &request).expect("a verdict");
         DECIDED.with_borrow_mut(|micros| micros.push(began.elapsed().as_secs_f64() * 1e6));
@@ -292,18 +170,17 @@ impl Payments {
     }
 
     fn millis(&self, n: u64) -> u64 {
-        let share = u128::from(n) * SPAN.as_millis() / u128::from(self.known.charges.max(1));
-        share as u64
+        Payments::millis(n, self.charges)
     }
 
     /// Decides and pays so often behind `n` payments: the microseconds of each, sorted.
     fn measured(&self, state: &mut State, n: u64) -> [Vec<f64>; 2] {
         let mut applied = Vec::new();
         for next in n..n + DECISIONS {
-            let now = self.time(self.millis(next));
+            let now = self.payments.time(self.millis(next));
             state.advance(now.lo).expect("the charges");
             self.decide(state, next, now);
-            let attempt = self.attempt(state, next);
+            let attempt = self.payments.attempt(state, next);
             let entry = Entry::Attempt(Box::new(attempt));
             let record = Record {
                 v: 1,
@@ -326,20 +203,20 @@ thread_local! {
 }
 
 /// Makes the charges, and leaves what a start needs.
-fn make(payments: &Payments, folder: &Path) {
+fn make(window: &Window, folder: &Path) {
     let charges = folder.join("charges");
     let disk: Arc<FsDisk> = Arc::new(FsDisk::new(Owner::acquire(&charges).expect("a folder")));
     let mut files = ChargeFiles::create(Arc::clone(&disk) as _, LOG).expect("files");
-    let mut state = payments.begun();
-    for n in 0..payments.known.charges {
-        payments.pay(&mut state, n, payments.millis(n));
+    let mut state = window.payments.begun();
+    for n in 0..window.charges {
+        window.pay(&mut state, n);
         if state.closed_blocks().next().is_some() {
             files.take(&mut state).expect("the disk");
         }
         if n % ROWS_HELD == ROWS_HELD - 1 {
             leave(&state, folder);
             files.reader().sync().expect("the disk");
-            (state, files) = start(payments, folder, Arc::clone(&disk));
+            (state, files) = start(window, folder, Arc::clone(&disk));
         }
     }
     leave(&state, folder);
@@ -357,7 +234,7 @@ fn leave(state: &State, folder: &Path) {
 }
 
 /// The state that was left, and its files.
-fn start(payments: &Payments, folder: &Path, disk: Arc<FsDisk>) -> (State, ChargeFiles) {
+fn start(window: &Window, folder: &Path, disk: Arc<FsDisk>) -> (State, ChargeFiles) {
     let hot: Value =
         serde_json::from_slice(&fs::read(folder.join("hot.json")).expect("a file")).expect("JSON");
     let hot: HotState = serde_json::from_value(hot).expect("a hot state");
@@ -370,28 +247,28 @@ fn start(payments: &Payments, folder: &Path, disk: Arc<FsDisk>) -> (State, Charg
     };
     let mut state = State::restore(hot, [], charges, blocks).expect("a state");
     state
-        .activate(Arc::clone(&payments.policy))
+        .activate(Arc::clone(&window.payments.policy))
         .expect("the policy");
     (state, opened.files)
 }
 
 /// Starts from what was left, and decides.
-fn hold(payments: &Payments, folder: &Path) -> Held {
-    let mut small = payments.begun();
+fn hold(window: &Window, folder: &Path) -> Held {
+    let mut small = window.payments.begun();
     for n in 0..1_000 {
-        payments.pay(&mut small, n, payments.millis(n));
+        window.pay(&mut small, n);
     }
-    let [small_decided, small_applied] = payments.measured(&mut small, 1_000);
+    let [small_decided, small_applied] = window.measured(&mut small, 1_000);
     drop(small);
-    let empty_mb = resident_mb();
+    let empty_mb = machine::resident_mb();
     let charges = folder.join("charges");
     let disk = Arc::new(FsDisk::new(Owner::acquire(&charges).expect("a folder")));
     let began = Instant::now();
-    let (mut state, files) = start(payments, folder, disk);
+    let (mut state, files) = start(window, folder, disk);
     let start_s = began.elapsed().as_secs_f64();
-    let started_mb = resident_mb();
-    let [decided, applied] = payments.measured(&mut state, payments.known.charges);
-    let end_mb = resident_mb();
+    let started_mb = machine::resident_mb();
+    let [decided, applied] = window.measured(&mut state, window.charges);
+    let end_mb = machine::resident_mb();
     drop(files);
     let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
     let on_disk = fs::read_dir(&charges).expect("the folder").flatten();
@@ -410,13 +287,4 @@ fn hold(payments: &Payments, folder: &Path) -> Held {
         disk_mb: on_disk as f64 / 1e6,
         parts_mb: size(&folder.join("charges.state")) as f64 / 1e6,
     }
-}
-
-/// Resident memory of this process.
-fn resident_mb() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").expect("the kernel's word");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kilobytes: f64 = kilobytes.expect("VmRSS").trim().parse().expect("a number");
-    kilobytes * 1024.0 / 1e6
 }

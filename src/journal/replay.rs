@@ -12,7 +12,9 @@ use tx::Interval;
 
 use crate::{
     RootError, Rooting,
+    disk::Disk,
     roots::{Compared, Home, Left, Replayed, Thawed},
+    segment::LogId,
 };
 
 /// Where bundles that once governed are found again.
@@ -141,6 +143,14 @@ impl<'a> Replay<'a> {
     /// As [`Replay::new`], of a log that has its roots otherwise: for tests.
     pub fn rooted(bundles: &'a dyn Bundles, rooting: Rooting) -> Self {
         Self::at(bundles, Home::Apart, rooting)
+    }
+
+    /// With what state roots are computed with in a folder of its own: memory holds no more than a signer's
+    /// does, whatever the log's length.
+    #[must_use]
+    pub fn kept_on(self, disk: Arc<dyn Disk>, log: LogId) -> Self {
+        let roots = self.roots.kept_on(disk, log);
+        Self { roots, ..self }
     }
 
     pub(crate) fn at(bundles: &'a dyn Bundles, home: Home, rooting: Rooting) -> Self {
@@ -286,6 +296,11 @@ impl<'a> Replay<'a> {
     /// Whether the log has the root of the snapshot that the fold began behind, if it did.
     pub(crate) fn has_its_root(&self) -> bool {
         self.skipped == 0 || self.roots.has_its_root()
+    }
+
+    /// The first state root that follows from the entries and is not among them.
+    pub fn due(&self) -> Option<StateRoot> {
+        self.roots.due()
     }
 
     /// What follows from the entries so far.

@@ -102,6 +102,15 @@ impl Replayed {
         }
     }
 
+    /// As one before its first entry, in a folder of its own.
+    pub(crate) fn kept_on(self, disk: Arc<dyn Disk>, log: LogId) -> Self {
+        Self {
+            home: Home::Journal(disk, log),
+            memory: Memory::Lately,
+            ..self
+        }
+    }
+
     /// Behind a snapshot.
     pub(crate) fn behind(
         home: Home,
@@ -216,6 +225,11 @@ impl Replayed {
     /// Whether the log has the root of the snapshot.
     pub(crate) fn has_its_root(&self) -> bool {
         self.first.is_some()
+    }
+
+    /// The first root that is not in the log.
+    pub(crate) fn due(&self) -> Option<StateRoot> {
+        self.due.front().copied()
     }
 
     /// Counts an entry of which only the leaf is known.

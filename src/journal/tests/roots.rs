@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, sync::Arc};
 use policy::{AttemptId, Digest, Entry, ReasonCode, Record, RequestHash, State, StateRoot};
 use sha2::{Digest as _, Sha256};
 use strongroom_journal::{
-    FoldError, OpenJournalError, Release, Rooting, SealName, SignOutcome,
+    FoldError, OpenJournalError, Release, Replay, Rooting, SealName, SignOutcome,
     map::{Map, batch},
     segment::{LogId, OpenError, OpenOptions, Record as LogRecord, Salt, SegmentLog},
 };
@@ -128,6 +128,27 @@ fn a_root_is_the_same_whoever_computes_it() {
     let records = machine.records();
     let found = roots(&records);
     assert_eq!(found[..], computed(&records)[..found.len()]);
+}
+
+#[test]
+fn a_fold_names_each_root_before_the_log_has_it() {
+    let machine = machine();
+    let running = machine.start();
+    live(&running, 0..20);
+    running.crash();
+    let disk = Arc::new(MemoryDisk::default());
+    let replay = Replay::rooted(&*machine.shelf, rooting());
+    let mut replay = replay.kept_on(disk.clone(), LogId::new([9; 32]));
+    let records = machine.records();
+    for (index, record) in (0..).zip(&records) {
+        if let Entry::StateRoot(said) = &record.entry {
+            assert_eq!(replay.due(), Some(*said));
+        }
+        let body = serde_json::to_vec(record).unwrap();
+        let taken = replay.take(index, &body, || panic!("no checkpoint"));
+        assert_eq!(taken.unwrap(), *record);
+    }
+    assert!(!map_files(&disk.image()).is_empty());
 }
 
 /// Adds entries to a log that was closed, as somebody would who can write to the disk.
