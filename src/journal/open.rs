@@ -1,6 +1,7 @@
 //! Opening a data folder: the whole state is folded from the log, or the journal stays sealed.
 
 use std::{
+    cell::Cell,
     collections::{HashSet, VecDeque},
     path::Path,
     sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
@@ -269,6 +270,7 @@ impl Core {
             bundles,
             rooting: start.rooting,
             options: &options,
+            cut_bytes: Cell::new(0),
         };
         let (folded, snapshot) = from.fold()?;
         let remembered = found.verify(
@@ -358,6 +360,8 @@ struct From<'a> {
     bundles: &'a dyn Bundles,
     rooting: Rooting,
     options: &'a OpenOptions,
+    /// Bytes that were cut off so far: whoever reads a log a second time does not find them any more.
+    cut_bytes: Cell<u64>,
 }
 
 impl From<'_> {
@@ -456,6 +460,8 @@ impl From<'_> {
         let disk = Box::new(Arc::clone(self.disk));
         let opened = SegmentLog::open_behind(disk, self.options, landmarks, each);
         let (log, opened) = opened.map_err(OpenJournalError::Log)?;
+        let cut_bytes = self.cut_bytes.get().saturating_add(opened.cut_bytes);
+        self.cut_bytes.set(cut_bytes);
         let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
         let parts = replay.into_parts().map_err(OpenJournalError::Root)?;
         if opened.begins > parts.state.pruned() {
@@ -470,7 +476,7 @@ impl From<'_> {
             log,
             parts,
             last,
-            cut_bytes: opened.cut_bytes,
+            cut_bytes,
         })
     }
 }

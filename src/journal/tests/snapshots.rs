@@ -284,6 +284,32 @@ fn a_checkpoint_that_is_not_the_logs_or_too_old_is_refused() {
     }
 }
 
+/// What a crash left is told of though the snapshot was refused after it was cut off.
+#[test]
+fn a_torn_group_is_told_of_whatever_becomes_of_the_snapshot() {
+    let machine = machine();
+    let running = begin(&machine);
+    live(&running, 0..4);
+    let old = signed(&running);
+    live(&running, 4..40);
+    let new = due(&running);
+    running.journal.covered(&new);
+    settle(&running);
+    let file = noted(&file(&machine), &new, &old.to_string());
+    running.crash();
+    let mut image = with_file(&machine, file).disk.image();
+    // The beginning of a group that was never acknowledged, in the room behind the last one.
+    let segment = image.get_mut("0000000000.seg").unwrap();
+    let end = segment.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    segment.truncate(end.next_multiple_of(512));
+    segment.extend(b"SRGROUP1");
+    let torn = with(&machine, &image);
+    let expected = without(&torn).opening().unwrap().cut_bytes;
+    let opening = torn.opening().unwrap();
+    assert!(matches!(opening.snapshot, SnapshotUse::Refused { .. }));
+    assert_eq!((opening.cut_bytes, expected), (8, 8));
+}
+
 #[test]
 fn a_snapshot_of_a_longer_or_another_log_is_refused() {
     let machine = machine();
