@@ -22,7 +22,9 @@ use tx::Chain;
 
 use crate::{
     figure::{Figure, rounded},
-    machine, path, raw_store,
+    machine,
+    path::{self, LANES},
+    raw_store,
 };
 
 /// The figures that there are.
@@ -33,8 +35,6 @@ pub const FIGURES: [&str; 4] = [
     "restart_ms",
 ];
 
-/// Sending addresses.
-const LANES: usize = 16;
 /// Withdrawals that are queued and then paid.
 const PAYOUTS: usize = 2_000;
 /// Withdrawals that are open when the coordinator is killed.
