@@ -1,10 +1,12 @@
 //! `strongroom policy`: the bundle that a security team writes, checked, signed and asked about
 //! offline. `signerd` trusts none of it: it verifies the bundle by itself.
 
+mod cases;
 mod check;
 mod error;
 mod explain;
 mod folder;
+mod offline;
 mod sign;
 mod verdict;
 
@@ -37,6 +39,9 @@ enum Command {
     Sign(sign::Args),
     /// Say what a signer with this bundle, and no earlier spending, would answer to a request.
     Explain(explain::Args),
+    /// Run the cases that say what the bundle shall decide, and name the statements that no case notices.
+    #[command(name = "test")]
+    Cases(cases::Args),
 }
 
 /// Runs one of the group's commands.
@@ -48,5 +53,6 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Check { folder } => check::run(&folder),
         Command::Sign(args) => sign::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Cases(args) => cases::run(&args),
     }
 }

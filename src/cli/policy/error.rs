@@ -86,6 +86,17 @@ pub enum PolicyError {
         #[source]
         source: tx::Refusal,
     },
+    /// A file of cases is none.
+    #[error("{} is no file of cases: {what}", path.display())]
+    Cases {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// There is no case at all.
+    #[error("the files hold no case")]
+    NoCases,
     /// The bundle and the keys contradict each other.
     #[error("the bundle cannot govern with these keys")]
     State(#[source] StateError),
@@ -106,6 +117,7 @@ impl Explained for PolicyError {
             Self::Evaluate(_) => "policy-evaluate",
             Self::Input { .. } => "policy-input",
             Self::NotUnderstood { .. } => "policy-not-understood",
+            Self::Cases { .. } | Self::NoCases => "policy-cases",
             Self::State(_) => "policy-keys",
         }
     }
@@ -140,6 +152,7 @@ impl Explained for PolicyError {
             Self::NotUnderstood { .. } => {
                 "Build the transaction anew, from addresses of keys that are listed."
             }
+            Self::Cases { .. } | Self::NoCases => "See \"Cases\" in policy/README.md.",
             Self::State(_) => "Compare the accounts' keys and addresses with the keys given.",
         }
         .to_owned()

@@ -3,18 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use policy::bundle::{self, MANIFEST, Manifest, Severity};
-use policy::{
-    Blob, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, Policy, Record, Request, RequestHash,
-    RequestId, SignedIntent, State, StateError, evaluate,
-};
+use policy::{Blob, Request, RequestHash, RequestId, SignedIntent, evaluate};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tx::{ChainRules, Interval, Name, Time, Transaction};
 
-use super::check::count;
 use super::error::PolicyError;
-use super::folder;
+use super::offline;
 use super::verdict::Report;
 use crate::failure::Failure;
 use crate::files;
@@ -65,7 +60,7 @@ struct Key {
 /// # Errors
 /// See [`PolicyError`].
 pub fn run(args: &Args) -> Result<Answer, Failure> {
-    let policy = policy_of(args)?;
+    let policy = Arc::new(offline::policy(&args.folder, &args.fleet)?);
     let transaction: Transaction = json(&args.transaction, "unsigned transaction")?;
     let intents: Vec<SignedIntent> = match &args.intents {
         Some(path) => json(path, "list of intents")?,
@@ -78,7 +73,8 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
     let rules = ChainRules {
         locktime_height_max: locktime.map_or(0, |chain| chain.locktime_height_max),
     };
-    let state = state(policy, keys.keys, now).map_err(PolicyError::State)?;
+    let keys = keys.keys.into_iter().map(|key| (key.name, key.public_key));
+    let state = offline::state(&policy, keys, now).map_err(PolicyError::State)?;
     let decoded = tx::decode(&transaction, &state.registry(), rules).map_err(|source| {
         let code = source.code();
         PolicyError::NotUnderstood { code, source }
@@ -102,20 +98,6 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
     }
 }
 
-/// The bundle, under its manifest where it has one.
-fn policy_of(args: &Args) -> Result<Policy, PolicyError> {
-    let files = folder::read(&args.folder)?;
-    let parsed = bundle::parse(&files).map_err(|found| PolicyError::Wrong {
-        errors: count(&found, Severity::Error),
-        first: found.first().map(ToString::to_string).unwrap_or_default(),
-    })?;
-    let manifest = match files.get(MANIFEST) {
-        Some(text) => Manifest::verify(text, &files).map_err(PolicyError::Manifest)?,
-        None => Manifest::of(&files, args.fleet.clone(), 1, 0),
-    };
-    Ok(parsed.under(&manifest))
-}
-
 fn json<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, PolicyError> {
     let bytes = files::read(path, INPUT_MAX_BYTES).map_err(PolicyError::File)?;
     serde_json::from_slice(&bytes).map_err(|source| PolicyError::Input {
@@ -123,35 +105,6 @@ fn json<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, P
         expected,
         source,
     })
-}
-
-/// The state of a signer that knows these keys and has signed nothing.
-fn state(policy: Policy, keys: Vec<Key>, now: Interval) -> Result<State, StateError> {
-    let mut entries = vec![Entry::Genesis {
-        fleet: policy.fleet.clone(),
-    }];
-    entries.extend(keys.into_iter().map(|key| {
-        Entry::KeyRegistered(KeyRegistration {
-            name: key.name,
-            purpose: KeyPurpose::Spend,
-            algorithm: KeyAlgorithm::Secp256k1,
-            public: key.public_key,
-            device: String::new(),
-            assurance: String::new(),
-        })
-    }));
-    entries.push(Entry::PolicyActivated {
-        hash: policy.hash,
-        sequence: policy.sequence,
-        signed_by: policy.governance.officers.clone(),
-    });
-    let mut state = State::new();
-    for (index, entry) in (0..).zip(entries) {
-        let (v, time) = (1, now);
-        state.apply(index, &Record { v, time, entry })?;
-    }
-    state.activate(Arc::new(policy))?;
-    Ok(state)
 }
 
 fn now() -> Interval {

@@ -283,3 +283,123 @@ fn explain_names_the_input_that_is_wrong() {
     write(&place, "keys.json", "[]");
     place.fails(EXPLAIN, 2, "policy-input");
 }
+
+fn copy_cases(place: &Place) -> String {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy/quickstart.test.toml");
+    fs::read_to_string(from)
+        .inspect(|text| write(place, "cases.toml", text))
+        .unwrap()
+}
+
+#[test]
+fn the_cases_of_the_quick_start_pass_and_name_what_none_of_them_holds() {
+    let place = quickstart();
+    copy_cases(&place);
+    let report = place.answer("policy test bundle cases.toml");
+    assert_eq!(report["failed"], 0, "{report:#}");
+    let cases = report["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 17);
+    let names: Vec<&str> = report["unnoticed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|statement| statement["name"].as_str().unwrap())
+        .collect();
+    // A re-issue and hundreds of payments are no cases of one request.
+    assert_eq!(
+        names,
+        [
+            "reissue",
+            "reissue-people",
+            "payments-hour",
+            "eth-fees-day",
+            "ltc-fees-day"
+        ]
+    );
+    let output = place.run("policy test bundle cases.toml --all-statements");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("no case would notice if it were gone: limit \"payments-hour\" (limits.toml:"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("17 cases, 0 failed; 12 of 17 statements are held by them\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_bundle_that_decides_otherwise_fails_its_cases_at_their_places() {
+    let place = quickstart();
+    copy_cases(&place);
+    let limits = String::from_utf8(place.read("bundle/limits.toml")).unwrap();
+    write(
+        &place,
+        "bundle/limits.toml",
+        &limits.replace("\"20 eth\"", "\"40 eth\""),
+    );
+    let output = place.run("policy test bundle cases.toml");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("FAILED more-ether-than-a-day-has (cases.toml:"),
+        "{text}"
+    );
+    assert!(text.contains("expected refuse, was permit"), "{text}");
+    assert!(text.contains("17 cases, 1 failed"), "{text}");
+}
+
+#[test]
+fn a_case_that_cannot_be_says_why() {
+    let place = quickstart();
+    let case = |rest: &str| {
+        let head = "[[case]]\nname = \"one\"\nclient = \"walletd\"\nexpect = \"permit\"\n";
+        write(&place, "cases.toml", &format!("{head}{rest}\n"));
+        let output = place.run("--json policy test bundle cases.toml");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["cases"][0]["differences"][0]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let ann = format!("to = {ANN:?}, source = \"payouts\"");
+    for (rest, expected) in [
+        (
+            format!("account = \"nobody\"\npay = [{{ {ann}, amount = \"1 eth\" }}]"),
+            "the request: the bundle has no account nobody",
+        ),
+        (
+            format!("account = \"eth-hot\"\npay = [{{ {ann}, amount = \"1 xrp\" }}]"),
+            "the request: \"xrp\" is no asset of this bundle",
+        ),
+        (
+            format!("account = \"eth-hot\"\npay = [{{ {ann}, amount = \"1 ltc\" }}]"),
+            "the request: account eth-hot has no key that pays on litecoin:regtest",
+        ),
+        (
+            "account = \"eth-hot\"".to_owned(),
+            "the request: nothing is paid that says on which chain it is: give `chain`",
+        ),
+        (
+            format!(
+                "account = \"eth-hot\"\npay = [{{ {ann}, amount = \"1 eth\" }}]\n\
+                 earlier = [{{ ago = \"1h\", pay = [{{ {ann}, amount = \"6 eth\" }}] }}]"
+            ),
+            "earlier payment 0 would not have been signed: Pending by large-eth",
+        ),
+        (
+            format!(
+                "account = \"eth-hot\"\npay = [{{ {ann}, amount = \"1 eth\" }}]\n\
+                 earlier = [{{ ago = \"1s\", pay = [] }}]"
+            ),
+            "\"1s\" is no length of time from 1m to 90d, such as \"24h\"",
+        ),
+    ] {
+        assert_eq!(case(&rest).as_deref(), Some(expected), "{rest}");
+    }
+    write(&place, "cases.toml", "[[case]]\nname = \"one\"\n");
+    place.fails("policy test bundle cases.toml", 2, "policy-cases");
+    write(&place, "cases.toml", "case = []\n");
+    place.fails("policy test bundle cases.toml", 2, "policy-cases");
+    place.fails("policy test bundle nowhere.toml", 2, "file");
+}

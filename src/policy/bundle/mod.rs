@@ -14,6 +14,7 @@ mod draft;
 mod load;
 mod manifest;
 mod people;
+mod quantity;
 mod sections;
 mod selector;
 mod statements;
@@ -36,6 +37,7 @@ pub use self::{
     diagnostic::{Diagnostic, Severity},
     load::{LoadError, Trust, VerifiedBundle, load},
     manifest::{Manifest, ManifestError, sign},
+    quantity::{QuantityError, fee_rate, length_millis},
 };
 
 /// The file that lists all others.

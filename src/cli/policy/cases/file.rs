@@ -1,0 +1,168 @@
+//! A file of cases, as people write it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use tx::{Name, Time};
+
+use super::super::error::PolicyError;
+use crate::files;
+
+/// The largest file of cases.
+const FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What a file holds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    /// Public keys, where it matters which they are; the others are made up.
+    #[serde(default)]
+    keys: BTreeMap<Name, String>,
+    case: Vec<Spanned<Case>>,
+}
+
+/// One case: a request, what was signed before it, and what is to be decided.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it is called.
+    pub name: Name,
+    /// When it is asked; noon of 1 January 2026 unless given.
+    pub time: Option<Time>,
+    /// Whether everything is frozen.
+    #[serde(default)]
+    pub frozen: bool,
+    /// Who asks.
+    pub client: Name,
+    /// The account that pays.
+    pub account: Name,
+    /// The key that pays on an EVM chain, where the account has several.
+    pub key: Option<Name>,
+    /// What is paid; several on a Bitcoin-like chain. Nothing on an EVM chain: a cancellation.
+    #[serde(default)]
+    pub pay: Vec<Payment>,
+    /// The chain, where nothing is paid that says it.
+    pub chain: Option<tx::Chain>,
+    /// The fee's rate: `20 gwei` or `10 sat/vb`, which it is unless given.
+    pub fee_rate: Option<String>,
+    /// What was signed before, in any order.
+    #[serde(default)]
+    pub earlier: Vec<Earlier>,
+    /// What is to be decided.
+    pub expect: Expected,
+    /// The statements that allow it, all of them.
+    pub allowed_by: Option<BTreeSet<Name>>,
+    /// The statements that refuse it, all of them; of a refusal without a statement its code.
+    pub refused_by: Option<BTreeSet<Name>>,
+    /// The statements that want people, all of them.
+    pub needs: Option<BTreeSet<Name>>,
+}
+
+/// A payment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payment {
+    /// An address, or `own-account:<name>`.
+    pub to: String,
+    /// As `1.5 eth`.
+    pub amount: String,
+    /// Whose intent it is; without one it is nobody's.
+    pub source: Option<Name>,
+    /// The destination tag.
+    pub tag: Option<String>,
+}
+
+/// What was signed before.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Earlier {
+    /// How long before, as `90m`.
+    pub ago: String,
+    /// How often.
+    #[serde(default = "once")]
+    pub times: u32,
+    /// Who asked; who asks now, unless given.
+    pub client: Option<Name>,
+    /// The account that paid; the one that pays now, unless given.
+    pub account: Option<Name>,
+    /// The key that paid.
+    pub key: Option<Name>,
+    /// What was paid.
+    pub pay: Vec<Payment>,
+    /// The fee's rate.
+    pub fee_rate: Option<String>,
+}
+
+/// What is to be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// It is signed.
+    Permit,
+    /// It waits for people.
+    Pending,
+    /// It is refused.
+    Refuse,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// Where a case stands.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// The cases of a file with their places, and the public keys that it names.
+pub struct CaseFile {
+    /// Public keys by name.
+    pub keys: BTreeMap<Name, String>,
+    /// The cases, in their order.
+    pub cases: Vec<(Place, Case)>,
+}
+
+impl CaseFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`PolicyError::File`]; [`PolicyError::Cases`] where it is none of cases.
+    pub fn read(path: &Path) -> Result<Self, PolicyError> {
+        let wrong = |what: String| PolicyError::Cases {
+            path: path.to_owned(),
+            what,
+        };
+        let bytes = files::read(path, FILE_MAX_BYTES).map_err(PolicyError::File)?;
+        let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+        let contents: Contents = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let mut names = BTreeSet::new();
+        let mut cases = Vec::new();
+        for case in contents.case {
+            let before = text.get(..case.span().start).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let case = case.into_inner();
+            if !names.insert(case.name.clone()) {
+                return Err(wrong(format!(
+                    "line {line}: a second case {:?}",
+                    case.name.as_str()
+                )));
+            }
+            let path = path.to_owned();
+            cases.push((Place { path, line }, case));
+        }
+        let keys = contents.keys;
+        Ok(Self { keys, cases })
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}

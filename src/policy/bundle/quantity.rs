@@ -1,0 +1,59 @@
+//! Quantities as people write them beside a bundle, in its own units.
+
+use tx::{Amount, Chain};
+
+use super::units::{self, UnitError};
+use crate::{AssetUnit, Policy};
+
+/// Why a text is no exact quantity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuantityError {
+    /// It is not written as quantities are.
+    #[error("{0}")]
+    Form(String),
+    /// The unit is no asset of the bundle.
+    #[error("{unit:?} is no asset of this bundle")]
+    Asset {
+        /// What was written.
+        unit: String,
+    },
+}
+
+impl From<UnitError> for QuantityError {
+    fn from(error: UnitError) -> Self {
+        Self::Form(error.to_string())
+    }
+}
+
+impl Policy {
+    /// Reads an amount such as `1.5 eth` in base units of the asset that it names.
+    ///
+    /// # Errors
+    /// [`QuantityError`].
+    pub fn amount(&self, text: &str) -> Result<(&AssetUnit, Amount), QuantityError> {
+        let (number, unit) = units::quantity(text, "eth")?;
+        let named = self.assets.iter().find(|(name, _)| name.as_str() == unit);
+        let Some((_, asset)) = named else {
+            let unit = unit.into();
+            return Err(QuantityError::Asset { unit });
+        };
+        Ok((asset, units::decimal(number, asset.decimals)?))
+    }
+}
+
+/// Reads a fee rate such as `50 gwei` or `20 sat/vb` in base units a gas or vbyte.
+///
+/// # Errors
+/// [`QuantityError::Form`].
+pub fn fee_rate(text: &str, chain: Chain) -> Result<Amount, QuantityError> {
+    Ok(units::fee_rate(text, chain)?)
+}
+
+/// Reads a length of time from `1m` to `90d` in milliseconds.
+///
+/// # Errors
+/// [`QuantityError::Form`].
+pub fn length_millis(text: &str) -> Result<u64, QuantityError> {
+    Ok(units::window(text)?)
+}
