@@ -1,5 +1,6 @@
 //! Which bundle governs, and what a wrong one gets.
 
+use api::signing::PendingAnswer;
 use policy::Entry;
 use rustix::process::Signal;
 use strongroom_softhsm_tests::{
@@ -169,4 +170,45 @@ fn an_edit_in_mid_window_forgets_nothing() {
         &from,
         &Draft::transfer(1, CUSTOMER, ETHER),
     ));
+}
+
+#[test]
+fn people_of_groups_within_groups_govern_and_are_waited_for() {
+    let mut world = World::with(|bundle| {
+        let officers = "officers = [\"ann\", \"ben\", \"cem\"]";
+        bundle.replace("people.toml", officers, "officers = \"group:board\"");
+        bundle.append(
+            "people.toml",
+            "\n[[group]]\nname = \"board\"\nmembers = [\"ann\", \"group:deputies\"]\n\
+             \n[[group]]\nname = \"deputies\"\nmembers = [\"ben\", \"cem\"]\n",
+        );
+        let people = "people = [\"ann\", \"ben\"]";
+        bundle.replace(
+            "statements.toml",
+            people,
+            "people = [\"dan\", \"group:deputies\"]",
+        );
+    });
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let large = transfer("large", &from, &Draft::transfer(0, CUSTOMER, 6 * ETHER));
+    let pending: PendingAnswer = client.send(&large).json();
+    assert_eq!(pending.needs[0].people, ["ben", "cem", "dan"]);
+
+    // A narrower bundle: not by dan, who is of no group; by the two deputies.
+    world
+        .bundle
+        .replace("statements.toml", "cap = \"20 eth\"", "cap = \"5 eth\"");
+    world.bundle.write(&world.policy(), 2, &["ben", "dan"]);
+    reload(&daemon);
+    daemon.logged("signed by 1 of the 2 officers");
+    world.bundle.write(&world.policy(), 2, &["ben", "cem"]);
+    reload(&daemon);
+    assert_eq!(
+        daemon.metric("signerd_reloads_total"),
+        Some(1),
+        "{}",
+        daemon.said()
+    );
 }

@@ -29,6 +29,8 @@ pub struct Policy {
     pub auditors: BTreeSet<AuditorKey>,
     /// The people.
     pub people: BTreeMap<Name, Person>,
+    /// The people that each group stands for. Whatever names people names them, not the group.
+    pub groups: BTreeMap<Name, BTreeSet<Name>>,
     /// Certificates of the authorities that certify clients, PEM.
     pub client_roots: Vec<String>,
     /// The clients.

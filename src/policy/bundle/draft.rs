@@ -45,6 +45,7 @@ fn silent() -> Policy {
         witnesses: None,
         auditors: BTreeSet::new(),
         people: BTreeMap::new(),
+        groups: BTreeMap::new(),
         client_roots: Vec::new(),
         clients: BTreeMap::new(),
         sources: BTreeMap::new(),

@@ -11,6 +11,7 @@ mod check;
 mod diagnostic;
 mod document;
 mod draft;
+mod groups;
 mod load;
 mod manifest;
 mod people;
@@ -178,6 +179,7 @@ fn read(
     accounts::sequences(sections.take("sequence"), draft, report);
     accounts::edges(sections.take("edge"), draft);
     people::people(sections.take("person"), draft);
+    groups::groups(sections.take("group"), draft);
     if let Some(table) = sections.take_governance(report) {
         people::governance(table, draft);
     }

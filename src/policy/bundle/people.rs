@@ -6,6 +6,7 @@ use tx::Name;
 
 use super::{
     draft::Draft,
+    groups,
     table::{Table, Value},
 };
 use crate::{
@@ -66,8 +67,7 @@ fn quorum(
     policy: &Policy,
 ) -> Option<(u32, BTreeSet<Name>)> {
     let threshold = table.required("threshold");
-    let people = table.required(key)?;
-    let people = people.each(|one| one.known("person", policy.people.keys()));
+    let people = groups::people(&table.required(key)?, policy);
     let value = threshold?;
     let threshold: u32 = value.number()?;
     let there_are = people.len();

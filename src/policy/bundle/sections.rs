@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "account",
     "allow",
     "asset",
@@ -25,6 +25,7 @@ const KINDS: [&str; 16] = [
     "edge",
     "evacuate",
     "governance",
+    "group",
     "limit",
     "person",
     "require",

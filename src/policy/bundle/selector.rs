@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tx::{Address, Amount, Asset, Chain, EffectKind, Intent, Name};
+use tx::{Address, Amount, Asset, Chain, EffectKind, Intent};
 
 use super::{
     table::{Table, Value},
@@ -101,8 +101,12 @@ fn to(value: &Value<'_>, policy: &Policy) -> Option<To> {
         "address" => value
             .map(|_| Address::parse_qualified(which))
             .map(To::Address),
-        "book" => named(value, "book", which, policy.books.keys()).map(To::Book),
-        "own-account" => named(value, "account", which, policy.accounts.keys()).map(To::OwnAccount),
+        "book" => value
+            .named("book", which, policy.books.keys())
+            .map(To::Book),
+        "own-account" => value
+            .named("account", which, policy.accounts.keys())
+            .map(To::OwnAccount),
         "own-class" => value.word_in(which).map(To::OwnClass),
         _ => {
             value.error_hint(
@@ -115,20 +119,10 @@ fn to(value: &Value<'_>, policy: &Policy) -> Option<To> {
     }
 }
 
-fn named<'n>(
-    value: &Value<'_>,
-    what: &str,
-    which: &str,
-    declared: impl Iterator<Item = &'n Name> + Clone,
-) -> Option<Name> {
-    let name = value.map(|_| which.parse::<Name>())?;
-    value.check_known(what, &name, declared).then_some(name)
-}
-
 /// An amount of the one asset that the statement selects.
 pub(super) fn amount(value: &Value<'_>, selector: &Selector, policy: &Policy) -> Option<Amount> {
     let (number, unit) = value.map(|text| units::quantity(text, EXAMPLE))?;
-    let name = named(value, "asset", unit, policy.assets.keys())?;
+    let name = value.named("asset", unit, policy.assets.keys())?;
     let unit = policy.assets.get(&name)?;
     let selected = selector.assets.as_ref();
     match selected.map(|assets| (assets.len(), assets.contains(&unit.asset))) {

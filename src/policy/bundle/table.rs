@@ -243,8 +243,19 @@ impl<'d> Value<'d> {
             .filter(|name| self.check_known(what, name, declared))
     }
 
+    /// As [`Value::known`], of a part of the text, such as what follows `book:`.
+    pub fn named<'n>(
+        &self,
+        what: &str,
+        which: &str,
+        declared: impl Iterator<Item = &'n Name> + Clone,
+    ) -> Option<Name> {
+        let name = self.map(|_| which.parse::<Name>())?;
+        self.check_known(what, &name, declared).then_some(name)
+    }
+
     /// Whether the name is among those declared; reported if it is not.
-    pub fn check_known<'n>(
+    fn check_known<'n>(
         &self,
         what: &str,
         name: &Name,

@@ -186,6 +186,7 @@ pub fn policy() -> Policy {
         witnesses: None,
         auditors: BTreeSet::new(),
         people: BTreeMap::new(),
+        groups: BTreeMap::new(),
         client_roots: Vec::new(),
         clients: [
             (name("walletd"), client("walletd")),

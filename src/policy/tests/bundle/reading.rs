@@ -159,9 +159,11 @@ fn quickstart() -> Files {
         }
     }
     let (ann, ben) = (fixture::line(1), fixture::line(2));
-    let governance = "[governance]\nthreshold = 1\nofficers = [\"alice\", \"bob\"]\n";
+    let governance = "[governance]\nthreshold = 2\nofficers = \"group:officers\"\n";
     let people = [
         governance,
+        "[[group]]\nname = \"officers\"\nmembers = [\"group:deputies\", \"alice\"]\n",
+        "[[group]]\nname = \"deputies\"\nmembers = [\"bob\"]\n",
         &person("alice", &[&ann]),
         &person("bob", &[&ben]),
     ]
@@ -251,7 +253,7 @@ fn guide() -> String {
 fn the_guides_examples_are_right() {
     let (guide, mut files) = (guide(), quickstart());
     let examples = blocks(&guide, "toml");
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 6);
     files.insert("examples.toml".into(), examples.concat().into());
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);

@@ -168,6 +168,110 @@ fn people_and_thresholds() {
     }
 }
 
+const BOARD: &str = "[[group]]\nname = \"board\"\nmembers = [\"ann\", \"group:night\"]\n";
+const NIGHT: &str = "[[group]]\nname = \"night\"\nmembers = [\"ben\", \"ann\"]\n";
+
+/// What is said of these groups, and of officers who are named by them.
+fn of_groups(groups: &str, threshold: u32, officers: &str) -> Vec<String> {
+    let quorum = "threshold = 2\nofficers = [\"ann\", \"ben\", \"cem\"]";
+    let by = format!("threshold = {threshold}\nofficers = {officers}");
+    let mut files = files(POLICY);
+    files.insert(
+        "people.toml".into(),
+        replaced(&people(), quorum, &by).into(),
+    );
+    files.insert("groups.toml".into(), groups.into());
+    let found = bundle::parse(&files).err().unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn groups_of_people() {
+    let both = [BOARD, NIGHT].concat();
+    assert_eq!(of_groups(&both, 2, "\"group:board\""), [""; 0]);
+    for (groups, threshold, officers, says) in [
+        (
+            // Two people, one of whom is named three times.
+            &*both,
+            3,
+            "[\"group:board\", \"group:night\", \"ann\"]",
+            &["people.toml:2:13: governance: threshold: is above the number of officers, 2"][..],
+        ),
+        (
+            &*both,
+            2,
+            "[\"group:bord\"]",
+            &[
+                "people.toml:3:13: governance: officers: no group is called \"bord\"\n  help: did you mean \"board\"?",
+            ],
+        ),
+        (
+            BOARD,
+            1,
+            "\"group:board\"",
+            &["groups.toml:3:19: group \"board\": members: no group is called \"night\""],
+        ),
+        (
+            &NIGHT.replace("ben", "eve"),
+            1,
+            "\"ann\"",
+            &["groups.toml:3:12: group \"night\": members: no person is called \"eve\""],
+        ),
+        (
+            &NIGHT.replace("ben", "ann"),
+            1,
+            "\"ann\"",
+            &["groups.toml:3:19: group \"night\": members: stands in the list twice"],
+        ),
+    ] {
+        assert_says(&of_groups(groups, threshold, officers), says, groups);
+    }
+}
+
+#[test]
+fn groups_have_members_and_names_of_their_own() {
+    let both = [BOARD, NIGHT].concat();
+    for (groups, says) in [
+        (
+            &NIGHT.replace("[\"ben\", \"ann\"]", "[]"),
+            &["groups.toml:3:11: group \"night\": members: an empty list matches nothing"][..],
+        ),
+        (
+            &NIGHT.replace("members", "member"),
+            &[
+                "groups.toml:1:1: group \"night\": members is missing",
+                "groups.toml:3:1: group \"night\": unknown key \"member\"\n  help: did you mean \"members\"?",
+            ],
+        ),
+        (
+            &NIGHT.replace("\"night\"", "\"ann\""),
+            &["groups.toml:1:1: group \"ann\": has the name of a person"],
+        ),
+        (
+            &[NIGHT, NIGHT].concat(),
+            &["groups.toml:4:1: group \"night\": the name is taken at groups.toml:1:1"],
+        ),
+        (
+            &both.replace("\"ben\"", "\"group:board\""),
+            &["groups.toml:1:1: group \"board\": is a member of itself: board has night has board"],
+        ),
+        (
+            &NIGHT.replace("\"ben\"", "\"group:night\""),
+            &["groups.toml:1:1: group \"night\": is a member of itself: night has night"],
+        ),
+    ] {
+        assert_says(&of_groups(groups, 1, "\"ann\""), says, groups);
+    }
+    let many: String = (0..1001)
+        .map(|n| NIGHT.replace("night", &format!("g{n}")))
+        .collect();
+    assert_says(
+        &of_groups(&many, 1, "\"ann\""),
+        &["groups.toml:3001:1: group: there can be 1000 groups at the most"],
+        "many groups",
+    );
+}
+
 #[test]
 fn keys_of_people() {
     let with = |text: &str| {
