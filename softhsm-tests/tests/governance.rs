@@ -1,17 +1,24 @@
 //! Which bundle governs, and what a wrong one gets.
 
 use api::signing::PendingAnswer;
-use policy::Entry;
+use policy::{
+    Entry,
+    bundle::{MANIFEST, SIGNATURES},
+};
 use rustix::process::Signal;
 use strongroom_softhsm_tests::{
     ask::units,
+    bundle::key,
     evm::{Draft, ETHER},
     records,
     signerd::{Signerd, signerd},
     world::World,
 };
 
-use crate::support::{CUSTOMER, STRANGER, sender, transfer};
+use crate::{
+    security_key::{PRESENT, SecurityKey, VERIFIED},
+    support::{CUSTOMER, STRANGER, sender, transfer},
+};
 
 /// Runs `--bootstrap`, which must refuse, and returns what it said.
 fn not_begun(world: &World) -> String {
@@ -211,4 +218,35 @@ fn people_of_groups_within_groups_govern_and_are_waited_for() {
         "{}",
         daemon.said()
     );
+}
+
+#[test]
+fn an_officer_at_a_security_key_counts_once_it_is_touched() {
+    let cem = key("cem");
+    let key = SecurityKey::of(cem.clone());
+    let mut world = World::with(|bundle| {
+        let in_file = cem.public_key().to_openssh().unwrap();
+        bundle.replace(
+            "people.toml",
+            &in_file,
+            &format!("verify-required {}", key.line()),
+        );
+    });
+    let daemon = world.start();
+    world
+        .bundle
+        .replace("statements.toml", "cap = \"20 eth\"", "cap = \"5 eth\"");
+    let cem_signs = |flags: u8| {
+        world.bundle.write(&world.policy(), 2, &["ben"]);
+        let manifest = std::fs::read_to_string(world.policy().join(MANIFEST)).unwrap();
+        let signatures = world.policy().join(SIGNATURES);
+        let bens = std::fs::read_to_string(&signatures).unwrap();
+        let cems = key.sign(&manifest, "strongroom-bundle-v1", flags);
+        std::fs::write(signatures, bens + &cems).unwrap();
+        reload(&daemon);
+        daemon.metric("signerd_reloads_total")
+    };
+    assert_eq!(cem_signs(PRESENT), Some(0));
+    daemon.logged("signed by 1 of the 2 officers");
+    assert_eq!(cem_signs(PRESENT | VERIFIED), Some(1), "{}", daemon.said());
 }

@@ -27,6 +27,8 @@ mod races;
 mod refusals;
 mod replay;
 mod sealed;
+#[path = "../../src/policy/tests/security_key.rs"]
+mod security_key;
 mod storage;
 mod support;
 mod transparency;

@@ -74,7 +74,8 @@ pub struct Governance {
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// Public keys in OpenSSH's one-line form, without a comment.
+    /// Public keys in OpenSSH's one-line form, without a comment; `verify-required` stands before a
+    /// security key that has to show who touches it.
     pub keys: BTreeSet<String>,
 }
 

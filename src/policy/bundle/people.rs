@@ -19,26 +19,32 @@ pub(super) fn people(tables: Vec<Table<'_>>, draft: &mut Draft) {
     let (mut taken, mut owners) = (BTreeMap::new(), BTreeMap::new());
     for mut table in tables {
         let name = table.new_name(&mut taken);
-        let keys = table.required("keys").map(|keys| keys.each(public_key));
+        let keys = table.required("keys").map(|keys| public_keys(&keys));
         // Also where a part was wrong and reported: what names the person is not wrong for it.
         if let Some(name) = name {
             let keys = keys.unwrap_or_default();
             for key in &keys {
+                let owner = owners.insert(key.key().to_owned(), name.clone());
                 // One key for two people would let one of them be counted as two.
-                if let Some(owner) = owners.insert(key.clone(), name.clone()) {
+                if let Some(owner) = owner.filter(|owner| *owner != name) {
                     table.error(format!("has a key of {:?}", owner.as_str()));
                 }
             }
+            let keys = keys.into_iter().map(PublicKeyLine::into_string).collect();
             draft.policy.people.insert(name, Person { keys });
         }
         table.finish();
     }
 }
 
-fn public_key(value: &Value<'_>) -> Option<String> {
-    value
-        .map(PublicKeyLine::parse)
-        .map(PublicKeyLine::into_string)
+/// Public keys, each once: what one line asks of a key's signatures, another would not.
+fn public_keys(value: &Value<'_>) -> BTreeSet<PublicKeyLine> {
+    let lines = value.each(|one| one.map(PublicKeyLine::parse));
+    let keys: BTreeSet<&str> = lines.iter().map(PublicKeyLine::key).collect();
+    if keys.len() < lines.len() {
+        value.error("has a key with verify-required and without it");
+    }
+    lines
 }
 
 /// Reads `[governance]`.
@@ -153,14 +159,18 @@ pub(super) fn sources(tables: Vec<Table<'_>>, draft: &mut Draft) {
         let clients =
             clients.map(|clients| clients.each(|one| one.known("client", policy.clients.keys())));
         let signers = table.optional("signers");
-        let signers = signers.map(|signers| signers.each(public_key));
+        let signers = signers.map(|signers| public_keys(&signers));
         if name.as_ref().is_some_and(|name| name.as_str() == "none") {
             table.error("\"none\" stands for no source and cannot be a source's name");
         }
         if let Some(name) = name {
+            let signers = signers.unwrap_or_default();
             let source = Source {
                 clients: clients.unwrap_or_default(),
-                signers: signers.unwrap_or_default(),
+                signers: signers
+                    .into_iter()
+                    .map(PublicKeyLine::into_string)
+                    .collect(),
             };
             policy.sources.insert(name, source);
         }

@@ -6,6 +6,7 @@
 mod epoch;
 mod header;
 mod intent;
+mod key;
 mod lines;
 mod officers;
 mod prune;
@@ -16,7 +17,8 @@ pub use epoch::{Drain, EpochFound, NewEpoch, NextSequence};
 pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
 pub use intent::{intent_signed, intent_text, verify_intent};
+pub use key::{KeyError, PublicKeyLine};
 pub use officers::{QuorumError, officers_signed};
 pub use prune::Prune;
-pub use sshsig::{KeyError, PublicKeyLine, SignError, Signatures, SignaturesError, sign, verify};
+pub use sshsig::{SignError, Signatures, SignaturesError, sign, verify};
 pub use unseal::{Found, Head, Unseal, UnsealError};

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
+use ssh_key::{HashAlg, LineEnding, PrivateKey, SshSig};
 use thiserror::Error;
 use tx::Name;
 
+use super::key::{self, KeyError, SigningKey};
 use crate::Person;
 
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
@@ -42,21 +43,6 @@ pub enum SignaturesError {
     Unended,
 }
 
-/// Why a text is no public key that signatures are taken from.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// It is no public key in OpenSSH's one-line form.
-    #[error("not a public key in OpenSSH's one-line form, such as `ssh-ed25519 AAAA…`")]
-    Form,
-    /// It is of an algorithm that is not taken.
-    #[error("{algorithm} keys are not taken; use ssh-ed25519 or ecdsa-sha2-nistp256")]
-    Algorithm {
-        /// The algorithm.
-        algorithm: String,
-    },
-}
-
 /// Why a statement could not be signed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -67,49 +53,12 @@ pub enum SignError {
     /// The key is of a kind that bundles do not take.
     #[error("the key cannot sign statements")]
     Key(#[source] KeyError),
+    /// The file names a key that never leaves its device.
+    #[error("the key is in a security key; sign the text with `ssh-keygen -Y sign`")]
+    SecurityKey,
     /// The signature could not be made.
     #[error("the signature could not be made")]
     Sign(#[source] ssh_key::Error),
-}
-
-/// A public key that can sign statements, in its one spelling: algorithm and base64, no comment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PublicKeyLine(String);
-
-impl PublicKeyLine {
-    /// The longest line read, in bytes.
-    const LENGTH_MAX: usize = 1024;
-
-    /// Reads a line as it stands in `id_ed25519.pub`; the comment is dropped.
-    ///
-    /// # Errors
-    /// [`KeyError`] for everything but Ed25519 and ECDSA over P-256.
-    pub fn parse(line: &str) -> Result<Self, KeyError> {
-        if line.len() > Self::LENGTH_MAX {
-            return Err(KeyError::Form);
-        }
-        let mut key = PublicKey::from_openssh(line).map_err(|_| KeyError::Form)?;
-        accepted(&key)?;
-        key.set_comment("");
-        key.to_openssh().map(Self).map_err(|_| KeyError::Form)
-    }
-
-    /// The line.
-    pub fn into_string(self) -> String {
-        self.0
-    }
-}
-
-fn accepted(key: &PublicKey) -> Result<(), KeyError> {
-    match key.algorithm() {
-        Algorithm::Ed25519
-        | Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP256,
-        } => Ok(()),
-        other => Err(KeyError::Algorithm {
-            algorithm: other.to_string(),
-        }),
-    }
 }
 
 impl Signatures {
@@ -166,16 +115,14 @@ impl Signatures {
         Ok(Self(all))
     }
 
-    /// Whether one of them is by this key over this text in this namespace.
+    /// Whether one of them is by this key over this text in this namespace, with all that the key's
+    /// line asks for.
     pub fn has(&self, text: &str, namespace: &str, key: &str) -> bool {
-        let Ok(key) = PublicKey::from_openssh(key) else {
-            return false;
+        let signed = |key: SigningKey| {
+            let mut all = self.0.iter();
+            all.any(|signature| key.signed(text, namespace, signature))
         };
-        accepted(&key).is_ok()
-            && self
-                .0
-                .iter()
-                .any(|signature| key.verify(namespace, text.as_bytes(), signature).is_ok())
+        SigningKey::parse(key).is_ok_and(signed)
     }
 
     /// How many there are, of whatever worth.
@@ -217,7 +164,12 @@ pub fn sign(text: &str, namespace: &str, key: &PrivateKey) -> Result<String, Sig
     if key.is_encrypted() {
         return Err(SignError::Encrypted);
     }
-    accepted(key.public_key()).map_err(SignError::Key)?;
+    if key::application(key.public_key())
+        .map_err(SignError::Key)?
+        .is_some()
+    {
+        return Err(SignError::SecurityKey);
+    }
     key.sign(namespace, HashAlg::Sha512, text.as_bytes())
         .and_then(|signature| signature.to_pem(LineEnding::LF))
         .map_err(SignError::Sign)

@@ -23,6 +23,7 @@ mod reasons;
 mod restore;
 mod rows;
 mod rules;
+mod security_key;
 mod state;
 mod statements;
 mod time;

@@ -6,5 +6,6 @@ mod fixture;
 mod loading;
 mod manifest;
 mod reading;
+mod security_keys;
 mod ssh_keygen;
 mod witnesses;

@@ -253,7 +253,7 @@ fn guide() -> String {
 fn the_guides_examples_are_right() {
     let (guide, mut files) = (guide(), quickstart());
     let examples = blocks(&guide, "toml");
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 7);
     files.insert("examples.toml".into(), examples.concat().into());
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);
