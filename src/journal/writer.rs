@@ -49,7 +49,7 @@ const ANCHOR_ENTRIES: u64 = 4096;
 const ANCHOR_MILLIS: u64 = 60_000;
 /// Attempts that memory holds under load: those between two roots, and those made while the first of the
 /// two is computed and forgotten.
-const ATTEMPTS_HELD: usize = 56 * 1024;
+const ATTEMPTS_HELD: usize = 28 * 1024;
 /// Rows that are forgotten in one turn, once the map has them: about a millisecond's work.
 const FORGOTTEN_MAX: usize = 2048;
 

@@ -16,7 +16,7 @@ use super::{Audited, good};
 use crate::support::{CUSTOMER, sender, transfer};
 
 /// After so many entries there is a state root.
-const ROOTED: u64 = 1 << 16;
+const ROOTED: u64 = 1 << 15;
 
 /// Fills a journal that nothing runs on, as years would: one segment of long entries, and many short ones.
 fn age(world: &World) {

@@ -1,4 +1,4 @@
-//! State roots: after every 2^16 entries, one hash over all that is remembered.
+//! State roots: after every 2^15 entries, one hash over all that is remembered.
 //!
 //! The writer freezes what the entries wrote; beside it the Merkle map is extended by that; the entry
 //! [`policy::Entry::StateRoot`] follows when it is done. Every fold computes the same, so that a log
@@ -41,13 +41,13 @@ pub use snapshot::{SnapshotError, SnapshotUse};
 
 const LABEL: &str = "strongroom-state-root-v1\n";
 /// How many entries stand between two roots: part of the log's format.
-const EVERY: NonZeroU64 = match NonZeroU64::new(1 << 16) {
+const EVERY: NonZeroU64 = match NonZeroU64::new(1 << 15) {
     Some(every) => every,
     None => NonZeroU64::MIN,
 };
 
-/// Rows of as many payments as fit between two roots, six each: 32,768 attempts and their signatures.
-const ROWS_PER_ROOT: usize = 6 << 15;
+/// Rows of as many payments as fit between two roots, six each: 16,384 attempts and their signatures.
+const ROWS_PER_ROOT: usize = 6 << 14;
 
 /// After how many entries there is a root, and who computes it. Every log has the default; no
 /// configuration leads to another one.
