@@ -240,6 +240,85 @@ fn no_reading_gives_anything_back_bricks_or_seals() {
     assert!(jumps.count() >= 14);
 }
 
+/// Hours of whole days: from yesterday to tomorrow, and the three days behind these.
+fn hours() -> String {
+    const DAYS: [&str; 7] = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"];
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let today = since.as_secs() / (24 * 3600);
+    let day = |ahead: u64| DAYS[(today + ahead) as usize % 7];
+    let hours = |name: &str, from: u64, until: u64| {
+        let open = format!("{}-{} 00:00-24:00", day(from), day(until));
+        format!("\n[[hours]]\nname = {name:?}\nzone = \"UTC\"\nopen = {open:?}\n")
+    };
+    hours("today", 6, 8) + &hours("later", 9, 11)
+}
+
+#[test]
+fn a_clock_that_is_set_into_the_hours_opens_nothing_and_out_of_them_closes() {
+    let world = World::with(|bundle| {
+        let pay = "name = \"pay-eth\"\n";
+        bundle.replace("statements.toml", pay, &format!("{pay}hours = \"later\"\n"));
+        bundle.append(
+            "statements.toml",
+            "\n[[allow]]\nname = \"pay-today\"\neffect = \"payment\"\naccount = \"eth-hot\"\n\
+             asset = \"eth\"\namount_max = \"1 eth\"\nhours = \"today\"\n",
+        );
+        bundle.set("hours.toml", &hours());
+    });
+    world.configure("");
+    world.bootstrap();
+    let clock = MovedClock {
+        world: &world,
+        offset: world.folder().join("offset"),
+    };
+    clock.move_to(0);
+    let _daemon = clock.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let pay = |id: &str, nonce: u64, wei: u128| {
+        transfer(id, &from, &Draft::transfer(nonce, CUSTOMER, wei))
+    };
+    let remedy = |client: &mut Client, id: &str, wei: u128| {
+        let refused = client.refused(&pay(id, 1, wei));
+        let uncovered = refused
+            .reasons
+            .iter()
+            .find(|reason| reason.code == "uncovered");
+        uncovered
+            .unwrap_or_else(|| panic!("{refused:?}"))
+            .remedy
+            .clone()
+    };
+    client.sign(&pay("small", 0, ETHER));
+    assert_eq!(
+        remedy(&mut client, "large", 2 * ETHER),
+        "ask in the hours of pay-eth"
+    );
+
+    // Three days on, by a clock that somebody has set: it may be so, and it may not.
+    clock.move_to(72);
+    until("a look at the clock", || {
+        client.refused(&pay("look", 1, 2 * ETHER));
+        (hours_ahead(&mut client) >= 72).then_some(())
+    });
+    assert_eq!(
+        remedy(&mut client, "large-later", 2 * ETHER),
+        "ask in the hours of pay-eth"
+    );
+    assert_eq!(
+        remedy(&mut client, "small-later", ETHER),
+        "ask in the hours of pay-eth or pay-today"
+    );
+    clock.move_to(0);
+    until("a look at the clock", || {
+        client.refused(&pay("look-again", 1, 2 * ETHER));
+        (hours_ahead(&mut client) <= 24).then_some(())
+    });
+    client.sign(&pay("small-again", 1, ETHER));
+}
+
 fn nonce_of(client: &mut Client) -> u64 {
     let key = client.key("eth-1");
     key.addresses[0].next_sequence.unwrap()

@@ -9,6 +9,7 @@ mod folder;
 mod offline;
 mod sign;
 mod verdict;
+mod zones;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,8 @@ enum Command {
                       `ssh-keygen -Y sign -n strongroom-bundle-v1 -f KEY manifest`; append what it writes to manifest.sig."
     )]
     Sign(sign::Args),
+    /// Write the rules of the time zones that the bundle's hours name into zones.toml, as `sign` does.
+    Zones(zones::Args),
     /// Say what a signer with this bundle, and no earlier spending, would answer to a request.
     Explain(explain::Args),
     /// Run the cases that say what the bundle shall decide, and name the statements that no case notices.
@@ -52,6 +55,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
     match args.command {
         Command::Check { folder } => check::run(&folder),
         Command::Sign(args) => sign::run(&args),
+        Command::Zones(args) => zones::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Cases(args) => cases::run(&args),
     }

@@ -14,6 +14,7 @@ pub mod statement;
 mod code;
 mod entry;
 mod evaluate;
+mod hours;
 mod model;
 mod refused;
 mod request;
@@ -30,6 +31,7 @@ pub use entry::{
     Refused, RefusedMany, Resumed, SignatureRecord, Signed, StateRoot,
 };
 pub use evaluate::{EvaluateError, evaluate};
+pub use hours::{Clocks, Hours, Stretch, Zone};
 pub use model::{
     Account, Allow, AssetUnit, Book, ChainSettings, Client, ClientIdentity, Deny, Evacuate,
     Governance, Group, Limit, Location, Measure, Need, Person, Policy, Require, Selector,

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tlog::cosignature::Quorum;
 use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name};
 
-use crate::{BundleHash, Digest, bundle::AuditorKey};
+use crate::{BundleHash, Digest, Hours, bundle::AuditorKey};
 
 /// A whole policy. Every collection is a set: no order in it means anything.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct Policy {
     pub sequences: BTreeMap<(Name, Chain), SequenceStart>,
     /// The books.
     pub books: BTreeMap<Name, Book>,
+    /// Hours of the week.
+    pub hours: BTreeMap<Name, Hours>,
     /// What may happen.
     pub allows: Vec<Statement<Allow>>,
     /// What is refused.
@@ -231,6 +233,10 @@ pub struct Selector {
     pub fee_rate_over: Option<Amount>,
     /// The destination tags.
     pub tags: Option<BTreeSet<String>>,
+    /// The hours in which the statement speaks. Not of limits: what a window holds hangs on no hour.
+    pub hours: Option<BTreeSet<Name>>,
+    /// Hours in which it does not.
+    pub hours_except: Option<BTreeSet<Name>>,
 }
 
 /// A source, or that there is none.

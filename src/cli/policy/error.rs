@@ -97,6 +97,23 @@ pub enum PolicyError {
     /// There is no case at all.
     #[error("the files hold no case")]
     NoCases,
+    /// The rule of a time zone cannot be read.
+    #[error("the rule of the time zone {name} cannot be read")]
+    Zone {
+        /// The zone.
+        name: String,
+        /// Why not.
+        #[source]
+        source: jiff::Error,
+    },
+    /// A time zone whose clocks are no whole minutes from UTC.
+    #[error("the clocks of {name} are {seconds} seconds ahead of UTC, which is no whole minute")]
+    ZoneSeconds {
+        /// The zone.
+        name: String,
+        /// By how much.
+        seconds: i32,
+    },
     /// The bundle and the keys contradict each other.
     #[error("the bundle cannot govern with these keys")]
     State(#[source] StateError),
@@ -118,6 +135,7 @@ impl Explained for PolicyError {
             Self::Input { .. } => "policy-input",
             Self::NotUnderstood { .. } => "policy-not-understood",
             Self::Cases { .. } | Self::NoCases => "policy-cases",
+            Self::Zone { .. } | Self::ZoneSeconds { .. } => "policy-zone",
             Self::State(_) => "policy-keys",
         }
     }
@@ -153,6 +171,9 @@ impl Explained for PolicyError {
                 "Build the transaction anew, from addresses of keys that are listed."
             }
             Self::Cases { .. } | Self::NoCases => "See \"Cases\" in policy/README.md.",
+            Self::Zone { .. } | Self::ZoneSeconds { .. } => {
+                "Name a zone that the machine's database has, or another --database of TZif files."
+            }
             Self::State(_) => "Compare the accounts' keys and addresses with the keys given.",
         }
         .to_owned()

@@ -38,6 +38,9 @@ pub struct Args {
     /// The fleet, where the bundle has no manifest yet; what signers of intents signed names it.
     #[arg(long, default_value = "unsigned")]
     fleet: Name,
+    /// When it asks, such as 2026-11-20T12:00:00Z, where the hours matter [default: now].
+    #[arg(long, value_name = "TIME")]
+    at: Option<Time>,
     /// The id of the request.
     #[arg(long, default_value = "explain")]
     request_id: RequestId,
@@ -67,7 +70,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         None => Vec::new(),
     };
     let keys: Keys = json(&args.keys, "list of public keys")?;
-    let now = now();
+    let now = args.at.map_or_else(now, |at| Interval { lo: at, hi: at });
     let units = policy.assets.clone();
     let locktime = policy.chains.get(&transaction.chain());
     let rules = ChainRules {

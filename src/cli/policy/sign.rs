@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::check::count;
 use super::error::PolicyError;
-use super::folder;
+use super::{folder, zones};
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
@@ -61,6 +61,9 @@ struct Report {
 /// # Errors
 /// See [`PolicyError`].
 pub fn run(args: &Args) -> Result<Answer, Failure> {
+    if args.fleet.is_some() {
+        zones::refresh(&args.folder)?;
+    }
     let files = folder::read(&args.folder)?;
     let parsed = bundle::parse(&files).map_err(|found| PolicyError::Wrong {
         errors: count(&found, Severity::Error),

@@ -320,7 +320,9 @@ fn the_cases_of_the_quick_start_pass_and_name_what_none_of_them_holds() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        text.contains("no case would notice if it were gone: limit \"payments-hour\" (limits.toml:"),
+        text.contains(
+            "no case would notice if it were gone: limit \"payments-hour\" (limits.toml:"
+        ),
         "{text}"
     );
     assert!(
@@ -402,4 +404,80 @@ fn a_case_that_cannot_be_says_why() {
     write(&place, "cases.toml", "case = []\n");
     place.fails("policy test bundle cases.toml", 2, "policy-cases");
     place.fails("policy test bundle nowhere.toml", 2, "file");
+}
+
+/// The quick start's bundle, which pays by the clocks of Zurich.
+fn by_hours() -> Place {
+    let place = quickstart();
+    let statements = String::from_utf8(place.read("bundle/statements.toml")).unwrap();
+    let name = "name = \"eth-pay-customers\"\n";
+    assert_eq!(statements.matches(name).count(), 1);
+    let hours = "\n[[hours]]\nname = \"office\"\nzone = \"Europe/Zurich\"\nopen = \"mon-fri 08:00-18:00\"\n";
+    let statements = statements.replace(name, &format!("{name}hours = \"office\"\n"));
+    write(&place, "bundle/statements.toml", &(statements + hours));
+    place
+}
+
+#[test]
+fn the_rules_of_zones_are_written_where_a_manifest_is_made() {
+    let place = by_hours();
+    let check = place.run("policy check bundle");
+    assert_eq!(check.status.code(), Some(1));
+    let text = String::from_utf8(check.stdout).unwrap();
+    assert!(
+        text.contains("no rule of the time zone \"Europe/Zurich\""),
+        "{text}"
+    );
+
+    let written = place.answer("policy zones bundle");
+    assert_eq!(written["zones"][0]["name"], "Europe/Zurich");
+    assert_eq!(written["zones"][0]["changes"], json!(20));
+    assert_eq!(place.answer("policy check bundle")["errors"], json!(0));
+    let rules = place.read("bundle/zones.toml");
+    fs::remove_file(place.path("bundle/zones.toml")).unwrap();
+    place.answer("policy sign bundle --fleet main --sequence 1 --key alice");
+    assert_eq!(place.read("bundle/zones.toml"), rules);
+    // The second officer signs what is there.
+    write(&place, "bundle/zones.toml", "# other rules\n");
+    place.fails("policy sign bundle --key bob", 1, "policy-wrong");
+
+    let statements = String::from_utf8(place.read("bundle/statements.toml")).unwrap();
+    let nowhere = statements.replace("Europe/Zurich", "Europe/Atlantis");
+    write(&place, "bundle/statements.toml", &nowhere);
+    place.fails("policy zones bundle", 2, "file");
+    let no_zone = statements.replace("Europe/Zurich", "Europe");
+    write(&place, "bundle/statements.toml", &no_zone);
+    assert_ne!(place.run("policy zones bundle").status.code(), Some(0));
+}
+
+#[test]
+fn explain_asks_about_another_hour() {
+    let place = by_hours();
+    place.answer("policy zones bundle");
+    payment(&place, ANN, "880de0b6b3a7640000", "1000000000000000000");
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let year = today.year() + 1;
+    let at = |time: &str| format!("{EXPLAIN} --at {year}-{time}Z");
+    // A weekday at noon and at night, whichever day of the year's second week it is.
+    let verdicts = |hour: &str| {
+        let days = 8..15;
+        let asked = days.map(|day| {
+            place.run(&format!(
+                "--json {}",
+                at(&format!("07-{day:02}T{hour}:00:00"))
+            ))
+        });
+        let open = asked.filter(|output| output.status.code() == Some(0));
+        open.count()
+    };
+    assert_eq!(verdicts("06"), 5, "08:00 by the clocks there");
+    assert_eq!(verdicts("05"), 0);
+    assert_eq!(verdicts("15"), 5);
+    assert_eq!(verdicts("16"), 0);
+    let closed = place.run(&at("07-08T02:00:00"));
+    let text = String::from_utf8(closed.stdout).unwrap();
+    assert!(
+        text.contains("ask in the hours of eth-pay-customers"),
+        "{text}"
+    );
 }

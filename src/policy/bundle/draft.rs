@@ -55,6 +55,7 @@ fn silent() -> Policy {
         chains: BTreeMap::new(),
         sequences: BTreeMap::new(),
         books: BTreeMap::new(),
+        hours: BTreeMap::new(),
         allows: Vec::new(),
         denies: Vec::new(),
         requires: Vec::new(),

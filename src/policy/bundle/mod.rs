@@ -12,6 +12,7 @@ mod diagnostic;
 mod document;
 mod draft;
 mod groups;
+mod hours;
 mod load;
 mod manifest;
 mod people;
@@ -36,6 +37,7 @@ use crate::Policy;
 pub use self::{
     auditor::{AuditorKey, AuditorKeyError},
     diagnostic::{Diagnostic, Severity},
+    hours::{HoursError, ZoneName, zone_table, zones_named},
     load::{LoadError, Trust, VerifiedBundle, load},
     manifest::{Manifest, ManifestError, sign},
     quantity::{QuantityError, fee_rate, length_millis},
@@ -190,5 +192,6 @@ fn read(
     people::sources(sections.take("source"), draft);
     books::books(sections.take("book"), files, draft, report);
     books::roots(files, draft, report);
+    hours::hours(sections.take("hours"), sections.take("zone"), draft);
     statements::read(&mut sections, draft);
 }

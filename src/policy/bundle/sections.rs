@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 19] = [
     "account",
     "allow",
     "asset",
@@ -26,12 +26,14 @@ const KINDS: [&str; 17] = [
     "evacuate",
     "governance",
     "group",
+    "hours",
     "limit",
     "person",
     "require",
     "sequence",
     "source",
     "witnesses",
+    "zone",
 ];
 
 /// The one kind of which a bundle has exactly one.

@@ -30,6 +30,12 @@ pub(super) fn read(table: &mut Table<'_>, policy: &Policy) -> Selector {
         to: set(table, "to", |one| to(one, policy)),
         to_except: set(table, "to_except", |one| to(one, policy)),
         tags: set(table, "tag", tag),
+        hours: set(table, "hours", |one| {
+            one.known("hours", policy.hours.keys())
+        }),
+        hours_except: set(table, "hours_except", |one| {
+            one.known("hours", policy.hours.keys())
+        }),
         ..Selector::default()
     };
     quantities(table, policy, &mut selector);

@@ -84,6 +84,12 @@ fn needed(table: &mut Table<'_>, policy: &Policy) -> Option<Need> {
 }
 
 fn limit(table: &mut Table<'_>, selector: &Selector, policy: &Policy) -> Option<Limit> {
+    if selector.hours.is_some() || selector.hours_except.is_some() {
+        table.error_hint(
+            "a limit binds at every hour",
+            "put the hours on an allow, a deny or a require",
+        );
+    }
     let measure: Option<Measure> = table.required("measure").and_then(|value| value.word());
     let window = table.required("window");
     let cap = table.required("cap");

@@ -47,7 +47,9 @@ fn is_evacuated(
     findings: &mut Findings<'_>,
 ) -> bool {
     let subject = Subject::of_fact(fact, terms);
-    let matches = |evacuate: &&Statement<Evacuate>| evacuate.selector.matches(&subject);
+    let matches = |evacuate: &&Statement<Evacuate>| {
+        evacuate.selector.matches(&subject) && case.hours.gives(&evacuate.selector)
+    };
     let matching: Vec<_> = case.policy.evacuates.iter().filter(matches).collect();
     if matching
         .iter()

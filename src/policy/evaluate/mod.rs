@@ -27,7 +27,7 @@ use tx::{ConflictKey, Decoded, IntentId, Interval, Name, Time};
 
 use crate::{
     AttemptId, AttemptState, ChargesError, Digest, Fact, IntentState, NotRecalled, Policy, Refusal,
-    Request, RequestStatus, State, Verdict, state::Present,
+    Request, RequestStatus, State, Verdict, hours::InHours, state::Present,
 };
 use findings::{Findings, Spoken};
 
@@ -91,6 +91,7 @@ struct Case<'a> {
     policy: &'a Arc<Policy>,
     lo: Time,
     hi: Time,
+    hours: InHours<'a>,
     decoded: &'a Decoded,
     request: &'a Request,
     /// An earlier attempt of the same request id.
@@ -128,6 +129,7 @@ impl<'a> Case<'a> {
     ) -> Result<Self, NotRecalled> {
         let earlier = earlier(state, request)?;
         let lo = state.lo_of(now);
+        let hi = now.hi.max(lo);
         let resumed = earlier.filter(Earlier::is_resumed);
         let set = match resumed {
             Some(resumed) => Some(resumed.attempt.set()),
@@ -142,7 +144,8 @@ impl<'a> Case<'a> {
             present,
             policy: &present.policy,
             lo,
-            hi: now.hi.max(lo),
+            hi,
+            hours: InHours::of(&present.policy.hours, Interval { lo, hi }),
             decoded,
             request,
             earlier,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tx::{AccountClass, Effect, EffectKind};
 
 use super::{Case, Findings, Spoken, facts::described};
-use crate::{AllowedBy, Fact, ReasonCode, select::Subject};
+use crate::{Allow, AllowedBy, Fact, ReasonCode, Statement, select::Subject};
 
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let terms = case.decoded.fee_terms();
@@ -51,14 +51,16 @@ fn covered(
         .allows
         .iter()
         .filter(|allow| allow.selector.matches(subject));
-    let mut statements: Vec<_> = matching.map(|a| (a.name.clone(), a.at.clone())).collect();
+    let (now, at_other_hours): (Vec<_>, Vec<_>) =
+        matching.partition(|allow| case.hours.gives(&allow.selector));
+    let mut statements: Vec<_> = now.iter().map(|a| (a.name.clone(), a.at.clone())).collect();
     statements.sort();
     if statements.is_empty() && !is_built_in(&fact.effect, cancels) {
         let effect = described(&fact.effect);
         return findings.refuse_built_in(
             ReasonCode::Uncovered,
             format!("no allow covers: {effect}"),
-            "add an allow that covers it, or change the transaction",
+            remedy(&at_other_hours),
         );
     }
     findings.allowed_by.push(AllowedBy {
@@ -67,12 +69,25 @@ fn covered(
     });
 }
 
+/// What would cover an effect, where allows would that are not of this hour.
+fn remedy(at_other_hours: &[&Statement<Allow>]) -> String {
+    let names: BTreeSet<&str> = at_other_hours
+        .iter()
+        .map(|allow| allow.name.as_str())
+        .collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.is_empty() {
+        return "add an allow that covers it, or change the transaction".into();
+    }
+    format!("ask in the hours of {}", names.join(" or "))
+}
+
 fn denied(case: &Case<'_>, fact: &Fact, subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for deny in case
         .policy
         .denies
         .iter()
-        .filter(|deny| deny.selector.matches(subject))
+        .filter(|deny| deny.selector.matches(subject) && case.hours.takes(&deny.selector))
     {
         let effect = described(&fact.effect);
         findings.refuse(Spoken::of(
@@ -86,7 +101,7 @@ fn denied(case: &Case<'_>, fact: &Fact, subject: &Subject<'_>, findings: &mut Fi
 
 fn required(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for require in &case.policy.requires {
-        if require.selector.matches(subject) {
+        if require.selector.matches(subject) && case.hours.takes(&require.selector) {
             findings.need(require, &require.says.need);
         }
     }

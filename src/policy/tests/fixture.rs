@@ -8,9 +8,10 @@ use std::{
 
 use strongroom_policy::{
     Account, Allow, Attempt, AttemptId, Blob, Book, BundleHash, ChainSettings, Client,
-    ClientIdentity, Entry, Governance, Group, KeyAlgorithm, KeyPurpose, KeyRegistration, Limit,
-    Location, Measure, Need, Permit, Policy, Reason, ReasonCode, Record, Request, RequestHash,
-    Selector, SequenceStart, SignedIntent, Source, State, Statement, Verdict, evaluate,
+    ClientIdentity, Clocks, Entry, Governance, Group, Hours, KeyAlgorithm, KeyPurpose,
+    KeyRegistration, Limit, Location, Measure, Need, Permit, Policy, Reason, ReasonCode, Record,
+    Request, RequestHash, Selector, SequenceStart, SignedIntent, Source, State, Statement, Stretch,
+    Verdict, evaluate,
 };
 use tx::{
     AccountClass, Address, Amount, Asset, Chain, ConflictKey, Destination, Effect, EffectKind,
@@ -213,11 +214,22 @@ pub fn policy() -> Policy {
         chains: [(BTC, settings.clone()), (ETH, settings)].into(),
         sequences: sequences.into(),
         books: BTreeMap::new(),
+        hours: [(name("first-day"), first_day())].into(),
         allows: vec![statement("everything", effects(&everything), Allow)],
         denies: Vec::new(),
         requires: Vec::new(),
         limits: Vec::new(),
         evacuates: Vec::new(),
+    }
+}
+
+/// Weekly hours that end within two minutes of the beginning of every history.
+fn first_day() -> Hours {
+    let minutes = (START / 60_000 + 3 * 1440) % (7 * 1440);
+    let until = u32::try_from(minutes + 2).unwrap();
+    Hours {
+        open: [Stretch { from: 0, until }].into(),
+        clocks: Clocks::Utc,
     }
 }
 

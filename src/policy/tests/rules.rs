@@ -90,9 +90,14 @@ pub fn selectors() -> impl Strategy<Value = Selector> {
     );
     let bound = |most: u64| option::weighted(0.1, (0..=most).prop_map(amount));
     let value = (bound(6), bound(6), bound(40), bound(40));
-    (origin, some(destinations()), some(destinations()), value).prop_map(
-        |((clients, sources, accounts, classes, chains, assets, effects), to, to_except, value)| {
+    let to = (some(destinations()), some(destinations()));
+    let first_day = || some(vec![name("first-day")]);
+    let hours = (first_day(), first_day());
+    (origin, to, value, hours).prop_map(
+        |((clients, sources, accounts, classes, chains, assets, effects), to, value, hours)| {
+            let (to, to_except) = to;
             let (amount_max, amount_over, fee_rate_max, fee_rate_over) = value;
+            let (hours, hours_except) = hours;
             Selector {
                 clients,
                 sources,
@@ -108,6 +113,8 @@ pub fn selectors() -> impl Strategy<Value = Selector> {
                 fee_rate_max,
                 fee_rate_over,
                 tags: None,
+                hours,
+                hours_except,
             }
         },
     )

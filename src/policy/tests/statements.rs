@@ -8,8 +8,8 @@ use tx::{AccountClass, Amount, EffectKind, Interval, Time};
 
 use crate::{
     fixture::{
-        Ask, BTC, DAY, ETH, START, Signer, amount, book, btc, effects, eth, grouped, limit, name,
-        need, own, policy, statement, stranger,
+        Ask, BTC, DAY, ETH, SECOND, START, Signer, amount, book, btc, effects, eth, grouped, limit,
+        name, names, need, own, policy, statement, stranger,
     },
     reasons::{only, pay},
 };
@@ -403,4 +403,78 @@ fn all_reasons_at_once() {
     assert_eq!(signer.codes(&ask), expected.into());
     let reasons = signer.reasons(&ask);
     assert!(reasons.is_sorted() && reasons.iter().all(|r| !r.remedy.is_empty()));
+}
+
+#[test]
+fn hours_give_only_where_they_are_sure() {
+    let hours = |except: bool, selector: Selector| {
+        let named = Some(names(["first-day"]));
+        match except {
+            true => Selector {
+                hours_except: named,
+                ..selector
+            },
+            false => Selector {
+                hours: named,
+                ..selector
+            },
+        }
+    };
+    let payment = || effects(&[EffectKind::Payment]);
+    // At first it is within the hours; then nobody knows; then it is not.
+    for (lo, hi, surely, possibly) in [
+        (0, 0, true, true),
+        (0, 5, false, true),
+        (5, 5, false, false),
+    ] {
+        let codes = |policy: Policy| {
+            let mut signer = Signer::new(policy);
+            signer.now.lo = signer.now.lo.after_millis(lo * 60 * SECOND);
+            signer.now.hi = signer.now.hi.after_millis(hi * 60 * SECOND);
+            match signer.evaluate(&Ask::utxo("a", [1], 1).pay("i", 5, 1)) {
+                Verdict::Refuse(refusal) => refusal.reasons[0].code.into(),
+                Verdict::Pending(_) => None,
+                Verdict::Permit(_) => Some(ReasonCode::Limit),
+            }
+        };
+        const PERMITTED: Option<ReasonCode> = Some(ReasonCode::Limit);
+        let allowed = |except: bool| {
+            let mut policy = policy();
+            policy.allows = vec![
+                statement("fees", effects(&[EffectKind::Fee]), Allow),
+                statement("pay", hours(except, payment()), Allow),
+            ];
+            codes(policy) == PERMITTED
+        };
+        assert_eq!((allowed(false), allowed(true)), (surely, !possibly));
+        let denied = |except: bool| {
+            let mut policy = policy();
+            policy.denies = vec![statement("no", hours(except, payment()), Deny)];
+            codes(policy) == Some(ReasonCode::Denied)
+        };
+        assert_eq!((denied(false), denied(true)), (possibly, !surely));
+        let waits = |except: bool| {
+            let mut policy = policy();
+            let need = need(1, &["alice"]);
+            policy.requires = vec![statement("ask", hours(except, payment()), Require { need })];
+            codes(policy).is_none()
+        };
+        assert_eq!((waits(false), waits(true)), (possibly, !surely));
+    }
+}
+
+#[test]
+fn what_is_allowed_at_another_hour_says_at_which() {
+    let mut policy = policy();
+    let selector = Selector {
+        hours_except: Some(names(["first-day"])),
+        ..effects(&[EffectKind::Payment])
+    };
+    policy.allows = vec![
+        statement("fees", effects(&[EffectKind::Fee]), Allow),
+        statement("later", selector, Allow),
+    ];
+    let signer = Signer::new(policy);
+    let reasons = signer.reasons(&Ask::utxo("a", [1], 1).pay("i", 5, 1));
+    assert_eq!(reasons[0].remedy, "ask in the hours of later");
 }

@@ -26,6 +26,8 @@ pub(super) fn covers(outer: &Selector, inner: &Selector, policy: &Policy) -> boo
         fee_rate_max,
         fee_rate_over,
         tags,
+        hours,
+        hours_except,
     } = outer;
     within(inner.clients.as_ref(), clients.as_ref())
         && within(inner.sources.as_ref(), sources.as_ref())
@@ -35,12 +37,14 @@ pub(super) fn covers(outer: &Selector, inner: &Selector, policy: &Policy) -> boo
         && within(inner.assets.as_ref(), assets.as_ref())
         && within(inner.effects.as_ref(), effects.as_ref())
         && within(inner.to.as_ref(), to.as_ref())
-        && excepts(inner, to_except.as_ref())
+        && excepts(inner.to_except.as_ref(), to_except.as_ref())
         && at_most(inner.amount_max, *amount_max)
         && at_least(inner.amount_over, *amount_over)
         && at_most(inner.fee_rate_max, *fee_rate_max)
         && at_least(inner.fee_rate_over, *fee_rate_over)
         && within(inner.tags.as_ref(), tags.as_ref())
+        && within(inner.hours.as_ref(), hours.as_ref())
+        && excepts(inner.hours_except.as_ref(), hours_except.as_ref())
 }
 
 fn within<T: Ord>(inner: Option<&BTreeSet<T>>, outer: Option<&BTreeSet<T>>) -> bool {
@@ -52,8 +56,8 @@ fn within<T: Ord>(inner: Option<&BTreeSet<T>>, outer: Option<&BTreeSet<T>>) -> b
 }
 
 /// What the outer one leaves out, the inner one leaves out as well.
-fn excepts(inner: &Selector, outer: Option<&BTreeSet<crate::To>>) -> bool {
-    match (&inner.to_except, outer) {
+fn excepts<T: Ord>(inner: Option<&BTreeSet<T>>, outer: Option<&BTreeSet<T>>) -> bool {
+    match (inner, outer) {
         (_, None) => true,
         (None, Some(outer)) => outer.is_empty(),
         (Some(inner), Some(outer)) => outer.is_subset(inner),

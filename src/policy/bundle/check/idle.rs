@@ -39,7 +39,7 @@ struct Rule {
     why: &'static str,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         holds: empty_amounts,
         why: "the least amount is not below the highest",
@@ -71,6 +71,10 @@ const RULES: [Rule; 8] = [
     Rule {
         holds: no_destination,
         why: "no destination is left",
+    },
+    Rule {
+        holds: no_hour,
+        why: "no hour is left",
     },
 ];
 
@@ -157,4 +161,11 @@ fn no_destination(selector: &Selector, policy: &Policy) -> bool {
         _ => false,
     };
     to.iter().all(|one| excepted(one) || empty(one))
+}
+
+fn no_hour(selector: &Selector, _: &Policy) -> bool {
+    let (Some(hours), Some(except)) = (&selector.hours, &selector.hours_except) else {
+        return false;
+    };
+    hours.is_subset(except)
 }

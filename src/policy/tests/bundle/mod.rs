@@ -3,6 +3,7 @@
 mod bounds;
 mod diagnostics;
 mod fixture;
+mod hours;
 mod loading;
 mod manifest;
 mod reading;

@@ -255,7 +255,7 @@ fn the_guides_examples_are_right() {
     let mut examples = blocks(&guide, "toml");
     // Cases stand beside a bundle, not in it.
     examples.retain(|example| !example.starts_with("[[case]]"));
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 8);
     files.insert("examples.toml".into(), examples.concat().into());
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);
