@@ -7,6 +7,7 @@ use tx::{AccountClass, Address, Asset, AssetKind, Chain, Name};
 use super::{
     diagnostic::{Diagnostic, Place, Report},
     draft::Draft,
+    names::Taken,
     table::{Table, Value},
 };
 use crate::{Account, AssetUnit, ChainSettings, Policy, SequenceStart};
@@ -64,7 +65,7 @@ fn max_ahead(table: &Table<'_>, value: Option<&Value<'_>>) -> u64 {
 
 /// Reads `[[asset]]`.
 pub(super) fn assets(tables: Vec<Table<'_>>, draft: &mut Draft) {
-    let mut taken = BTreeMap::new();
+    let mut taken = Taken::default();
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let text = table.required("asset");
@@ -111,7 +112,7 @@ fn described(value: &Value<'_>, chain: Chain, policy: &Policy) {
 
 /// Reads `[[account]]`.
 pub(super) fn accounts(tables: Vec<Table<'_>>, draft: &mut Draft) {
-    let (mut taken, mut owners) = (BTreeMap::new(), BTreeMap::new());
+    let (mut taken, mut owners) = (Taken::default(), BTreeMap::new());
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let class = table.required("class").and_then(|class| class.word());

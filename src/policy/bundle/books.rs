@@ -7,6 +7,7 @@ use tx::{Address, Chain};
 use super::{
     diagnostic::{Diagnostic, Place, Report},
     draft::Draft,
+    names::Taken,
     table::{Table, Value},
 };
 use crate::Book;
@@ -21,7 +22,7 @@ pub(super) fn books(
     draft: &mut Draft,
     report: &Report,
 ) {
-    let (mut taken, mut used) = (BTreeMap::new(), BTreeSet::new());
+    let (mut taken, mut used) = (Taken::default(), BTreeSet::new());
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let chain = table.required("chain").and_then(|chain| chain.parsed());

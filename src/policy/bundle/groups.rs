@@ -7,6 +7,7 @@ use tx::Name;
 
 use super::{
     draft::Draft,
+    names::Taken,
     table::{Table, Value},
 };
 use crate::Policy;
@@ -29,12 +30,12 @@ pub(super) fn groups(tables: Vec<Table<'_>>, draft: &mut Draft) {
     if let Some(table) = tables.get(GROUPS_MAX) {
         return table.error(format!("there can be {GROUPS_MAX} groups at the most"));
     }
-    let mut taken = BTreeMap::new();
+    let mut taken = Taken::default();
     let mut tables: Vec<_> = tables
         .into_iter()
         .map(|mut table| (table.new_name(&mut taken), table))
         .collect();
-    let names: BTreeSet<Name> = taken.into_keys().collect();
+    let names: BTreeSet<Name> = taken.names().cloned().collect();
     let people = &draft.policy.people;
     let mut members = Members::new();
     for (name, table) in &mut tables {

@@ -13,6 +13,7 @@ use super::{
     diagnostic::Report,
     document::Document,
     draft::Draft,
+    names::Taken,
     sections::Sections,
     table::{Table, Value, suggestion},
 };
@@ -138,7 +139,7 @@ fn offset_text(minutes: i32) -> String {
 /// Reads `[[hours]]`, with the `[[zone]]` that they are by.
 pub(super) fn hours(hours: Vec<Table<'_>>, zones: Vec<Table<'_>>, draft: &mut Draft) {
     let zones = read_zones(zones);
-    let mut taken = BTreeMap::new();
+    let mut taken = Taken::default();
     for mut table in hours {
         let name = table.new_name(&mut taken);
         let clocks = table

@@ -15,6 +15,7 @@ mod groups;
 mod hours;
 mod load;
 mod manifest;
+mod names;
 mod people;
 mod quantity;
 mod sections;

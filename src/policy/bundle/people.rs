@@ -7,6 +7,7 @@ use tx::Name;
 use super::{
     draft::Draft,
     groups,
+    names::Taken,
     table::{Table, Value},
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 
 /// Reads `[[person]]`.
 pub(super) fn people(tables: Vec<Table<'_>>, draft: &mut Draft) {
-    let (mut taken, mut owners) = (BTreeMap::new(), BTreeMap::new());
+    let (mut taken, mut owners) = (Taken::default(), BTreeMap::new());
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let keys = table.required("keys").map(|keys| public_keys(&keys));
@@ -93,7 +94,7 @@ fn is_of_the_log(verbs: &BTreeSet<Verb>) -> bool {
 
 /// Reads `[[client]]`.
 pub(super) fn clients(tables: Vec<Table<'_>>, draft: &mut Draft) {
-    let (mut taken, mut identities) = (BTreeMap::new(), BTreeMap::new());
+    let (mut taken, mut identities) = (Taken::default(), BTreeMap::new());
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let identity = identity(&mut table);
@@ -151,7 +152,7 @@ fn identity(table: &mut Table<'_>) -> Option<ClientIdentity> {
 
 /// Reads `[[source]]`.
 pub(super) fn sources(tables: Vec<Table<'_>>, draft: &mut Draft) {
-    let mut taken = BTreeMap::new();
+    let mut taken = Taken::default();
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let policy = &mut draft.policy;

@@ -1,12 +1,10 @@
 //! The four kinds of statement, and what may happen under a freeze.
 
-use std::collections::BTreeMap;
-
-use tx::{Amount, Name};
+use tx::Amount;
 
 use super::{
-    diagnostic::Place,
     draft::Draft,
+    names::Taken,
     people::need,
     sections::Sections,
     selector,
@@ -20,7 +18,7 @@ use crate::{
 /// Reads every statement. No two have one name, so that an answer names exactly one.
 pub(super) fn read(sections: &mut Sections<'_>, draft: &mut Draft) {
     let policy = &draft.policy;
-    let mut taken = BTreeMap::new();
+    let mut taken = Taken::default();
     let allows = each(sections.take("allow"), policy, &mut taken, allow);
     let denies = each(sections.take("deny"), policy, &mut taken, |_, _, _| {
         Some(Deny)
@@ -38,7 +36,7 @@ pub(super) fn read(sections: &mut Sections<'_>, draft: &mut Draft) {
 fn each<K>(
     tables: Vec<Table<'_>>,
     policy: &Policy,
-    taken: &mut BTreeMap<Name, Place>,
+    taken: &mut Taken,
     says: impl Fn(&mut Table<'_>, &Selector, &Policy) -> Option<K>,
 ) -> Vec<Statement<K>> {
     let mut found = Vec::new();

@@ -17,6 +17,7 @@ use tx::Name;
 use super::{
     diagnostic::{Diagnostic, Place, Report},
     document::Document,
+    names::{Clash, Taken},
 };
 use crate::statement::canonical;
 
@@ -103,19 +104,18 @@ impl<'d> Table<'d> {
         value.parsed()
     }
 
-    /// As [`Table::name`]; a name that is taken is an error.
-    pub fn new_name(&mut self, taken: &mut BTreeMap<Name, Place>) -> Option<Name> {
+    /// As [`Table::name`]; a name that is taken, or looks like one that is, is an error.
+    pub fn new_name(&mut self, taken: &mut Taken) -> Option<Name> {
         let name = self.name()?;
-        match taken.get(&name) {
-            None => {
-                taken.insert(name.clone(), self.place());
-                Some(name)
-            }
-            Some(first) => {
-                self.error(format!("the name is taken at {first}"));
-                None
-            }
+        match taken.take(&name, self.place()) {
+            Ok(()) => return Some(name),
+            Err(Clash::Same(first)) => self.error(format!("the name is taken at {first}")),
+            Err(Clash::Alike(other, first)) => self.error_hint(
+                format!("the name looks like {:?} at {first}", other.as_str()),
+                "give it one that nobody could mistake for the other",
+            ),
         }
+        None
     }
 
     /// Reports something about the table as a whole.

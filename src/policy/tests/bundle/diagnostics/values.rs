@@ -163,6 +163,21 @@ fn names_are_of_the_alphabet_and_unique() {
             &["policy.toml:72:1: limit \"pay\": the name is taken at policy.toml:51:1"],
         ),
         (
+            "name = \"fees-day\"",
+            "name = \"eth_day\"",
+            &[
+                "policy.toml:72:1: limit \"eth_day\": the name looks like \"eth-day\" at policy.toml:64:1\n  help: give it one",
+            ],
+        ),
+        (
+            "name = \"ltc-hot\"",
+            "name = \"eth.h0t\"",
+            &[
+                "policy.toml:24:1: account \"eth.h0t\": the name looks like \"eth-hot\" at policy.toml:18:1",
+                "policy.toml:40:24: client \"walletd\": accounts: no account is called \"ltc-hot\"",
+            ],
+        ),
+        (
             "name = \"ltc\"",
             "name = \"eth\"",
             &["policy.toml:13:1: asset \"eth\": the name is taken at policy.toml:8:1"],
