@@ -79,7 +79,8 @@ fn check_says_what_is_wrong_and_where() {
         text.starts_with("limits.toml:17:7: limit \"eth-day\": cap: \"2e1\" is no plain"),
         "{text}"
     );
-    assert!(text.ends_with("1 errors, 0 warnings\n"), "{text}");
+    let shown = "\n  17 | cap = \"2e1 eth\"\n     |       ^\n1 errors, 0 warnings\n";
+    assert!(text.ends_with(shown), "{text}");
     let json: Value =
         serde_json::from_slice(&place.run("--json policy check bundle").stdout).unwrap();
     assert_eq!(
