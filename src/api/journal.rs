@@ -1,6 +1,7 @@
 //! The signing API's journal: checkpoints, proofs, and how the signer's log stands.
 
 use serde::{Deserialize, Serialize};
+use tx::Time;
 
 /// The most entries that are proved in one answer.
 pub const PROOFS_PER_ANSWER_MAX: usize = 256;
@@ -189,6 +190,20 @@ pub struct LogStatus {
     /// What could be lost unnoticed, if the machine were set back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
+    /// How far the entries were read and verified again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<ScrubStatus>,
+}
+
+/// How far the entries were read and verified again while the signer runs, in [`LogStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrubStatus {
+    /// How many entries since the start; each of them once a day, where that can be done.
+    pub entries: u64,
+    /// When all of them had been read the last time; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Time>,
 }
 
 impl CosignaturesRequest {

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
     report.add(certificates::checks(&config, policy.as_ref(), now));
     report.add(journal::checks(&config, &args.config));
     report.add(token::checks(&config, policy.as_ref(), args.login));
-    report.add(daemon::checks(&config, &runtime));
+    report.add(daemon::checks(&config, &runtime, now));
     if report.has_failed() {
         Answer::refused(&report)
     } else {

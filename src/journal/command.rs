@@ -10,7 +10,7 @@ use thiserror::Error;
 use tlog::checkpoint::SignedCheckpoint;
 use tx::{Decoded, Name};
 
-use crate::{CheckpointOrder, Committed, SignOrder, StoredEntry};
+use crate::{CheckpointOrder, Committed, SealName, SignOrder, StoredEntry, scrub::Damage};
 
 /// Where an answer goes. It is sent once the entries that it speaks of are durable.
 pub struct Reply<T>(Box<dyn FnOnce(T) + Send>);
@@ -172,11 +172,29 @@ pub struct Stopped {
 pub(crate) enum Failed {
     /// What follows from the log and is kept beside it: it is made again from the log.
     Derived,
+    /// The log is not as it was left, by the name that it is sealed by.
+    Log(SealName),
     /// Anything else.
     Other,
 }
 
 impl Stopped {
+    /// The name of what seals it, where the log was found damaged while it was open.
+    pub fn seal(&self) -> Option<SealName> {
+        match self.failed {
+            Failed::Log(name) => Some(name),
+            Failed::Derived | Failed::Other => None,
+        }
+    }
+
+    pub(crate) fn damaged(damage: &Damage) -> Self {
+        let Damage { name, reason } = damage;
+        Self {
+            reason: format!("{name}: {reason}").into(),
+            failed: Failed::Log(*name),
+        }
+    }
+
     pub(crate) fn because(reason: impl Into<Arc<str>>) -> Self {
         Self {
             reason: reason.into(),

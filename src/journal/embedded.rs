@@ -6,7 +6,7 @@ use tlog::{CompactTree, Hash, NodeId, NodeSource, TreeHead};
 
 use crate::{
     Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree,
-    segment::{self, AppendError, Landmarks, LogId, Reader, Record, Salt, SegmentLog},
+    segment::{self, AppendError, Folder, Landmarks, LogId, Reader, Record, Salt, SegmentLog},
 };
 
 /// The segment log as its one writer has it.
@@ -36,6 +36,14 @@ impl EmbeddedReader {
 
     pub(crate) fn log(&self) -> LogId {
         self.0.id()
+    }
+
+    pub(crate) fn log_reader(&self) -> Reader {
+        self.0.clone()
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        self.0.folder()
     }
 }
 

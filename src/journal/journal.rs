@@ -21,10 +21,11 @@ use tlog::{
 use tx::{Interval, Name};
 
 use crate::{
-    Activation, Bodies, CheckpointOutcome, ReadError, Registered, Release, Reply, Rows,
-    SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
+    Activation, Bodies, CheckpointOutcome, Clock, ReadError, Registered, Release, Reply, Rows,
+    Scrubbed, Scrubber, SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
+    embedded::EmbeddedReader,
     writer::{Watcher, Writer},
 };
 
@@ -43,6 +44,9 @@ pub struct Journal {
     watcher: Arc<OnceLock<Watcher>>,
     rows: Rows,
     wanted: Arc<AtomicU64>,
+    scrubbed: Arc<Scrubbed>,
+    log: EmbeddedReader,
+    clock: Arc<dyn Clock>,
 }
 
 /// The writer's thread; it ends with the last handle.
@@ -84,13 +88,15 @@ impl Journal {
     /// When the operating system gives no thread.
     pub(crate) fn start(
         writer: Writer,
-        reader: Arc<impl Bodies + Tree + 'static>,
+        log: EmbeddedReader,
     ) -> std::io::Result<(Self, WriterThread)> {
         let (commands, receiver) = sync_channel(QUEUE_MAX);
         let (state, now) = (Arc::clone(&writer.state), Arc::clone(&writer.now));
         let stopped = Arc::clone(&writer.stopped);
         let (rows, wanted) = (writer.rows.clone(), Arc::clone(&writer.wanted));
         let (origin, watcher) = (writer.origin.clone(), Arc::clone(&writer.watcher));
+        let (scrubbed, clock) = (Arc::clone(&writer.scrubbed), Arc::clone(&writer.clock));
+        let reader = Arc::new(log.clone());
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&receiver))?;
@@ -106,6 +112,9 @@ impl Journal {
                 watcher,
                 rows,
                 wanted,
+                scrubbed,
+                log,
+                clock,
             },
             WriterThread(thread),
         ))
@@ -129,6 +138,17 @@ impl Journal {
     /// Why nothing is taken any more, if so.
     pub fn stopped(&self) -> Option<&Stopped> {
         self.stopped.get()
+    }
+
+    /// How far the log was read again since it was opened.
+    pub fn scrubbed(&self) -> &Scrubbed {
+        &self.scrubbed
+    }
+
+    /// Who reads the log again. It keeps the data folder from others as long as it is there.
+    pub fn scrubber(&self) -> Scrubber {
+        let (log, clock) = (self.log.clone(), Arc::clone(&self.clock));
+        Scrubber::new(log, clock, Arc::clone(&self.scrubbed))
     }
 
     /// Where entries are read.

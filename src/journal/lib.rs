@@ -34,6 +34,7 @@ mod prune;
 mod refusals;
 mod replay;
 mod roots;
+mod scrub;
 mod seal;
 #[cfg(test)]
 #[path = "tests/simulation/mod.rs"]
@@ -54,6 +55,7 @@ pub use open::{OpenJournalError, Opening, Start, create, create_on, open, open_o
 pub use prune::{PruneError, PrunedBodies, carry_out as carry_out_prune, prune};
 pub use replay::{BundleError, Bundles, FoldError, Replay};
 pub use roots::{RecallError, RootError, Rooting, Rows, SnapshotError, SnapshotUse};
+pub use scrub::{Pauses, ScrubThread, Scrubbed, Scrubber};
 pub use seal::SealName;
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};
 pub use unseal::{

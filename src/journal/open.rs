@@ -24,9 +24,10 @@ use crate::{
     refusals::Refusals,
     replay::Parts,
     roots::{Builder, Candidate, Home, Rows, Shelf, Snapshot},
+    scrub::{self, Scrubbed},
     segment::{
-        Before, CreateError, Landmarks, LogId, NoRandomness, OpenError, OpenOptions, ReserveState,
-        Sealed, SegmentLog,
+        Before, CreateError, DiskError, Folder, Landmarks, LogId, NoRandomness, OpenError,
+        OpenOptions, ReserveState, Sealed, SegmentLog,
     },
     store::{Group, Store as _, StoreError},
     writer::{Anchored, Writer, stopped},
@@ -259,6 +260,8 @@ impl Core {
     ) -> Result<Self, OpenJournalError> {
         let disk: Arc<dyn Disk> = disk.into();
         let found = Found::read(&*disk).map_err(system)?;
+        let folder = Folder::new(Arc::clone(&disk));
+        let damaged = was_damaged(&disk, &folder)?;
         let options = OpenOptions {
             heads: found.head().into_iter().collect(),
             ..sizes
@@ -273,15 +276,13 @@ impl Core {
             cut_bytes: Cell::new(0),
         };
         let (folded, snapshot) = from.fold()?;
-        let remembered = found.verify(
-            &folded.origin,
-            &log_keys(&folded.parts.state, &folded.origin),
-        );
-        let started = Entry::Started {
-            version: start.version.into(),
-            cut_bytes: folded.cut_bytes,
-            boot_id: clock.boot_id().into(),
-        };
+        if damaged {
+            scrub::unmark(&folder).map_err(unread)?;
+        }
+        let scrubbed = Arc::new(Scrubbed::remembered(&folder));
+        let keys = log_keys(&folded.parts.state, &folded.origin);
+        let remembered = found.verify(&folded.origin, &keys);
+        let started = folded.started(start, &*clock);
         let (entries, cut_bytes) = (folded.log.size(), folded.cut_bytes);
         let Parts { state, left, .. } = folded.parts;
         let state = Arc::new(RwLock::new(state));
@@ -311,12 +312,10 @@ impl Core {
             growth: left.growth,
             roots: roots.map_err(system)?,
             rows,
-            read_from: match snapshot {
-                SnapshotUse::Used { read_from, .. } => read_from,
-                _ => 0,
-            },
+            read_from: snapshot.read_from(),
             candidate,
             wanted,
+            scrubbed,
         };
         writer.note_start(started)?;
         Ok(Self {
@@ -332,8 +331,7 @@ impl Core {
     /// Starts the writer's thread.
     fn start(mut self) -> Result<Opening, OpenJournalError> {
         self.writer.reserve();
-        let reader = Arc::new(self.reader);
-        let (journal, writer) = Journal::start(self.writer, reader).map_err(system)?;
+        let (journal, writer) = Journal::start(self.writer, self.reader).map_err(system)?;
         Ok(Opening {
             journal,
             writer,
@@ -343,6 +341,34 @@ impl Core {
             snapshot: self.snapshot,
         })
     }
+}
+
+/// Whether damage was found in the log while it was open. Where it was, all of it is verified first.
+fn was_damaged(disk: &Arc<dyn Disk>, folder: &Folder) -> Result<bool, OpenJournalError> {
+    let damaged = scrub::is_marked(folder).map_err(unread)?;
+    if damaged {
+        check_all(disk)?;
+        tracing::warn!("the damage that was found in the log is gone");
+    }
+    Ok(damaged)
+}
+
+fn unread(source: DiskError) -> OpenJournalError {
+    OpenJournalError::Log(OpenError::Disk { source })
+}
+
+/// Verifies every segment that is there, and changes nothing.
+fn check_all(disk: &Arc<dyn Disk>) -> Result<(), OpenJournalError> {
+    let pruned = SegmentLog::id_on(disk).filter(|_| SegmentLog::begins_later(disk));
+    let landmarks = match pruned.map(|log| Snapshot::read(disk, &log)) {
+        None => None,
+        Some(Ok(Some(snapshot))) => snapshot.landmarks,
+        // It does not open.
+        Some(Ok(None) | Err(_)) => return Ok(()),
+    };
+    let nothing = |_: u64, _: &[u8], _: &Before<'_>| Ok::<(), FoldError>(());
+    let examined = SegmentLog::examine_behind(Arc::clone(disk), &[], landmarks, nothing);
+    examined.map(drop).map_err(OpenJournalError::Log)
 }
 
 /// A log with the state that follows from it.
@@ -489,6 +515,15 @@ struct Behind {
 }
 
 impl Folded {
+    /// The entry that says so.
+    fn started(&self, start: &Start<'_>, clock: &dyn Clock) -> Entry {
+        Entry::Started {
+            version: start.version.into(),
+            cut_bytes: self.cut_bytes,
+            boot_id: clock.boot_id().into(),
+        }
+    }
+
     /// Whether the snapshot of the first `covers` entries that it was folded from is the log's.
     fn check(&self, covers: u64, note: &[u8]) -> Result<(), SnapshotError> {
         let first = self.parts.left.first;

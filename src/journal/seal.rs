@@ -83,6 +83,8 @@ names! {
     BlobMismatch = "blob-mismatch",
     /// A checksum holds over what was never written.
     Malformed = "malformed",
+    /// The leaves of pruned entries are damaged.
+    LeavesDamaged = "leaves-damaged",
     /// Entries and no anchor.
     AnchorMissing = "anchor-missing",
     /// The anchor is damaged.
@@ -154,6 +156,7 @@ impl Sealed {
             Self::GroupRoot { .. } => SealName::BodyTreeMismatch,
             Self::BlobHash { .. } => SealName::BlobMismatch,
             Self::Malformed { .. } => SealName::Malformed,
+            Self::LeavesDamaged { .. } => SealName::LeavesDamaged,
             Self::AnchorMissing { .. } => SealName::AnchorMissing,
             Self::AnchorDamaged => SealName::AnchorDamaged,
             Self::AnchorVersion { .. } => SealName::AnchorUnknown,

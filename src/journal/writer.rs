@@ -30,6 +30,7 @@ use crate::{
     map::MapError,
     refusals::Refusals,
     roots::{Builder, Built, Candidate, Done, Frozen, Growth, Rows, recall},
+    scrub::Scrubbed,
     store::Group,
 };
 
@@ -89,6 +90,8 @@ pub(crate) struct Writer {
     pub(crate) candidate: Option<Candidate>,
     /// The entry that a signed checkpoint has to cover before there is a snapshot; no entry, if none is due.
     pub(crate) wanted: Arc<AtomicU64>,
+    /// What reading the log again has come to.
+    pub(crate) scrubbed: Arc<Scrubbed>,
 }
 
 /// Is told how many entries are durable, on the writer's thread.
@@ -162,6 +165,7 @@ impl Writer {
 
     /// One group: evaluate, flush, answer. It needs no thread, and waits for nothing but the store.
     pub(crate) fn turn(&mut self) {
+        self.stop_if_damaged();
         if let Some(stopped) = self.stopped.get() {
             for command in self.waiting.drain(..) {
                 command.refuse(stopped);
@@ -194,6 +198,16 @@ impl Writer {
             self.remove_pruned();
             self.give(frozen);
             self.anchor_if_due();
+        }
+    }
+
+    /// Nothing is decided on a log that was found damaged.
+    fn stop_if_damaged(&mut self) {
+        if self.stopped.get().is_none()
+            && let Some(damage) = self.scrubbed.damage()
+        {
+            let damaged = Stopped::damaged(damage);
+            self.stop(&damaged);
         }
     }
 

@@ -8,6 +8,7 @@ use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use journal::Scrubbed;
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -139,7 +140,22 @@ fn metrics(subject: &Subject) -> Answer {
     ]);
     let mut text = service.metrics.exposition(&gauges);
     seal_metrics(&mut text, service.sealed());
+    scrub_metrics(&mut text, service.journal.scrubbed());
     Answer::text(StatusCode::OK, text.text())
+}
+
+/// How far the log was read again.
+fn scrub_metrics(text: &mut Exposition, scrubbed: &Scrubbed) {
+    let name = "signerd_scrubbed_entries_total";
+    let help = "Entries of the journal that were read and verified again since the start";
+    text.family(name, help, "counter");
+    text.sample(name, &[], scrubbed.entries());
+    let name = "signerd_scrub_finished_timestamp_seconds";
+    let help = "When the whole journal had been read and verified the last time, 0 when never";
+    let finished = scrubbed.finished();
+    text.family(name, help, "gauge");
+    let secs = finished.and_then(|time| time.millis().checked_div(1000));
+    text.sample(name, &[], secs.unwrap_or(0));
 }
 
 fn sealed_metrics(seal: &Seal) -> String {

@@ -78,6 +78,8 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         Err(error) => return Ok(sealed(Seal::of(&error), health, stopped).await),
     };
     tell_of(&opening);
+    let scrubbing = opening.journal.scrubber().start();
+    let _scrubbing = scrubbing.map_err(system("a thread"))?;
     let metrics = crate::metrics::Metrics::default();
     if let SnapshotUse::Refused { .. } = opening.snapshot {
         metrics.snapshots_refused.increment();

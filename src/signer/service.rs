@@ -145,7 +145,16 @@ impl Service {
 
     /// Why nothing is signed any more, if so.
     pub fn sealed(&self) -> Option<&Seal> {
-        self.sealed.get()
+        let stopped = self.journal.stopped();
+        let damaged = stopped.and_then(|stopped| Some((stopped.seal()?, &stopped.reason)));
+        match damaged {
+            Some((name, reason)) => Some(self.sealed.get_or_init(|| {
+                let seal = Seal::new(name, reason);
+                seal.log();
+                seal
+            })),
+            None => self.sealed.get(),
+        }
     }
 
     /// Signs nothing from here on, whatever is asked, until a person has found out why.

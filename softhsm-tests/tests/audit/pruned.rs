@@ -108,6 +108,57 @@ fn a_journal_is_started_from_its_snapshot_exported_and_pruned_and_knows_what_it_
     drop(daemon);
 }
 
+/// A bit of the first segment, which no start from the snapshot reads.
+#[test]
+fn a_bit_that_flips_in_an_early_segment_stops_a_daemon_that_never_read_it_and_seals_it_by_name() {
+    let world = World::with(|bundle| bundle.append("accounts.toml", super::EXAMINER));
+    let (audited, daemon) = Audited::on(world);
+    let world = &audited.world;
+    daemon.metric_is("signerd_scrub_finished_timestamp_seconds", |secs| secs > 0);
+    let answer = world.walletd().keys();
+    let scrub = answer.journal.unwrap().scrub.unwrap();
+    assert!(scrub.entries > 0 && scrub.finished.is_some(), "{scrub:?}");
+    assert!(daemon.stop().success());
+    age(world);
+    let daemon = world.start();
+    let snapshot = world.data().join("snapshot");
+    until("a snapshot", || snapshot.exists().then_some(()));
+    assert!(daemon.stop().success());
+    let first = world.data().join("0000000000.seg");
+    let whole = fs::read(&first).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 64] ^= 1;
+    fs::write(&first, &flipped).unwrap();
+
+    let mut daemon = world.relaunch();
+    daemon.logged("from a snapshot");
+    let why = until("the damage", || {
+        let why = daemon.not_ready("");
+        why.starts_with("sealed: ").then_some(why)
+    });
+    let name = "group-damaged-within";
+    assert!(why.starts_with(&format!("sealed: {name}: ")), "{why}");
+    let by = format!("signerd_sealed_by{{name=\"{name}\"}}");
+    assert_eq!(daemon.metric(&by), Some(1));
+    daemon.logged(&format!("\"seal\":\"{name}\""));
+    assert_eq!(daemon.stop().code(), Some(78));
+
+    let mut daemon = world.relaunch();
+    let why = daemon.not_ready("sealed: ");
+    assert!(why.starts_with(&format!("sealed: {name}: ")), "{why}");
+    assert_eq!(daemon.stop().code(), Some(78));
+
+    // The segment is put back, and all of it is read again.
+    fs::write(&first, &whole).unwrap();
+    let daemon = world.start();
+    daemon.logged("from a snapshot");
+    assert!(!world.data().join("log.damaged").exists());
+    // From the beginning, whatever was read before.
+    daemon.metric_is("signerd_scrubbed_entries_total", |entries| entries > 99);
+    assert!(daemon.metric("signerd_sealed") == Some(0));
+    assert!(daemon.stop().success());
+}
+
 fn prune(audited: &Audited, folder: &std::path::Path) {
     let (world, statement) = (&audited.world, audited.path("prune"));
     let mut command =

@@ -6,7 +6,7 @@ use strongroom_api::{
     journal::{
         BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer, CosignaturesAnswer,
         CosignaturesRequest, EntryProof, Exposure, JournalBody, LogStatus, ProofsAnswer,
-        ProofsRequest, SeenCheckpoint, WitnessStatus,
+        ProofsRequest, ScrubStatus, SeenCheckpoint, WitnessStatus,
     },
     problem::{Problem, ProblemKind},
     signing::{
@@ -122,6 +122,7 @@ fn journal() -> Vec<Example> {
         trouble: None,
         witnesses: None,
         exposure: None,
+        scrub: None,
         ..log_status()
     };
     vec![
@@ -193,6 +194,14 @@ fn witnesses() -> Vec<Example> {
         example("CosignaturesAnswer", &counted, &counted),
         example("WitnessStatus", &witness_status(), &witness_status()),
         example("Exposure", &exposure(), &exposure()),
+        example(
+            "ScrubStatus",
+            &scrub_status(),
+            &ScrubStatus {
+                finished: None,
+                ..scrub_status()
+            },
+        ),
     ]
 }
 
@@ -206,6 +215,14 @@ fn log_status() -> LogStatus {
         trouble: Some("no device answers".into()),
         witnesses: Some(witness_status()),
         exposure: Some(exposure()),
+        scrub: Some(scrub_status()),
+    }
+}
+
+fn scrub_status() -> ScrubStatus {
+    ScrubStatus {
+        entries: 40,
+        finished: Some(tx::Time::from_millis(1_800_000_000_000)),
     }
 }
 

@@ -192,6 +192,17 @@ fn write_log(f: &mut fmt::Formatter<'_>, log: &LogStatus) -> fmt::Result {
             "  exposed     {entries} entries since {secs} s: nobody outside is known to have seen them"
         )?;
     }
+    if let Some(scrub) = &log.scrub {
+        let finished = match scrub.finished {
+            Some(time) => format!("whole by {time}"),
+            None => "not whole yet".to_owned(),
+        };
+        let entries = scrub.entries;
+        writeln!(
+            f,
+            "  read again  {finished}; {entries} entries since the start"
+        )?;
+    }
     match &log.trouble {
         Some(trouble) => writeln!(f, "  trouble     {}", plain(trouble)),
         None => Ok(()),

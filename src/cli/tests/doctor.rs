@@ -415,6 +415,42 @@ fn a_daemon_that_is_not_ready() {
 }
 
 #[test]
+fn a_daemon_that_has_long_not_read_its_journal_again() {
+    let place = machine();
+    let config = String::from_utf8(place.read("signerd.toml")).unwrap();
+    let (before, after) = config.split_once("[health]\n").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    for (said, status, part) in [
+        (
+            "ready\nsignerd_scrub_finished_timestamp_seconds 0\n",
+            "warn",
+            "not read the whole",
+        ),
+        (
+            "ready\nsignerd_scrub_finished_timestamp_seconds 1000\n",
+            "warn",
+            "h ago",
+        ),
+        (
+            "ready\nsignerd_scrub_finished_timestamp_seconds 99999999999\n",
+            "ok",
+            "h ago",
+        ),
+    ] {
+        let address = health("200 OK", said);
+        let config = format!("{before}[health]\nlisten = \"{address}\"\n{after}");
+        place.write("signerd.toml", &config);
+        let (_, told) = report(&place, "");
+        let scrubbed = check(&told, "journal-scrub");
+        assert_eq!(scrubbed["status"], status, "{scrubbed}");
+        assert!(
+            scrubbed["detail"].as_str().unwrap().contains(part),
+            "{scrubbed}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_configuration() {
     let place = Place::new();
     place.fails("doctor --config signerd.toml", 2, "file");

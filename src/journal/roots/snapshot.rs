@@ -62,6 +62,16 @@ pub enum SnapshotUse {
     },
 }
 
+impl SnapshotUse {
+    /// The first entry that was read; 0 where all were.
+    pub(crate) const fn read_from(&self) -> u64 {
+        match self {
+            Self::Used { read_from, .. } => *read_from,
+            Self::Absent | Self::Refused { .. } => 0,
+        }
+    }
+}
+
 /// Why a snapshot is not believed.
 #[derive(Debug, Error)]
 #[non_exhaustive]

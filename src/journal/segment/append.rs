@@ -159,20 +159,10 @@ impl SegmentLog {
         self.active.end = self.active.end_after(&self.buffer);
         let first = self.size();
         self.tip = Arc::clone(&prepared.tip);
-        self.write_tiles(&prepared.full);
+        self.shared.write_tiles(&prepared.full);
         self.shared.publish(&self.tip, spots);
         let head = self.head();
         Ok(Appended { first, head })
-    }
-
-    /// Before readers know of them. The entries are durable: a tile that is lost is made again from them.
-    pub(super) fn write_tiles(&self, full: &[FullTile]) {
-        let Shared { folder, tiles, .. } = &*self.shared;
-        for tile in full {
-            if let Err(error) = tiles.write(folder, tile) {
-                tracing::warn!(%error, tile = ?tile.id, "a tile of the tree cannot be written");
-            }
-        }
     }
 
     /// Removes what the failed write left and gives up the reserve.

@@ -173,6 +173,12 @@ pub enum Sealed {
         /// Where the header or the group begins.
         place: Place,
     },
+    /// Leaves of entries whose bodies were pruned are not what they were: nothing makes them again.
+    #[error("the leaves of pruned entries are damaged (from entry {from} on)")]
+    LeavesDamaged {
+        /// The first of them that may be.
+        from: u64,
+    },
     /// There is no anchor beside a log that has entries.
     #[error("the log has {entries} entries and no anchor")]
     AnchorMissing {

@@ -8,10 +8,11 @@ use super::error::{OpenError, Sealed};
 use super::files::Folder;
 use super::format::LogId;
 use super::landmarks::Landmarks;
-use super::log::SegmentLog;
+use super::log::{OpenOptions, SegmentLog};
 use super::open::{Before, Segment, Whole, check_anchor, first_segment, read_anchor};
 use super::pins::{Pins, Unmet};
 use super::scan::Fault;
+use super::scrub::Scrub;
 use crate::disk::Disk;
 
 /// What a log is in itself, and what of its anchor and of known heads does not hold.
@@ -43,8 +44,8 @@ impl SegmentLog {
         Self::examine_behind(disk, heads, None, each)
     }
 
-    /// As [`SegmentLog::examine`], but reads no entry of the segments before the one that `landmarks` name.
-    /// Heads of fewer entries than that are not looked at.
+    /// As [`SegmentLog::examine`], but hands on no entry of the segments before the one that `landmarks` name:
+    /// these are verified by their tree. Heads of fewer entries than that are not looked at.
     ///
     /// # Errors
     /// As [`SegmentLog::open`].
@@ -81,15 +82,19 @@ impl SegmentLog {
         let (mut fold, last) = whole.fold(each)?;
         fold.check_end()?;
         let mut unmet = fold.pins.told();
-        let size = fold.tip.tree.size();
+        let head = fold.tip.tree.head();
+        let size = head.size;
         let missing = (anchor.is_none() && size > 0 && unusable.is_none())
             .then_some(Sealed::AnchorMissing { entries: size });
         unmet.extend(missing.map(|sealed| (None, sealed)));
         let first = unusable.or(foreign);
         unmet.splice(0..0, first.map(|sealed| (None, sealed)));
+        let (log, went_past) = (fold.id, fold.went_past);
+        let joined = fold.join(folder, &last, &OpenOptions::default());
+        Scrub::of(joined.reader(), went_past).finish()?;
         Ok(Examined {
-            log: fold.id,
-            head: fold.tip.tree.head(),
+            log,
+            head,
             torn_bytes: last.torn_bytes,
             unmet,
         })

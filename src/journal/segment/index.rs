@@ -196,6 +196,11 @@ impl Index {
         self.segments.iter().map(|segment| segment.first).collect()
     }
 
+    /// The first segment.
+    pub(super) fn first_segment(&self) -> Option<u32> {
+        self.segments.first().map(|segment| segment.number)
+    }
+
     /// The segment with this entry.
     pub(super) fn segment_with(&self, entry: u64) -> Option<u32> {
         let behind = self.segments.partition_point(|one| one.first <= entry);

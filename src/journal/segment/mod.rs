@@ -7,6 +7,8 @@
 //! | `anchor` | how long the log was when this was written |
 //! | `reserve` | 1 MiB of nothing, given up when the disk is full |
 //! | `tree.leaves`, `tree.1`, `tree.2`, … | the tree over the entries: rebuildable, verified when read, never synced |
+//! | `log.damaged` | what was found damaged while the log was open; see [`crate::Scrubber`] |
+//! | `scrubbed` | when the log was last read whole, in milliseconds since the epoch |
 //! | `*.tmp` | files not yet complete; removed at opening |
 //! | `lock` | see [`crate::lock`] |
 //!
@@ -81,9 +83,11 @@ mod prune;
 mod read;
 mod reserve;
 mod scan;
+mod scrub;
 mod search;
 mod tiles;
 mod tip;
+mod verify;
 
 pub use error::{
     AppendError, CreateError, DiskAction, DiskError, OpenError, Place, ReadError, Sealed, Stop,
@@ -99,3 +103,5 @@ pub use leaf::{LEAF_BYTES, Leaf, NoRandomness, SALT_BYTES, Salt};
 pub use log::{AnchorRule, Appended, OpenOptions, Opened, Record, ReserveState, SegmentLog};
 pub use open::Before;
 pub use read::{Entries, Reader, Stored};
+pub(crate) use scan::Fault;
+pub(crate) use scrub::{Scrub, Step};

@@ -101,7 +101,7 @@ impl Reader {
     }
 
     /// What the root of a full tile must be.
-    fn root(&self, tip: &Tip, id: TileId) -> Result<Hash, ReadError> {
+    pub(super) fn root(&self, tip: &Tip, id: TileId) -> Result<Hash, ReadError> {
         let (parent, position) = id.parent();
         let root = match tip.open_tile(parent) {
             Some(open) => open.get(position).copied(),

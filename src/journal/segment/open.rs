@@ -9,19 +9,19 @@ use super::anchor::{ANCHOR_BYTES, Anchor};
 use super::error::{DiskError, OpenError, Place, Sealed};
 use super::files::{Folder, NamedFile};
 use super::format::{
-    ANCHOR_NAME, LogId, SEGMENT_SUFFIX, TEMPORARY_SUFFIX, blob_hash, segment_name, segment_number,
+    ANCHOR_NAME, LogId, SEGMENT_SUFFIX, TEMPORARY_SUFFIX, segment_name, segment_number,
 };
-use super::group::{self, GroupHeader};
+use super::group::GroupHeader;
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::index::{GroupSpots, Index, Laid};
 use super::landmarks::Landmarks;
-use super::leaf::Leaf;
 use super::log::{Active, AnchorRule, OpenOptions, Opened, Parts, ReserveState, SegmentLog};
 use super::pins::{Pins, Unmet};
 use super::reserve;
 use super::scan::{Fault, Found, Tail};
 use super::tiles::Tiles;
-use super::tip::{FullTile, Tip};
+use super::tip::Tip;
+use super::verify::{Verified, WrongTiles, verify};
 use crate::disk::Disk;
 
 impl SegmentLog {
@@ -89,28 +89,16 @@ impl SegmentLog {
         if options.anchor == AnchorRule::Held {
             fold.check_anchored(anchor)?;
         }
-        let reserve = mend(&folder, &names, &last, options).map_err(Fault::Disk)?;
-        let cut_bytes = last.torn_bytes;
-        let (wrong, id, begins) = (fold.wrong, fold.id, fold.begins);
-        let parts = Parts {
-            tip: fold.tip,
-            index: fold.index,
-            tiles: fold.tiles,
-            active: Active {
-                number: last.number,
-                file: Arc::new(last.file),
-                end: last.end,
-                size_bytes: last.end,
-            },
-            reserve,
-        };
-        let log = parts.join(folder, id, options);
-        let reader = log.reader();
+        let wrong = std::mem::take(&mut fold.wrong);
+        let (id, begins) = (fold.id, fold.begins);
+        let mut log = fold.join(folder, &last, options);
         for pin in passed {
-            let found = tlog::root_at(&reader, pin.head().size);
+            let found = tlog::root_at(&log.reader(), pin.head().size);
             pin.check(found.ok())?;
         }
-        log.write_tiles(&wrong.made);
+        let reserve = mend(&log.shared.folder, &names, &last, options).map_err(Fault::Disk)?;
+        log.reserve = reserve;
+        log.shared.write_tiles(&wrong.made);
         // Only a creation that was cut off leaves an empty log without an anchor.
         if anchor.is_none() && options.anchor == AnchorRule::Held {
             log.put_anchor().map_err(Fault::Disk)?;
@@ -118,7 +106,7 @@ impl SegmentLog {
         let opened = Opened {
             log: id,
             head: log.head(),
-            cut_bytes,
+            cut_bytes: last.torn_bytes,
             rebuilt_tiles: wrong.count,
             reserve,
             begins,
@@ -141,7 +129,7 @@ pub(super) fn read_anchor(folder: &Folder, names: &[String]) -> Result<Option<An
 }
 
 /// The numbers of the segments: at least one, and without a gap.
-fn segments(names: &[String], anchor: Option<Anchor>) -> Result<Range<u32>, Sealed> {
+pub(super) fn segments(names: &[String], anchor: Option<Anchor>) -> Result<Range<u32>, Sealed> {
     let mut numbers = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(SEGMENT_SUFFIX)) {
         let number = segment_number(name);
@@ -196,7 +184,7 @@ pub(super) fn check_anchor(found: LogId, anchor: Anchor) -> Result<(), Sealed> {
 
 /// A segment whose header was read.
 pub(super) struct Segment {
-    file: NamedFile,
+    pub(super) file: NamedFile,
     size_bytes: u64,
     pub(super) header: SegmentHeader,
 }
@@ -222,7 +210,7 @@ impl Segment {
 /// A segment whose groups were folded.
 pub(super) struct Folded {
     number: u32,
-    file: NamedFile,
+    file: Arc<NamedFile>,
     size_bytes: u64,
     /// Where its last whole group begins; the same as `end` when it has none.
     last_group: u64,
@@ -271,38 +259,14 @@ pub(super) struct Fold<F> {
     pub(super) id: LogId,
     /// The first entry whose segment is there.
     begins: u64,
+    /// The tree of the entries that were not read.
+    pub(super) went_past: TreeHead,
     pub(super) tip: Tip,
     index: Index,
     tiles: Tiles,
     wrong: WrongTiles,
     pub(super) pins: Pins,
     each: F,
-}
-
-/// Full tiles whose files do not hold them.
-#[derive(Default)]
-struct WrongTiles {
-    count: u64,
-    /// The first of them as they should be; the others are made again when they are read.
-    made: Vec<FullTile>,
-}
-
-/// Most tiles that are held back until the whole log is verified: 32 MiB, a million entries.
-const WRONG_TILES_MAX: usize = 4096;
-
-impl WrongTiles {
-    /// Compares tiles with what the files have.
-    fn check(&mut self, tiles: &Tiles, full: Vec<FullTile>) {
-        for tile in full {
-            if tiles.stored(tile.id).as_ref() == Some(&tile.hashes) {
-                continue;
-            }
-            self.count = self.count.saturating_add(1);
-            if self.made.len() < WRONG_TILES_MAX {
-                self.made.push(tile);
-            }
-        }
-    }
 }
 
 /// A folder with a log, and what is known of it.
@@ -339,6 +303,7 @@ impl Whole<'_> {
         let mut fold = Fold {
             id,
             begins,
+            went_past: tip.tree.head(),
             tip,
             index,
             tiles,
@@ -395,7 +360,7 @@ fn pass(
     Ok((tip, landmarks.index(), segment))
 }
 
-fn check_log(header: &SegmentHeader, id: LogId) -> Result<(), Sealed> {
+pub(super) fn check_log(header: &SegmentHeader, id: LogId) -> Result<(), Sealed> {
     match header.log == id {
         true => Ok(()),
         false => Err(Sealed::ForeignSegment {
@@ -406,6 +371,23 @@ fn check_log(header: &SegmentHeader, id: LogId) -> Result<(), Sealed> {
 }
 
 impl<F> Fold<F> {
+    /// The log as it was read, of which nothing is changed yet.
+    pub(super) fn join(self, folder: Folder, last: &Folded, options: &OpenOptions) -> SegmentLog {
+        let parts = Parts {
+            tip: self.tip,
+            index: self.index,
+            tiles: self.tiles,
+            active: Active {
+                number: last.number,
+                file: Arc::clone(&last.file),
+                end: last.end,
+                size_bytes: last.end,
+            },
+            reserve: ReserveState::Missing,
+        };
+        parts.join(folder, self.id, options)
+    }
+
     /// Checks that the log goes on to its anchor and to every known head.
     pub(super) fn check_end(&mut self) -> Result<(), Fault> {
         self.pins.check(&self.tip.tree)?;
@@ -432,7 +414,7 @@ impl<F> Fold<F> {
         self.check_continues(&header)?;
         let mut folded = Folded {
             number: header.number,
-            file,
+            file: Arc::new(file),
             size_bytes,
             last_group: SEGMENT_HEADER_BYTES as u64,
             end: SEGMENT_HEADER_BYTES as u64,
@@ -492,24 +474,17 @@ impl<F> Fold<F> {
         F: FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     {
         let malformed = || Fault::Sealed(Sealed::Malformed { place });
-        let items = group::items(bytes, header).ok_or_else(malformed)?;
         let tree = self.tip.tree.clone();
-        let mut leaves = Vec::with_capacity(items.records.len());
-        let mut full = Vec::new();
-        for item in &items.records {
-            self.pins.check(&self.tip.tree)?;
-            let leaf = Leaf::commit(&item.salt(), item.bytes);
-            let hash = self.tip.append(&leaf, &mut full);
-            leaves.push(hash.map_err(|_full| malformed())?);
-        }
+        let pins = &mut self.pins;
+        let verified = verify(&mut self.tip, (header, place), bytes, |tree| {
+            pins.check(tree)
+        })?;
+        let Verified {
+            items,
+            leaves,
+            full,
+        } = verified;
         self.wrong.check(&self.tiles, full);
-        if self.tip.tree.root() != header.root {
-            return Err(Fault::Sealed(Sealed::GroupRoot { place }).into());
-        }
-        let is_named = |item: &group::Item<'_>| blob_hash(item.bytes).as_bytes() == &item.label;
-        if !items.blobs.iter().all(is_named) {
-            return Err(Fault::Sealed(Sealed::BlobHash { place }).into());
-        }
         let bodies = items.records.iter().map(|item| item.bytes);
         let blobs = items
             .blobs

@@ -14,7 +14,7 @@ use super::index::{Earlier, GroupSpots, Index, Spot, tag};
 use super::leaf::{Leaf, Salt};
 use super::search::ReadGroup;
 use super::tiles::Tiles;
-use super::tip::Tip;
+use super::tip::{FullTile, Tip};
 
 /// An entry as it was appended.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,6 +92,15 @@ impl Shared {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Before readers know of them. The entries are durable: a tile that is lost is made again from them.
+    pub(super) fn write_tiles(&self, full: &[FullTile]) {
+        for tile in full {
+            if let Err(error) = self.tiles.write(&self.folder, tile) {
+                tracing::warn!(%error, tile = ?tile.id, "a tile of the tree cannot be written");
+            }
+        }
+    }
+
     pub(super) fn segment_with(&self, entry: u64) -> Option<u32> {
         self.look(|durable| durable.index.segment_with(entry))
     }
@@ -139,6 +148,21 @@ impl Reader {
     /// Size and root of what is durable.
     pub fn head(&self) -> TreeHead {
         self.tip().tree.head()
+    }
+
+    /// The folder that it is in.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.shared.folder
+    }
+
+    /// The first segment with entries; none in an empty log.
+    pub(super) fn first_segment(&self) -> Option<u32> {
+        self.shared.look(|durable| durable.index.first_segment())
+    }
+
+    /// The segment that takes the next group.
+    pub(super) fn active(&self) -> u32 {
+        self.shared.look(|durable| durable.active.0)
     }
 
     pub(super) fn tip(&self) -> Arc<Tip> {

@@ -28,7 +28,8 @@ enum Next {
 const TORN_BYTES_MAX: u64 = MAX_GROUP_BYTES as u64;
 
 /// Why there is no group to go on with.
-pub(super) enum Fault {
+#[derive(Debug)]
+pub(crate) enum Fault {
     Sealed(Sealed),
     Disk(DiskError),
 }

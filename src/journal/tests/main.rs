@@ -43,6 +43,7 @@ mod refusals;
 mod repeated_r;
 mod requests;
 mod roots;
+mod scrubbing;
 mod segment;
 mod snapshots;
 mod stops;

@@ -26,14 +26,19 @@ use crate::{
 const DAY: u64 = 24 * HOUR;
 
 /// Two days of payments over some segments, a snapshot behind most of them, and nothing runs.
-fn lived() -> Machine {
+pub fn lived() -> Machine {
+    lived_for(60)
+}
+
+/// As many hours of payments.
+pub fn lived_for(hours: u32) -> Machine {
     let machine = Machine {
         segment_bytes: 24 * 1024,
         ..roots::machine()
     };
     let running = crate::checkpoints::begin(&machine);
     running.activate(governed()).unwrap().unwrap();
-    for n in 0..60 {
+    for n in 0..hours {
         pay(&running, n);
         machine.clock.pass(HOUR);
     }
@@ -43,12 +48,12 @@ fn lived() -> Machine {
     machine
 }
 
-fn segments(machine: &Machine) -> Vec<String> {
+pub fn segments(machine: &Machine) -> Vec<String> {
     let names = machine.disk.image().into_keys();
     names.filter(|name| name.ends_with(".seg")).collect()
 }
 
-fn end(opening: Opening) {
+pub fn end(opening: Opening) {
     drop(opening.journal);
     opening.writer.join();
 }
@@ -60,7 +65,7 @@ fn origin(id: &str) -> Origin {
 }
 
 /// What officers would say of all that is there.
-fn statement(machine: &Machine) -> Prune {
+pub fn statement(machine: &Machine) -> Prune {
     let copy = Box::new(machine.twin().disk);
     let ignored = |_: u64, _: &[u8]| Ok::<(), Infallible>(());
     let (log, _) = SegmentLog::open(copy, &OpenOptions::default(), ignored).unwrap();
@@ -78,7 +83,7 @@ fn statement(machine: &Machine) -> Prune {
     }
 }
 
-fn prune(
+pub fn prune(
     machine: &Machine,
     said: &Prune,
     seeds: &[u8],

@@ -1,7 +1,7 @@
 //! `GET /v1/keys`: public keys, addresses, and the room left.
 
 use api::{
-    journal::{Exposure, LogStatus, WitnessStatus},
+    journal::{Exposure, LogStatus, ScrubStatus, WitnessStatus},
     problem::{Problem, ProblemKind},
     server::Answer,
     signing::{Key, KeyAddress, KeysAnswer},
@@ -74,6 +74,10 @@ fn log_status(service: &Service, state: &State) -> LogStatus {
         exposure: Some(Exposure {
             entries,
             secs: since.as_secs(),
+        }),
+        scrub: Some(ScrubStatus {
+            entries: service.journal.scrubbed().entries(),
+            finished: service.journal.scrubbed().finished(),
         }),
     }
 }
