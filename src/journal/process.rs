@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use policy::{
     AttemptId, Blob, Entry, FreezeScope, KeyRegistration, Permit, Pruned, RRepeated, Reason,
     ReasonCode, Refusal, Refused, Request, RequestState, RequestStatus, RowKey, Signed, State,
-    StateError, UnmetNeed, Verdict, evaluate, shortened, statement::UnsealError,
+    StateError, UnmetNeed, Verdict, evaluate, shortened, statement::StatementError,
 };
 use tx::{Decoded, Interval};
 
@@ -335,7 +335,7 @@ impl Writer {
         pruned: Box<Pruned>,
     ) -> Result<Result<(), StateError>, Stopped> {
         if pruned.before > self.read_from {
-            let why = UnsealError::Nothing("the snapshot does not stand behind it");
+            let why = StatementError::Nothing("the snapshot does not stand behind it");
             return Ok(Err(StateError::Unseal(why)));
         }
         let map = self.rows.map().verify();

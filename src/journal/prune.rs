@@ -12,7 +12,7 @@ use std::{path::Path, sync::Arc};
 
 use policy::{
     Digest, Pruned, Resumed, StateError,
-    statement::{Head, Prune, UnsealError},
+    statement::{Head, Prune, StatementError},
 };
 use thiserror::Error;
 use tlog::{Hash, NodeId, NodeSource, ProveError, TreeHead, root_at};
@@ -53,7 +53,7 @@ pub enum PruneError {
     NoBundle,
     /// The statement is not for this, or not signed.
     #[error("the statement is refused")]
-    Statement(#[source] UnsealError),
+    Statement(#[source] StatementError),
     /// The signatures are longer than an entry holds.
     #[error("the signatures have more than {SIGNATURES_MAX_BYTES} bytes")]
     Signatures,
@@ -81,8 +81,10 @@ impl PruneError {
             Self::Open(error) => error.name().as_str(),
             Self::NoSnapshot => "prune-no-snapshot",
             Self::NoBundle => "prune-no-bundle",
-            Self::Statement(error) => error.name(),
-            Self::Signatures => "unseal-signatures",
+            Self::Statement(error) => error.prune_name(),
+            Self::Signatures => "prune-signatures",
+            Self::State(StateError::Unseal(error)) => error.prune_name(),
+            Self::State(StateError::Policy { .. }) => "prune-bundle",
             Self::State(_) => "prune-entry",
             Self::Read(_) | Self::Tree(_) | Self::Entry(_) | Self::Stopped(_) => "prune-disk",
         }
@@ -155,7 +157,7 @@ fn decided(
     let said = prune.exported.size;
     if said > size {
         let found = size;
-        return Err(PruneError::Statement(UnsealError::Head { said, found }));
+        return Err(PruneError::Statement(StatementError::Head { said, found }));
     }
     let root = root_at(&Nodes(journal.tree()), said).map_err(PruneError::Tree)?;
     let found = Head {
@@ -189,7 +191,8 @@ fn cut(journal: &Journal, most: u64, time: Time) -> Result<u64, PruneError> {
             return Ok(start);
         }
     }
-    let nothing = UnsealError::Nothing("no whole segment is as old as that, exported and snapshot");
+    let nothing =
+        StatementError::Nothing("no whole segment is as old as that, exported and snapshot");
     Err(PruneError::Statement(nothing))
 }
 

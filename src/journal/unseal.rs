@@ -17,7 +17,7 @@ use std::{collections::BTreeSet, convert::Infallible, io, path::Path, sync::Arc}
 
 use policy::{
     Digest, Entry, Policy, Resumed, State, StateError, TimeKeeper,
-    statement::{Found as Stated, Head, Unseal, UnsealError},
+    statement::{Found as Stated, Head, StatementError, Unseal},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -174,7 +174,7 @@ pub enum ResumeError {
     NoReport,
     /// The statement is not for this, or not signed.
     #[error("the statement is refused")]
-    Statement(#[source] UnsealError),
+    Statement(#[source] StatementError),
     /// It was carried out before.
     #[error("the statement was carried out before")]
     Used,
@@ -208,7 +208,7 @@ impl ResumeError {
             Self::NoBundle => "unseal-no-bundle",
             Self::NotSealed => "unseal-not-sealed",
             Self::NoReport => "unseal-no-report",
-            Self::Statement(error) => error.name(),
+            Self::Statement(error) => error.unseal_name(),
             Self::Used => "unseal-used",
             Self::Signatures => "unseal-signatures",
             Self::Policy(_) | Self::Entry(_) => "unseal-entry",

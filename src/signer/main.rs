@@ -7,7 +7,9 @@ use std::{
 };
 
 use journal::SystemClock;
-use signerd::{check, config::Config, governance, hardening, log, server, supervisor, unseal};
+use signerd::{
+    check, config::Config, governance, hardening, log, prune, server, supervisor, unseal,
+};
 
 const USAGE: &str = "\
 usage: signerd --config FILE              serve
@@ -172,7 +174,7 @@ fn prune(
     statement: &std::path::Path,
     signatures: &[PathBuf],
 ) -> Result<ExitCode, String> {
-    let done = unseal::prune(config, statement, signatures);
+    let done = prune::carry_out(config, statement, signatures);
     let done = done.map_err(|error| log::chain(&error))?;
     println!("statement    sha256:{}", done.statement);
     println!("pruned       {}", done.before);

@@ -1,40 +1,33 @@
 //! `signerd --seal-report` and `--unseal`: what a sealed daemon found, and carrying out what officers
-//! decided about it; `signerd --prune`: removing bodies that they let go. Offline: the daemon does not run, and no device is asked.
+//! decided about it. Offline: the daemon does not run, and no device is asked.
 
 use std::{
-    fs::{DirBuilder, File},
-    io::{self, Read as _},
+    fs::DirBuilder,
+    io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use journal::{
-    Activation, BundleStore, EmptyFolder, FolderError, OpenJournalError, PruneError, PrunedBodies,
-    ResumeError, Resumption, SealReport, SealedFolder, SystemClock, is_epoch,
+    Activation, BundleStore, EmptyFolder, FolderError, OpenJournalError, ResumeError, Resumption,
+    SealReport, SealedFolder, SystemClock, is_epoch,
 };
 use thiserror::Error;
 
 use crate::{
     config::Config,
     governance::{self, GovernanceError},
+    statement::{UnreadStatement, read},
 };
-
-/// The longest statement or file of signatures that is read.
-const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Why nothing is un-sealed. Begins with a stable name.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum UnsealError {
     /// A statement or a file of signatures.
-    #[error("unseal-file: {} cannot be read", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error("unseal-file")]
+    File(#[source] UnreadStatement),
     /// The machine's clocks.
     #[error("unseal-clock: the clocks cannot be read")]
     Clock(#[source] io::Error),
@@ -57,12 +50,6 @@ pub enum UnsealError {
     /// The data folder cannot be made.
     #[error("unseal-disk: the data folder cannot be made")]
     Made(#[source] io::Error),
-    /// Nothing is pruned.
-    #[error("{}", source.name())]
-    Prune {
-        /// Why.
-        source: PruneError,
-    },
     /// What is there, or the statement.
     #[error("{}", source.name())]
     Resume {
@@ -95,7 +82,7 @@ pub fn carry_out(
     statement: &Path,
     signatures: &[PathBuf],
 ) -> Result<Resumption, UnsealError> {
-    let (text, armour) = (read(statement)?, armour(signatures)?);
+    let (text, armour) = read(statement, signatures).map_err(UnsealError::File)?;
     let clock = SystemClock::new().map_err(UnsealError::Clock)?;
     match examine(config) {
         Ok(folder) => folder.carry_out(&text, &armour, &clock).map_err(refused),
@@ -105,32 +92,6 @@ pub fn carry_out(
         }
         Err(error) => Err(refused(error)),
     }
-}
-
-/// Removes bodies that officers let go.
-///
-/// # Errors
-/// [`UnsealError`].
-pub fn prune(
-    config: &Config,
-    statement: &Path,
-    signatures: &[PathBuf],
-) -> Result<PrunedBodies, UnsealError> {
-    let (text, armour) = (read(statement)?, armour(signatures)?);
-    let clock = Arc::new(SystemClock::new().map_err(UnsealError::Clock)?);
-    let bundles = BundleStore::of(&config.data).pinned(config.genesis.0);
-    let version = env!("CARGO_PKG_VERSION");
-    let pruned = journal::prune(&config.data, &bundles, clock, version, (&text, &armour));
-    pruned.map_err(|source| UnsealError::Prune { source })
-}
-
-fn armour(signatures: &[PathBuf]) -> Result<String, UnsealError> {
-    let mut armour = String::new();
-    for path in signatures {
-        armour.push_str(&read(path)?);
-        armour.push('\n');
-    }
-    Ok(armour)
 }
 
 fn examine(config: &Config) -> Result<SealedFolder, ResumeError> {
@@ -183,17 +144,4 @@ pub fn make_folder(data: &Path) -> io::Result<()> {
 
 fn refused(source: ResumeError) -> UnsealError {
     UnsealError::Resume { source }
-}
-
-fn read(path: &Path) -> Result<String, UnsealError> {
-    let failed = |source| UnsealError::File {
-        path: path.into(),
-        source,
-    };
-    let mut text = String::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(FILE_MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    Ok(text)
 }

@@ -180,7 +180,7 @@ fn prune(audited: &Audited, folder: &std::path::Path) {
     let refused = pruned(&["ann"]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        !refused.status.success() && said.contains("unseal-quorum"),
+        !refused.status.success() && said.contains("prune-quorum"),
         "{said}"
     );
     assert!(world.data().join("0000000000.seg").exists());

@@ -196,23 +196,33 @@ fn a_statement_that_says_or_is_signed_otherwise_removes_nothing() {
         assert_eq!(segments(&machine), before);
         error.name()
     };
-    assert_eq!(refused(&[1], |_| {}), "unseal-quorum");
-    assert_eq!(refused(&[1, 9], |_| {}), "unseal-quorum");
+    assert_eq!(refused(&[1], |_| {}), "prune-quorum");
+    assert_eq!(refused(&[1, 9], |_| {}), "prune-quorum");
     assert_eq!(
         refused(&[1, 2], |it| it.exported.root.0[0] ^= 1),
-        "unseal-head"
+        "prune-head"
     );
-    assert_eq!(refused(&[1, 2], |it| it.exported.size += 99), "unseal-head");
-    assert_eq!(refused(&[1, 2], |it| it.log = other_log()), "unseal-log");
+    assert_eq!(refused(&[1, 2], |it| it.exported.size += 99), "prune-head");
+    assert_eq!(refused(&[1, 2], |it| it.log = other_log()), "prune-log");
     assert_eq!(
         refused(&[1, 2], |it| it.fleet = name("other")),
-        "prune-entry"
+        "prune-fleet"
     );
-    assert_eq!(refused(&[1, 2], |it| it.bundle.0[0] ^= 1), "prune-entry");
+    assert_eq!(refused(&[1, 2], |it| it.bundle.0[0] ^= 1), "prune-bundle");
     let past = |it: &mut Prune| it.expires = Time::from_millis(START);
-    assert_eq!(refused(&[1, 2], past), "unseal-expiry");
+    assert_eq!(refused(&[1, 2], past), "prune-expiry");
     let early = |it: &mut Prune| it.before = Time::from_millis(START + 1);
     assert_eq!(refused(&[1, 2], early), "prune-nothing");
+    let unread = |text: &str, signatures: &str| {
+        let opening = machine.opening().unwrap();
+        let error = carry_out_prune(&opening, &*machine.clock, text, signatures);
+        end(opening);
+        error.unwrap_err().name()
+    };
+    assert_eq!(unread("nonsense", ""), "prune-form");
+    assert_eq!(unread(&said.to_string(), "nonsense"), "prune-signatures");
+    let long = "x".repeat(33 * 1024);
+    assert_eq!(unread(&said.to_string(), &long), "prune-signatures");
     let mut image = machine.disk.image();
     image.remove("snapshot").unwrap();
     let without = Machine {

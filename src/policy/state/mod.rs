@@ -28,7 +28,7 @@ use tx::{
 use crate::{
     AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
     NumberedDigest, Policy, RequestId, Room,
-    statement::{Head, UnsealError},
+    statement::{Head, StatementError},
     window::{ChargesError, GroupKey, Seen, Windows},
 };
 
@@ -235,7 +235,7 @@ pub enum StateError {
     },
     /// A statement does not let the signer go on from here.
     #[error("the statement does not un-seal this journal")]
-    Unseal(#[source] UnsealError),
+    Unseal(#[source] StatementError),
     /// A statement was used before, or is not the one that its hash says, or was signed by others.
     #[error("the statement was used before, or is not the one that the entry says")]
     Statement,

@@ -8,7 +8,7 @@ use super::{State, StateError, present::spend_key};
 use crate::{
     Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
     NumberedDigest, Pruned, Record, Resumed, RowKey, StateRoot,
-    statement::{NewEpoch, Prune, Unseal, UnsealError},
+    statement::{NewEpoch, Prune, StatementError, Unseal},
 };
 
 /// How many entries a log has before the epoch in which it begins: its genesis, and the bundle.
@@ -173,10 +173,10 @@ impl State {
         }
         let refuse = |error| Err(StateError::Unseal(error));
         if self.fleet.as_ref() != Some(&statement.fleet) {
-            return refuse(UnsealError::Fleet);
+            return refuse(StatementError::Fleet);
         }
         if statement.head.size != self.entries {
-            return refuse(UnsealError::Head {
+            return refuse(StatementError::Head {
                 said: statement.head.size,
                 found: self.entries,
             });
@@ -206,11 +206,11 @@ impl State {
         }
         let refuse = |error| Err(StateError::Unseal(error));
         if self.fleet.as_ref() != Some(&statement.fleet) {
-            return refuse(UnsealError::Fleet);
+            return refuse(StatementError::Fleet);
         }
         let most = statement.exported.size.min(self.rooted);
         if pruned.before <= self.pruned || pruned.before > most {
-            return refuse(UnsealError::Nothing(
+            return refuse(StatementError::Nothing(
                 "it is gone, not exported, or in no state root",
             ));
         }
@@ -236,14 +236,14 @@ impl State {
             return Err(StateError::Statement);
         }
         if self.fleet.as_ref() != Some(&statement.fleet) {
-            return refuse(UnsealError::Fleet);
+            return refuse(StatementError::Fleet);
         }
         // Where nothing was there, a bundle governs before anything else is written.
         let said = statement.head.size;
         let before = if said == 0 { NEW_LOG_ENTRIES } else { said };
         if before != self.entries {
             let found = self.entries;
-            return refuse(UnsealError::Head { said, found });
+            return refuse(StatementError::Head { said, found });
         }
         let hash = statement.bundle;
         if self.active != Some((hash, statement.sequence)) {
@@ -251,10 +251,10 @@ impl State {
         }
         let (said, seen) = (statement.epoch, self.epoch());
         if said <= seen {
-            return refuse(UnsealError::Epoch { said, seen });
+            return refuse(StatementError::Epoch { said, seen });
         }
         if lo < statement.begins {
-            return refuse(UnsealError::Begins(statement.begins));
+            return refuse(StatementError::Begins(statement.begins));
         }
         let Some(present) = self.present() else {
             return Ok(());
@@ -266,7 +266,7 @@ impl State {
             key.is_some_and(|key| key.name == drain.key)
         }) {
             let (key, chain) = (drain.key.clone(), drain.to.chain());
-            return refuse(UnsealError::Drain { key, chain });
+            return refuse(StatementError::Drain { key, chain });
         }
         let signed_by = statement.signed_by(&began.signatures, &present.policy);
         if signed_by.map_err(StateError::Unseal)? != began.signed_by {

@@ -6,14 +6,9 @@ use std::{
     str::FromStr,
 };
 
-use sha2::{Digest as _, Sha256};
 use tx::{Address, Chain, Name, Time};
 
-use super::{
-    Answers, Found, Head, Header, Kind, Signatures, UnsealError,
-    lines::{self, Lines},
-    officers_signed,
-};
+use super::{Found, Head, Header, Kind, StatementError, decision};
 use crate::{BundleHash, Digest, Policy};
 
 /// A statement by which a sealed signer begins a new epoch, in the journal that is there or, with none
@@ -146,18 +141,9 @@ impl NewEpoch {
     /// Reads a statement.
     ///
     /// # Errors
-    /// [`UnsealError`] for every text that `Display` would not have written.
-    pub fn parse(text: &str) -> Result<Self, UnsealError> {
-        let (header, mut lines) = Lines::of(text, Self::BYTES_MAX)?;
-        let Header {
-            kind: Kind::Epoch,
-            version: 1,
-            fleet,
-            answers: Answers::Checkpoint(root),
-        } = header
-        else {
-            return Err(UnsealError::Kind);
-        };
+    /// [`StatementError`] for every text that `Display` would not have written.
+    pub fn parse(text: &str) -> Result<Self, StatementError> {
+        let (fleet, root, mut lines) = decision::begun(text, Kind::Epoch, Self::BYTES_MAX)?;
         let log = lines.field("log ", "`log <id>`")?;
         let found = lines.field("found ", "`found <name>`")?;
         let size = lines.field("size ", "`size <entries>`")?;
@@ -184,24 +170,19 @@ impl NewEpoch {
 
     /// SHA-256 of the text.
     pub fn hash(&self) -> Digest {
-        Digest(Sha256::digest(self.to_string()).into())
+        decision::hash(self)
     }
 
     /// The first three lines.
     pub fn header(&self) -> Header {
-        Header {
-            kind: Kind::Epoch,
-            version: 1,
-            fleet: self.fleet.clone(),
-            answers: Answers::Checkpoint(self.head.root),
-        }
+        decision::header(Kind::Epoch, &self.fleet, self.head.root)
     }
 
     /// Whether it is about what was found, and holds now.
     ///
     /// # Errors
-    /// [`UnsealError`] by the first thing that differs.
-    pub fn check(&self, found: &EpochFound, now: Time) -> Result<(), UnsealError> {
+    /// [`StatementError`] by the first thing that differs.
+    pub fn check(&self, found: &EpochFound, now: Time) -> Result<(), StatementError> {
         super::unseal::check_found(
             &Found {
                 fleet: self.fleet.clone(),
@@ -216,25 +197,25 @@ impl NewEpoch {
         )?;
         if self.sequence != found.sequence {
             let (said, found) = (self.bundle, found.found.bundle);
-            return Err(UnsealError::Bundle { said, found });
+            return Err(StatementError::Bundle { said, found });
         }
         if self.epoch <= found.epoch {
             let (said, seen) = (self.epoch, found.epoch);
-            return Err(UnsealError::Epoch { said, seen });
+            return Err(StatementError::Epoch { said, seen });
         }
         // What the journal says of the time is never later than it was, whatever the clock says now.
         if self.begins < found.last || self.begins > now.max(found.last) {
-            return Err(UnsealError::Begins(self.begins));
+            return Err(StatementError::Begins(self.begins));
         }
-        lines::check_life(self.expires, now)
+        decision::check_life(self.expires, now)
     }
 
     /// Whether it says all that must be said under `policy`: the next sequence of every key that has
     /// one, and where every other key is drained to.
     ///
     /// # Errors
-    /// [`UnsealError::Next`] and [`UnsealError::Drain`].
-    pub fn check_whole(&self, policy: &Policy) -> Result<(), UnsealError> {
+    /// [`StatementError::Next`] and [`StatementError::Drain`].
+    pub fn check_whole(&self, policy: &Policy) -> Result<(), StatementError> {
         let keys = policy.accounts.values().flat_map(|account| {
             let of_key = |key| account.chains.iter().map(move |chain| (key, *chain));
             account.keys.iter().flat_map(of_key)
@@ -249,11 +230,11 @@ impl NewEpoch {
             );
             if nexts != usize::from(has_sequence) {
                 let key = key.clone();
-                return Err(UnsealError::Next { key, chain });
+                return Err(StatementError::Next { key, chain });
             }
             if drains != usize::from(!has_sequence) {
                 let key = key.clone();
-                return Err(UnsealError::Drain { key, chain });
+                return Err(StatementError::Drain { key, chain });
             }
         }
         Ok(())
@@ -262,15 +243,13 @@ impl NewEpoch {
     /// The officers of `policy` who signed it, if they are enough.
     ///
     /// # Errors
-    /// [`UnsealError::Signatures`] and [`UnsealError::Quorum`].
+    /// [`StatementError::Signatures`] and [`StatementError::Quorum`].
     pub fn signed_by(
         &self,
         signatures: &str,
         policy: &Policy,
-    ) -> Result<BTreeSet<Name>, UnsealError> {
-        let signatures = Signatures::parse(signatures).map_err(UnsealError::Signatures)?;
-        let (text, namespace) = (self.to_string(), self.header().namespace());
-        officers_signed(&text, &namespace, &signatures, policy).map_err(UnsealError::Quorum)
+    ) -> Result<BTreeSet<Name>, StatementError> {
+        decision::signed_by((self, &self.header()), signatures, policy)
     }
 }
 

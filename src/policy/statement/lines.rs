@@ -1,14 +1,8 @@
-//! The body of a statement that un-seals, line by line: each has one place and one spelling.
+//! The body of a statement about a journal, line by line: each has one place and one spelling.
 
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
-use tx::Time;
-
-use super::{Header, UnsealError, canonical};
-
-/// How long a statement holds at most: what is decided about a machine today is not about the same
-/// machine next month.
-const LIFE_MAX_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
+use super::{StatementError, canonical};
 
 /// What is left of the body, and the number of its first line.
 pub(super) struct Lines<'t> {
@@ -16,33 +10,15 @@ pub(super) struct Lines<'t> {
     number: usize,
 }
 
-/// Whether a statement that expires then holds now.
-pub(super) fn check_life(expires: Time, now: Time) -> Result<(), UnsealError> {
-    if now > expires {
-        return Err(UnsealError::Expired(expires));
-    }
-    if expires.millis_since(now) > LIFE_MAX_MILLIS {
-        return Err(UnsealError::Expires(expires));
-    }
-    Ok(())
-}
-
 impl<'t> Lines<'t> {
-    /// The header of a text of at most so many bytes, and what stands below it.
-    pub(super) fn of(text: &'t str, bytes_max: usize) -> Result<(Header, Self), UnsealError> {
-        if text.len() > bytes_max {
-            return Err(UnsealError::TooLong { bytes_max });
-        }
-        if !text.is_ascii() {
-            return Err(UnsealError::Ascii);
-        }
-        let (header, body) = Header::parse(text).map_err(UnsealError::Header)?;
-        Ok((header, Self { body, number: 4 }))
+    /// What stands below a header.
+    pub(super) const fn of(body: &'t str) -> Self {
+        Self { body, number: 4 }
     }
 
-    fn error(&self, expected: &'static str) -> UnsealError {
+    fn error(&self, expected: &'static str) -> StatementError {
         let line = self.number;
-        UnsealError::Line { line, expected }
+        StatementError::Line { line, expected }
     }
 
     /// The next line.
@@ -50,7 +26,7 @@ impl<'t> Lines<'t> {
         &mut self,
         key: &str,
         expected: &'static str,
-    ) -> Result<T, UnsealError> {
+    ) -> Result<T, StatementError> {
         let line = self.body.split_once('\n');
         let (line, rest) = line.ok_or_else(|| self.error(expected))?;
         let value = line.strip_prefix(key).and_then(canonical);
@@ -65,7 +41,7 @@ impl<'t> Lines<'t> {
         &mut self,
         key: &str,
         expected: &'static str,
-    ) -> Result<BTreeSet<T>, UnsealError> {
+    ) -> Result<BTreeSet<T>, StatementError> {
         let mut set = BTreeSet::new();
         while self.body.starts_with(key) {
             let at = self.error(expected);
@@ -79,7 +55,7 @@ impl<'t> Lines<'t> {
     }
 
     /// Nothing but the last line.
-    pub(super) fn end(self, last: &str, expected: &'static str) -> Result<(), UnsealError> {
+    pub(super) fn end(self, last: &str, expected: &'static str) -> Result<(), StatementError> {
         match self.body == last {
             true => Ok(()),
             false => Err(self.error(expected)),

@@ -3,6 +3,7 @@
 //! Every text begins with the same three lines, [`Header`], so that a signature over one kind, one
 //! fleet or one question never counts for another.
 
+mod decision;
 mod epoch;
 mod header;
 mod intent;
@@ -13,6 +14,7 @@ mod prune;
 mod sshsig;
 mod unseal;
 
+pub use decision::StatementError;
 pub use epoch::{Drain, EpochFound, NewEpoch, NextSequence};
 pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
@@ -21,4 +23,4 @@ pub use key::{KeyError, PublicKeyLine};
 pub use officers::{QuorumError, officers_signed};
 pub use prune::Prune;
 pub use sshsig::{SignError, Signatures, SignaturesError, sign, verify};
-pub use unseal::{Found, Head, Unseal, UnsealError};
+pub use unseal::{Found, Head, Unseal};

@@ -5,15 +5,10 @@ use std::{
     fmt::{self, Display},
 };
 
-use sha2::{Digest as _, Sha256};
 use tlog::checkpoint::Origin;
 use tx::{Name, Time};
 
-use super::{
-    Answers, Head, Header, Kind, Signatures, UnsealError,
-    lines::{self, Lines},
-    officers_signed,
-};
+use super::{Head, Header, Kind, StatementError, decision};
 use crate::{BundleHash, Digest, Policy};
 
 /// A statement by which bodies that were exported are removed from the signer, and their salts with them.
@@ -55,18 +50,9 @@ impl Prune {
     /// Reads a statement.
     ///
     /// # Errors
-    /// [`UnsealError`] for every text that `Display` would not have written.
-    pub fn parse(text: &str) -> Result<Self, UnsealError> {
-        let (header, mut lines) = Lines::of(text, Self::BYTES_MAX)?;
-        let Header {
-            kind: Kind::Prune,
-            version: 1,
-            fleet,
-            answers: Answers::Checkpoint(root),
-        } = header
-        else {
-            return Err(UnsealError::Kind);
-        };
+    /// [`StatementError`] for every text that `Display` would not have written.
+    pub fn parse(text: &str) -> Result<Self, StatementError> {
+        let (fleet, root, mut lines) = decision::begun(text, Kind::Prune, Self::BYTES_MAX)?;
         let log = lines.field("log ", "`log <origin>`")?;
         let size = lines.field("size ", "`size <entries>`")?;
         let statement = Self {
@@ -83,48 +69,41 @@ impl Prune {
 
     /// SHA-256 of the text.
     pub fn hash(&self) -> Digest {
-        Digest(Sha256::digest(self.to_string()).into())
+        decision::hash(self)
     }
 
     /// The first three lines.
     pub fn header(&self) -> Header {
-        Header {
-            kind: Kind::Prune,
-            version: 1,
-            fleet: self.fleet.clone(),
-            answers: Answers::Checkpoint(self.exported.root),
-        }
+        decision::header(Kind::Prune, &self.fleet, self.exported.root)
     }
 
     /// Whether it is about this log, whose exported entries have this root, and holds now.
     ///
     /// # Errors
-    /// [`UnsealError`] by the first thing that differs.
-    pub fn check(&self, log: &Origin, found: Head, now: Time) -> Result<(), UnsealError> {
+    /// [`StatementError`] by the first thing that differs.
+    pub fn check(&self, log: &Origin, found: Head, now: Time) -> Result<(), StatementError> {
         if self.log != *log {
             let said = self.log.to_string();
             let found = log.to_string();
-            return Err(UnsealError::Origin { said, found });
+            return Err(StatementError::Origin { said, found });
         }
         if self.exported != found {
             let (said, found) = (self.exported.size, found.size);
-            return Err(UnsealError::Head { said, found });
+            return Err(StatementError::Head { said, found });
         }
-        lines::check_life(self.expires, now)
+        decision::check_life(self.expires, now)
     }
 
     /// The officers of `policy` who signed it, if they are enough.
     ///
     /// # Errors
-    /// [`UnsealError::Signatures`] and [`UnsealError::Quorum`].
+    /// [`StatementError::Signatures`] and [`StatementError::Quorum`].
     pub fn signed_by(
         &self,
         signatures: &str,
         policy: &Policy,
-    ) -> Result<BTreeSet<Name>, UnsealError> {
-        let signatures = Signatures::parse(signatures).map_err(UnsealError::Signatures)?;
-        let (text, namespace) = (self.to_string(), self.header().namespace());
-        officers_signed(&text, &namespace, &signatures, policy).map_err(UnsealError::Quorum)
+    ) -> Result<BTreeSet<Name>, StatementError> {
+        decision::signed_by((self, &self.header()), signatures, policy)
     }
 }
 

@@ -7,7 +7,7 @@ use strongroom_policy::{
     AttemptId, BundleHash, Digest, Entry, Group, HotState, Limit, Measure, Policy, ReasonCode,
     Record, Resumed, State, StateError, Statement,
     statement::{
-        self, Drain, EpochFound, Found, Head, NewEpoch, NextSequence, Unseal, UnsealError,
+        self, Drain, EpochFound, Found, Head, NewEpoch, NextSequence, StatementError, Unseal,
     },
 };
 use tx::{AccountClass, Address, Chain, EffectKind, Time};
@@ -232,7 +232,7 @@ fn its_text_is_for_ever() {
     assert_eq!(statement.to_string(), expected.join("\n"));
     // A statement by which a signer goes on is another kind, and its signatures are none of this one.
     let resume = Unseal::of(&found(&signer).found, statement.expires).to_string();
-    assert_eq!(NewEpoch::parse(&resume), Err(UnsealError::Kind));
+    assert_eq!(NewEpoch::parse(&resume), Err(StatementError::Kind));
     assert!(Unseal::parse(&statement.to_string()).is_err());
 }
 
@@ -274,7 +274,7 @@ fn a_statement_is_about_one_finding() {
         let mut other = good.clone();
         change(&mut other);
         let error = other.check(&found, now).unwrap_err();
-        assert_eq!(error.name(), name, "{error}");
+        assert_eq!(error.unseal_name(), name, "{error}");
     }
     // Numbers may be left out, and more may be given up than this machine knows of.
     let mut more = good;
@@ -294,7 +294,7 @@ fn it_says_something_of_every_key() {
     let refused = |change: fn(&mut NewEpoch)| {
         let mut other = good.clone();
         change(&mut other);
-        let name = other.check_whole(&governed()).unwrap_err().name();
+        let name = other.check_whole(&governed()).unwrap_err().unseal_name();
         assert!(matches!(
             self::refused(&signer, began(&other)),
             StateError::Unseal(_)
@@ -326,7 +326,7 @@ fn it_says_something_of_every_key() {
     });
     assert!(matches!(
         self::refused(&signer, began(&itself)),
-        StateError::Unseal(UnsealError::Drain { .. })
+        StateError::Unseal(StatementError::Drain { .. })
     ));
 }
 
@@ -342,7 +342,7 @@ fn the_state_takes_no_epoch_that_is_made_up() {
     let unsigned = with(|wrong| wrong.signatures.clear());
     assert!(matches!(
         unsigned,
-        StateError::Unseal(UnsealError::Quorum(_))
+        StateError::Unseal(StatementError::Quorum(_))
     ));
     assert_eq!(
         with(|wrong| wrong.hash = Digest([0; 32])),
@@ -356,7 +356,7 @@ fn the_state_takes_no_epoch_that_is_made_up() {
         let mut wrong = good.clone();
         change(&mut wrong);
         match refused(&signer, began(&wrong)) {
-            StateError::Unseal(error) => error.name(),
+            StateError::Unseal(error) => error.unseal_name(),
             StateError::Policy { .. } => "policy",
             other => panic!("{other}"),
         }
@@ -379,7 +379,7 @@ fn the_state_takes_no_epoch_that_is_made_up() {
     same.epoch = 2;
     assert!(matches!(
         refused(&signer, began(&same)),
-        StateError::Unseal(UnsealError::Epoch { .. })
+        StateError::Unseal(StatementError::Epoch { .. })
     ));
 }
 

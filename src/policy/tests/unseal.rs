@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use ssh_key::{PrivateKey, private::Ed25519Keypair};
 use strongroom_policy::{
     BundleHash, Digest, Entry, Person, Policy, Record, Resumed, State, StateError,
-    statement::{self, Found, Head, Unseal, UnsealError},
+    statement::{self, Found, Head, StatementError, Unseal},
 };
 use tx::{Interval, Time};
 
@@ -175,7 +175,7 @@ fn every_other_spelling_is_refused() {
     let long = format!("{text}{}", "x".repeat(Unseal::BYTES_MAX));
     assert_eq!(
         Unseal::parse(&long),
-        Err(UnsealError::TooLong {
+        Err(StatementError::TooLong {
             bytes_max: Unseal::BYTES_MAX
         })
     );
@@ -202,12 +202,12 @@ fn a_statement_is_about_one_finding() {
         let mut other = good.clone();
         change(&mut other);
         let error = other.check(&found(9), now().hi).unwrap_err();
-        assert_eq!(error.name(), refused, "{error}");
+        assert_eq!(error.unseal_name(), refused, "{error}");
     }
     let week = 7 * 24 * 3_600_000;
     let far = Unseal::of(&found(9), now().hi.after_millis(week + 1));
     let error = far.check(&found(9), now().hi).unwrap_err();
-    assert_eq!(error.name(), "unseal-expiry");
+    assert_eq!(error.unseal_name(), "unseal-expiry");
     // A head that this machine does not know of may be named as well.
     let mut more = good;
     more.lost.insert(head(200, 9));
@@ -223,20 +223,20 @@ fn enough_different_officers_sign_it_in_its_own_namespace() {
     assert_eq!(signed(&sign(&statement, &[1, 3])), Ok(both));
     for too_few in [&[][..], &[1], &[1, 1], &[1, 9]] {
         let error = signed(&sign(&statement, too_few)).unwrap_err();
-        assert_eq!(error.name(), "unseal-quorum", "{too_few:?}");
+        assert_eq!(error.unseal_name(), "unseal-quorum", "{too_few:?}");
     }
     let mut edited = statement.clone();
     edited.nonce = Digest([6; 32]);
     let error = signed(&sign(&edited, &[1, 2])).unwrap_err();
-    assert_eq!(error.name(), "unseal-quorum");
+    assert_eq!(error.unseal_name(), "unseal-quorum");
     let as_bundle = |seed| {
         let key = officer(seed);
         statement::sign(&statement.to_string(), "strongroom-bundle-v1", &key).unwrap()
     };
     let error = signed(&(as_bundle(1) + &as_bundle(2))).unwrap_err();
-    assert_eq!(error.name(), "unseal-quorum");
+    assert_eq!(error.unseal_name(), "unseal-quorum");
     let error = signed("no armour").unwrap_err();
-    assert_eq!(error.name(), "unseal-signatures");
+    assert_eq!(error.unseal_name(), "unseal-signatures");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn the_state_takes_no_statement_that_is_made_up() {
     let unsigned = with(|wrong| wrong.signatures.clear());
     assert!(matches!(
         unsigned,
-        StateError::Unseal(UnsealError::Quorum(_))
+        StateError::Unseal(StatementError::Quorum(_))
     ));
     assert_eq!(
         with(|wrong| wrong.hash = Digest([0; 32])),
@@ -275,7 +275,7 @@ fn the_state_takes_no_statement_that_is_made_up() {
     let shorter = refused(resumed(&shorter));
     assert!(matches!(
         shorter,
-        StateError::Unseal(UnsealError::Head { .. })
+        StateError::Unseal(StatementError::Head { .. })
     ));
     let mut bundle = good.clone();
     bundle.bundle = BundleHash([9; 32]);
@@ -287,6 +287,6 @@ fn the_state_takes_no_statement_that_is_made_up() {
     fleet.fleet = name("other");
     assert!(matches!(
         refused(resumed(&fleet)),
-        StateError::Unseal(UnsealError::Fleet)
+        StateError::Unseal(StatementError::Fleet)
     ));
 }
