@@ -108,6 +108,7 @@ impl Bundle {
 fn people() -> String {
     let mut text =
         "[governance]\nthreshold = 2\nofficers = [\"ann\", \"ben\", \"cem\"]\n".to_owned();
+    text.push_str("delay = \"0s\"\n");
     for name in PEOPLE {
         let line = key(name).public_key().to_openssh().expect("a public key");
         text.push_str(&format!(

@@ -183,7 +183,7 @@ make_policy() {
         printf '[[person]]\nname = "%s"\nkeys = ["%s"]\n\n' "$person" \
             "$(cut --delimiter ' ' --fields 1,2 "$1/$person.pub")"
     done > "$bundle/people.toml"
-    printf '[governance]\nthreshold = 2\nofficers = ["alice", "bob"]\n' >> "$bundle/people.toml"
+    printf '[governance]\nthreshold = 2\nofficers = ["alice", "bob"]\ndelay = "24h"\n' >> "$bundle/people.toml"
     strongroom policy check "$bundle"
     # The cases have Litecoin's addresses, whose checksums name the chain.
     [ "$coin" = btc ] || strongroom policy test "$bundle" "$repo/policy/quickstart.test.toml"

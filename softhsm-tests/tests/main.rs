@@ -22,6 +22,7 @@ mod kept_bodies;
 mod lifecycle;
 mod malformed;
 mod nodes;
+mod proposals;
 mod quickstart;
 mod races;
 mod refusals;

@@ -26,13 +26,14 @@ pub use self::{
     error::{ClientError, Lost, Obstacle, Oddity},
 };
 use crate::{
+    governance::GovernanceAnswer,
     journal::{
         BODIES_PAGE_BYTES, BodiesAnswer, BundleAnswer, CHECKPOINT_MAX, ConsistencyAnswer,
         CosignaturesAnswer, CosignaturesRequest, ProofsAnswer, ProofsRequest, SeenCheckpoint,
     },
     signing::{
         EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
-        SignAnswer, SignRequest,
+        SignAnswer, SignRequest, Statement,
     },
 };
 
@@ -198,6 +199,27 @@ impl Client {
         request: &CosignaturesRequest,
     ) -> Result<CosignaturesAnswer, ClientError> {
         self.post("/v1/journal/cosignatures", request).await
+    }
+
+    /// `GET /v1/governance`: which bundle governs, and which one waits.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn governance(&self) -> Result<GovernanceAnswer, ClientError> {
+        self.fetch("/v1/governance", ANSWER_MAX_BYTES).await
+    }
+
+    /// `POST /v1/governance/statements`: brings a statement of officers.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the problem `statement-refused` when it counts for nothing.
+    pub async fn state(&self, statement: &Statement) -> Result<(), ClientError> {
+        let path = "/v1/governance/statements";
+        let answer = self.transport.post(path, statement, ANSWER_MAX_BYTES);
+        match answer.await?.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            status => Err(self.transport.malformed(status, Oddity::MediaType)),
+        }
     }
 
     /// `POST /v1/journal/proofs`.

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+pub mod governance;
 pub mod journal;
 pub mod known;
 pub mod problem;

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::client::{Client, ClientError, Protocol, Settings, wallet as coordinator};
+use api::governance::GovernanceAnswer;
 use api::journal::{BodiesAnswer, BundleAnswer, ConsistencyAnswer, ProofsAnswer, ProofsRequest};
 use api::problem::ProblemKind;
-use api::signing::{EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest};
+use api::signing::{EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest, Statement};
 use clap::Args;
 use tlog::tile::Resource;
 use tokio::runtime::{Builder, Runtime};
@@ -236,6 +237,22 @@ impl Signer {
         self.runtime
             .block_on(self.client.keys())
             .map_err(SignerError::Ask)
+    }
+
+    /// Which bundle governs, and which one waits.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn governance(&self) -> Result<GovernanceAnswer, SignerError> {
+        self.ask(|| self.client.governance())
+    }
+
+    /// Brings a statement of officers.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn state(&self, statement: &Statement) -> Result<(), SignerError> {
+        self.ask(|| self.client.state(statement))
     }
 
     /// What became of a request.

@@ -6,6 +6,7 @@ mod check;
 mod error;
 mod explain;
 mod folder;
+mod governance;
 mod offline;
 mod sign;
 mod verdict;
@@ -45,6 +46,26 @@ enum Command {
     /// Run the cases that say what the bundle shall decide, and name the statements that no case notices.
     #[command(name = "test")]
     Cases(cases::Args),
+    /// Show which bundle governs a signer, and which one waits.
+    Status(governance::Args),
+    /// Keep the bundle that waits from governing: one officer is enough.
+    #[command(
+        after_help = "Without --officer-key and --signature the statement is printed. Sign it as it is with\n\
+                      `ssh-keygen -Y sign -n strongroom-veto-v1 -f KEY FILE` and give what that writes as --signature."
+    )]
+    Veto(governance::VetoArgs),
+    /// Have nothing in a scope signed or released from now on: one officer is enough.
+    #[command(
+        after_help = "Without --officer-key and --signature the statement is printed, to be signed with\n\
+                      `ssh-keygen -Y sign -n strongroom-freeze-v1 -f KEY FILE`."
+    )]
+    Freeze(governance::FreezeArgs),
+    /// Lift the freeze of a scope: as many officers must sign as for a bundle.
+    #[command(
+        after_help = "Without --officer-key and --signature the statement is printed, to be signed with\n\
+                      `ssh-keygen -Y sign -n strongroom-unfreeze-v1 -f KEY FILE`."
+    )]
+    Unfreeze(governance::FreezeArgs),
 }
 
 /// Runs one of the group's commands.
@@ -58,5 +79,9 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Zones(args) => zones::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Cases(args) => cases::run(&args),
+        Command::Status(args) => governance::status(&args),
+        Command::Veto(args) => governance::veto(&args),
+        Command::Freeze(args) => governance::freeze(&args),
+        Command::Unfreeze(args) => governance::unfreeze(&args),
     }
 }

@@ -16,7 +16,7 @@ use tlog::checkpoint::Checkpoint;
 use tlog::note::Note;
 use tx::{Name, Time};
 
-use self::error::UnsealError;
+use self::error::StatementError;
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
@@ -91,7 +91,7 @@ struct Composed {
 /// Runs one of the group's commands.
 ///
 /// # Errors
-/// See [`error::UnsealError`].
+/// See [`error::StatementError`].
 pub fn run(args: Args) -> Result<Answer, Failure> {
     match args.command {
         Command::Statement(args) => statement(args),
@@ -104,14 +104,14 @@ fn statement(args: StatementArgs) -> Result<Answer, Failure> {
     let mut found = found(&report);
     if !found.lost.is_empty() && !args.accept_loss {
         let heads = found.lost.len();
-        return Err(UnsealError::Loss { heads }.into());
+        return Err(StatementError::Loss { heads }.into());
     }
     for path in &args.lost {
         found.lost.insert(seen(path)?);
     }
     let statement = Unseal::of(&found, args.expires.unwrap_or_else(tomorrow));
     let text = statement.to_string();
-    files::create(&args.out, text.as_bytes(), Access::Public).map_err(UnsealError::File)?;
+    files::create(&args.out, text.as_bytes(), Access::Public).map_err(StatementError::File)?;
     Answer::done(&Composed {
         signing: Signing {
             statement: args.out,
@@ -127,9 +127,9 @@ fn statement(args: StatementArgs) -> Result<Answer, Failure> {
     })
 }
 
-fn report(path: &Path) -> Result<SealReport, UnsealError> {
-    let bytes = files::read(path, FILE_MAX_BYTES).map_err(UnsealError::File)?;
-    serde_json::from_slice(&bytes).map_err(|source| UnsealError::Report {
+fn report(path: &Path) -> Result<SealReport, StatementError> {
+    let bytes = files::read(path, FILE_MAX_BYTES).map_err(StatementError::File)?;
+    serde_json::from_slice(&bytes).map_err(|source| StatementError::Report {
         path: path.to_owned(),
         source,
     })
@@ -155,9 +155,9 @@ fn found(report: &SealReport) -> Found {
 }
 
 /// The head in a checkpoint. Its signatures are not looked at: to give up too much harms nobody.
-fn seen(path: &Path) -> Result<Head, UnsealError> {
-    let bytes = files::read(path, FILE_MAX_BYTES).map_err(UnsealError::File)?;
-    let refused = || UnsealError::Checkpoint {
+fn seen(path: &Path) -> Result<Head, StatementError> {
+    let bytes = files::read(path, FILE_MAX_BYTES).map_err(StatementError::File)?;
+    let refused = || StatementError::Checkpoint {
         path: path.to_owned(),
     };
     let note = Note::parse(&bytes).map_err(|_| refused())?;

@@ -10,7 +10,9 @@ use thiserror::Error;
 use tlog::checkpoint::SignedCheckpoint;
 use tx::{Decoded, Name};
 
-use crate::{CheckpointOrder, Committed, SealName, SignOrder, StoredEntry, scrub::Damage};
+use crate::{
+    CheckpointOrder, Committed, SealName, SignOrder, StoredEntry, govern::Governing, scrub::Damage,
+};
 
 /// Where an answer goes. It is sent once the entries that it speaks of are durable.
 pub struct Reply<T>(Box<dyn FnOnce(T) + Send>);
@@ -37,7 +39,7 @@ pub(crate) enum Command {
         reason: String,
         reply: Reply<Result<(), Stopped>>,
     },
-    Activate(Activation, Reply<Result<Result<(), String>, Stopped>>),
+    Govern(Governing),
     PolicyRefused {
         reason: String,
         reply: Reply<Result<(), Stopped>>,
@@ -213,7 +215,7 @@ impl Command {
             Self::Signed(_, reply) => reply.send(Err(stopped)),
             Self::Register(_, reply) => reply.send(Err(stopped)),
             Self::Prune(_, reply) => reply.send(Err(stopped)),
-            Self::Activate(_, reply) => reply.send(Err(stopped)),
+            Self::Govern(asked) => asked.refuse(stopped),
             Self::Checkpoint { reply, .. } => reply.send(Err(stopped)),
             // Nobody waits for a snapshot.
             Self::Covered(_) => {}

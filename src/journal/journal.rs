@@ -10,15 +10,15 @@ use std::{
 };
 
 use policy::{
-    AttemptId, Entry, FreezeScope, KeyRegistration, Pruned, Record, Refused, Signed, State,
-    StateError, Verdict,
+    AttemptId, Entry, FreezeScope, FrozenBy, KeyRegistration, PolicyVetoed, Pruned, Record,
+    Refused, Resumed, Signed, State, StateError, Verdict,
 };
 use thiserror::Error;
 use tlog::{
     checkpoint::{Origin, SignedCheckpoint},
     note::VerifierKey,
 };
-use tx::{Interval, Name};
+use tx::{Interval, Name, Time};
 
 use crate::{
     Activation, Bodies, CheckpointOutcome, Clock, ReadError, Registered, Release, Reply, Rows,
@@ -26,6 +26,7 @@ use crate::{
     checkpoint::log_keys,
     command::Command,
     embedded::EmbeddedReader,
+    govern::Governing,
     writer::{Watcher, Writer},
 };
 
@@ -250,7 +251,27 @@ impl Journal {
         activation: Activation,
         reply: Reply<Result<Result<(), String>, Stopped>>,
     ) {
-        self.insist(Command::Activate(activation, reply));
+        self.insist(Command::Govern(Governing::Activate(activation, reply)));
+    }
+
+    /// Lets a verified bundle wait until it may govern; answers until when, or why it does not.
+    pub fn propose(
+        &self,
+        activation: Activation,
+        reply: Reply<Result<Result<Time, String>, Stopped>>,
+    ) {
+        self.insist(Command::Govern(Governing::Propose(activation, reply)));
+    }
+
+    /// Keeps the bundle that waits from governing, by a statement of an officer; answers why the state does
+    /// not take it, if it does not.
+    pub fn veto(
+        &self,
+        vetoed: PolicyVetoed,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) {
+        let entry = Entry::PolicyVetoed(Box::new(vetoed));
+        self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
     }
 
     /// Records that a bundle was not taken.
@@ -270,6 +291,30 @@ impl Journal {
             reason,
             reply,
         });
+    }
+
+    /// Freezes by a statement of an officer; answers why the state does not take it, if it does not.
+    pub fn freeze_by(
+        &self,
+        frozen: FrozenBy,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) {
+        let entry = Entry::FrozenBy(Box::new(frozen));
+        self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
+    }
+
+    /// Un-freezes a scope by a statement of officers; answers from when on, or why the state does not take it.
+    pub fn unfreeze(
+        &self,
+        scope: FreezeScope,
+        by: Resumed,
+        reply: Reply<Result<Result<Time, StateError>, Stopped>>,
+    ) {
+        self.insist(Command::Govern(Governing::Unfreeze {
+            scope,
+            by: Box::new(by),
+            reply,
+        }));
     }
 
     /// Lets bodies go, by a statement of officers; answers why the state does not take it, if it does not.

@@ -25,6 +25,7 @@ mod committed;
 #[cfg(test)]
 mod defect;
 mod embedded;
+mod govern;
 mod group;
 mod journal;
 mod known;

@@ -1,6 +1,6 @@
 //! What each command does to the state and the journal.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use policy::{
     AttemptId, Blob, Entry, FreezeScope, KeyRegistration, Permit, Pruned, RRepeated, Reason,
@@ -12,10 +12,11 @@ use tx::{Decoded, Interval};
 #[cfg(test)]
 use crate::defect::{self, Defect};
 use crate::{
-    Activation, Committed, Registered, Release, Reply, RootError, SignCommand, SignOrder,
-    SignOutcome, StoredEntry,
+    Committed, Registered, Release, Reply, RootError, SignCommand, SignOrder, SignOutcome,
+    StoredEntry,
     checkpoint::Draft,
     command::{Command, Stopped},
+    govern::govern,
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
     segment::MAX_BLOB_BYTES,
     writer::{REASON_BYTES, Writer, stopped},
@@ -58,10 +59,7 @@ impl Writer {
                 }
                 recorded
             }
-            Command::Activate(activation, reply) => {
-                let activated = activate(state, group, activation);
-                group.answer(reply, activated)
-            }
+            Command::Govern(asked) => govern(state, group, asked),
             Command::PolicyRefused { reason, reply } => {
                 let reason = shortened(reason, REASON_BYTES);
                 record(state, group, Entry::PolicyRefused { reason }, reply)
@@ -452,36 +450,6 @@ fn register(
         Err(Untaken::State(error)) => Ok(Registered::Refused(error)),
         Err(untaken) => Err(untaken.stops(expected)),
     }
-}
-
-/// A bundle that the state does not take changes nothing; of two that were verified at the same
-/// time, the older one is such a bundle.
-fn activate(
-    state: &mut State,
-    group: &mut OpenGroup,
-    activation: Activation,
-) -> Result<Result<(), String>, Stopped> {
-    let Activation { policy, signed_by } = activation;
-    if let Err(error) = state.check_activation(&policy) {
-        return Ok(Err(error.to_string()));
-    }
-    let entry = Entry::PolicyActivated {
-        hash: policy.hash,
-        sequence: policy.sequence,
-        signed_by,
-    };
-    let expected = state.entries();
-    match group.offer(state, entry)? {
-        Ok(_) => {}
-        Err(Untaken::State(error)) => return Ok(Err(error.to_string())),
-        Err(untaken) => return Err(untaken.stops(expected)),
-    }
-    state
-        .activate(Arc::clone(&policy))
-        .map_err(|error| stopped(&error))?;
-    #[cfg(test)]
-    defect::governs(&policy);
-    Ok(Ok(()))
 }
 
 fn too_large(bytes: usize) -> Refusal {

@@ -157,6 +157,7 @@ impl Writer {
     pub(crate) fn wait(&mut self, command: Command) {
         match command {
             Command::Freeze { .. } => self.waiting.push_front(command),
+            Command::Govern(ref asked) if asked.freezes() => self.waiting.push_front(command),
             // It is of what is durable already, and authorises no transaction.
             Command::Checkpoint { .. } | Command::Covered(_) => self.waiting.push_front(command),
             _ => self.waiting.push_back(command),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tx::{
     AccountClass, Address, Amount, Chain, ConflictKey, Effect, EffectKind, FeeTerms, IntentId,
-    Interval, Name, ValidUntil,
+    Interval, Name, Time, ValidUntil,
 };
 
 use crate::{Proof, Reason, RequestHash, RequestId, SignedIntent};
@@ -98,6 +98,10 @@ pub enum Entry {
         /// The people whose signatures were counted.
         signed_by: BTreeSet<Name>,
     },
+    /// A bundle was offered that is not shown to be narrower: it may govern once it has waited.
+    PolicyProposed(PolicyProposed),
+    /// An officer keeps the bundle that waits from governing.
+    PolicyVetoed(Box<PolicyVetoed>),
     /// A bundle was offered and not taken.
     PolicyRefused {
         /// Why.
@@ -134,6 +138,10 @@ pub enum Entry {
         /// Who or what froze it, and why.
         reason: String,
     },
+    /// An officer says that nothing in the scope is signed or released from here on.
+    FrozenBy(Box<FrozenBy>),
+    /// Officers say that what is in the scope may be signed again.
+    Unfrozen(Box<Unfrozen>),
     /// The wall clock moved as the boot clock does not explain.
     ClockJump {
         /// Milliseconds by which the wall clock moved more than the boot clock.
@@ -407,6 +415,52 @@ pub struct Pruned {
     pub by: Resumed,
 }
 
+/// A bundle that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyProposed {
+    /// The bundle.
+    pub hash: BundleHash,
+    /// Its sequence.
+    pub sequence: u64,
+    /// The people whose signatures were counted.
+    pub signed_by: BTreeSet<Name>,
+    /// The `lo` before which it does not govern, by the delay of the bundle that was running.
+    pub not_before: Time,
+}
+
+/// Which bundle does not govern, and the statement ([`crate::statement::Veto`]) that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyVetoed {
+    /// The bundle.
+    pub bundle: BundleHash,
+    /// The statement.
+    pub by: Resumed,
+}
+
+/// What is frozen, and the statement ([`crate::statement::Freeze`]) that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrozenBy {
+    /// What is frozen.
+    pub scope: FreezeScope,
+    /// The statement.
+    pub by: Resumed,
+}
+
+/// What is un-frozen, and the statement ([`crate::statement::Unfreeze`]) that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unfrozen {
+    /// What is un-frozen.
+    pub scope: FreezeScope,
+    /// The `lo` from which on it is, by the delay of the bundle that was running.
+    pub from: Time,
+    /// The statement.
+    pub by: Resumed,
+}
+
 /// A digest of exactly 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -519,6 +573,22 @@ impl fmt::Display for FreezeScope {
             Self::Account(account) => write!(f, "account {account}"),
             Self::Chain(chain) => write!(f, "chain {chain}"),
             Self::Key(key) => write!(f, "key {key}"),
+        }
+    }
+}
+
+impl FromStr for FreezeScope {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "everything" {
+            return Ok(Self::All);
+        }
+        match text.split_once(' ').ok_or(())? {
+            ("account", account) => account.parse().map(Self::Account).map_err(|_| ()),
+            ("chain", chain) => chain.parse().map(Self::Chain).map_err(|_| ()),
+            ("key", key) => key.parse().map(Self::Key).map_err(|_| ()),
+            _ => Err(()),
         }
     }
 }

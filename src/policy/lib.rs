@@ -16,6 +16,7 @@ mod entry;
 mod evaluate;
 mod hours;
 mod model;
+mod narrower;
 mod refused;
 mod request;
 mod select;
@@ -27,8 +28,9 @@ mod window;
 
 pub use entry::{
     Asked, Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact,
-    FreezeScope, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, Pruned, Record,
-    Refused, RefusedMany, Resumed, SignatureRecord, Signed, StateRoot,
+    FreezeScope, FrozenBy, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest,
+    PolicyProposed, PolicyVetoed, Pruned, Record, Refused, RefusedMany, Resumed, SignatureRecord,
+    Signed, StateRoot, Unfrozen,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
@@ -37,10 +39,12 @@ pub use model::{
     Governance, Group, Limit, Location, Measure, Need, Person, Policy, Require, Selector,
     SequenceStart, Source, SourceSelector, Statement, To, Verb,
 };
+pub use narrower::{Widening, widenings};
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use state::{
-    AttemptState, Consumed, HotState, HotStateError, IntentState, KeyDigest, NotRecalled,
-    RRepeated, RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError,
+    AttemptState, Consumed, FreezeState, HotState, HotStateError, IntentState, KeyDigest,
+    NotRecalled, Proposed, RRepeated, RequestState, RequestStatus, RestoreError, Row, RowError,
+    RowKey, State, StateError,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

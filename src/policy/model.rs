@@ -71,6 +71,10 @@ pub struct Governance {
     pub threshold: u32,
     /// The people whose signatures count.
     pub officers: BTreeSet<Name>,
+    /// How long a bundle waits that is not shown to be narrower, in milliseconds; 0: not at all.
+    pub delay_millis: u64,
+    /// How long a freeze stands that enough officers lift, in milliseconds.
+    pub unfreeze_delay_millis: u64,
 }
 
 /// A person.
@@ -121,6 +125,8 @@ pub enum Verb {
     Bodies,
     /// To bring witnesses' cosignatures of checkpoints.
     Witness,
+    /// To see which bundle waits, and to bring statements of officers.
+    Govern,
 }
 
 /// Who issues intents.

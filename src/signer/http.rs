@@ -169,6 +169,11 @@ async fn carry_out(
             verbs::bodies::bodies(service, from, count).await
         }
         Route::Bundle(hash) => verbs::bodies::bundle(service, hash),
+        Route::Governance => verbs::governance::governance(service),
+        Route::State => {
+            let body = body(service, request).await?;
+            verbs::governance::state(service, &body).await
+        }
         Route::Consistency => {
             let (from, to) = sizes(request.uri().query())?;
             verbs::log::consistency(service, from, to)
@@ -177,7 +182,7 @@ async fn carry_out(
 }
 
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: [(&str, &str); 16] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
@@ -192,6 +197,8 @@ pub const ROUTES: [(&str, &str); 14] = [
     ("GET", "/v1/journal/consistency"),
     ("GET", "/v1/journal/bodies"),
     ("GET", "/v1/journal/bundles/{hash}"),
+    ("GET", "/v1/governance"),
+    ("POST", "/v1/governance/statements"),
 ];
 
 enum Route {
@@ -210,6 +217,8 @@ enum Route {
     Consistency,
     Bodies,
     Bundle(policy::BundleHash),
+    Governance,
+    State,
 }
 
 impl Route {
@@ -226,6 +235,7 @@ impl Route {
             | Self::Consistency => Verb::Journal,
             Self::Bodies | Self::Bundle(_) => Verb::Bodies,
             Self::Cosignatures => Verb::Witness,
+            Self::Governance | Self::State => Verb::Govern,
         }
     }
 
@@ -249,6 +259,8 @@ fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
         "/v1/journal/proofs" => (Method::POST, Route::Proofs),
         "/v1/journal/consistency" => (Method::GET, Route::Consistency),
         "/v1/journal/bodies" => (Method::GET, Route::Bodies),
+        "/v1/governance" => (Method::GET, Route::Governance),
+        "/v1/governance/statements" => (Method::POST, Route::State),
         _ => (Method::GET, named(path).ok_or_else(absent)?),
     };
     if *method == wanted {

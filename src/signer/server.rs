@@ -192,6 +192,9 @@ impl Server {
         mut events: mpsc::Receiver<PoolEvent>,
     ) {
         let mut generation = 0;
+        let mut due = tokio::time::interval(DUE);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut unfit = None;
         loop {
             tokio::select! {
                 message = self.control.receive() => match message {
@@ -210,6 +213,7 @@ impl Server {
                 },
                 Some(event) = events.recv() => self.device(generation, event).await,
                 _ = hangup.recv() => self.reload().await,
+                _ = due.tick() => self.turn(&mut unfit).await,
                 _ = terminate.recv() => return,
             }
         }
@@ -298,6 +302,29 @@ impl Server {
         }
     }
 
+    /// Lets the bundle govern that has waited long enough. One that does not fit is not tried again by this
+    /// process: nothing of it changes while it runs but what is registered.
+    async fn turn(&self, unfit: &mut Option<policy::BundleHash>) {
+        let Some(due) = governance::due(&self.service.journal) else {
+            return;
+        };
+        if *unfit == Some(due) {
+            return;
+        }
+        match governance::turn_to(&self.service.journal, &self.service.bundles, due).await {
+            Ok(()) => {
+                self.reload_tls();
+                let device = &self.config.device;
+                let _keys = registration::register_keys(&self.service, device).await;
+            }
+            Err(error) => {
+                let why = crate::log::chain(&error);
+                tracing::error!(bundle = %due, error = %why, "the bundle that waited does not govern");
+                *unfit = Some(due);
+            }
+        }
+    }
+
     fn reload_tls(&self) -> bool {
         let generation = self.service.tls().generation.saturating_add(1);
         let files = self.config.api.files();
@@ -379,6 +406,8 @@ impl Server {
 const RELAY_REQUESTS_PER_SECOND: u32 = 2_000;
 /// Requests of such clients at the same time.
 const RELAY_IN_FLIGHT: usize = 64;
+/// How often is looked whether a bundle has waited long enough.
+const DUE: Duration = Duration::from_millis(500);
 /// How long the last checkpoint may take.
 const LAST: Duration = Duration::from_secs(2);
 /// How long open connections may take at the end.

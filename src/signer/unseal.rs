@@ -24,7 +24,7 @@ use crate::{
 /// Why nothing is un-sealed. Begins with a stable name.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum UnsealError {
+pub enum StatementError {
     /// A statement or a file of signatures.
     #[error("unseal-file")]
     File(#[source] UnreadStatement),
@@ -61,12 +61,12 @@ pub enum UnsealError {
 /// What was found, durably, for the people who decide: also that nothing is there.
 ///
 /// # Errors
-/// [`UnsealError`].
-pub fn report(config: &Config) -> Result<SealReport, UnsealError> {
+/// [`StatementError`].
+pub fn report(config: &Config) -> Result<SealReport, StatementError> {
     match examine(config) {
         Ok(folder) => folder.report().map_err(refused),
         Err(error) if is_nothing(&error) => {
-            make_folder(&config.data).map_err(UnsealError::Made)?;
+            make_folder(&config.data).map_err(StatementError::Made)?;
             empty(config)?.report().map_err(refused)
         }
         Err(error) => Err(refused(error)),
@@ -76,14 +76,14 @@ pub fn report(config: &Config) -> Result<SealReport, UnsealError> {
 /// Carries out a statement by the files of its signatures: the journal goes on, or a new epoch begins.
 ///
 /// # Errors
-/// [`UnsealError`].
+/// [`StatementError`].
 pub fn carry_out(
     config: &Config,
     statement: &Path,
     signatures: &[PathBuf],
-) -> Result<Resumption, UnsealError> {
-    let (text, armour) = read(statement, signatures).map_err(UnsealError::File)?;
-    let clock = SystemClock::new().map_err(UnsealError::Clock)?;
+) -> Result<Resumption, StatementError> {
+    let (text, armour) = read(statement, signatures).map_err(StatementError::File)?;
+    let clock = SystemClock::new().map_err(StatementError::Clock)?;
     match examine(config) {
         Ok(folder) => folder.carry_out(&text, &armour, &clock).map_err(refused),
         Err(error) if is_nothing(&error) && is_epoch(&text) => {
@@ -108,27 +108,27 @@ fn is_nothing(error: &ResumeError) -> bool {
 }
 
 /// The empty folder, for the configured bundle: a person compared its fingerprint, as at a first start.
-fn empty(config: &Config) -> Result<EmptyFolder, UnsealError> {
-    let (bundle, files) = governance::first(config).map_err(UnsealError::Bundle)?;
+fn empty(config: &Config) -> Result<EmptyFolder, StatementError> {
+    let (bundle, files) = governance::first(config).map_err(StatementError::Bundle)?;
     let activation = Activation {
         signed_by: bundle.signed_by().clone(),
         policy: Arc::new(bundle.into_policy()),
     };
     let kept = BundleStore::of(&config.data).keep(activation.policy.hash, &files);
-    kept.map_err(UnsealError::Folder)?;
+    kept.map_err(StatementError::Folder)?;
     EmptyFolder::take(&config.data, activation).map_err(refused)
 }
 
 /// Whether nothing is left of an earlier journal: a first start would begin with every limit unused.
 ///
 /// # Errors
-/// [`UnsealError::Used`].
-pub fn check_unused(data: &Path) -> Result<(), UnsealError> {
+/// [`StatementError::Used`].
+pub fn check_unused(data: &Path) -> Result<(), StatementError> {
     // A bundle is kept when it first governs.
     for name in ["bundles", "checkpoint", "checkpoint.lost"] {
         let path = data.join(name);
         if path.exists() && !data.join("0000000000.seg").exists() {
-            return Err(UnsealError::Used { path });
+            return Err(StatementError::Used { path });
         }
     }
     Ok(())
@@ -142,6 +142,6 @@ pub fn make_folder(data: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(data)
 }
 
-fn refused(source: ResumeError) -> UnsealError {
-    UnsealError::Resume { source }
+fn refused(source: ResumeError) -> StatementError {
+    StatementError::Resume { source }
 }

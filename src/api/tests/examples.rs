@@ -3,6 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
+    governance::{FrozenScope, GovernanceAnswer, ProposedBundle},
     journal::{
         BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer, CosignaturesAnswer,
         CosignaturesRequest, EntryProof, Exposure, JournalBody, LogStatus, ProofsAnswer,
@@ -17,7 +18,7 @@ use strongroom_api::{
 };
 use tx::{
     AccountClass, Amount, Destination, Effect, EffectKind, Intent, Interval, Own,
-    SignedTransaction, Transaction,
+    SignedTransaction, Time, Transaction,
 };
 
 /// A wire type with its examples.
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Example> {
     examples.extend(journal());
     examples.extend(bodies());
     examples.extend(witnesses());
+    examples.extend(governance());
     examples.extend(answers());
     examples.extend(parts());
     examples
@@ -95,6 +97,53 @@ fn requests() -> Vec<Example> {
         example("SignedIntent", &signed, &unsigned),
         example("Intent", &intent(), &untagged),
         example("Statement", &statement(), &statement()),
+    ]
+}
+
+fn governance() -> Vec<Example> {
+    let time = Interval {
+        lo: Time::from_millis(1_790_000_000_000),
+        hi: Time::from_millis(1_790_000_000_500),
+    };
+    let proposed = ProposedBundle {
+        entry: 1207,
+        hash: "0a".repeat(32),
+        sequence: 5,
+        signed_by: vec!["ann".into(), "ben".into()],
+        not_before: time.lo.after_millis(86_400_000),
+    };
+    let bare = GovernanceAnswer {
+        fleet: "main".into(),
+        policy: "0b".repeat(32),
+        sequence: 4,
+        officers: vec!["ann".into()],
+        threshold: 1,
+        delay_secs: 86_400,
+        proposed: None,
+        unfreeze_delay_secs: 0,
+        freezes: vec![],
+        unfrozen: 0,
+        time,
+    };
+    let frozen = FrozenScope {
+        scope: "account eth-hot".into(),
+        entry: 1301,
+        until: None,
+    };
+    let lifted = FrozenScope {
+        until: Some(time.hi),
+        ..frozen.clone()
+    };
+    let whole = GovernanceAnswer {
+        proposed: Some(proposed.clone()),
+        freezes: vec![lifted.clone()],
+        unfrozen: 1200,
+        ..bare.clone()
+    };
+    vec![
+        example("GovernanceAnswer", &whole, &bare),
+        example("ProposedBundle", &proposed, &proposed),
+        example("FrozenScope", &lifted, &frozen),
     ]
 }
 

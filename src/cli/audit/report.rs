@@ -376,6 +376,10 @@ fn refusal(entry: u64, record: &Record, refused: &Refused) -> Refusal {
 fn event(index: u64, record: &Record, entry: &Entry) -> Event {
     let people = match entry {
         Entry::PolicyActivated { signed_by, .. } => texts(signed_by),
+        Entry::PolicyProposed(proposed) => texts(&proposed.signed_by),
+        Entry::PolicyVetoed(vetoed) => texts(&vetoed.by.signed_by),
+        Entry::FrozenBy(frozen) => texts(&frozen.by.signed_by),
+        Entry::Unfrozen(unfrozen) => texts(&unfrozen.by.signed_by),
         Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => texts(&resumed.signed_by),
         Entry::Pruned(pruned) => texts(&pruned.by.signed_by),
         _ => Vec::new(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use api::journal::JournalBody;
-use policy::{Attempt, Entry, Fact, NumberedDigest, Reason, Record, Refused};
+use policy::{Attempt, Entry, Fact, NumberedDigest, Reason, Record, Refused, Resumed};
 use serde::Serialize;
 use tx::{Effect, EffectKind};
 
@@ -122,6 +122,33 @@ pub fn summary(entry: &Entry) -> String {
         Entry::StateRoot(said) => {
             format!("state: root {} after {} entries", said.hash, said.covers)
         }
+        other => of_officers(other),
+    }
+}
+
+/// The same of what officers decided.
+fn of_officers(entry: &Entry) -> String {
+    match entry {
+        Entry::PolicyProposed(proposed) => format!(
+            "policy proposed: bundle {} waits until {} ({})",
+            proposed.sequence, proposed.not_before, proposed.hash
+        ),
+        Entry::PolicyVetoed(vetoed) => format!(
+            "policy vetoed: {} kept bundle {} from governing",
+            joined(&vetoed.by.signed_by),
+            vetoed.bundle
+        ),
+        Entry::FrozenBy(frozen) => format!(
+            "frozen: {}: {} said so",
+            frozen.scope,
+            joined(&frozen.by.signed_by)
+        ),
+        Entry::Unfrozen(unfrozen) => format!(
+            "un-frozen: {} from {}: {} said so",
+            unfrozen.scope,
+            unfrozen.from,
+            joined(&unfrozen.by.signed_by)
+        ),
         other => named(other),
     }
 }
@@ -182,6 +209,11 @@ fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     items.join(", ")
 }
 
+fn of_statement(by: &Resumed) -> Vec<(&'static str, String)> {
+    let lines = by.statement.lines();
+    lines.map(|line| ("statement", line.to_owned())).collect()
+}
+
 /// What else there is to know, each with its name.
 fn details(entry: &Entry) -> Vec<(&'static str, String)> {
     match entry {
@@ -194,6 +226,10 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
             ]
         }
         Entry::PolicyActivated { signed_by, .. } => vec![("signed by", joined(signed_by))],
+        Entry::PolicyProposed(proposed) => vec![("signed by", joined(&proposed.signed_by))],
+        Entry::PolicyVetoed(vetoed) => of_statement(&vetoed.by),
+        Entry::FrozenBy(frozen) => of_statement(&frozen.by),
+        Entry::Unfrozen(unfrozen) => of_statement(&unfrozen.by),
         Entry::KeyRegistered(key) => vec![
             ("public", key.public.clone()),
             ("device", format!("{} ({})", key.device, key.assurance)),
@@ -206,14 +242,8 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
             .map(|made| ("call", format!("{}: r {} s {}", made.call, made.r, made.s)))
             .collect(),
         Entry::Refused(refused) => of_refused(refused),
-        Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => {
-            let lines = resumed.statement.lines();
-            lines.map(|line| ("statement", line.to_owned())).collect()
-        }
-        Entry::Pruned(pruned) => {
-            let lines = pruned.by.statement.lines();
-            lines.map(|line| ("statement", line.to_owned())).collect()
-        }
+        Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => of_statement(resumed),
+        Entry::Pruned(pruned) => of_statement(&pruned.by),
         Entry::RefusedMany(many) => vec![("root", many.root.to_string())],
         Entry::Checkpoint(said) => vec![("call", format!("{} by {}", said.call, said.key))],
         _ => Vec::new(),

@@ -114,6 +114,24 @@ pub enum PolicyError {
         /// By how much.
         seconds: i32,
     },
+    /// No bundle waits, or another one.
+    #[error("bundle {bundle} does not wait to govern")]
+    NotProposed {
+        /// The bundle.
+        bundle: policy::BundleHash,
+    },
+    /// The scope is not frozen.
+    #[error("{scope} is not frozen")]
+    NotFrozen {
+        /// The scope.
+        scope: String,
+    },
+    /// The signer's fleet is no name.
+    #[error("the signer calls its fleet {fleet:?}, which is no name")]
+    Fleet {
+        /// What it says.
+        fleet: String,
+    },
     /// The bundle and the keys contradict each other.
     #[error("the bundle cannot govern with these keys")]
     State(#[source] StateError),
@@ -136,6 +154,9 @@ impl Explained for PolicyError {
             Self::NotUnderstood { .. } => "policy-not-understood",
             Self::Cases { .. } | Self::NoCases => "policy-cases",
             Self::Zone { .. } | Self::ZoneSeconds { .. } => "policy-zone",
+            Self::NotProposed { .. } => "policy-not-proposed",
+            Self::NotFrozen { .. } => "policy-not-frozen",
+            Self::Fleet { .. } => "policy-fleet",
             Self::State(_) => "policy-keys",
         }
     }
@@ -143,7 +164,10 @@ impl Explained for PolicyError {
     fn exit(&self) -> Exit {
         match self {
             Self::File(error) => error.exit(),
-            Self::Wrong { .. } | Self::NotUnderstood { .. } => Exit::Refused,
+            Self::Wrong { .. }
+            | Self::NotUnderstood { .. }
+            | Self::NotProposed { .. }
+            | Self::NotFrozen { .. } => Exit::Refused,
             _ => Exit::Usage,
         }
     }
@@ -174,6 +198,13 @@ impl Explained for PolicyError {
             Self::Zone { .. } | Self::ZoneSeconds { .. } => {
                 "Name a zone that the machine's database has, or another --database of TZif files."
             }
+            Self::NotProposed { .. } => {
+                "Run `strongroom policy status`: it may govern already, or be vetoed."
+            }
+            Self::NotFrozen { .. } => {
+                "Run `strongroom policy status`: what is frozen is un-frozen by the scope that it shows."
+            }
+            Self::Fleet { .. } => "Look whether it is your signer that answers.",
             Self::State(_) => "Compare the accounts' keys and addresses with the keys given.",
         }
         .to_owned()

@@ -124,7 +124,7 @@ fn signatures(files: &BTreeMap<String, Vec<u8>>) -> Result<Signatures, PolicyErr
     Signatures::parse(&String::from_utf8_lossy(bytes)).map_err(PolicyError::Signatures)
 }
 
-fn key(path: &Path) -> Result<PrivateKey, PolicyError> {
+pub(super) fn key(path: &Path) -> Result<PrivateKey, PolicyError> {
     let bytes = Zeroizing::new(files::read(path, KEY_MAX_BYTES).map_err(PolicyError::File)?);
     PrivateKey::from_openssh(bytes.as_slice()).map_err(|source| PolicyError::Key {
         path: path.to_owned(),

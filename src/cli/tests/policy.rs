@@ -40,6 +40,7 @@ pub fn quickstart() -> Place {
         fs::copy(from.join(file), place.path(&format!("bundle/{file}"))).unwrap();
     }
     let mut people = "[governance]\nthreshold = 2\nofficers = [\"alice\", \"bob\"]\n".to_owned();
+    people.push_str("delay = \"24h\"\n");
     for name in ["alice", "bob"] {
         let line = keygen(&place, name);
         people.push_str(&format!(

@@ -11,7 +11,7 @@ use policy::statement::{Drain, EpochFound, NewEpoch, NextSequence};
 use serde::Serialize;
 use tx::{Address, Chain, Name, Time};
 
-use super::error::UnsealError;
+use super::error::StatementError;
 use super::{Signing, found, report, seen};
 use crate::failure::Failure;
 use crate::files::{self, Access};
@@ -66,7 +66,7 @@ struct Composed {
 /// Composes it.
 ///
 /// # Errors
-/// [`UnsealError`].
+/// [`StatementError`].
 pub(super) fn epoch(args: EpochArgs) -> Result<Answer, Failure> {
     let report = report(&args.report)?;
     let mut stated = EpochFound {
@@ -90,7 +90,7 @@ pub(super) fn epoch(args: EpochArgs) -> Result<Answer, Failure> {
     statement.drains = drains(&args.drain)?;
     check(&statement, &report, args.epoch)?;
     let text = statement.to_string();
-    files::create(&args.out, text.as_bytes(), Access::Public).map_err(UnsealError::File)?;
+    files::create(&args.out, text.as_bytes(), Access::Public).map_err(StatementError::File)?;
     Answer::done(&Composed {
         signing: Signing {
             statement: args.out,
@@ -119,9 +119,9 @@ fn triples(words: &[String]) -> impl Iterator<Item = (&str, &str, &str)> {
     })
 }
 
-fn nexts(words: &[String]) -> Result<BTreeSet<NextSequence>, UnsealError> {
+fn nexts(words: &[String]) -> Result<BTreeSet<NextSequence>, StatementError> {
     let parsed = triples(words).map(|(key, chain, next)| {
-        let refused = || UnsealError::Said {
+        let refused = || StatementError::Said {
             what: format!("--next {key} {chain} {next}"),
         };
         Ok(NextSequence {
@@ -133,9 +133,9 @@ fn nexts(words: &[String]) -> Result<BTreeSet<NextSequence>, UnsealError> {
     parsed.collect()
 }
 
-fn drains(words: &[String]) -> Result<BTreeSet<Drain>, UnsealError> {
+fn drains(words: &[String]) -> Result<BTreeSet<Drain>, StatementError> {
     let parsed = triples(words).map(|(key, chain, to)| {
-        let refused = || UnsealError::Said {
+        let refused = || StatementError::Said {
             what: format!("--drain {key} {chain} {to}"),
         };
         let chain: Chain = chain.parse().map_err(|_| refused())?;
@@ -148,7 +148,11 @@ fn drains(words: &[String]) -> Result<BTreeSet<Drain>, UnsealError> {
 }
 
 /// Whether it says something of every key, once, and nothing below what is known.
-fn check(statement: &NewEpoch, report: &SealReport, epoch: Option<u64>) -> Result<(), UnsealError> {
+fn check(
+    statement: &NewEpoch,
+    report: &SealReport,
+    epoch: Option<u64>,
+) -> Result<(), StatementError> {
     let mut missing = Vec::new();
     // Nothing that is there remembers an epoch: the intents of one that is begun twice would count again.
     if report.size == 0 && epoch.is_none() {
@@ -163,7 +167,7 @@ fn check(statement: &NewEpoch, report: &SealReport, epoch: Option<u64>) -> Resul
     }
     if let Some(((key, chain), _)) = said.iter().find(|(_, times)| **times > 1) {
         let what = format!("more than one thing of key {key} on {chain}");
-        return Err(UnsealError::Said { what });
+        return Err(StatementError::Said { what });
     }
     for known in &report.keys {
         let of = |key: &Name, chain| *key == known.key && chain == known.chain;
@@ -181,11 +185,11 @@ fn check(statement: &NewEpoch, report: &SealReport, epoch: Option<u64>) -> Resul
         }
     }
     if !missing.is_empty() {
-        return Err(UnsealError::Unsaid { missing });
+        return Err(StatementError::Unsaid { missing });
     }
     if statement.epoch <= report.epoch {
         let (said, seen) = (statement.epoch, report.epoch);
-        return Err(UnsealError::Epoch { said, seen });
+        return Err(StatementError::Epoch { said, seen });
     }
     Ok(())
 }

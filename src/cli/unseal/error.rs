@@ -8,7 +8,7 @@ use crate::files::FileError;
 /// Why no statement was composed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum UnsealError {
+pub enum StatementError {
     /// A file.
     #[error(transparent)]
     File(FileError),
@@ -57,7 +57,7 @@ pub enum UnsealError {
     },
 }
 
-impl Explained for UnsealError {
+impl Explained for StatementError {
     fn kind(&self) -> &'static str {
         match self {
             Self::File(error) => error.kind(),

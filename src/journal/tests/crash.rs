@@ -98,7 +98,10 @@ fn intents() -> impl Iterator<Item = IntentId> {
 }
 
 fn seen_of_all(state: &State) -> Vec<String> {
-    let freezes: BTreeSet<_> = state.freezes().collect();
+    let freezes: BTreeSet<_> = state
+        .freezes(tx::Time::from_millis(0))
+        .map(|(scope, _)| scope)
+        .collect();
     let start = tx::Time::from_millis(crate::fixture::START);
     let now = tx::Interval {
         lo: start,

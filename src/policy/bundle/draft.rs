@@ -41,6 +41,8 @@ fn silent() -> Policy {
         governance: Governance {
             threshold: 0,
             officers: BTreeSet::new(),
+            delay_millis: 0,
+            unfreeze_delay_millis: 0,
         },
         witnesses: None,
         auditors: BTreeSet::new(),

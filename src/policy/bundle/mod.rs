@@ -27,6 +27,7 @@ mod witnesses;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::check::covers_as_written;
 use self::{
     diagnostic::{Place, Report},
     document::Document,

@@ -9,6 +9,7 @@ use super::{
     groups,
     names::Taken,
     table::{Table, Value},
+    units,
 };
 use crate::{
     Client, ClientIdentity, Governance, Need, Person, Policy, Source, Verb,
@@ -50,10 +51,19 @@ fn public_keys(value: &Value<'_>) -> BTreeSet<PublicKeyLine> {
 
 /// Reads `[governance]`.
 pub(super) fn governance(mut table: Table<'_>, draft: &mut Draft) {
+    let delay = table.optional("delay");
+    if delay.is_none() {
+        table.warn("has no delay: a bundle that allows more governs as soon as it is signed");
+    }
+    let delay_millis = delay.map_or(Some(0), |delay| delay.map(units::delay));
+    let unfreeze_delay = table.optional("unfreeze_delay");
+    let unfreeze_delay_millis = unfreeze_delay.and_then(|delay| delay.map(units::delay));
     if let Some((threshold, officers)) = quorum(&mut table, "officers", &draft.policy) {
         draft.policy.governance = Governance {
             threshold,
             officers,
+            delay_millis: delay_millis.unwrap_or_default(),
+            unfreeze_delay_millis: unfreeze_delay_millis.unwrap_or_default(),
         };
     }
     table.finish();
@@ -88,7 +98,12 @@ fn quorum(
 
 /// Whether a client asks about the log alone, so that it needs no account.
 fn is_of_the_log(verbs: &BTreeSet<Verb>) -> bool {
-    let of_the_log = |verb: &Verb| matches!(verb, Verb::Journal | Verb::Bodies | Verb::Witness);
+    let of_the_log = |verb: &Verb| {
+        matches!(
+            verb,
+            Verb::Journal | Verb::Bodies | Verb::Witness | Verb::Govern
+        )
+    };
     verbs.iter().all(of_the_log)
 }
 

@@ -27,6 +27,8 @@ pub(super) enum UnitError {
     },
     #[error("{text:?} is no length of time from 1m to 90d, such as \"24h\"")]
     Window { text: String },
+    #[error("{text:?} is no length of time from 0s to 90d, such as \"24h\"")]
+    Delay { text: String },
 }
 
 /// A number and its unit, one space between.
@@ -95,6 +97,24 @@ pub(super) fn window(text: &str) -> Result<u64, UnitError> {
         .ok_or_else(|| UnitError::Window { text: text.into() })
 }
 
+/// How long a bundle waits, in milliseconds.
+pub(super) fn delay(text: &str) -> Result<u64, UnitError> {
+    const LONGEST: u64 = 90 * 86_400_000;
+    let units = [
+        ('s', 1_000),
+        ('m', 60_000),
+        ('h', 3_600_000),
+        ('d', 86_400_000_u64),
+    ];
+    let millis = units.into_iter().find_map(|(unit, millis)| {
+        let number: u64 = canonical(text.strip_suffix(unit)?)?;
+        number.checked_mul(millis)
+    });
+    millis
+        .filter(|millis| *millis <= LONGEST)
+        .ok_or_else(|| UnitError::Delay { text: text.into() })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -153,6 +173,17 @@ mod tests {
             ("7 Gwei", evm),
         ] {
             assert!(fee_rate(text, chain).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn delays_are_up_to_ninety_days() {
+        assert_eq!(delay("0s"), Ok(0));
+        assert_eq!(delay("90s"), Ok(90_000));
+        assert_eq!(delay("24h"), Ok(86_400_000));
+        assert_eq!(delay("90d"), Ok(7_776_000_000));
+        for text in ["", "0", "s", "-1s", "01h", "91d", "1w", "1.5h", "1 h"] {
+            assert!(delay(text).is_err(), "{text:?}");
         }
     }
 

@@ -8,7 +8,8 @@ use crate::{Evacuate, Fact, FreezeScope, ReasonCode, Statement, select::Subject}
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     let frozen: Vec<&FreezeScope> = case
         .state
-        .freezes()
+        .freezes(case.lo)
+        .map(|(scope, _)| scope)
         .filter(|scope| holds(case, scope))
         .collect();
     if frozen.is_empty() {

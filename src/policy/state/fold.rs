@@ -28,8 +28,10 @@ impl State {
             Entry::Genesis { fleet } => self.fleet = Some(fleet.clone()),
             Entry::PolicyActivated { hash, sequence, .. } => {
                 self.first.get_or_insert(*hash);
-                self.active = Some((*hash, *sequence));
+                self.turn_to(*hash, *sequence);
             }
+            Entry::PolicyProposed(proposed) => self.propose(index, proposed),
+            Entry::PolicyVetoed(vetoed) => self.veto(vetoed.bundle),
             Entry::Attempt(attempt) => self.remember_attempt(AttemptId(index), record, attempt),
             Entry::Call { attempt, calls } => {
                 self.count_calls(calls);
@@ -49,9 +51,9 @@ impl State {
             Entry::Resumed(resumed) => self.resume(resumed),
             Entry::EpochBegan(began) => self.begin_epoch(index, record.time.lo, began),
             Entry::Pruned(pruned) => self.pruned = pruned.before,
-            Entry::Frozen { scope, .. } => {
-                self.freezes.insert(scope.clone(), index);
-            }
+            Entry::Frozen { scope, .. } => self.freeze(scope, index),
+            Entry::FrozenBy(frozen) => self.freeze(&frozen.scope, index),
+            Entry::Unfrozen(unfrozen) => self.unfreeze(index, unfrozen),
             _ => {}
         }
         if !matches!(record.entry, Entry::Checkpoint(_)) {
@@ -79,6 +81,7 @@ impl State {
         if self.active() != Some(policy.hash) {
             return Err(StateError::Policy { hash: policy.hash });
         }
+        self.check_step(&policy)?;
         self.check_policy(&policy)?;
         let present = self.present_of(policy)?;
         self.govern(present)
@@ -90,6 +93,18 @@ impl State {
     /// # Errors
     /// As [`State::activate`].
     pub fn check_activation(&self, policy: &Arc<Policy>) -> Result<(), StateError> {
+        if self.proposed_hash() != Some(policy.hash) {
+            self.check_step(policy)?;
+        }
+        self.check_policy(policy)?;
+        self.present_of(Arc::clone(policy)).map(|_| ())
+    }
+
+    /// Whether [`State::activate`] would take the policy once it has waited.
+    ///
+    /// # Errors
+    /// As [`State::activate`].
+    pub fn check_proposal(&self, policy: &Arc<Policy>) -> Result<(), StateError> {
         self.check_policy(policy)?;
         self.present_of(Arc::clone(policy)).map(|_| ())
     }

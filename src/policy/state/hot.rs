@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use tx::{Address, Interval, Name};
+use tx::{Address, Interval, Name, Time};
 
-use super::{Epoch, State};
+use super::{Epoch, FreezeState, Proposed, State};
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
 const VERSION: u8 = 2;
@@ -49,6 +49,19 @@ pub struct HotState {
     resumed: BTreeSet<Digest>,
     lost: BTreeSet<Head>,
     epoch: Option<Epoch>,
+    /// Not written where nothing waits, as before there were bundles that wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proposed: Option<Proposed>,
+    /// As that.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    vetoed: BTreeSet<BundleHash>,
+    /// The last entry by which something was un-frozen: no entry that does is the first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    unfrozen: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The bundle that governs.
@@ -65,6 +78,9 @@ struct Active {
 struct Freeze {
     scope: FreezeScope,
     at: u64,
+    /// Not written where it was not un-frozen, as before that could be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Time>,
 }
 
 /// Why bytes are no hot state.
@@ -180,10 +196,15 @@ impl HotState {
             registrations: registrations.map(|key| (key.name.clone(), key)).collect(),
             sequences: self.sequences.into_iter().collect(),
             lanes: self.lanes.into_iter().collect(),
-            freezes: freezes.map(|freeze| (freeze.scope, freeze.at)).collect(),
+            freezes: freezes
+                .map(|Freeze { scope, at, until }| (scope, FreezeState { at, until }))
+                .collect(),
+            unfrozen: self.unfrozen,
             resumed: self.resumed,
             lost: self.lost,
             begun: self.epoch,
+            proposed: self.proposed,
+            vetoed: self.vetoed,
             ..State::new()
         };
         (state, self.authorised)
@@ -223,14 +244,18 @@ impl State {
                 .map(|(client, numbered)| (client.clone(), numbered.count))
                 .collect(),
             freezes: freezes
-                .map(|(scope, at)| Freeze {
+                .map(|(scope, freeze)| Freeze {
                     scope: scope.clone(),
-                    at: *at,
+                    at: freeze.at,
+                    until: freeze.until,
                 })
                 .collect(),
             resumed: self.resumed.clone(),
             lost: self.lost.clone(),
             epoch: self.begun.clone(),
+            proposed: self.proposed.clone(),
+            vetoed: self.vetoed.clone(),
+            unfrozen: self.unfrozen,
         }
     }
 }

@@ -4,6 +4,8 @@ mod attempt;
 mod charges;
 mod epoch;
 mod fold;
+mod freezes;
+mod governing;
 mod hot;
 mod lanes;
 mod present;
@@ -27,7 +29,7 @@ use tx::{
 
 use crate::{
     AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
-    NumberedDigest, Policy, RequestId, Room,
+    NumberedDigest, Policy, RequestId, Room, Widening,
     statement::{Head, StatementError},
     window::{ChargesError, GroupKey, Seen, Windows},
 };
@@ -35,6 +37,8 @@ use crate::{
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, KeyDigest, RequestState, RequestStatus};
 use epoch::Epoch;
+pub use freezes::FreezeState;
+pub use governing::Proposed;
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
@@ -62,6 +66,12 @@ pub struct State {
     /// The first bundle that governed.
     first: Option<BundleHash>,
     active: Option<(BundleHash, u64)>,
+    /// The bundle that waits, if one does.
+    proposed: Option<Proposed>,
+    /// Bundles that officers kept from replacing the one that governs.
+    vetoed: BTreeSet<BundleHash>,
+    /// The bundle that governs since it has waited: it need not be narrower than the one before it.
+    waited: Option<BundleHash>,
     present: Option<Present>,
     windows: Windows,
     /// Whether the last entry said which policy governs: whether it does already, is not of the state.
@@ -88,8 +98,10 @@ pub struct State {
     recalled: Vec<RowKey>,
     /// What was recalled and is not there.
     absent: HashSet<RowKey>,
-    /// When each freeze was last journalled.
-    freezes: BTreeMap<FreezeScope, u64>,
+    /// What was ever frozen, and how that stands.
+    freezes: BTreeMap<FreezeScope, FreezeState>,
+    /// The last entry by which something was un-frozen, 0 where there is none.
+    unfrozen: u64,
     /// The last checkpoint that was authorised.
     checkpoint: Option<Checkpoint>,
     /// How many entries there are up to the last that is no checkpoint.
@@ -159,6 +171,52 @@ pub enum StateError {
         /// The sequence.
         found: u64,
     },
+    /// A bundle waits already: it governs, or an officer vetoes it.
+    #[error("bundle {hash} waits already; one officer can veto it")]
+    Waiting {
+        /// The one that waits.
+        hash: BundleHash,
+    },
+    /// A bundle has not waited as long as it must.
+    #[error("the bundle may not govern before {not_before}")]
+    Early {
+        /// From when on.
+        not_before: Time,
+    },
+    /// Something waits longer or shorter than the running bundle says.
+    #[error("the entry says {said}, and it must be {must}")]
+    Delay {
+        /// What the entry says.
+        said: Time,
+        /// What follows.
+        must: Time,
+    },
+    /// An officer vetoed the bundle: it can be offered under another sequence.
+    #[error("an officer vetoed bundle {hash}")]
+    Vetoed {
+        /// The bundle.
+        hash: BundleHash,
+    },
+    /// There is no bundle that waits, or it is another one.
+    #[error("no bundle waits that the statement is about")]
+    NotProposed,
+    /// Something was un-frozen since the statement was made.
+    #[error(
+        "the statement does not answer the entry {last}, by which something was last un-frozen"
+    )]
+    Unfrozen {
+        /// That entry, 0 where there is none.
+        last: u64,
+    },
+    /// It is frozen already.
+    #[error("that is frozen already")]
+    FrozenAlready,
+    /// It is not frozen by the entry that the statement answers, or un-frozen already.
+    #[error("no freeze stands that the statement is about")]
+    NotFrozen,
+    /// A bundle that has not waited is not shown to be narrower than the running one.
+    #[error("the bundle must wait: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Wider(BTreeSet<Widening>),
     /// The bundle is not the one that governs.
     #[error("bundle {hash} does not govern")]
     Policy {
@@ -361,27 +419,6 @@ impl State {
     pub fn lane_epoch(&self, lane: &str) -> Option<u64> {
         let known = self.lanes.get(lane).copied();
         known.max(self.least_lane_epoch())
-    }
-
-    /// What is frozen.
-    pub fn freezes(&self) -> impl Iterator<Item = &FreezeScope> {
-        self.freezes.keys()
-    }
-
-    /// Whether an attempt may be neither signed nor released: a freeze whose scope holds it was
-    /// journalled after it. True for an attempt that there is not.
-    ///
-    /// # Errors
-    /// [`NotRecalled`].
-    pub fn is_frozen(&self, attempt: AttemptId) -> Result<bool, NotRecalled> {
-        let known = self.attempt(attempt)?;
-        Ok(known.is_none_or(|state| self.freezes_hold(attempt, state)))
-    }
-
-    /// As [`State::is_frozen`], of an attempt whose row the caller has.
-    pub fn freezes_hold(&self, attempt: AttemptId, state: &AttemptState) -> bool {
-        let mut freezes = self.freezes.iter();
-        freezes.any(|(scope, at)| *at > attempt.0 && state.is_in(scope))
     }
 
     /// Lets go of what is in no window any longer at `lo`. Answers do not hang on it, only memory

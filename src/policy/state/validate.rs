@@ -6,7 +6,7 @@ use tx::{Name, Time};
 
 use super::{State, StateError, present::spend_key};
 use crate::{
-    Attempt, AttemptId, BundleHash, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
+    Attempt, AttemptId, Checkpoint, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
     NumberedDigest, Pruned, Record, Resumed, RowKey, StateRoot,
     statement::{NewEpoch, Prune, StatementError, Unseal},
 };
@@ -36,7 +36,11 @@ impl State {
 
     fn validate_entry(&self, record: &Record) -> Result<(), StateError> {
         match &record.entry {
-            Entry::PolicyActivated { hash, sequence, .. } => self.validate_policy(*hash, *sequence),
+            Entry::PolicyActivated { hash, sequence, .. } => {
+                self.validate_policy(record.time.lo, *hash, *sequence)
+            }
+            Entry::PolicyProposed(proposed) => self.validate_proposed(record.time.lo, proposed),
+            Entry::PolicyVetoed(vetoed) => self.validate_vetoed(vetoed),
             Entry::KeyRegistered(key) => self.validate_key(key),
             Entry::Attempt(attempt) => self.validate_attempt(attempt),
             Entry::Call { attempt, calls } => {
@@ -57,20 +61,8 @@ impl State {
             Entry::Resumed(resumed) => self.validate_resumed(resumed),
             Entry::EpochBegan(began) => self.validate_epoch(record.time.lo, began),
             Entry::Pruned(pruned) => self.validate_pruned(pruned),
-            _ => Ok(()),
-        }
-    }
-
-    fn validate_policy(&self, hash: BundleHash, sequence: u64) -> Result<(), StateError> {
-        match self.active {
-            Some((active, present))
-                if sequence < present || (sequence == present && hash != active) =>
-            {
-                Err(StateError::PolicySequence {
-                    present,
-                    found: sequence,
-                })
-            }
+            Entry::FrozenBy(frozen) => self.validate_frozen(record.time.lo, frozen),
+            Entry::Unfrozen(unfrozen) => self.validate_unfrozen(record.time.lo, unfrozen),
             _ => Ok(()),
         }
     }

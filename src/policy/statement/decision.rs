@@ -190,6 +190,20 @@ pub(super) fn begun(
     asked: Kind,
     bytes_max: usize,
 ) -> Result<(Name, Digest, Lines<'_>), StatementError> {
+    let (header, lines) = opened(text, bytes_max)?;
+    match header {
+        Header {
+            kind,
+            version: 1,
+            fleet,
+            answers: Answers::Checkpoint(root),
+        } if kind == asked => Ok((fleet, root, lines)),
+        _ => Err(StatementError::Kind),
+    }
+}
+
+/// The header of a text of at most so many bytes, and the lines below it.
+pub(super) fn opened(text: &str, bytes_max: usize) -> Result<(Header, Lines<'_>), StatementError> {
     if text.len() > bytes_max {
         return Err(StatementError::TooLong { bytes_max });
     }
@@ -197,15 +211,7 @@ pub(super) fn begun(
         return Err(StatementError::Ascii);
     }
     let (header, body) = Header::parse(text).map_err(StatementError::Header)?;
-    match header {
-        Header {
-            kind,
-            version: 1,
-            fleet,
-            answers: Answers::Checkpoint(root),
-        } if kind == asked => Ok((fleet, root, Lines::of(body))),
-        _ => Err(StatementError::Kind),
-    }
+    Ok((header, Lines::of(body)))
 }
 
 /// The first three lines.

@@ -42,6 +42,12 @@ pub enum Kind {
     Epoch,
     /// That old bodies are kept elsewhere and go.
     Prune,
+    /// That a bundle which waits does not govern.
+    Veto,
+    /// That nothing in a scope is signed or released.
+    Freeze,
+    /// That what is in a scope may be signed again.
+    Unfreeze,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -77,12 +83,15 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
         Self::Epoch,
         Self::Prune,
+        Self::Veto,
+        Self::Freeze,
+        Self::Unfreeze,
     ];
 
     fn as_str(self) -> &'static str {
@@ -92,6 +101,9 @@ impl Kind {
             Self::Unseal => "unseal",
             Self::Epoch => "epoch",
             Self::Prune => "prune",
+            Self::Veto => "veto",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
         }
     }
 }

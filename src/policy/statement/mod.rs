@@ -5,6 +5,7 @@
 
 mod decision;
 mod epoch;
+mod freeze;
 mod header;
 mod intent;
 mod key;
@@ -13,14 +14,17 @@ mod officers;
 mod prune;
 mod sshsig;
 mod unseal;
+mod veto;
 
 pub use decision::StatementError;
 pub use epoch::{Drain, EpochFound, NewEpoch, NextSequence};
+pub use freeze::{Freeze, Unfreeze};
 pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
 pub use intent::{intent_signed, intent_text, verify_intent};
 pub use key::{KeyError, PublicKeyLine};
-pub use officers::{QuorumError, officers_signed};
+pub use officers::{QuorumError, officers_signed, one_officer_signed};
 pub use prune::Prune;
 pub use sshsig::{SignError, Signatures, SignaturesError, sign, verify};
 pub use unseal::{Found, Head, Unseal};
+pub use veto::Veto;

@@ -37,19 +37,46 @@ pub fn officers_signed(
     let Governance {
         threshold,
         officers,
+        ..
     } = &policy.governance;
+    let signed_by = verify(text, namespace, signatures, &people(policy, officers));
+    enough(signed_by, *threshold, officers)
+}
+
+/// The officers of `policy` who signed the text in this namespace, if there is one.
+///
+/// # Errors
+/// [`QuorumError`].
+pub fn one_officer_signed(
+    text: &str,
+    namespace: &str,
+    signatures: &Signatures,
+    policy: &Policy,
+) -> Result<BTreeSet<Name>, QuorumError> {
+    let officers = &policy.governance.officers;
+    let signed_by = verify(text, namespace, signatures, &people(policy, officers));
+    enough(signed_by, 1, officers)
+}
+
+fn people(policy: &Policy, names: &BTreeSet<Name>) -> BTreeMap<Name, Person> {
     let people = policy.people.iter();
-    let people: BTreeMap<Name, Person> = people
-        .filter(|(name, _)| officers.contains(*name))
+    let people = people.filter(|(name, _)| names.contains(*name));
+    people
         .map(|(name, person)| (name.clone(), person.clone()))
-        .collect();
-    let signed_by = verify(text, namespace, signatures, &people);
-    let enough = usize::try_from(*threshold).is_ok_and(|needed| signed_by.len() >= needed);
-    if enough && *threshold > 0 {
+        .collect()
+}
+
+fn enough(
+    signed_by: BTreeSet<Name>,
+    needed: u32,
+    officers: &BTreeSet<Name>,
+) -> Result<BTreeSet<Name>, QuorumError> {
+    let enough = usize::try_from(needed).is_ok_and(|needed| signed_by.len() >= needed);
+    if enough && needed > 0 {
         return Ok(signed_by);
     }
     Err(QuorumError {
-        needed: *threshold,
+        needed,
         signed_by,
         officers: officers.clone(),
     })

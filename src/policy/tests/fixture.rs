@@ -149,6 +149,16 @@ fn account(class: AccountClass, keys: &[&str], addresses: &[Address]) -> Account
     }
 }
 
+/// Governance by nobody, at once.
+fn nobody() -> Governance {
+    Governance {
+        threshold: 1,
+        officers: BTreeSet::new(),
+        delay_millis: 0,
+        unfreeze_delay_millis: 0,
+    }
+}
+
 /// Two hot accounts, a retired and a cold one; two clients; everything allowed and nothing
 /// limited.
 pub fn policy() -> Policy {
@@ -180,10 +190,7 @@ pub fn policy() -> Policy {
         hash: BundleHash([1; 32]),
         fleet: name("main"),
         sequence: 1,
-        governance: Governance {
-            threshold: 1,
-            officers: BTreeSet::new(),
-        },
+        governance: nobody(),
         witnesses: None,
         auditors: BTreeSet::new(),
         people: BTreeMap::new(),

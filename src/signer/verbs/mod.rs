@@ -2,6 +2,7 @@
 
 pub mod bodies;
 pub mod evaluate;
+pub mod governance;
 pub mod keys;
 pub mod log;
 pub mod requests;

@@ -416,7 +416,7 @@ fn seen(rows: &Rows, state: &RwLock<State>, now: Interval) -> Result<String, Rec
     let state = state.read().unwrap();
     let rooms = state.room(now).unwrap().into_iter();
     let rooms: Vec<_> = rooms.filter(|room| !room.used.is_zero()).collect();
-    let freezes: Vec<_> = state.freezes().collect();
+    let freezes: Vec<_> = state.freezes(now.lo).collect();
     Ok(format!(
         "{} {:?} {freezes:?} {rooms:?} {requests:?} {:?}",
         state.next_call(),

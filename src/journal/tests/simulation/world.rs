@@ -21,7 +21,9 @@ use super::{
     random::{Random, seed_salts},
     witnesses::{WITNESSES, Witness, log_key},
 };
-use crate::{Activation, command::Command, open::create_with, segment::OpenOptions};
+use crate::{
+    Activation, command::Command, govern::Governing, open::create_with, segment::OpenOptions,
+};
 
 /// What goes wrong in a run, besides what always does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,7 +356,7 @@ impl World {
             policy: Shelf::bundle(sequence),
             signed_by: Default::default(),
         };
-        self.ask(m, Command::Activate(activation, reply));
+        self.ask(m, Command::Govern(Governing::Activate(activation, reply)));
     }
 }
 

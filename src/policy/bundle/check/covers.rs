@@ -10,6 +10,20 @@ use crate::{Policy, Selector};
 /// Whether every effect that `inner` matches is matched by `outer`, as far as the two texts show.
 /// Condition by condition, so that a bound accepted here is one that a reader sees, too.
 pub(super) fn covers(outer: &Selector, inner: &Selector, policy: &Policy) -> bool {
+    covers_classes(outer, inner, inner_classes(inner, policy).as_ref())
+}
+
+/// As [`covers`], by the conditions as they are written, whatever class an account is of: that may have
+/// been another one when something was charged.
+pub(crate) fn covers_as_written(outer: &Selector, inner: &Selector) -> bool {
+    covers_classes(outer, inner, inner.classes.as_ref())
+}
+
+fn covers_classes(
+    outer: &Selector,
+    inner: &Selector,
+    inner_classes: Option<&BTreeSet<AccountClass>>,
+) -> bool {
     // Every field by name: a new one has to be thought about here.
     let Selector {
         clients,
@@ -32,7 +46,7 @@ pub(super) fn covers(outer: &Selector, inner: &Selector, policy: &Policy) -> boo
     within(inner.clients.as_ref(), clients.as_ref())
         && within(inner.sources.as_ref(), sources.as_ref())
         && within(inner.accounts.as_ref(), accounts.as_ref())
-        && within(inner_classes(inner, policy).as_ref(), classes.as_ref())
+        && within(inner_classes, classes.as_ref())
         && within(inner_chains(inner).as_ref(), chains.as_ref())
         && within(inner.assets.as_ref(), assets.as_ref())
         && within(inner.effects.as_ref(), effects.as_ref())

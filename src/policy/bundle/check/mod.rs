@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use tx::{Asset, Chain, EffectKind, Name};
 
 use self::covers::covers;
+pub(crate) use self::covers::covers_as_written;
 use super::{
     diagnostic::{Diagnostic, Place, Report},
     draft::Places,

@@ -106,6 +106,7 @@ pub fn line(number: u8) -> String {
 pub fn people() -> String {
     let mut text =
         "[governance]\nthreshold = 2\nofficers = [\"ann\", \"ben\", \"cem\"]\n".to_owned();
+    text.push_str("delay = \"0s\"");
     for (number, name) in (1..).zip(["ann", "ben", "cem", "dan"]) {
         text.push_str(&person(name, &[&line(number)]));
     }

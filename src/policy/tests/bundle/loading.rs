@@ -179,7 +179,7 @@ fn the_running_policy_says_who_may_replace_it() {
 #[test]
 fn officers_do_not_appoint_themselves() {
     let running = running();
-    let governance = "[governance]\nthreshold = 1\nofficers = [\"eve\"]\n";
+    let governance = "[governance]\ndelay = \"0s\"\nthreshold = 1\nofficers = [\"eve\"]\n";
     let usurped = format!("{governance}{}", person("eve", &[&line(7)]));
     let mut files = files(POLICY);
     files.insert("people.toml".into(), usurped.into());

@@ -159,7 +159,8 @@ fn quickstart() -> Files {
         }
     }
     let (ann, ben) = (fixture::line(1), fixture::line(2));
-    let governance = "[governance]\nthreshold = 2\nofficers = \"group:officers\"\n";
+    let governance =
+        "[governance]\nthreshold = 2\nofficers = \"group:officers\"\ndelay = \"24h\"\n";
     let people = [
         governance,
         "[[group]]\nname = \"officers\"\nmembers = [\"group:deputies\", \"alice\"]\n",

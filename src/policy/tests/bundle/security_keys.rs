@@ -134,7 +134,7 @@ fn governed(keys: &[SecurityKey; 2]) -> Files {
     let mut files = files(POLICY);
     let [ann, ben] = keys.each_ref().map(SecurityKey::line);
     let people = format!(
-        "[governance]\nthreshold = 2\nofficers = [\"ann\", \"ben\"]\n{}{}",
+        "[governance]\ndelay = \"0s\"\nthreshold = 2\nofficers = [\"ann\", \"ben\"]\n{}{}",
         person("ann", &[&ann]),
         person("ben", &[&format!("verify-required {ben} ben@desk")]),
     );

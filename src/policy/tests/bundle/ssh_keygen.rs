@@ -42,7 +42,7 @@ fn keys(folder: &Path) -> [String; 2] {
 fn files_of(keys: &[String; 2]) -> super::fixture::Files {
     let [ann, ben] = keys.each_ref().map(|line| line.trim_end());
     let people = format!(
-        "[governance]\nthreshold = 2\nofficers = [\"ann\", \"ben\"]\n{}{}",
+        "[governance]\ndelay = \"0s\"\nthreshold = 2\nofficers = [\"ann\", \"ben\"]\n{}{}",
         person("ann", &[ann]),
         person("ben", &[ben]),
     );

@@ -1,0 +1,62 @@
+//! The signing API's governance: which bundle governs, which one waits.
+
+use serde::{Deserialize, Serialize};
+use tx::{Interval, Time};
+
+/// The answer to `GET /v1/governance`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GovernanceAnswer {
+    /// The fleet, as statements of officers name it.
+    pub fleet: String,
+    /// The bundle that governs, 64 hexadecimal digits.
+    pub policy: String,
+    /// Its sequence.
+    pub sequence: u64,
+    /// Who may change it.
+    pub officers: Vec<String>,
+    /// How many of them must sign a bundle.
+    pub threshold: u32,
+    /// How long a bundle waits that is not shown to be narrower.
+    pub delay_secs: u64,
+    /// The bundle that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<ProposedBundle>,
+    /// How long a freeze stands that enough officers lift.
+    pub unfreeze_delay_secs: u64,
+    /// What is frozen.
+    pub freezes: Vec<FrozenScope>,
+    /// The last entry by which something was un-frozen, which a statement that freezes answers; 0 for none.
+    pub unfrozen: u64,
+    /// The time by which it waits: by `lo`.
+    pub time: Interval,
+}
+
+/// Something that is frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrozenScope {
+    /// What: `everything`, `account …`, `chain …` or `key …`.
+    pub scope: String,
+    /// The entry that last froze it, which a statement that un-freezes answers.
+    pub entry: u64,
+    /// From this time on, by `lo`, it is frozen no longer, once enough officers said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+}
+
+/// A bundle that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposedBundle {
+    /// The entry that proposed it, which a veto answers.
+    pub entry: u64,
+    /// The bundle, 64 hexadecimal digits.
+    pub hash: String,
+    /// Its sequence.
+    pub sequence: u64,
+    /// The officers who signed it.
+    pub signed_by: Vec<String>,
+    /// Before this time, by `lo`, it does not govern.
+    pub not_before: Time,
+}

@@ -1,0 +1,159 @@
+//! What officers decide about: which bundle governs, which one waits, what is frozen.
+
+use std::sync::Arc;
+
+use policy::{Entry, FreezeScope, PolicyProposed, Resumed, State, StateError, Unfrozen};
+use tx::Time;
+
+#[cfg(test)]
+use crate::defect;
+use crate::{
+    Activation, Reply,
+    command::Stopped,
+    group::{OpenGroup, Untaken},
+    writer::stopped,
+};
+
+/// What is asked of the writer about it.
+pub(crate) enum Governing {
+    /// A bundle shall govern.
+    Activate(Activation, Reply<Result<Result<(), String>, Stopped>>),
+    /// A bundle shall wait.
+    Propose(Activation, Reply<Result<Result<Time, String>, Stopped>>),
+    /// An entry with a statement of people, which the state verifies.
+    Stated(Box<Entry>, Reply<Result<Result<(), StateError>, Stopped>>),
+    /// A scope shall be frozen no longer.
+    Unfreeze {
+        scope: FreezeScope,
+        by: Box<Resumed>,
+        reply: Reply<Result<Result<Time, StateError>, Stopped>>,
+    },
+}
+
+impl Governing {
+    /// Whether it freezes.
+    pub(crate) fn freezes(&self) -> bool {
+        matches!(self, Self::Stated(entry, _) if matches!(**entry, Entry::FrozenBy(_)))
+    }
+
+    /// Answers that nothing is taken any more.
+    pub(crate) fn refuse(self, stopped: Stopped) {
+        match self {
+            Self::Activate(_, reply) => reply.send(Err(stopped)),
+            Self::Propose(_, reply) => reply.send(Err(stopped)),
+            Self::Stated(_, reply) => reply.send(Err(stopped)),
+            Self::Unfreeze { reply, .. } => reply.send(Err(stopped)),
+        }
+    }
+}
+
+pub(crate) fn govern(
+    state: &mut State,
+    group: &mut OpenGroup,
+    asked: Governing,
+) -> Result<(), Stopped> {
+    match asked {
+        Governing::Activate(activation, reply) => {
+            let activated = activate(state, group, activation);
+            group.answer(reply, activated)
+        }
+        Governing::Propose(activation, reply) => {
+            let proposed = propose(state, group, activation);
+            group.answer(reply, proposed)
+        }
+        Governing::Stated(entry, reply) => {
+            let taken = stated(state, group, *entry);
+            group.answer(reply, taken)
+        }
+        Governing::Unfreeze { scope, by, reply } => {
+            let lifted = unfreeze(state, group, scope, *by);
+            group.answer(reply, lifted)
+        }
+    }
+}
+
+/// A bundle that the state does not take changes nothing; of two that were verified at the same
+/// time, the older one is such a bundle.
+fn activate(
+    state: &mut State,
+    group: &mut OpenGroup,
+    activation: Activation,
+) -> Result<Result<(), String>, Stopped> {
+    let Activation { policy, signed_by } = activation;
+    if let Err(error) = state.check_activation(&policy) {
+        return Ok(Err(error.to_string()));
+    }
+    let entry = Entry::PolicyActivated {
+        hash: policy.hash,
+        sequence: policy.sequence,
+        signed_by,
+    };
+    let expected = state.entries();
+    match group.offer(state, entry)? {
+        Ok(_) => {}
+        Err(Untaken::State(error)) => return Ok(Err(error.to_string())),
+        Err(untaken) => return Err(untaken.stops(expected)),
+    }
+    state
+        .activate(Arc::clone(&policy))
+        .map_err(|error| stopped(&error))?;
+    #[cfg(test)]
+    defect::governs(&policy);
+    Ok(Ok(()))
+}
+
+/// A bundle that must wait; answers until when. Whether it could govern then is looked at before: nobody
+/// waits for what will not be taken.
+fn propose(
+    state: &mut State,
+    group: &mut OpenGroup,
+    activation: Activation,
+) -> Result<Result<Time, String>, Stopped> {
+    let Activation { policy, signed_by } = activation;
+    let checked = state.check_proposal(&policy);
+    let Some(not_before) = state.waits_until(group.now.lo) else {
+        return Ok(Err("no bundle governs yet".into()));
+    };
+    if let Err(error) = checked {
+        return Ok(Err(error.to_string()));
+    }
+    let entry = Entry::PolicyProposed(PolicyProposed {
+        hash: policy.hash,
+        sequence: policy.sequence,
+        signed_by,
+        not_before,
+    });
+    let taken = stated(state, group, entry)?;
+    Ok(taken
+        .map(|()| not_before)
+        .map_err(|error| error.to_string()))
+}
+
+/// Lifts a freeze; answers from when on it is.
+fn unfreeze(
+    state: &mut State,
+    group: &mut OpenGroup,
+    scope: FreezeScope,
+    by: Resumed,
+) -> Result<Result<Time, StateError>, Stopped> {
+    let Some(from) = state.frozen_until(group.now.lo) else {
+        return Ok(Err(StateError::NotFrozen));
+    };
+    let unfrozen = Unfrozen { scope, from, by };
+    let taken = stated(state, group, Entry::Unfrozen(Box::new(unfrozen)))?;
+    Ok(taken.map(|()| from))
+}
+
+/// An entry that the state may refuse: then nothing changed.
+fn stated(
+    state: &mut State,
+    group: &mut OpenGroup,
+    entry: Entry,
+) -> Result<Result<(), StateError>, Stopped> {
+    let expected = state.entries();
+    match group.offer(state, entry)? {
+        Ok(_) => Ok(Ok(())),
+        Err(Untaken::State(error)) => Ok(Err(error)),
+        Err(untaken) => Err(untaken.stops(expected)),
+    }
+}

@@ -1,0 +1,143 @@
+//! Who may ask and decide, and what is ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tx::Name;
+
+use super::Widening;
+use crate::{ChainSettings, Client, Person, Policy, Source, Verb};
+
+pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<Widening>) {
+    for (what, is_same) in unchanged(running, offered) {
+        if !is_same {
+            found.insert(Widening::Changed(what));
+        }
+    }
+    let officers = &running.governance.officers;
+    let people = |name: &Name, old: &Person, new: &Person| match officers.contains(name) {
+        true => new == old,
+        false => new.keys.is_subset(&old.keys),
+    };
+    each("person", &running.people, &offered.people, people, found);
+    if officers.iter().any(|one| !offered.people.contains_key(one)) {
+        found.insert(Widening::Changed("who the officers are"));
+    }
+    let clients = |_: &Name, old: &Client, new: &Client| asks_less(old, new);
+    each("client", &running.clients, &offered.clients, clients, found);
+    if !keeps_governing(running, offered) {
+        found.insert(Widening::Changed("who can bring a veto"));
+    }
+    let sources = |_: &Name, old: &Source, new: &Source| issues_less(old, new);
+    each("source", &running.sources, &offered.sources, sources, found);
+    if !running.edges.is_superset(&offered.edges) {
+        found.insert(Widening::Changed("an edge"));
+    }
+    if !chains(&running.chains, &offered.chains) {
+        found.insert(Widening::Changed("what is set for a chain"));
+    }
+}
+
+/// What must be as it was.
+fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 9] {
+    // Every field by name: a new one has to be thought about here, or beside it.
+    let Policy {
+        hash: _,
+        fleet,
+        sequence: _,
+        governance,
+        witnesses,
+        auditors,
+        people: _,
+        groups: _,
+        client_roots,
+        clients: _,
+        sources: _,
+        accounts,
+        edges: _,
+        assets,
+        chains: _,
+        sequences,
+        hours,
+        books: _,
+        allows: _,
+        denies: _,
+        requires: _,
+        limits: _,
+        evacuates: _,
+    } = offered;
+    [
+        ("the fleet", *fleet == running.fleet),
+        ("who governs", *governance == running.governance),
+        ("the witnesses", *witnesses == running.witnesses),
+        ("the auditors", *auditors == running.auditors),
+        (
+            "what certifies clients",
+            *client_roots == running.client_roots,
+        ),
+        // An address that is no longer ours would be paid as a stranger's.
+        ("an account", *accounts == running.accounts),
+        ("an asset", *assets == running.assets),
+        ("the hours", *hours == running.hours),
+        ("where a sequence starts", *sequences == running.sequences),
+    ]
+}
+
+/// Everything with a name that is offered must be there, and no more than there.
+fn each<T>(
+    kind: &'static str,
+    running: &BTreeMap<Name, T>,
+    offered: &BTreeMap<Name, T>,
+    is_less: impl Fn(&Name, &T, &T) -> bool,
+    found: &mut BTreeSet<Widening>,
+) {
+    for (name, new) in offered {
+        let known = running.get(name);
+        if known.is_none_or(|old| !is_less(name, old, new)) {
+            let name = name.clone();
+            found.insert(Widening::More { kind, name });
+        }
+    }
+}
+
+fn asks_less(old: &Client, new: &Client) -> bool {
+    new.identity == old.identity
+        && new.verbs.is_subset(&old.verbs)
+        && new.accounts.is_subset(&old.accounts)
+}
+
+/// A bundle that keeps vetoes from being brought would make the next one sure.
+fn keeps_governing(running: &Policy, offered: &Policy) -> bool {
+    let governs = |(_, client): &(&Name, &Client)| client.verbs.contains(&Verb::Govern);
+    let mut governing = running.clients.iter().filter(governs);
+    governing.all(|(name, old)| {
+        let new = offered.clients.get(name);
+        new.is_some_and(|new| new.verbs.contains(&Verb::Govern) && new.identity == old.identity)
+    })
+}
+
+/// Without signers, intents need no signature.
+fn issues_less(old: &Source, new: &Source) -> bool {
+    let signed = match old.signers.is_empty() {
+        true => true,
+        false => !new.signers.is_empty() && new.signers.is_subset(&old.signers),
+    };
+    signed && new.clients.is_subset(&old.clients)
+}
+
+fn chains<C: Ord>(
+    running: &BTreeMap<C, ChainSettings>,
+    offered: &BTreeMap<C, ChainSettings>,
+) -> bool {
+    let is_less = |old: &ChainSettings, new: &ChainSettings| {
+        let ChainSettings {
+            locktime_height_max,
+            max_ahead,
+        } = new;
+        *locktime_height_max <= old.locktime_height_max && *max_ahead <= old.max_ahead
+    };
+    running.len() == offered.len()
+        && offered.iter().all(|(chain, new)| {
+            let known = running.get(chain);
+            known.is_some_and(|old| is_less(old, new))
+        })
+}

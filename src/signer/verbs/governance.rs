@@ -1,0 +1,171 @@
+//! `/v1/governance`: which bundle governs, which one waits, and statements of officers.
+
+use std::collections::BTreeSet;
+
+use api::{
+    governance::{FrozenScope, GovernanceAnswer, ProposedBundle},
+    problem::{Problem, ProblemKind},
+    server::Answer,
+    signing::Statement,
+};
+use hyper::StatusCode;
+use policy::{
+    FreezeScope, FreezeState, FrozenBy, PolicyVetoed, Proposed, Resumed,
+    statement::{Freeze, Header, Kind, StatementError, Unfreeze, Veto},
+};
+use tx::Name;
+
+use crate::{
+    log::chain,
+    service::{Service, ask},
+};
+
+/// The longest signatures that an entry holds, in bytes.
+const SIGNATURES_MAX_BYTES: usize = 32 * 1024;
+
+/// Which bundle governs, and which one waits.
+///
+/// # Errors
+/// A problem before the first bundle is active.
+pub fn governance(service: &Service) -> Result<Answer, Problem> {
+    let time = service.journal.now();
+    let state = service.journal.state();
+    let policy = state.policy().ok_or_else(super::no_policy)?;
+    let governance = &policy.governance;
+    let officers = governance.officers.iter().map(ToString::to_string);
+    let answer = GovernanceAnswer {
+        fleet: policy.fleet.to_string(),
+        policy: policy.hash.to_string(),
+        sequence: policy.sequence,
+        officers: officers.collect(),
+        threshold: governance.threshold,
+        delay_secs: governance.delay_millis / 1_000,
+        proposed: state.proposed().map(proposed),
+        unfreeze_delay_secs: governance.unfreeze_delay_millis / 1_000,
+        freezes: state.freezes(time.lo).map(frozen).collect(),
+        unfrozen: state.last_unfrozen(),
+        time,
+    };
+    Ok(Answer::json(StatusCode::OK, &answer))
+}
+
+fn proposed(proposed: &Proposed) -> ProposedBundle {
+    let signed_by = proposed.signed_by.iter().map(ToString::to_string);
+    ProposedBundle {
+        entry: proposed.entry,
+        hash: proposed.hash.to_string(),
+        sequence: proposed.sequence,
+        signed_by: signed_by.collect(),
+        not_before: proposed.not_before,
+    }
+}
+
+fn frozen((scope, freeze): (&FreezeScope, &FreezeState)) -> FrozenScope {
+    FrozenScope {
+        scope: scope.to_string(),
+        entry: freeze.at,
+        until: freeze.until,
+    }
+}
+
+/// Takes a statement of officers. Who brings it counts for nothing; who signed it does.
+///
+/// # Errors
+/// A problem that says why it counts for nothing.
+pub async fn state(service: &Service, body: &Statement) -> Result<Answer, Problem> {
+    let (header, _) =
+        Header::parse(&body.statement).map_err(|error| refused(chain(&error)).at("statement"))?;
+    let signatures = body.signatures.concat();
+    if signatures.len() > SIGNATURES_MAX_BYTES {
+        let detail = format!("they have more than {SIGNATURES_MAX_BYTES} bytes");
+        return Err(refused(detail).at("signatures"));
+    }
+    match header.kind {
+        Kind::Veto => veto(service, &body.statement, signatures).await?,
+        Kind::Freeze => freeze(service, &body.statement, signatures).await?,
+        Kind::Unfreeze => unfreeze(service, &body.statement, signatures).await?,
+        _ => {
+            let detail = format!("{} is decided elsewhere", header.namespace());
+            return Err(refused(detail).at("statement"));
+        }
+    }
+    Ok(Answer::empty())
+}
+
+async fn veto(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+    let statement = Veto::parse(text).map_err(|error| of_statement(&error))?;
+    let policy = service.policy()?;
+    let signed_by = statement.signed_by(&signatures, &policy);
+    let signed_by = signed_by.map_err(|error| of_statement(&error))?;
+    let vetoed = PolicyVetoed {
+        bundle: statement.bundle,
+        by: Resumed {
+            hash: statement.hash(),
+            statement: text.into(),
+            signatures,
+            signed_by,
+        },
+    };
+    let officers = joined(&vetoed.by.signed_by);
+    let taken = ask(|reply| {
+        service.journal.veto(vetoed, reply);
+        Ok(())
+    });
+    taken.await?.map_err(|error| refused(chain(&error)))?;
+    tracing::warn!(bundle = %statement.bundle, officers, "the bundle that waited is vetoed");
+    Ok(())
+}
+
+async fn freeze(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+    let statement = Freeze::parse(text).map_err(|error| of_statement(&error))?;
+    let signed_by = statement.signed_by(&signatures, &*service.policy()?);
+    let frozen = FrozenBy {
+        scope: statement.scope.clone(),
+        by: Resumed {
+            hash: statement.hash(),
+            statement: text.into(),
+            signatures,
+            signed_by: signed_by.map_err(|error| of_statement(&error))?,
+        },
+    };
+    let officers = joined(&frozen.by.signed_by);
+    let taken = ask(|reply| {
+        service.journal.freeze_by(frozen, reply);
+        Ok(())
+    });
+    taken.await?.map_err(|error| refused(chain(&error)))?;
+    tracing::warn!(scope = %statement.scope, officers, "frozen");
+    Ok(())
+}
+
+async fn unfreeze(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+    let statement = Unfreeze::parse(text).map_err(|error| of_statement(&error))?;
+    let signed_by = statement.signed_by(&signatures, &*service.policy()?);
+    let by = Resumed {
+        hash: statement.hash(),
+        statement: text.into(),
+        signatures,
+        signed_by: signed_by.map_err(|error| of_statement(&error))?,
+    };
+    let (scope, officers) = (statement.scope.clone(), joined(&by.signed_by));
+    let taken = ask(|reply| {
+        service.journal.unfreeze(scope, by, reply);
+        Ok(())
+    });
+    let from = taken.await?.map_err(|error| refused(chain(&error)))?;
+    tracing::warn!(scope = %statement.scope, officers, %from, "un-frozen");
+    Ok(())
+}
+
+fn joined(officers: &BTreeSet<Name>) -> String {
+    let officers: Vec<&str> = officers.iter().map(Name::as_str).collect();
+    officers.join(", ")
+}
+
+fn of_statement(error: &StatementError) -> Problem {
+    refused(chain(error)).at("statement")
+}
+
+fn refused(why: String) -> Problem {
+    Problem::new(ProblemKind::StatementRefused, format!("{why}."))
+}
