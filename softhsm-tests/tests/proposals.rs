@@ -200,6 +200,8 @@ fn one_officer_vetoes_and_the_bundle_is_refused_from_then_on() {
 #[test]
 fn a_bundle_waits_through_a_kill_and_governs_when_its_time_has_come() {
     let world = world(SHORT);
+    // It is asked again and again which bundle governs.
+    world.configure("[bounds]\nrequests_per_second = 100000");
     let daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);

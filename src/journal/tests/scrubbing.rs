@@ -56,6 +56,9 @@ fn with(machine: &Machine, image: Image) -> Machine {
     }
 }
 
+/// Parts enough for a whole reading of the logs here, of 512 KiB each, and the pauses behind them.
+const PARTS: usize = 16;
+
 /// The name under which reading it again stops the journal, if it does.
 fn found(machine: &Machine) -> Option<SealName> {
     let Opening {
@@ -65,7 +68,7 @@ fn found(machine: &Machine) -> Option<SealName> {
         ..
     } = machine.opening().unwrap();
     assert!(matches!(snapshot, SnapshotUse::Used { .. }), "{snapshot:?}");
-    journal.scrubber().run(&brief(machine, 1));
+    journal.scrubber().run(&brief(machine, PARTS));
     let noted = ask(|reply| journal.policy_refused("is it taken?".into(), reply));
     let name = noted.err().map(|stopped| stopped.seal().unwrap());
     drop(journal);
