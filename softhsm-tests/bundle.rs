@@ -72,6 +72,12 @@ impl Bundle {
         self.set(file, &text.replace(part, by));
     }
 
+    /// How often a text stands in its files.
+    pub fn count(&self, part: &str) -> usize {
+        let texts = self.0.values().map(|bytes| String::from_utf8_lossy(bytes));
+        texts.map(|text| text.matches(part).count()).sum()
+    }
+
     /// Appends to a file.
     pub fn append(&mut self, file: &str, text: &str) {
         self.0

@@ -16,6 +16,7 @@ mod payments;
 mod payouts;
 mod raw;
 mod raw_store;
+mod rules;
 mod witnessed;
 
 use figure::{Figure, Format};
@@ -25,22 +26,9 @@ const SESSIONS: u16 = 2;
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == raw::ROLE) {
-        raw::run(&arguments[1..]);
-        return;
-    }
-    if let Some(role) = arguments
-        .first()
-        .filter(|first| memory::ROLES.contains(&first.as_str()))
+    if let Some((role, of)) = arguments.split_first()
+        && runs_as(role, of)
     {
-        memory::run(role, &arguments[1..]);
-        return;
-    }
-    if let Some(role) = arguments
-        .first()
-        .filter(|first| opening::ROLES.contains(&first.as_str()))
-    {
-        opening::run(role, &arguments[1..]);
         return;
     }
     let entries = entries(&mut arguments);
@@ -53,6 +41,7 @@ fn main() {
         &memory::FIGURES,
         &payouts::FIGURES,
         &coins::FIGURES,
+        &rules::FIGURES,
         &witnessed::FIGURES,
     ]
     .concat();
@@ -91,9 +80,23 @@ fn main() {
     if coins::FIGURES.into_iter().any(wanted) {
         print(coins::measure());
     }
+    if rules::FIGURES.into_iter().any(wanted) {
+        print(rules::measure());
+    }
     if witnessed::FIGURES.into_iter().any(wanted) {
         print(witnessed::measure(SESSIONS));
     }
+}
+
+/// Whether this is a process of a measurement, which it then was.
+fn runs_as(role: &str, arguments: &[String]) -> bool {
+    match role {
+        raw::ROLE => raw::run(arguments),
+        role if memory::ROLES.contains(&role) => memory::run(role, arguments),
+        role if opening::ROLES.contains(&role) => opening::run(role, arguments),
+        _ => return false,
+    }
+    true
 }
 
 /// How many entries a long journal shall have, if that is said.

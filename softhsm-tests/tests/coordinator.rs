@@ -1,13 +1,18 @@
 //! The coordinator between a real signer and real nodes: what users and operators see.
 
 use alloy_primitives::U256;
-use api::wallet::{
-    AttemptStage, GateState, PolicyAnswer, PolicyVerdict, QuoteAnswer, Stage, WaitingReason,
+use api::{
+    intents::IntentAnswer,
+    wallet::{
+        AttemptStage, GateState, PolicyAnswer, PolicyVerdict, QuoteAnswer, Stage, WaitingReason,
+    },
 };
+use policy::{approval::Approval, statement};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
     anvil::{Anvil, quantity},
+    bundle::key,
     evm::ETHER,
     image::Image,
     litecoind::Litecoind,
@@ -540,4 +545,38 @@ fn a_block_that_leaves_the_chain_takes_the_payment_back_until_it_is_mined_again(
         utxo.litecoind.mine_if_needed()
     });
     assert!((utxo.received(&to) - 0.5).abs() < 1e-9);
+}
+
+#[test]
+fn what_people_approve_is_paid() {
+    let world = World::with(|bundle| {
+        let verbs = "\"requests\", \"journal\"]";
+        bundle.replace(
+            "accounts.toml",
+            verbs,
+            "\"requests\", \"journal\", \"intents\"]",
+        );
+        let verbs = "verbs = [\"keys\"]";
+        bundle.replace("accounts.toml", verbs, "verbs = [\"keys\", \"approve\"]");
+    });
+    let evm = EvmSite::on(world, EVM_FAMILY);
+    let _walletd = evm.site.start();
+    let exchange = evm.site.client("exchange");
+    exchange.withdraw(&eth("large", 6 * ETHER, CUSTOMER));
+    evm.site.world.pki.client("auditor");
+    let mut officer = evm.site.world.client("auditor");
+    let about = "/v1/intents/payouts/large";
+    let asked: IntentAnswer = until("the coordinator to ask people", || {
+        let answer = officer.get(about);
+        (answer.status == 200).then(|| answer.json())
+    });
+    let waiting = exchange.withdrawal("large").unwrap().waiting.unwrap();
+    assert_eq!(waiting.reason, WaitingReason::SignerNeeds);
+    let text = asked.needs[0].approve.clone();
+    let signature = statement::sign(&text, Approval::NAMESPACE, &key("ben")).unwrap();
+    let said = json!({ "statement": text, "signatures": [signature] });
+    let brought = officer.post(&format!("{about}/approvals"), said.to_string().as_bytes());
+    assert_eq!(brought.status, 200, "{}", brought.text());
+    exchange.reaches_while("large", Stage::Final, || evm.mine(1));
+    assert_eq!(evm.nonce(), 1);
 }

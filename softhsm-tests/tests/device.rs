@@ -132,6 +132,8 @@ fn nothing_but_time_ends_a_login() {
         until("the child's end", || (!is_running(child)).then_some(()));
         daemon.wait();
         assert_eq!(world.logged_in(), life);
+        // Nobody waited until the login was given up.
+        assert!(!daemon.said().contains("the device cannot be used"));
     }
     let _daemon = world.start();
     let mut client = world.walletd();

@@ -179,6 +179,51 @@ fn an_edit_in_mid_window_forgets_nothing() {
     ));
 }
 
+const SIX_HOURS: &str = "
+[[limit]]
+name = \"eth-six-hours\"
+effect = \"payment\"
+asset = \"eth\"
+measure = \"amount\"
+window = \"6h\"
+cap = \"10 eth\"
+";
+
+/// "Policy edits" of the attack corpus: taking a limit out and putting it back, under whatever group, gives
+/// nothing back.
+#[test]
+fn a_limit_that_is_taken_out_put_back_and_regrouped_forgets_nothing() {
+    let world = World::with(|bundle| bundle.append("statements.toml", SIX_HOURS));
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let pay = |nonce, ether| Draft::transfer(nonce, CUSTOMER, ether * ETHER);
+    client.sign(&transfer("before", &from, &pay(0, 4)));
+    assert_eq!(client.used("eth-six-hours"), units(4 * ETHER));
+
+    let mut edited = world.bundle.clone();
+    edited.replace("statements.toml", SIX_HOURS, "");
+    edited.write(&world.policy(), 2, &["ann", "ben"]);
+    reload(&daemon);
+    client.sign(&transfer("without", &from, &pay(1, 3)));
+    // Back, and regrouped: by what it was charged to then.
+    for (sequence, group) in [(3, ""), (4, "account"), (5, "client"), (6, "source")] {
+        let mut edited = world.bundle.clone();
+        if !group.is_empty() {
+            let grouped = format!("cap = \"10 eth\"\ngroup = {group:?}\n");
+            edited.replace("statements.toml", "cap = \"10 eth\"\n", &grouped);
+        }
+        edited.write(&world.policy(), sequence, &["ann", "ben"]);
+        reload(&daemon);
+        assert_eq!(daemon.metric("signerd_reloads_total"), Some(sequence - 1));
+        assert_eq!(client.used("eth-six-hours"), units(7 * ETHER), "{group}");
+        let over = transfer(&format!("over-{sequence}"), &from, &pay(2, 4));
+        let refused = client.refused(&over).reasons;
+        assert_eq!(refused[0].statement.as_deref(), Some("eth-six-hours"));
+    }
+    client.sign(&transfer("just", &from, &pay(2, 3)));
+}
+
 #[test]
 fn people_of_groups_within_groups_govern_and_are_waited_for() {
     let mut world = World::with(|bundle| {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use serde::{Serialize, de::DeserializeOwned};
 use tlog::tile::Resource;
-use tx::Name;
+use tx::{IntentId, Name};
 
 use self::transport::{Success, Transport};
 pub use self::{
@@ -27,13 +27,14 @@ pub use self::{
 };
 use crate::{
     governance::GovernanceAnswer,
+    intents::IntentAnswer,
     journal::{
         BODIES_PAGE_BYTES, BodiesAnswer, BundleAnswer, CHECKPOINT_MAX, ConsistencyAnswer,
         CosignaturesAnswer, CosignaturesRequest, ProofsAnswer, ProofsRequest, SeenCheckpoint,
     },
     signing::{
         EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
-        SignAnswer, SignRequest, Statement,
+        SignAnswer, SignRequest, SignedIntent, Statement,
     },
 };
 
@@ -222,6 +223,35 @@ impl Client {
         }
     }
 
+    /// `POST /v1/intents`: registers an intent for people to approve.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the problem `intent-refused` when it is not registered.
+    pub async fn register(&self, intent: &SignedIntent) -> Result<IntentAnswer, ClientError> {
+        self.post("/v1/intents", intent).await
+    }
+
+    /// `GET /v1/intents/{source}/{id}`: how an intent stands that was registered.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn intent(&self, id: &IntentId) -> Result<IntentAnswer, ClientError> {
+        self.fetch(&path_of(id), ANSWER_MAX_BYTES).await
+    }
+
+    /// `POST /v1/intents/{source}/{id}/approvals`: brings what people said of an intent.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the problem `statement-refused` when it counts for nothing.
+    pub async fn approve(
+        &self,
+        id: &IntentId,
+        statement: &Statement,
+    ) -> Result<IntentAnswer, ClientError> {
+        let path = format!("{}/approvals", path_of(id));
+        self.post(&path, statement).await
+    }
+
     /// `POST /v1/journal/proofs`.
     ///
     /// # Errors
@@ -293,4 +323,9 @@ impl Client {
             status => Err(self.transport.malformed(status, Oddity::MediaType)),
         }
     }
+}
+
+/// The path of an intent: a source's and an intent's name need no escape.
+fn path_of(id: &IntentId) -> String {
+    format!("/v1/intents/{}/{}", id.source, id.id)
 }

@@ -7,6 +7,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod governance;
+pub mod intents;
 pub mod journal;
 pub mod known;
 pub mod problem;

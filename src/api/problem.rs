@@ -109,6 +109,8 @@ kinds! {
     Refused of Signing = "urn:strongroom:problem:refused", 422, "The request is refused";
     /// The statement of people is of another kind, about something else, or not signed by enough of them.
     StatementRefused of Signing = "urn:strongroom:problem:statement-refused", 422, "The statement is refused";
+    /// The intent cannot be registered for people to approve.
+    IntentRefused of Signing = "urn:strongroom:problem:intent-refused", 422, "The intent is not registered";
     /// More requests a second than the client may make.
     TooManyRequests of Signing Wallet = "urn:strongroom:problem:too-many-requests", 429, "Too many requests";
     /// Something that is not the client's fault and not expected.

@@ -244,7 +244,7 @@ mod tests {
 
     use policy::{
         AttemptId, BundleHash, Classes, Digest as PolicyDigest, Entry as JournalEntry,
-        KeyAlgorithm, NumberedDigest, Record,
+        KeyAlgorithm, NumberedDigest, Record, SignedBy,
     };
     use tx::{AccountClass, Asset, FeeTerms, Time, Transaction, ValidUntil};
 
@@ -297,10 +297,13 @@ mod tests {
                 client: "walletd".parse().unwrap(),
                 source: None,
                 intent: None,
+                signed_by: SignedBy::default(),
                 classes: Classes {
                     account: AccountClass::Hot,
                     books: BTreeSet::new(),
-                    young: false,
+                    first_paid: None,
+                    hours: BTreeSet::new(),
+                    hours_surely: BTreeSet::new(),
                 },
                 reference: None,
             }],

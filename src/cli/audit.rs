@@ -2,9 +2,9 @@
 //! pinned key of the log signed, and what follows from it.
 
 mod chunks;
-mod error;
+pub mod error;
 mod export;
-mod folder;
+pub mod folder;
 mod prove;
 mod prune;
 mod reconcile;

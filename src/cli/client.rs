@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use api::client::{Client, ClientError, Protocol, Settings, wallet as coordinator};
 use api::governance::GovernanceAnswer;
+use api::intents::IntentAnswer;
 use api::journal::{BodiesAnswer, BundleAnswer, ConsistencyAnswer, ProofsAnswer, ProofsRequest};
 use api::problem::ProblemKind;
 use api::signing::{EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest, Statement};
 use clap::Args;
 use tlog::tile::Resource;
 use tokio::runtime::{Builder, Runtime};
+use tx::IntentId;
 use zeroize::Zeroizing;
 
 pub use self::error::{SignerError, need_text, plain, reason_text};
@@ -253,6 +255,26 @@ impl Signer {
     /// [`SignerError::Ask`].
     pub fn state(&self, statement: &Statement) -> Result<(), SignerError> {
         self.ask(|| self.client.state(statement))
+    }
+
+    /// How an intent stands that people are to approve.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn intent(&self, id: &IntentId) -> Result<IntentAnswer, SignerError> {
+        self.ask(|| self.client.intent(id))
+    }
+
+    /// Brings what a person said of an intent.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn approve(
+        &self,
+        id: &IntentId,
+        statement: &Statement,
+    ) -> Result<IntentAnswer, SignerError> {
+        self.ask(|| self.client.approve(id, statement))
     }
 
     /// What became of a request.

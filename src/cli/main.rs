@@ -3,6 +3,7 @@
 //! Every command answers with one value, printed as text or, with `--json`, as one JSON object, and
 //! says by its exit code how it went ([`failure::Exit`]).
 
+mod approve;
 mod audit;
 mod bodies;
 mod client;
@@ -27,6 +28,7 @@ mod witness;
 
 use std::process::ExitCode;
 
+use ::policy::approval::Says;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -48,6 +50,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Approve an intent that a signer waits for people about: shows what you sign, signs and sends.
+    Approve(Box<approve::Args>),
     /// Copy, verify and read a signer's journal.
     Audit(Box<audit::Args>),
     /// Book a customer's deposit at a coordinator, by hand.
@@ -62,6 +66,8 @@ enum Command {
     Pki(pki::Args),
     /// Check, sign and explain a policy bundle.
     Policy(policy::Args),
+    /// Reject an intent that a signer waits for people about.
+    Reject(Box<approve::Args>),
     /// Have a signer sign a transaction, or only ask what it would say.
     Sign(Box<sign::Args>),
     /// Show a signer's keys, the room left in its limits, and whether it is ready; or a coordinator's
@@ -91,6 +97,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, format: Format) -> Result<Answer, Failure> {
     match command {
+        Command::Approve(args) => approve::run(&args, Says::Approve, format),
         Command::Audit(args) => audit::run(&args, format),
         Command::Credit(args) => credit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
@@ -98,6 +105,7 @@ fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Lanes(args) => lanes::run(&args),
         Command::Pki(args) => pki::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::Reject(args) => approve::run(&args, Says::Reject, format),
         Command::Sign(args) => sign::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Tx(args) => transaction::run(args),

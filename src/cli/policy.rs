@@ -2,14 +2,26 @@
 //! offline. `signerd` trusts none of it: it verifies the bundle by itself.
 
 mod cases;
+mod changes;
 mod check;
-mod error;
+mod decided;
+mod diff;
+mod doc;
+pub mod error;
 mod explain;
-mod folder;
+#[cfg(test)]
+mod fixture;
+pub mod folder;
 mod governance;
+mod history;
+mod new;
 mod offline;
+mod prove;
+mod replay;
+mod schema;
 mod sign;
 mod verdict;
+mod words;
 mod zones;
 
 use std::path::PathBuf;
@@ -28,7 +40,11 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say all that is wrong in a bundle, with file and line.
+    /// Write a bundle to begin with, and cases that it holds.
+    New(new::Args),
+    /// Print the JSON Schema of a bundle's files, for editors.
+    Schema,
+    /// Say all that is wrong in a bundle, with file and line, and the room that each limit starts with.
     Check {
         /// The bundle's folder.
         folder: PathBuf,
@@ -41,11 +57,20 @@ enum Command {
     Sign(sign::Args),
     /// Write the rules of the time zones that the bundle's hours name into zones.toml, as `sign` does.
     Zones(zones::Args),
-    /// Say what a signer with this bundle, and no earlier spending, would answer to a request.
+    /// Say what a signer with this bundle would answer to a request: one that has signed nothing, or all that
+    /// an exported log says.
     Explain(explain::Args),
+    /// Write the bundle as one page, for who has to judge it.
+    Doc(doc::Args),
+    /// Say which requests two bundles decide otherwise, and whether the second is shown to be narrower.
+    Diff(diff::Args),
+    /// Decide by a candidate on all that was really asked, and say how full its limits would have been.
+    Replay(replay::Args),
     /// Run the cases that say what the bundle shall decide, and name the statements that no case notices.
     #[command(name = "test")]
     Cases(cases::Args),
+    /// Say the most that can leave, whatever is asked, and whether claims about that hold.
+    Prove(prove::Args),
     /// Show which bundle governs a signer, and which one waits.
     Status(governance::Args),
     /// Keep the bundle that waits from governing: one officer is enough.
@@ -74,11 +99,17 @@ enum Command {
 /// See [`error::PolicyError`].
 pub fn run(args: Args) -> Result<Answer, Failure> {
     match args.command {
+        Command::New(args) => new::run(&args),
+        Command::Schema => schema::run(),
         Command::Check { folder } => check::run(&folder),
         Command::Sign(args) => sign::run(&args),
         Command::Zones(args) => zones::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Doc(args) => doc::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Cases(args) => cases::run(&args),
+        Command::Prove(args) => prove::run(&args),
         Command::Status(args) => governance::status(&args),
         Command::Veto(args) => governance::veto(&args),
         Command::Freeze(args) => governance::freeze(&args),

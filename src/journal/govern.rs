@@ -1,8 +1,8 @@
 //! What officers decide about: which bundle governs, which one waits, what is frozen.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use policy::{Entry, FreezeScope, PolicyProposed, Resumed, State, StateError, Unfrozen};
+use policy::{Entry, FreezeScope, PolicyProposed, Resumed, RowKey, State, StateError, Unfrozen};
 use tx::Time;
 
 #[cfg(test)]
@@ -34,6 +34,14 @@ impl Governing {
     /// Whether it freezes.
     pub(crate) fn freezes(&self) -> bool {
         matches!(self, Self::Stated(entry, _) if matches!(**entry, Entry::FrozenBy(_)))
+    }
+
+    /// The rows that it hangs on.
+    pub(crate) fn reads(&self) -> BTreeSet<RowKey> {
+        match self {
+            Self::Stated(entry, _) => RowKey::read_by(entry).into_iter().collect(),
+            _ => BTreeSet::new(),
+        }
     }
 
     /// Answers that nothing is taken any more.

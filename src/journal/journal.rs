@@ -10,8 +10,8 @@ use std::{
 };
 
 use policy::{
-    AttemptId, Entry, FreezeScope, FrozenBy, KeyRegistration, PolicyVetoed, Pruned, Record,
-    Refused, Resumed, Signed, State, StateError, Verdict,
+    AttemptId, Entry, FreezeScope, FrozenBy, IntentDecided, IntentRegistered, KeyRegistration,
+    PolicyVetoed, Pruned, Record, Refused, Resumed, Signed, State, StateError, Verdict,
 };
 use thiserror::Error;
 use tlog::{
@@ -301,6 +301,32 @@ impl Journal {
     ) {
         let entry = Entry::FrozenBy(Box::new(frozen));
         self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
+    }
+
+    /// Registers an intent; answers why the state does not take it, if it does not.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn register_intent(
+        &self,
+        registered: IntentRegistered,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) -> Result<(), Busy> {
+        let entry = Entry::IntentRegistered(Box::new(registered));
+        self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
+    }
+
+    /// Takes what people said of an intent; answers why the state does not take it, if it does not.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn decide_intent(
+        &self,
+        decided: IntentDecided,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) -> Result<(), Busy> {
+        let entry = Entry::IntentDecided(Box::new(decided));
+        self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 
     /// Un-freezes a scope by a statement of officers; answers from when on, or why the state does not take it.

@@ -59,7 +59,10 @@ impl Writer {
                 }
                 recorded
             }
-            Command::Govern(asked) => govern(state, group, asked),
+            Command::Govern(asked) => {
+                self.recall(state, &asked.reads())?;
+                govern(state, group, asked)
+            }
             Command::PolicyRefused { reason, reply } => {
                 let reason = shortened(reason, REASON_BYTES);
                 record(state, group, Entry::PolicyRefused { reason }, reply)

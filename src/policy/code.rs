@@ -263,9 +263,13 @@ impl Code for Box<str> {
     }
 }
 
-impl Code for BTreeSet<Name> {
+impl<T: Code + Ord> Code for BTreeSet<T> {
     fn write(&self, to: &mut Vec<u8>) {
-        self.iter().cloned().collect::<Vec<_>>().write(to);
+        // What is longer comes back as something else and is refused when it is read.
+        u32::try_from(self.len()).unwrap_or(u32::MAX).write(to);
+        for item in self {
+            item.write(to);
+        }
     }
 
     fn read(from: &mut &[u8]) -> Option<Self> {
@@ -312,6 +316,7 @@ macro_rules! code_by_text {
     };
 }
 
+code_by_text!(String);
 code_by_text!(Name);
 code_by_text!(RequestId);
 code_by_text!(IntentKey);
@@ -338,12 +343,3 @@ macro_rules! code_by_json {
 code_by_json!(FeeTerms);
 code_by_json!(EffectKind);
 code_by_json!(AccountClass);
-
-/// A row whose key alone says something.
-impl Code for () {
-    fn write(&self, _: &mut Vec<u8>) {}
-
-    fn read(_: &mut &[u8]) -> Option<Self> {
-        Some(())
-    }
-}

@@ -16,7 +16,7 @@ use tx::{
     Interval, Name, Time, ValidUntil,
 };
 
-use crate::{Proof, Reason, RequestHash, RequestId, SignedIntent};
+use crate::{Proof, Reason, RequestHash, RequestId, SignedIntent, approval::Says};
 
 /// Serde, `Display` and `FromStr` of a 32-byte newtype by 64 hexadecimal digits.
 macro_rules! hex_newtype {
@@ -142,6 +142,10 @@ pub enum Entry {
     FrozenBy(Box<FrozenBy>),
     /// Officers say that what is in the scope may be signed again.
     Unfrozen(Box<Unfrozen>),
+    /// A client registered an intent, for people to approve.
+    IntentRegistered(Box<IntentRegistered>),
+    /// People approved or rejected an intent.
+    IntentDecided(Box<IntentDecided>),
     /// The wall clock moved as the boot clock does not explain.
     ClockJump {
         /// Milliseconds by which the wall clock moved more than the boot clock.
@@ -331,6 +335,9 @@ pub struct Fact {
     pub source: Option<Name>,
     /// The intent that it pays.
     pub intent: Option<IntentId>,
+    /// Who signed the intent that it pays; without one of its own, who signed all of the request's.
+    #[serde(default, skip_serializing_if = "SignedBy::is_nobody")]
+    pub signed_by: SignedBy,
     /// The classes it belonged to.
     pub classes: Classes,
     /// Its value in the reference currency, in its smallest unit, where a price was attested.
@@ -345,8 +352,33 @@ pub struct Classes {
     pub account: AccountClass,
     /// The books that held the destination.
     pub books: BTreeSet<Name>,
-    /// Whether the destination was paid for the first time.
-    pub young: bool,
+    /// When the destination was first paid; nothing of one that never was, and of own ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_paid: Option<Time>,
+    /// The hours that it may have been when it was charged.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hours: BTreeSet<Name>,
+    /// Those of them that it surely was.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hours_surely: BTreeSet<Name>,
+}
+
+/// Signers of a source whose signatures counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedBy {
+    /// Their keys: algorithm and base64.
+    pub keys: BTreeSet<String>,
+    /// The people whose keys these were.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub people: BTreeSet<Name>,
+}
+
+impl SignedBy {
+    /// Whether nobody signed.
+    pub fn is_nobody(&self) -> bool {
+        self.keys.is_empty()
+    }
 }
 
 /// A digest, the key that signs it, and the number of the call that may be made.
@@ -382,12 +414,17 @@ pub struct Checkpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateRoot {
-    /// The version of what is hashed: 1.
+    /// The version of what is hashed: 2.
     pub v: u8,
     /// How many entries it is of: the first ones of the log.
     pub covers: u64,
     /// SHA-256 over the hashes of what is remembered, as the journal has them.
     pub hash: Digest,
+}
+
+impl StateRoot {
+    /// The present version.
+    pub const VERSION: u8 = 2;
 }
 
 /// A statement by which a sealed signer goes on ([`crate::statement::Unseal`]) or begins a new epoch
@@ -459,6 +496,42 @@ pub struct Unfrozen {
     pub from: Time,
     /// The statement.
     pub by: Resumed,
+}
+
+/// An intent that people are to approve. Its content is fixed by that, as by its first use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentRegistered {
+    /// Who registered it.
+    pub client: Name,
+    /// The intent, with the signatures of its source's signers.
+    pub signed: SignedIntent,
+    /// The keys of the source's signers that have signed it: whose they are, may not approve it.
+    pub signers: BTreeSet<String>,
+    /// The needs that could ask for people before it is paid, by [`crate::Need::fingerprint`].
+    pub needs: BTreeSet<Digest>,
+}
+
+/// What people said of an intent, and the statement ([`crate::approval::Approval`]) that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentDecided {
+    /// The intent.
+    pub intent: IntentId,
+    /// The need that it was said for.
+    pub need: Digest,
+    /// What was said.
+    pub says: Says,
+    /// When it holds no longer.
+    pub expires: Time,
+    /// Whether the intent is closed by it, for ever.
+    pub closes: bool,
+    /// The statement.
+    pub statement: String,
+    /// The armoured signatures over it.
+    pub signatures: String,
+    /// The people whose signatures were counted, and the key that each of them signed with.
+    pub signed_by: BTreeMap<Name, String>,
 }
 
 /// A digest of exactly 32 bytes.

@@ -186,27 +186,43 @@ impl<'a> InHours<'a> {
 
     /// Whether a statement that gives speaks now: whatever the time is, it is in its hours.
     pub(crate) fn gives(&self, selector: &Selector) -> bool {
-        spoken(selector, &self.surely, &self.possibly)
+        spoken(
+            selector,
+            |name| self.surely.contains(name),
+            |name| self.possibly.contains(name),
+        )
     }
 
     /// Whether a statement that takes speaks now: it may be in its hours.
     pub(crate) fn takes(&self, selector: &Selector) -> bool {
-        spoken(selector, &self.possibly, &self.surely)
+        spoken(
+            selector,
+            |name| self.possibly.contains(name),
+            |name| self.surely.contains(name),
+        )
+    }
+
+    /// The hours that it surely is.
+    pub(crate) fn surely(&self) -> BTreeSet<Name> {
+        self.surely.iter().copied().cloned().collect()
+    }
+
+    /// The hours that it may be.
+    pub(crate) fn possibly(&self) -> BTreeSet<Name> {
+        self.possibly.iter().copied().cloned().collect()
     }
 }
 
-/// Whether one of the selector's hours is among `within`, and none that it excepts among `without`.
-fn spoken(selector: &Selector, within: &BTreeSet<&Name>, without: &BTreeSet<&Name>) -> bool {
-    let among =
-        |names: &BTreeSet<Name>, set: &BTreeSet<&Name>| names.iter().any(|name| set.contains(name));
-    selector
-        .hours
-        .as_ref()
-        .is_none_or(|names| among(names, within))
-        && selector
-            .hours_except
-            .as_ref()
-            .is_none_or(|names| !among(names, without))
+/// Whether one of the selector's hours is `within`, and none that it excepts `without`.
+pub(crate) fn spoken(
+    selector: &Selector,
+    within: impl Fn(&Name) -> bool,
+    without: impl Fn(&Name) -> bool,
+) -> bool {
+    let hours = selector.hours.as_ref();
+    let excepted = selector.hours_except.as_ref();
+    hours.is_none_or(|names| names.iter().any(within))
+        && excepted.is_none_or(|names| !names.iter().any(without))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as strongroom_policy;
 
+pub mod approval;
 pub mod bundle;
 pub mod statement;
 
@@ -19,6 +20,7 @@ mod model;
 mod narrower;
 mod refused;
 mod request;
+mod requirement;
 mod select;
 mod state;
 mod text;
@@ -28,23 +30,24 @@ mod window;
 
 pub use entry::{
     Asked, Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact,
-    FreezeScope, FrozenBy, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest,
-    PolicyProposed, PolicyVetoed, Pruned, Record, Refused, RefusedMany, Resumed, SignatureRecord,
-    Signed, StateRoot, Unfrozen,
+    FreezeScope, FrozenBy, IntentDecided, IntentRegistered, KeyAlgorithm, KeyPurpose,
+    KeyRegistration, NumberedDigest, PolicyProposed, PolicyVetoed, Pruned, Record, Refused,
+    RefusedMany, Resumed, SignatureRecord, Signed, SignedBy, StateRoot, Unfrozen,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
 pub use model::{
     Account, Allow, AssetUnit, Book, ChainSettings, Client, ClientIdentity, Deny, Evacuate,
-    Governance, Group, Limit, Location, Measure, Need, Person, Policy, Require, Selector,
-    SequenceStart, Source, SourceSelector, Statement, To, Verb,
+    Governance, Group, Limit, Location, Measure, Need, Person, Policy, Rejection, Require,
+    Selector, SequenceStart, SignerSelector, Source, SourceSelector, Statement, To, Verb,
 };
 pub use narrower::{Widening, widenings};
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
+pub use requirement::{AskedBy, Requirement};
 pub use state::{
-    AttemptState, Consumed, FreezeState, HotState, HotStateError, IntentState, KeyDigest,
-    NotRecalled, Proposed, RRepeated, RequestState, RequestStatus, RestoreError, Row, RowError,
-    RowKey, State, StateError,
+    AttemptState, Consumed, Decided, FreezeState, HotState, HotStateError, IntentState, KeyDigest,
+    NotRecalled, Proposed, RRepeated, RegisteredIntent, RequestState, RequestStatus, RestoreError,
+    Row, RowError, RowKey, State, StateError, Supposed,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

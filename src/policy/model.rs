@@ -108,7 +108,6 @@ pub enum ClientIdentity {
 /// What a client may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Verb {
     /// To sign.
     Sign,
@@ -127,6 +126,10 @@ pub enum Verb {
     Witness,
     /// To see which bundle waits, and to bring statements of officers.
     Govern,
+    /// To register intents, and to see how they stand.
+    Intents,
+    /// To see how intents stand, and to bring approvals and rejections.
+    Approve,
 }
 
 /// Who issues intents.
@@ -239,7 +242,13 @@ pub struct Selector {
     pub fee_rate_over: Option<Amount>,
     /// The destination tags.
     pub tags: Option<BTreeSet<String>>,
-    /// The hours in which the statement speaks. Not of limits: what a window holds hangs on no hour.
+    /// How long ago the destination was first paid, at least, in milliseconds.
+    pub age_min: Option<u64>,
+    /// How long ago that was, less than this; also where the destination was never paid.
+    pub age_below: Option<u64>,
+    /// Who signed the intents, one of them at least.
+    pub signed_by: Option<BTreeSet<SignerSelector>>,
+    /// The hours in which the statement speaks; of a limit, those in which what it counts was charged.
     pub hours: Option<BTreeSet<Name>>,
     /// Hours in which it does not.
     pub hours_except: Option<BTreeSet<Name>>,
@@ -252,6 +261,15 @@ pub enum SourceSelector {
     None,
     /// This source.
     Named(Name),
+}
+
+/// Who signs intents.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SignerSelector {
+    /// This person, by whichever of their keys.
+    Person(Name),
+    /// Whoever has this key: algorithm and base64.
+    Key(String),
 }
 
 /// A destination.
@@ -283,12 +301,29 @@ pub struct Require {
 }
 
 /// What people do before an effect may happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     /// How many of them.
     pub threshold: u32,
     /// Who may.
     pub people: BTreeSet<Name>,
+    /// How long each approval waits before it counts, in milliseconds of `lo`.
+    pub delay_millis: u64,
+    /// How long an approval holds at the most, in milliseconds.
+    pub valid_millis: u64,
+    /// What a rejection does.
+    pub rejection: Rejection,
+}
+
+/// What one person's rejection does to what waits for a need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rejection {
+    /// It keeps the need from being met until the same person approves.
+    #[default]
+    Blocks,
+    /// It closes the intent for ever.
+    Final,
 }
 
 /// A measure is bounded over a rolling window.
@@ -309,7 +344,6 @@ pub struct Limit {
 /// What a limit measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Measure {
     /// Base units of the one asset it selects.
     Amount,
@@ -320,7 +354,6 @@ pub enum Measure {
 /// What a limit counts apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Group {
     /// Each destination address.
     Destination,
@@ -350,12 +383,40 @@ impl fmt::Display for Group {
     }
 }
 
+impl Rejection {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::Final => "final",
+        }
+    }
+}
+
 impl Need {
-    /// SHA-256 over threshold and people: two needs of one fingerprint are met by the same people.
+    /// The longest that an approval holds, and how long it does where nothing is said.
+    pub const VALID_MILLIS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
+
+    /// So many of these people, with nothing said of delay, length and rejection.
+    pub fn of(threshold: u32, people: BTreeSet<Name>) -> Self {
+        Self {
+            threshold,
+            people,
+            delay_millis: 0,
+            valid_millis: Self::VALID_MILLIS_MAX,
+            rejection: Rejection::Blocks,
+        }
+    }
+
+    /// SHA-256 over all that it says: two needs of one fingerprint are one, wherever they stand.
     pub fn fingerprint(&self) -> Digest {
         let mut hash = Sha256::new();
-        hash.update(b"strongroom-need-v1\n");
+        hash.update(b"strongroom-need-v2\n");
         hash.update(self.threshold.to_be_bytes());
+        hash.update(self.delay_millis.to_be_bytes());
+        hash.update(self.valid_millis.to_be_bytes());
+        hash.update(self.rejection.as_str());
+        hash.update(b"\n");
         for person in &self.people {
             // A name has no line feed, so that no two sets have one encoding.
             hash.update(person.as_str());
@@ -366,6 +427,17 @@ impl Need {
 }
 
 impl Policy {
+    /// Every need that a statement has, of a requirement, a limit or an evacuation.
+    pub fn needs(&self) -> impl Iterator<Item = &Need> {
+        let requires = self.requires.iter().map(|require| &require.says.need);
+        let overs = self
+            .limits
+            .iter()
+            .filter_map(|limit| limit.says.over.as_ref());
+        let evacuates = self.evacuates.iter().map(|evacuate| &evacuate.says.need);
+        requires.chain(overs).chain(evacuates)
+    }
+
     /// What is set for the codec of a chain.
     pub fn chain_rules(&self, chain: Chain) -> tx::ChainRules {
         tx::ChainRules {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use tx::{AccountClass, Address, Amount, Asset, EffectKind, FeeTerms, Name, Own};
+use tx::{AccountClass, Address, Amount, Asset, EffectKind, FeeTerms, Name, Own, Time};
 
-use crate::{Fact, Selector, SourceSelector, To};
+use crate::{
+    Fact, Policy, Selector, SignedBy, SignerSelector, SourceSelector, To, statement::bare,
+};
 
 /// What a selector looks at: a fact of a request, or one that was charged.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,11 @@ pub(crate) struct Subject<'a> {
     pub(crate) client: &'a Name,
     pub(crate) source: Option<&'a Name>,
     pub(crate) fee_terms: &'a FeeTerms,
+    /// When it is charged, or was.
+    pub(crate) at: Time,
+    /// When the destination had been paid first by then.
+    pub(crate) first_paid: Option<Time>,
+    pub(crate) keys: &'a BTreeSet<String>,
     pub(crate) parties: Parties<'a>,
 }
 
@@ -28,11 +35,21 @@ pub(crate) struct Parties<'a> {
     pub(crate) class: Option<AccountClass>,
     pub(crate) books: &'a BTreeSet<Name>,
     pub(crate) own: Option<&'a Own>,
+    pub(crate) people: People<'a>,
+}
+
+/// Whose keys signed an intent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum People<'a> {
+    /// These people's, when it was charged.
+    Recorded(&'a BTreeSet<Name>),
+    /// Theirs whom the present policy gives the keys.
+    Present(&'a Policy),
 }
 
 impl<'a> Subject<'a> {
-    /// A fact by the classes that stand in it.
-    pub(crate) fn of_fact(fact: &'a Fact, fee_terms: &'a FeeTerms) -> Self {
+    /// A fact that is charged at `at`, by the classes that stand in it.
+    pub(crate) fn of_fact(fact: &'a Fact, fee_terms: &'a FeeTerms, at: Time) -> Self {
         let effect = &fact.effect;
         Self {
             kind: effect.kind,
@@ -44,19 +61,62 @@ impl<'a> Subject<'a> {
             client: &fact.client,
             source: fact.source.as_ref(),
             fee_terms,
+            at,
+            first_paid: fact.classes.first_paid,
+            keys: &fact.signed_by.keys,
             parties: Parties {
                 class: Some(fact.classes.account),
                 books: &fact.classes.books,
                 own: effect.to.as_ref().and_then(|to| to.own.as_ref()),
+                people: People::Recorded(&fact.signed_by.people),
             },
+        }
+    }
+
+    /// How long ago the destination was first paid, in milliseconds: 0 where it never was. An own one
+    /// has no age, and neither has what has no destination.
+    fn age_millis(&self) -> Option<u64> {
+        self.to.filter(|_| self.parties.own.is_none())?;
+        let first = self.first_paid.unwrap_or(self.at);
+        Some(self.at.millis_since(first))
+    }
+}
+
+impl SignedBy {
+    /// These keys, and whose they are.
+    pub(crate) fn of(keys: BTreeSet<String>, policy: &Policy) -> Self {
+        let people = policy.people.keys();
+        let signed = |name: &&Name| People::Present(policy).signed(name, &keys);
+        let people = people.filter(signed).cloned().collect();
+        Self { keys, people }
+    }
+}
+
+impl People<'_> {
+    fn signed(self, name: &Name, keys: &BTreeSet<String>) -> bool {
+        match self {
+            Self::Recorded(people) => people.contains(name),
+            Self::Present(policy) => policy.people.get(name).is_some_and(|person| {
+                let mut lines = person.keys.iter();
+                lines.any(|line| keys.contains(bare(line)))
+            }),
         }
     }
 }
 
 impl Selector {
+    /// Whether the statement speaks of a fact, in the hours in which it speaks at all and with a destination
+    /// that was never paid: as [`crate::evaluate`] asks, for those who ask it of facts that nobody has asked
+    /// for.
+    pub fn speaks_of(&self, fact: &Fact, fee_terms: &FeeTerms) -> bool {
+        self.matches(&Subject::of_fact(fact, fee_terms, Time::default()))
+    }
+
     /// Whether the subject meets every condition that is present.
     pub(crate) fn matches(&self, subject: &Subject<'_>) -> bool {
-        self.matches_origin(subject)
+        // First what costs least and tells most apart.
+        holds(&self.effects, |set| set.contains(&subject.kind))
+            && self.matches_origin(subject)
             && self.matches_destination(subject)
             && self.matches_value(subject)
     }
@@ -74,16 +134,25 @@ impl Selector {
             && holds(&self.classes, class)
             && holds(&self.chains, |set| set.contains(&subject.asset.chain))
             && holds(&self.assets, |set| set.contains(subject.asset))
-            && holds(&self.effects, |set| set.contains(&subject.kind))
+            && holds(&self.signed_by, |set| {
+                set.iter().any(|signer| signer.signed(subject))
+            })
     }
 
-    /// An effect without a destination meets no `to`, and no `to_except` keeps it out.
+    /// An effect without a destination meets no `to`, and no `to_except` keeps it out. What has no age
+    /// meets no condition on it.
     fn matches_destination(&self, subject: &Subject<'_>) -> bool {
         let among = |set: &BTreeSet<To>| set.iter().any(|to| to.names(subject));
         holds(&self.to, among)
             && holds(&self.to_except, |set| !among(set))
             && holds(&self.tags, |set| {
                 subject.tag.is_some_and(|tag| set.contains(tag))
+            })
+            && holds(&self.age_min, |least| {
+                subject.age_millis().is_some_and(|age| age >= *least)
+            })
+            && holds(&self.age_below, |most| {
+                subject.age_millis().is_some_and(|age| age < *most)
             })
     }
 
@@ -98,6 +167,15 @@ impl Selector {
             && holds(&self.fee_rate_over, |rate| {
                 is_fee && !subject.fee_terms.rate_at_most(*rate)
             })
+    }
+}
+
+impl SignerSelector {
+    fn signed(&self, subject: &Subject<'_>) -> bool {
+        match self {
+            Self::Key(key) => subject.keys.contains(key),
+            Self::Person(name) => subject.parties.people.signed(name, subject.keys),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use tx::{Amount, Name};
 
-use crate::{Attempt, AttemptId, Fact, Group, Location};
+use crate::{Attempt, AttemptId, Fact, Group, Location, window::GroupKey};
 
 /// The answer to a request.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub enum ReasonCode {
     IntentReused,
     /// The intent was issued in another epoch.
     IntentEpoch,
-    /// The intent is closed or has expired.
+    /// The intent has expired, or people rejected it for ever.
     IntentClosed,
     /// The source's signature is missing or wrong.
     IntentUnsigned,
@@ -120,7 +120,29 @@ pub struct UnmetNeed {
 pub struct Permit {
     pub(crate) attempt: Attempt,
     pub(crate) allowed_by: Vec<AllowedBy>,
-    pub(crate) room: Vec<Room>,
+    pub(crate) spoke: Vec<Spoke>,
+}
+
+/// A limit that spoke, and what it holds with this request.
+#[derive(Clone, Debug)]
+pub(crate) struct Spoke {
+    pub(crate) limit: Name,
+    pub(crate) group: GroupKey,
+    pub(crate) cap: Amount,
+    pub(crate) used: Amount,
+    pub(crate) window_millis: u64,
+}
+
+impl Spoke {
+    fn room(&self) -> Room {
+        Room {
+            limit: self.limit.clone(),
+            group: self.group.shown(),
+            cap: self.cap,
+            used: self.used,
+            window_millis: self.window_millis,
+        }
+    }
 }
 
 /// Which statements cover an effect.
@@ -161,8 +183,10 @@ impl Permit {
     }
 
     /// Every limit that spoke, after this request.
-    pub fn room(&self) -> &[Room] {
-        &self.room
+    pub fn room(&self) -> Vec<Room> {
+        let mut room: Vec<_> = self.spoke.iter().map(Spoke::room).collect();
+        room.sort();
+        room
     }
 
     /// The attempt to journal, by value.

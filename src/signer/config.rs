@@ -26,6 +26,9 @@ pub struct Config {
     pub genesis: Genesis,
     /// The API.
     pub api: Api,
+    /// The officers' listener, if there is one.
+    #[serde(default)]
+    pub officers: Option<Officers>,
     /// Health and metrics.
     pub health: Health,
     /// The device.
@@ -67,6 +70,15 @@ impl Api {
             crls: &self.crls,
         }
     }
+}
+
+/// A listener of its own for what people say: intents and approvals, vetoes and freezes, and nothing that signs.
+/// Its TLS is the API's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Officers {
+    /// Where it listens.
+    pub listen: SocketAddr,
 }
 
 /// The listener of health and metrics, plain HTTP for the machine's own monitoring.

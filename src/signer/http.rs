@@ -15,7 +15,7 @@ use hyper::{Method, Request, body::Incoming};
 use policy::{Client, Verb};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
-use tx::Name;
+use tx::{IntentId, Name};
 
 use crate::{
     identity::{client, grants},
@@ -44,8 +44,40 @@ impl Host for Service {
 
     async fn answer(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
         self.metrics.requests.increment();
-        Answer::from(route(self, &peer, request).await)
+        Answer::from(route(self, &peer, request, Door::Api).await)
     }
+}
+
+/// The daemon behind the officers' listener, which the coordinator cannot keep them from.
+pub struct Officers(pub Arc<Service>);
+
+impl Host for Officers {
+    fn tls(&self) -> Arc<Tls> {
+        self.0.tls()
+    }
+
+    fn bounds(&self) -> &Bounds {
+        &self.0.bounds
+    }
+
+    fn count(&self, happened: Happened) {
+        self.0.count(happened);
+    }
+
+    async fn answer(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
+        self.0.metrics.requests.increment();
+        let service = Arc::clone(&self.0);
+        Answer::from(route(service, &peer, request, Door::Officers).await)
+    }
+}
+
+/// The listener that a request came by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// For clients of every kind.
+    Api,
+    /// For what people say, and for nothing that signs.
+    Officers,
 }
 
 /// Whether anything is answered at all.
@@ -66,6 +98,7 @@ async fn route(
     service: Arc<Service>,
     peer: &Peer,
     request: Request<Incoming>,
+    door: Door,
 ) -> Result<Answer, Problem> {
     is_open(&service)?;
     let unknown = |detail: &str| Problem::new(ProblemKind::UnknownClient, detail);
@@ -75,11 +108,12 @@ async fn route(
     let policy = service.policy()?;
     let (name, client) = client(peer.credentials(), &policy)
         .ok_or_else(|| unknown("No client of the policy has this certificate."))?;
-    let verb = verb(request.method(), request.uri().path());
+    let verb = verb(request.method(), request.uri().path(), door);
     let relays = verb.as_ref().is_ok_and(|verb| verb.relays(client));
-    let (rates, in_flight) = match relays {
-        true => (&service.relay_rates, &service.relay_in_flight),
-        false => (&service.rates, &service.in_flight),
+    let (rates, in_flight) = match door {
+        Door::Officers => (&service.officer_rates, &service.officer_in_flight),
+        Door::Api if relays => (&service.relay_rates, &service.relay_in_flight),
+        Door::Api => (&service.rates, &service.in_flight),
     };
     if !rates.take(name, Instant::now()) {
         service.metrics.throttled.increment();
@@ -90,7 +124,7 @@ async fn route(
         .try_acquire()
         .map_err(|_| Problem::new(ProblemKind::Busy, "Too many requests are in flight."))?;
     let verb = verb?;
-    if !grants(client, verb.needs()) {
+    if !verb.needs().iter().any(|verb| grants(client, *verb)) {
         let detail = format!("The policy does not grant this to client {name}.");
         return Err(Problem::new(ProblemKind::NotGranted, detail));
     }
@@ -174,6 +208,7 @@ async fn carry_out(
             let body = body(service, request).await?;
             verbs::governance::state(service, &body).await
         }
+        Route::Intents(verb) => about_intents(service, client, verb, request).await,
         Route::Consistency => {
             let (from, to) = sizes(request.uri().query())?;
             verbs::log::consistency(service, from, to)
@@ -181,8 +216,27 @@ async fn carry_out(
     }
 }
 
+async fn about_intents(
+    service: &Service,
+    client: &Name,
+    verb: Intents,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    match verb {
+        Intents::Register => {
+            let body = body(service, request).await?;
+            verbs::intents::register(service, client, body).await
+        }
+        Intents::Show(id) => verbs::intents::intent(service, client, &id),
+        Intents::Decide(id) => {
+            let body = body(service, request).await?;
+            verbs::intents::decide(service, client, &id, &body).await
+        }
+    }
+}
+
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 16] = [
+pub const ROUTES: [(&str, &str); 19] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
@@ -199,6 +253,9 @@ pub const ROUTES: [(&str, &str); 16] = [
     ("GET", "/v1/journal/bundles/{hash}"),
     ("GET", "/v1/governance"),
     ("POST", "/v1/governance/statements"),
+    ("POST", "/v1/intents"),
+    ("GET", "/v1/intents/{source}/{id}"),
+    ("POST", "/v1/intents/{source}/{id}/approvals"),
 ];
 
 enum Route {
@@ -219,34 +276,52 @@ enum Route {
     Bundle(policy::BundleHash),
     Governance,
     State,
+    Intents(Intents),
+}
+
+/// What is asked about intents that people approve.
+enum Intents {
+    Register,
+    Show(IntentId),
+    Decide(IntentId),
 }
 
 impl Route {
-    fn needs(&self) -> Verb {
+    /// The grants of which one is enough.
+    fn needs(&self) -> &'static [Verb] {
         match self {
-            Self::Sign => Verb::Sign,
-            Self::Evaluate => Verb::Evaluate,
-            Self::Keys | Self::Key(_) => Verb::Keys,
-            Self::Requests | Self::Request(_) => Verb::Requests,
+            Self::Sign => &[Verb::Sign],
+            Self::Evaluate => &[Verb::Evaluate],
+            Self::Keys | Self::Key(_) => &[Verb::Keys],
+            Self::Requests | Self::Request(_) => &[Verb::Requests],
             Self::Checkpoint
             | Self::Seen
             | Self::Resource(_)
             | Self::Proofs
-            | Self::Consistency => Verb::Journal,
-            Self::Bodies | Self::Bundle(_) => Verb::Bodies,
-            Self::Cosignatures => Verb::Witness,
-            Self::Governance | Self::State => Verb::Govern,
+            | Self::Consistency => &[Verb::Journal],
+            Self::Bodies | Self::Bundle(_) => &[Verb::Bodies],
+            Self::Cosignatures => &[Verb::Witness],
+            Self::Governance | Self::State => &[Verb::Govern],
+            Self::Intents(Intents::Register) => &[Verb::Intents],
+            Self::Intents(Intents::Show(_)) => &[Verb::Intents, Verb::Approve],
+            Self::Intents(Intents::Decide(_)) => &[Verb::Approve],
         }
+    }
+
+    /// Whether the listener has it.
+    fn is_behind(&self, door: Door) -> bool {
+        let of_people = matches!(self, Self::Intents(_) | Self::Governance | Self::State);
+        door == Door::Api || of_people
     }
 
     /// Whether it is a step of bringing checkpoints to witnesses, by a client that does that.
     fn relays(&self, client: &Client) -> bool {
         let needs = self.needs();
-        grants(client, Verb::Witness) && matches!(needs, Verb::Journal | Verb::Witness)
+        grants(client, Verb::Witness) && matches!(needs, [Verb::Journal | Verb::Witness])
     }
 }
 
-fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
+fn verb(method: &Method, path: &str, door: Door) -> Result<Route, Problem> {
     let absent = || Problem::new(ProblemKind::NotFound, format!("There is no {path}."));
     let (wanted, route) = match path {
         "/v1/sign" => (Method::POST, Route::Sign),
@@ -261,8 +336,12 @@ fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
         "/v1/journal/bodies" => (Method::GET, Route::Bodies),
         "/v1/governance" => (Method::GET, Route::Governance),
         "/v1/governance/statements" => (Method::POST, Route::State),
-        _ => (Method::GET, named(path).ok_or_else(absent)?),
+        "/v1/intents" => (Method::POST, Route::Intents(Intents::Register)),
+        _ => named(path).ok_or_else(absent)?,
     };
+    if !route.is_behind(door) {
+        return Err(absent());
+    }
     if *method == wanted {
         return Ok(route);
     }
@@ -270,8 +349,33 @@ fn verb(method: &Method, path: &str) -> Result<Route, Problem> {
     Err(Problem::new(ProblemKind::MethodNotAllowed, detail))
 }
 
-/// The route of a path that ends with a name.
-fn named(path: &str) -> Option<Route> {
+/// The route of a path that has names in it.
+fn named(path: &str) -> Option<(Method, Route)> {
+    if let Some(intent) = path.strip_prefix("/v1/intents/") {
+        return match intent.strip_suffix("/approvals") {
+            Some(id) => Some((
+                Method::POST,
+                Route::Intents(Intents::Decide(intent_id(id)?)),
+            )),
+            None => Some((
+                Method::GET,
+                Route::Intents(Intents::Show(intent_id(intent)?)),
+            )),
+        };
+    }
+    read(path).map(|route| (Method::GET, route))
+}
+
+fn intent_id(text: &str) -> Option<IntentId> {
+    let (source, id) = text.split_once('/')?;
+    Some(IntentId {
+        source: source.parse().ok()?,
+        id: id.parse().ok()?,
+    })
+}
+
+/// The route of a path that ends with a name and is read.
+fn read(path: &str) -> Option<Route> {
     if let Some(name) = path.strip_prefix("/v1/keys/") {
         return name.parse().ok().map(Route::Key);
     }
@@ -366,8 +470,9 @@ mod tests {
                 path.replace(name, value)
             });
             let method: Method = method.parse().unwrap();
-            assert!(verb(&method, &path).is_ok(), "{method} {path}");
-            let problem = verb(&Method::DELETE, &path).err().unwrap();
+            let path = path.replace("{source}", "payouts");
+            assert!(verb(&method, &path, Door::Api).is_ok(), "{method} {path}");
+            let problem = verb(&Method::DELETE, &path, Door::Api).err().unwrap();
             assert_eq!(problem.kind, ProblemKind::MethodNotAllowed);
         }
     }
@@ -392,8 +497,37 @@ mod tests {
             "/v1/journal/bundles/",
             "/v1/journal/bundles/0a",
             "/v1/journal/bundles/../../signerd.toml",
+            "/v1/intents/",
+            "/v1/intents/payouts",
+            "/v1/intents/payouts/",
+            "/v1/intents/Payouts/w-1",
+            "/v1/intents/payouts/w-1/texts",
+            "/v1/intents/payouts//approvals",
         ] {
-            let problem = verb(&Method::GET, path).err().unwrap();
+            let problem = verb(&Method::GET, path, Door::Api).err().unwrap();
+            assert_eq!(problem.kind, ProblemKind::NotFound, "{path}");
+        }
+    }
+
+    #[test]
+    fn officers_reach_what_people_say_and_nothing_that_signs() {
+        let open = [
+            (Method::POST, "/v1/intents"),
+            (Method::GET, "/v1/intents/payouts/w-1"),
+            (Method::POST, "/v1/intents/payouts/w-1/approvals"),
+            (Method::GET, "/v1/governance"),
+            (Method::POST, "/v1/governance/statements"),
+        ];
+        for (method, path) in &open {
+            assert!(verb(method, path, Door::Officers).is_ok(), "{path}");
+        }
+        let is_open = |path: &str| {
+            let path = path.replace("{source}", "payouts").replace("{id}", "w-1");
+            open.iter().any(|(_, open)| *open == path)
+        };
+        for (method, path) in ROUTES.iter().filter(|(_, path)| !is_open(path)) {
+            let method: Method = method.parse().unwrap();
+            let problem = verb(&method, path, Door::Officers).err().unwrap();
             assert_eq!(problem.kind, ProblemKind::NotFound, "{path}");
         }
     }

@@ -29,6 +29,7 @@ use crate::{
     control::{Control, Message},
     governance,
     health::{self, Subject},
+    http::Officers,
     registration::{self, Registration, RegistrationError},
     seal::Seal,
     service::{Service, ask},
@@ -93,9 +94,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
     checkpoints.watch(&journal);
     let policy = governing(&journal, &config).await?;
     let tls = Tls::load(config.api.files(), &policy.client_roots, 1).map_err(ServerError::Tls)?;
-    let api = TcpListener::bind(config.api.listen)
-        .await
-        .map_err(system("the API's address"))?;
+    let listeners = Listeners::bind(&config, health).await?;
     let (pool, events) = KeyPool::new(pool_config(&config));
     let service = Arc::new(Service {
         journal,
@@ -114,6 +113,8 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         witnesses: Witnesses::new(),
         relay_rates: Rates::new(RELAY_REQUESTS_PER_SECOND),
         relay_in_flight: Semaphore::new(RELAY_IN_FLIGHT),
+        officer_rates: Rates::new(config.bounds.requests_per_second),
+        officer_in_flight: Semaphore::new(OFFICERS_IN_FLIGHT),
         sealed: OnceLock::new(),
     });
     let server = Server {
@@ -122,7 +123,32 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         control,
         stop,
     };
-    server.serve(api, health, stopped, events).await
+    server.serve(listeners, stopped, events).await
+}
+
+/// What the daemon listens on.
+struct Listeners {
+    api: TcpListener,
+    officers: Option<TcpListener>,
+    health: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config, health: TcpListener) -> Result<Self, ServerError> {
+        let api = TcpListener::bind(config.api.listen).await;
+        let officers = match &config.officers {
+            Some(officers) => {
+                let bound = TcpListener::bind(officers.listen).await;
+                Some(bound.map_err(system("the officers' address"))?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            api: api.map_err(system("the API's address"))?,
+            officers,
+            health,
+        })
+    }
 }
 
 /// Says what was found when the journal was opened; of a refused snapshot it has said so itself.
@@ -165,8 +191,7 @@ struct Server {
 impl Server {
     async fn serve(
         self,
-        api: TcpListener,
-        health: TcpListener,
+        listeners: Listeners,
         stopped: watch::Receiver<bool>,
         events: mpsc::Receiver<PoolEvent>,
     ) -> Result<ExitCode, ServerError> {
@@ -174,7 +199,16 @@ impl Server {
             signal(SignalKind::terminate()).map_err(system("the signal handlers"))?;
         let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal handlers"))?;
         let subject = Subject::Running(Arc::clone(&self.service));
+        let Listeners {
+            api,
+            officers,
+            health,
+        } = listeners;
         let health = tokio::spawn(health::serve(subject, health, stopped.clone()));
+        if let Some(officers) = officers {
+            let host = Arc::new(Officers(Arc::clone(&self.service)));
+            tokio::spawn(api::server::serve(host, officers, stopped.clone()));
+        }
         let api = tokio::spawn(api::server::serve(Arc::clone(&self.service), api, stopped));
         tracing::info!(api = %self.config.api.listen, health = %self.config.health.listen, "serving");
         self.tell(Message::Serving).await;
@@ -200,7 +234,11 @@ impl Server {
                 message = self.control.receive() => match message {
                     Ok(Some(Message::Device { generation: next, socket })) => {
                         generation = next;
-                        self.attach(next, socket).await;
+                        // A login that hangs keeps nobody from stopping.
+                        tokio::select! {
+                            () = self.attach(next, socket) => {}
+                            _ = terminate.recv() => return,
+                        }
                     }
                     Ok(Some(Message::PinRejectedBefore)) => {
                         self.service.set_device_trouble(Some(PIN_REJECTED));
@@ -406,6 +444,8 @@ impl Server {
 const RELAY_REQUESTS_PER_SECOND: u32 = 2_000;
 /// Requests of such clients at the same time.
 const RELAY_IN_FLIGHT: usize = 64;
+/// Requests by the officers' listener at the same time.
+const OFFICERS_IN_FLIGHT: usize = 16;
 /// How often is looked whether a bundle has waited long enough.
 const DUE: Duration = Duration::from_millis(500);
 /// How long the last checkpoint may take.

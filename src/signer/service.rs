@@ -53,6 +53,10 @@ pub struct Service {
     pub relay_rates: Rates,
     /// Theirs at the same time, so that those who wait for them do not keep them out.
     pub relay_in_flight: Semaphore,
+    /// Requests a second of those who come by the officers' listener.
+    pub officer_rates: Rates,
+    /// Theirs at the same time: whoever fills all other places takes none of these.
+    pub officer_in_flight: Semaphore,
     /// Why nothing is signed any more, since the journal was shown not to be as it was left.
     pub sealed: OnceLock<Seal>,
 }

@@ -4,6 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
     governance::{FrozenScope, GovernanceAnswer, ProposedBundle},
+    intents::{IntentAnswer, IntentNeed, PersonDecided},
     journal::{
         BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer, CosignaturesAnswer,
         CosignaturesRequest, EntryProof, Exposure, JournalBody, LogStatus, ProofsAnswer,
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Example> {
     examples.extend(bodies());
     examples.extend(witnesses());
     examples.extend(governance());
+    examples.extend(intents());
     examples.extend(answers());
     examples.extend(parts());
     examples
@@ -144,6 +146,67 @@ fn governance() -> Vec<Example> {
         example("GovernanceAnswer", &whole, &bare),
         example("ProposedBundle", &proposed, &proposed),
         example("FrozenScope", &lifted, &frozen),
+    ]
+}
+
+fn intents() -> Vec<Example> {
+    let time = Interval {
+        lo: Time::from_millis(1_790_000_000_000),
+        hi: Time::from_millis(1_790_000_000_500),
+    };
+    let decided = PersonDecided {
+        person: "ann".into(),
+        says: "approve".into(),
+        entry: 1207,
+        since: time.lo,
+        expires: time.hi.after_millis(86_400_000),
+    };
+    let need = IntentNeed {
+        fingerprint: "0c".repeat(32),
+        asked_by: vec!["require large-eth".into()],
+        threshold: 1,
+        people: vec!["ann".into(), "ben".into()],
+        delay_secs: 0,
+        valid_secs: 604_800,
+        rejection: "blocks".into(),
+        decided: vec![],
+        counted: vec![],
+        enough_from: None,
+        approve: "strongroom-approval-v1\n".into(),
+        reject: "strongroom-approval-v1\n".into(),
+    };
+    let met = IntentNeed {
+        decided: vec![decided.clone()],
+        counted: vec!["ann".into()],
+        enough_from: Some(time.lo),
+        ..need.clone()
+    };
+    let mut untagged = intent();
+    untagged.tag = None;
+    let bare = IntentAnswer {
+        payload: untagged.payload(),
+        intent: untagged,
+        client: "walletd".into(),
+        entry: 1200,
+        requesters: vec![],
+        rejected: 0,
+        closed_by: None,
+        needs: vec![need.clone()],
+        policy: "0b".repeat(32),
+        time,
+    };
+    let whole = IntentAnswer {
+        intent: intent(),
+        requesters: vec!["cem".into()],
+        rejected: 1207,
+        closed_by: Some(1207),
+        needs: vec![met.clone()],
+        ..bare.clone()
+    };
+    vec![
+        example("IntentAnswer", &whole, &bare),
+        example("IntentNeed", &met, &need),
+        example("PersonDecided", &decided, &decided),
     ]
 }
 

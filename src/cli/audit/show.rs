@@ -3,7 +3,9 @@
 use std::fmt;
 
 use api::journal::JournalBody;
-use policy::{Attempt, Entry, Fact, NumberedDigest, Reason, Record, Refused, Resumed};
+use policy::{
+    Attempt, Entry, Fact, NumberedDigest, Reason, Record, Refused, Resumed, approval::Says,
+};
 use serde::Serialize;
 use tx::{Effect, EffectKind};
 
@@ -149,6 +151,20 @@ fn of_officers(entry: &Entry) -> String {
             unfrozen.from,
             joined(&unfrozen.by.signed_by)
         ),
+        Entry::IntentRegistered(registered) => format!(
+            "intent: {} of {} is registered for people to approve",
+            registered.signed.intent.id, registered.client
+        ),
+        Entry::IntentDecided(decided) => format!(
+            "{}: intent {}: {} said so{}",
+            match decided.says {
+                Says::Approve => "approved",
+                Says::Reject => "rejected",
+            },
+            decided.intent,
+            joined(decided.signed_by.keys()),
+            if decided.closes { ", for ever" } else { "" }
+        ),
         other => named(other),
     }
 }
@@ -210,7 +226,11 @@ fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 fn of_statement(by: &Resumed) -> Vec<(&'static str, String)> {
-    let lines = by.statement.lines();
+    lines(&by.statement)
+}
+
+fn lines(statement: &str) -> Vec<(&'static str, String)> {
+    let lines = statement.lines();
     lines.map(|line| ("statement", line.to_owned())).collect()
 }
 
@@ -230,6 +250,7 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
         Entry::PolicyVetoed(vetoed) => of_statement(&vetoed.by),
         Entry::FrozenBy(frozen) => of_statement(&frozen.by),
         Entry::Unfrozen(unfrozen) => of_statement(&unfrozen.by),
+        Entry::IntentDecided(decided) => lines(&decided.statement),
         Entry::KeyRegistered(key) => vec![
             ("public", key.public.clone()),
             ("device", format!("{} ({})", key.device, key.assurance)),
@@ -291,8 +312,14 @@ fn of_fact(fact: &Fact) -> String {
     if !fact.classes.books.is_empty() {
         text.push_str(&format!(", in {}", joined(&fact.classes.books)));
     }
-    if fact.classes.young {
-        text.push_str(", never paid before");
+    if !fact.signed_by.people.is_empty() {
+        text.push_str(&format!(", signed by {}", joined(&fact.signed_by.people)));
+    }
+    let stranger = fact.effect.to.as_ref().filter(|to| to.own.is_none());
+    match fact.classes.first_paid {
+        Some(first) => text.push_str(&format!(", first paid {first}")),
+        None if stranger.is_some() => text.push_str(", never paid before"),
+        None => {}
     }
     text
 }

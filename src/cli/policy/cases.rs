@@ -4,9 +4,9 @@
 //! and evaluated by the code that `signerd` runs.
 
 mod coverage;
-mod decide;
-mod file;
-mod transaction;
+pub mod decide;
+pub mod file;
+pub mod transaction;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,8 +18,10 @@ use serde::Serialize;
 use tx::Name;
 
 use self::coverage::Unnoticed;
-use self::decide::decide;
+use self::decide::{decide, differences};
+pub use self::file::Payment as Paid;
 use self::file::{Case, CaseFile, Place};
+pub use self::transaction::{Order, make};
 use super::error::PolicyError;
 use super::offline;
 use crate::failure::Failure;
@@ -105,7 +107,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
 impl Given {
     fn differences(&self, policy: &Arc<Policy>) -> Vec<String> {
         match decide(policy, &self.keys, &self.case) {
-            Ok(decided) => decided.differences(&self.case),
+            Ok(decided) => differences(&decided, &self.case),
             Err(error) => vec![error.to_string()],
         }
     }

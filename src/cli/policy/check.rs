@@ -1,13 +1,15 @@
 //! `strongroom policy check`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
 use policy::bundle::{self, Diagnostic, Severity};
+use policy::{Group, Policy};
 use serde::Serialize;
+use tx::{Amount, Name};
 
-use super::folder;
+use super::{folder, words};
 use crate::failure::Failure;
 use crate::output::Answer;
 
@@ -20,9 +22,24 @@ struct Report {
     errors: usize,
     warnings: usize,
     diagnostics: Vec<Diagnostic>,
+    /// What each limit would start with, by name; nothing where there are errors.
+    room: Vec<Start>,
     /// The lines they are about, each with a caret, for people.
     #[serde(skip)]
     lines: Vec<Option<String>>,
+}
+
+/// The room that a limit starts with, of a signer that has signed nothing yet.
+#[derive(Debug, Serialize)]
+struct Start {
+    limit: Name,
+    /// In base units or effects.
+    room: Amount,
+    window_millis: u64,
+    /// What has so much room each.
+    group: BTreeSet<Group>,
+    #[serde(skip)]
+    text: String,
 }
 
 /// Checks the bundle in a folder. Its signatures are not looked at.
@@ -31,11 +48,14 @@ struct Report {
 /// When the folder cannot be read.
 pub fn run(folder: &Path) -> Result<Answer, Failure> {
     let files = folder::read(folder)?;
-    let diagnostics = match bundle::parse(&files) {
-        Ok(bundle) => bundle.warnings().to_vec(),
-        Err(found) => found,
+    let (diagnostics, room) = match bundle::parse(&files) {
+        Ok(bundle) => {
+            let warnings = bundle.warnings().to_vec();
+            (warnings, starts(bundle.policy()))
+        }
+        Err(found) => (found, Vec::new()),
     };
-    let report = Report::of(diagnostics, &files);
+    let report = Report::of(diagnostics, room, &files);
     if report.errors > 0 {
         Answer::refused(&report)
     } else {
@@ -44,7 +64,11 @@ pub fn run(folder: &Path) -> Result<Answer, Failure> {
 }
 
 impl Report {
-    fn of(diagnostics: Vec<Diagnostic>, files: &BTreeMap<String, Vec<u8>>) -> Self {
+    fn of(
+        diagnostics: Vec<Diagnostic>,
+        room: Vec<Start>,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Self {
         let lines = diagnostics.iter().map(|one| pointed_at(one, files));
         let lines = lines.collect();
         let errors = count(&diagnostics, Severity::Error);
@@ -52,9 +76,40 @@ impl Report {
             errors,
             warnings: count(&diagnostics, Severity::Warning),
             diagnostics,
+            room,
             lines,
         }
     }
+}
+
+/// The room of each limit.
+fn starts(policy: &Policy) -> Vec<Start> {
+    let mut starts: Vec<Start> = policy
+        .limits
+        .iter()
+        .map(|limit| {
+            let mut text = format!(
+                "{} in {}",
+                words::measured(policy, limit, limit.says.cap),
+                words::length(limit.says.window_millis)
+            );
+            if !limit.says.group.is_empty() {
+                text.push_str(&format!(", for each {}", words::groups(&limit.says.group)));
+            }
+            if let Some(over) = &limit.says.over {
+                text.push_str(&format!("; more with {}", words::need(over)));
+            }
+            Start {
+                limit: limit.name.clone(),
+                room: limit.says.cap,
+                window_millis: limit.says.window_millis,
+                group: limit.says.group.clone(),
+                text,
+            }
+        })
+        .collect();
+    starts.sort_by(|one, other| one.limit.cmp(&other.limit));
+    starts
 }
 
 /// The line that a diagnostic is about, with a caret under the place.
@@ -90,6 +145,14 @@ impl fmt::Display for Report {
             if let Some(hint) = &diagnostic.hint {
                 writeln!(f, "  help: {hint}")?;
             }
+        }
+        if !self.room.is_empty() {
+            writeln!(f, "room that each limit starts with:")?;
+        }
+        let lengths = self.room.iter().map(|start| start.limit.as_str().len());
+        let width = lengths.max().unwrap_or(0);
+        for Start { limit, text, .. } in &self.room {
+            writeln!(f, "  {:width$}  {text}", limit.as_str())?;
         }
         writeln!(f, "{} errors, {} warnings", self.errors, self.warnings)
     }

@@ -7,6 +7,7 @@ use policy::bundle::ManifestError;
 use policy::statement::{SignError, SignaturesError};
 use policy::{EvaluateError, StateError};
 
+use crate::audit::error::AuditError;
 use crate::failure::{Exit, Explained};
 use crate::files::FileError;
 
@@ -94,6 +95,39 @@ pub enum PolicyError {
         /// Why not.
         what: String,
     },
+    /// A folder of an exported log.
+    #[error(transparent)]
+    Audit(AuditError),
+    /// An entry of an exported log.
+    #[error("{}: entry {entry}: {what}", folder.display())]
+    Journal {
+        /// The folder.
+        folder: PathBuf,
+        /// The entry.
+        entry: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A template needs something else than it was given.
+    #[error("{what}")]
+    Template {
+        /// What.
+        what: String,
+    },
+    /// A file of claims is none.
+    #[error("{} is no file of claims: {what}", path.display())]
+    Claims {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// A claim says nothing that can be decided.
+    #[error("this is no claim: {what}")]
+    Claim {
+        /// Why not.
+        what: String,
+    },
     /// There is no case at all.
     #[error("the files hold no case")]
     NoCases,
@@ -153,6 +187,10 @@ impl Explained for PolicyError {
             Self::Input { .. } => "policy-input",
             Self::NotUnderstood { .. } => "policy-not-understood",
             Self::Cases { .. } | Self::NoCases => "policy-cases",
+            Self::Audit(error) => error.kind(),
+            Self::Journal { .. } => "policy-journal",
+            Self::Template { .. } => "policy-template",
+            Self::Claims { .. } | Self::Claim { .. } => "policy-claims",
             Self::Zone { .. } | Self::ZoneSeconds { .. } => "policy-zone",
             Self::NotProposed { .. } => "policy-not-proposed",
             Self::NotFrozen { .. } => "policy-not-frozen",
@@ -164,6 +202,7 @@ impl Explained for PolicyError {
     fn exit(&self) -> Exit {
         match self {
             Self::File(error) => error.exit(),
+            Self::Audit(error) => error.exit(),
             Self::Wrong { .. }
             | Self::NotUnderstood { .. }
             | Self::NotProposed { .. }
@@ -175,6 +214,10 @@ impl Explained for PolicyError {
     fn next(&self) -> String {
         match self {
             Self::File(error) => return error.next(),
+            Self::Audit(error) => return error.next(),
+            Self::Journal { .. } => {
+                "Run `strongroom audit verify` on the folder, and `strongroom audit export` anew."
+            }
             Self::Folder { .. } => "Name the folder in which the bundle's files are.",
             Self::Wrong { .. } => "Run `strongroom policy check` on the folder and mend it.",
             Self::NoManifest => "Give --fleet and --sequence, of which the manifest is made.",
@@ -195,6 +238,8 @@ impl Explained for PolicyError {
                 "Build the transaction anew, from addresses of keys that are listed."
             }
             Self::Cases { .. } | Self::NoCases => "See \"Cases\" in policy/README.md.",
+            Self::Template { .. } => "See `strongroom policy new --help`.",
+            Self::Claims { .. } | Self::Claim { .. } => "See \"Bounds\" in policy/README.md.",
             Self::Zone { .. } | Self::ZoneSeconds { .. } => {
                 "Name a zone that the machine's database has, or another --database of TZif files."
             }

@@ -1,16 +1,16 @@
-//! `strongroom policy explain`: the verdict of a signer that has signed nothing yet.
+//! `strongroom policy explain`: the verdict of a signer that has signed nothing yet, or what a log says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use policy::{Blob, Request, RequestHash, RequestId, SignedIntent, evaluate};
-use serde::Deserialize;
+use policy::{Blob, Policy, Request, RequestHash, RequestId, SignedIntent, State, evaluate};
 use serde::de::DeserializeOwned;
-use tx::{ChainRules, Interval, Name, Time, Transaction};
+use tx::{Interval, Name, Time, Transaction};
 
 use super::error::PolicyError;
+use super::history::History;
 use super::offline;
-use super::verdict::Report;
+use super::verdict::{Report, Signer};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Answer;
@@ -30,8 +30,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     intents: Option<PathBuf>,
     /// The public keys as JSON: {"keys": [{"name": …, "public_key": …}]}, as signerd answers.
-    #[arg(long, value_name = "FILE")]
-    keys: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "journal")]
+    keys: Option<PathBuf>,
+    /// A folder of `strongroom audit export`: what it says was signed is spent, and its keys are the keys.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "keys")]
+    journal: Option<PathBuf>,
     /// The client that asks.
     #[arg(long, value_name = "NAME")]
     client: Name,
@@ -46,18 +49,6 @@ pub struct Args {
     request_id: RequestId,
 }
 
-#[derive(Debug, Deserialize)]
-struct Keys {
-    keys: Vec<Key>,
-}
-
-/// A key; what else stands there is of no matter here.
-#[derive(Debug, Deserialize)]
-struct Key {
-    name: Name,
-    public_key: String,
-}
-
 /// Evaluates the request offline.
 ///
 /// # Errors
@@ -69,15 +60,21 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         Some(path) => json(path, "list of intents")?,
         None => Vec::new(),
     };
-    let keys: Keys = json(&args.keys, "list of public keys")?;
     let now = args.at.map_or_else(now, |at| Interval { lo: at, hi: at });
     let units = policy.assets.clone();
-    let locktime = policy.chains.get(&transaction.chain());
-    let rules = ChainRules {
-        locktime_height_max: locktime.map_or(0, |chain| chain.locktime_height_max),
+    let rules = policy.chain_rules(transaction.chain());
+    let history;
+    let fresh;
+    let state = match (&args.journal, &args.keys) {
+        (Some(folder), _) => {
+            history = History::open(folder, Arc::clone(&policy))?.finish()?;
+            history.supposed().state()
+        }
+        (None, keys) => {
+            fresh = without_history(&policy, keys.as_deref(), now)?;
+            &fresh
+        }
     };
-    let keys = keys.keys.into_iter().map(|key| (key.name, key.public_key));
-    let state = offline::state(&policy, keys, now).map_err(PolicyError::State)?;
     let decoded = tx::decode(&transaction, &state.registry(), rules).map_err(|source| {
         let code = source.code();
         PolicyError::NotUnderstood { code, source }
@@ -92,13 +89,30 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         transaction: Blob::Inline(String::new()),
         proofs: Vec::new(),
     };
-    let verdict = evaluate(&state, now, &decoded, &request).map_err(PolicyError::Evaluate)?;
-    let report = Report::of(verdict, decoded.effects().to_vec(), units);
+    let verdict = evaluate(state, now, &decoded, &request).map_err(PolicyError::Evaluate)?;
+    let signer = match args.journal {
+        Some(_) => Signer::OfLog,
+        None => Signer::New,
+    };
+    let report = Report::of(verdict, decoded.effects().to_vec(), (units, signer));
     if report.permits() {
         Answer::done(&report)
     } else {
         Answer::refused(&report)
     }
+}
+
+/// The state of a signer with these keys that has signed nothing.
+fn without_history(
+    policy: &Arc<Policy>,
+    keys: Option<&Path>,
+    now: Interval,
+) -> Result<State, PolicyError> {
+    let keys = match keys {
+        Some(path) => offline::keys(path)?,
+        None => Vec::new(),
+    };
+    offline::state(policy, keys, now).map_err(PolicyError::State)
 }
 
 fn json<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, PolicyError> {

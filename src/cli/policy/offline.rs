@@ -4,13 +4,47 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use policy::bundle::{self, MANIFEST, Manifest, Severity};
 use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, Policy, Record, State, StateError};
-use tx::{Interval, Name};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tx::{Address, Chain, Interval, Name};
 
 use super::check::count;
 use super::error::PolicyError;
 use super::folder;
+use crate::files;
+
+/// The largest list of keys.
+const KEYS_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, Deserialize)]
+struct Keys {
+    keys: Vec<Key>,
+}
+
+/// A key; what else stands there is of no matter here.
+#[derive(Debug, Deserialize)]
+struct Key {
+    name: Name,
+    public_key: String,
+}
+
+/// Public keys by name: `{"keys": [{"name": …, "public_key": …}]}`, as signerd answers.
+///
+/// # Errors
+/// [`PolicyError::File`], [`PolicyError::Input`].
+pub fn keys(path: &Path) -> Result<Vec<(Name, String)>, PolicyError> {
+    let bytes = files::read(path, KEYS_MAX_BYTES).map_err(PolicyError::File)?;
+    let keys: Keys = serde_json::from_slice(&bytes).map_err(|source| PolicyError::Input {
+        path: path.to_owned(),
+        expected: "list of public keys",
+        source,
+    })?;
+    let keys = keys.keys.into_iter();
+    Ok(keys.map(|key| (key.name, key.public_key)).collect())
+}
 
 /// The bundle in a folder, under its manifest where it has one, and else for a fleet of this name.
 ///
@@ -41,16 +75,8 @@ pub fn state(
     let mut entries = vec![Entry::Genesis {
         fleet: policy.fleet.clone(),
     }];
-    entries.extend(keys.into_iter().map(|(name, public)| {
-        Entry::KeyRegistered(KeyRegistration {
-            name,
-            purpose: KeyPurpose::Spend,
-            algorithm: KeyAlgorithm::Secp256k1,
-            public,
-            device: String::new(),
-            assurance: String::new(),
-        })
-    }));
+    let keys = keys.into_iter();
+    entries.extend(keys.map(|(name, public)| Entry::KeyRegistered(registration(name, public))));
     entries.push(Entry::PolicyActivated {
         hash: policy.hash,
         sequence: policy.sequence,
@@ -62,6 +88,18 @@ pub fn state(
     }
     state.activate(Arc::clone(policy))?;
     Ok(state)
+}
+
+/// A key for transactions, of no device.
+pub fn registration(name: Name, public: String) -> KeyRegistration {
+    KeyRegistration {
+        name,
+        purpose: KeyPurpose::Spend,
+        algorithm: KeyAlgorithm::Secp256k1,
+        public,
+        device: String::new(),
+        assurance: String::new(),
+    }
 }
 
 /// Applies an entry as the next one of the log.
@@ -78,4 +116,22 @@ pub fn key_names(policy: &Policy) -> BTreeMap<&Name, &Name> {
     let accounts = policy.accounts.iter();
     let keys = accounts.flat_map(|(account, of)| of.keys.iter().map(move |key| (key, account)));
     keys.collect()
+}
+
+/// A public key that stands in for the device's: the same for the same name.
+pub fn made_up(name: &str) -> String {
+    let mut digest = Sha256::digest(format!("strongroom policy test {name}").as_bytes());
+    loop {
+        if let Ok(secret) = SecretKey::from_slice(&digest) {
+            let public = PublicKey::from_secret_key(&Secp256k1::signing_only(), &secret);
+            return hex::encode(public.serialize());
+        }
+        digest = Sha256::digest(digest);
+    }
+}
+
+/// An address that nobody is known to have: the same for the same name.
+pub fn made_up_address(name: &str, chain: Chain) -> Option<Address> {
+    let public: tx::PublicKey = made_up(name).parse().ok()?;
+    public.address(chain)
 }

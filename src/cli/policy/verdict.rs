@@ -23,6 +23,17 @@ pub struct Report {
     needs: Vec<UnmetNeed>,
     #[serde(skip)]
     units: BTreeMap<Name, AssetUnit>,
+    #[serde(skip)]
+    signer: Signer,
+}
+
+/// Whose verdict it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// One that has signed nothing yet.
+    New,
+    /// The one of an exported log.
+    OfLog,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +46,11 @@ enum Word {
 
 impl Report {
     /// The report of a verdict on a transaction with these effects.
-    pub fn of(verdict: Verdict, effects: Vec<Effect>, units: BTreeMap<Name, AssetUnit>) -> Self {
+    pub fn of(
+        verdict: Verdict,
+        effects: Vec<Effect>,
+        (units, signer): (BTreeMap<Name, AssetUnit>, Signer),
+    ) -> Self {
         let mut report = Self {
             verdict: Word::Refuse,
             effects,
@@ -44,6 +59,7 @@ impl Report {
             reasons: Vec::new(),
             needs: Vec::new(),
             units,
+            signer,
         };
         match verdict {
             Verdict::Refuse(refusal) => {
@@ -95,7 +111,7 @@ impl Report {
 }
 
 /// The amount in units of this many decimal places.
-fn decimal(amount: Amount, places: usize) -> String {
+pub fn decimal(amount: Amount, places: usize) -> String {
     let digits = format!("{:0>width$}", amount.to_string(), width = places + 1);
     let (whole, fraction) = digits
         .split_at_checked(digits.len() - places)
@@ -113,6 +129,9 @@ fn at(name: &Name, at: &Location) -> String {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.verdict {
+            Word::Permit if self.signer == Signer::OfLog => {
+                "would be signed, by the signer of this log\n"
+            }
             Word::Permit => "would be signed, by a signer that has signed nothing yet\n",
             Word::Pending => "would wait for people\n",
             Word::Refuse => "would be refused\n",

@@ -63,9 +63,24 @@ fn check_says_what_is_wrong_and_where() {
     let place = quickstart();
     let clean = place.answer("policy check bundle");
     assert_eq!(
-        clean,
-        json!({"errors": 0, "warnings": 0, "diagnostics": []})
+        (&clean["errors"], &clean["warnings"], &clean["diagnostics"]),
+        (&json!(0), &json!(0), &json!([]))
     );
+    assert_eq!(clean["room"].as_array().unwrap().len(), 9);
+    let day = json!({
+        "limit": "eth-destination-day", "room": "10000000000000000000",
+        "window_millis": 86_400_000, "group": ["destination"],
+    });
+    assert_eq!(clean["room"][1], day);
+    let text = String::from_utf8(place.run("policy check bundle").stdout).unwrap();
+    for line in [
+        "  eth-day              20 eth in 24 h\n",
+        "  eth-destination-day  10 eth in 24 h, for each destination\n",
+        "  eth-hour             10 eth in 1 h; more with 1 of alice, bob\n",
+        "  payments-hour        2000 effects in 1 h, for each account\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
 
     let limits = String::from_utf8(place.read("bundle/limits.toml")).unwrap();
     write(
@@ -481,5 +496,73 @@ fn explain_asks_about_another_hour() {
     assert!(
         text.contains("ask in the hours of eth-pay-customers"),
         "{text}"
+    );
+}
+
+#[test]
+fn two_bundles_are_compared() {
+    let place = quickstart();
+    let copy = Command::new("cp")
+        .current_dir(place.folder())
+        .args(["-r", "bundle", "wider"])
+        .status();
+    assert!(copy.unwrap().success());
+    let same = place.answer("policy diff bundle wider");
+    assert_eq!(
+        (&same["changed"], &same["narrower"]),
+        (&json!(0), &json!(true))
+    );
+    assert!(same["generated"].as_u64().unwrap() > 100);
+
+    let limits = String::from_utf8(place.read("wider/limits.toml")).unwrap();
+    write(
+        &place,
+        "wider/limits.toml",
+        &limits.replace("20 eth", "21 eth"),
+    );
+    let output = place.run(&format!(
+        "policy diff bundle wider --cases {}",
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../policy/quickstart.test.toml")
+            .display()
+    ));
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "not shown to be narrower: it waits for the delay\n",
+        "  limit \"eth-day\" is gone or restricts less\n",
+        "refuse (eth-day) -> permit (eth-fees, eth-pay-customers): 1\n",
+        "  such as case more-ether-than-a-day-has (",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+}
+
+#[test]
+fn the_page_and_the_schema_are_written() {
+    let place = quickstart();
+    let page = place.run("policy doc bundle");
+    let text = String::from_utf8(page.stdout).unwrap();
+    assert!(
+        text.starts_with("# The policy of fleet unsigned\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("`eth-day`: At most 20 eth in any 24 h, counted over a payment of `eth`.")
+    );
+    let written = place.answer("policy doc bundle --form html --out page.html");
+    assert_eq!(written["file"], "page.html");
+    let html = String::from_utf8(place.read("page.html")).unwrap();
+    assert!(html.contains("<h2>What is never possible</h2>"), "{html}");
+    assert_eq!(
+        place.run("policy doc bundle --out page.html").status.code(),
+        Some(2)
+    );
+
+    let printed = place.run("policy schema").stdout;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy/schema.json");
+    assert_eq!(
+        String::from_utf8(printed).unwrap(),
+        fs::read_to_string(file).unwrap()
     );
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::signing::SignRequest;
 use policy::{
     Attempt, Blob, BundleHash, Classes, Digest, Entry, Fact, KeyAlgorithm, NumberedDigest, Record,
-    RequestHash,
+    RequestHash, SignedBy,
 };
 use serde_json::{Value, json};
 use tx::{
@@ -81,7 +81,9 @@ fn attempt(request: &SignRequest) -> Attempt {
     let classes = Classes {
         account: AccountClass::Hot,
         books: BTreeSet::new(),
-        young: false,
+        first_paid: None,
+        hours: BTreeSet::new(),
+        hours_surely: BTreeSet::new(),
     };
     Attempt {
         client: "operator".parse().unwrap(),
@@ -103,6 +105,7 @@ fn attempt(request: &SignRequest) -> Attempt {
             client: "operator".parse().unwrap(),
             source: None,
             intent: None,
+            signed_by: SignedBy::default(),
             classes,
             reference: None,
         }],

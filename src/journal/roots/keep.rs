@@ -215,7 +215,7 @@ fn root(
 ) -> Result<StateRoot, RootError> {
     let of_hot = hot.hash().map_err(RootError::Hot)?;
     Ok(StateRoot {
-        v: 1,
+        v: StateRoot::VERSION,
         covers,
         hash: hash(covers, of_hot, map, charges.hash()),
     })

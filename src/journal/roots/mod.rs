@@ -4,9 +4,9 @@
 //! [`policy::Entry::StateRoot`] follows when it is done. Every fold computes the same, so that a log
 //! with another root is refused, and so that the map is made anew wherever it cannot be believed.
 //!
-//! # Version 1 of what is hashed, integers big-endian
+//! # Version 2 of what is hashed, integers big-endian
 //! ```text
-//! SHA-256("strongroom-state-root-v1\n" || covers u64 || hash of the hot state 32 || root of the map 32
+//! SHA-256("strongroom-state-root-v2\n" || covers u64 || hash of the hot state 32 || root of the map 32
 //!         || hash of the charge state 32)
 //! ```
 
@@ -16,12 +16,9 @@ mod replayed;
 mod rows;
 mod snapshot;
 
-use std::{
-    collections::{HashMap, VecDeque, hash_map},
-    num::NonZeroU64,
-    sync::Arc,
-};
+use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
 
+use indexmap::{IndexMap, map};
 use policy::{ChargeState, Digest, Entry, HotState, HotStateError, Row, RowKey, State};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -39,7 +36,7 @@ pub(crate) use rows::{recall, recall_for};
 pub(crate) use snapshot::{Content, Snapshot, Thawed};
 pub use snapshot::{SnapshotError, SnapshotUse};
 
-const LABEL: &str = "strongroom-state-root-v1\n";
+const LABEL: &str = "strongroom-state-root-v2\n";
 /// How many entries stand between two roots: part of the log's format.
 const EVERY: NonZeroU64 = match NonZeroU64::new(1 << 15) {
     Some(every) => every,
@@ -125,16 +122,17 @@ pub enum RootError {
     Folder(#[source] std::io::Error),
 }
 
-/// What entries wrote, as long as memory has to hold it.
+/// What entries wrote, as long as memory has to hold it: in the order in which it was written, since rows
+/// that lie in places of chance would touch a page of memory each.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
     rooting: Rooting,
     /// Since the last root was due.
-    open: HashMap<RowKey, Row>,
+    open: IndexMap<RowKey, Row>,
     /// For roots that are due, oldest first, with how many entries they cover.
-    frozen: VecDeque<(u64, Arc<HashMap<RowKey, Row>>)>,
+    frozen: VecDeque<(u64, Arc<IndexMap<RowKey, Row>>)>,
     /// Rows that the map has now, and memory still.
-    settled: VecDeque<hash_map::IntoIter<RowKey, Row>>,
+    settled: VecDeque<map::IntoIter<RowKey, Row>>,
 }
 
 impl Growth {
@@ -157,7 +155,7 @@ impl Growth {
         let covers = index.checked_add(1)?;
         self.rooting.ends_at(covers).then(|| {
             // As large as it has become: to double it again and again would keep everybody waiting.
-            let next = HashMap::with_capacity(self.open.capacity());
+            let next = IndexMap::with_capacity(self.open.capacity());
             let rows = Arc::new(std::mem::replace(&mut self.open, next));
             self.frozen.push_back((covers, Arc::clone(&rows)));
             Frozen {
@@ -206,7 +204,7 @@ impl Growth {
 pub(crate) struct Frozen {
     covers: u64,
     hot: HotState,
-    rows: Arc<HashMap<RowKey, Row>>,
+    rows: Arc<IndexMap<RowKey, Row>>,
     charges: ChargeState,
 }
 
@@ -232,5 +230,5 @@ mod tests {
         assert_eq!(hash.to_string(), KNOWN);
     }
 
-    const KNOWN: &str = "97cb8c36da0f2bd8f45b9ddb5d03c8aeeafe4f89f5d6fedf98c90429ba0a02a3";
+    const KNOWN: &str = "5d63d29b9c60185eceff4eb86deb4295acb2fa761fc0b62d533e206fbfb1c913";
 }

@@ -6,7 +6,7 @@
 //! cosigned where the bundle names witnesses. Another one is refused, loudly, and the whole log is folded
 //! instead: whatever is wrong with a snapshot, the log says what the state is.
 //!
-//! # Format 1, integers big-endian
+//! # Format 2, integers big-endian
 //! ```text
 //! magic "SRSNAPSH" | version u32 | log id 32
 //! | roots u32, for each: covers u64, hash 32
@@ -38,7 +38,7 @@ pub(crate) const NAME: &str = "snapshot";
 pub(super) const REFUSED: &str = "snapshot.refused";
 
 const MAGIC: [u8; 8] = *b"SRSNAPSH";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const LABEL: &str = "strongroom-snapshot-v1";
 /// More than any snapshot has.
 const BYTES_MAX: usize = 1024 * 1024 * 1024;
@@ -306,7 +306,7 @@ fn taken<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
 
 fn root(fields: &mut Fields<'_>) -> Option<StateRoot> {
     Some(StateRoot {
-        v: 1,
+        v: StateRoot::VERSION,
         covers: fields.u64()?,
         hash: Digest(fields.array()?),
     })

@@ -193,7 +193,8 @@ fn a_statement_that_says_or_is_signed_otherwise_removes_nothing() {
     let (before, said) = (segments(&machine), statement(&machine));
     let refused = |seeds: &[u8], change: fn(&mut Prune)| {
         let error = prune(&machine, &said, seeds, change).unwrap_err();
-        assert_eq!(segments(&machine), before);
+        // A start may begin another segment.
+        assert!(segments(&machine).starts_with(&before));
         error.name()
     };
     assert_eq!(refused(&[1], |_| {}), "prune-quorum");

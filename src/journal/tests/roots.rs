@@ -66,13 +66,13 @@ fn computed(records: &[Record]) -> Vec<StateRoot> {
         if covers % EVERY == 0 {
             map = map.extend(&batch(rows.drain(..))).unwrap();
             let hash = Sha256::new()
-                .chain_update("strongroom-state-root-v1\n")
+                .chain_update("strongroom-state-root-v2\n")
                 .chain_update(covers.to_be_bytes())
                 .chain_update(state.hot().hash().unwrap().0)
                 .chain_update(map.head().root())
                 .chain_update(state.charge_state().hash().0);
             let hash = Digest(hash.finalize().into());
-            let v = 1;
+            let v = StateRoot::VERSION;
             roots.push(StateRoot { v, covers, hash });
         }
     }
@@ -214,7 +214,7 @@ fn a_root_that_does_not_follow_seals_by_name() {
             covers: EVERY * 2,
             ..root
         },
-        StateRoot { v: 2, ..root },
+        StateRoot { v: 1, ..root },
     ] {
         let error = with_root(&machine, impossible, &last).open().map(drop);
         assert_eq!(error.unwrap_err().name(), SealName::EntryImpossible);

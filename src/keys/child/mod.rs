@@ -10,7 +10,7 @@ mod shared;
 mod worker;
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     process::ExitCode,
@@ -21,6 +21,8 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
     protocol::{Answer, Failure, Frame, Hello, Inbox, Request},
@@ -130,18 +132,25 @@ fn receive(socket: &mut UnixStream, inbox: &mut Inbox) -> Received {
             Ok(None) => {}
             Err(_) => return Received::Broken,
         }
-        match socket.read(inbox.spare()) {
+        match wait(socket).and_then(|()| socket.read(inbox.spare())) {
             Ok(0) if inbox.is_empty() => return Received::Closed,
             Ok(0) => return Received::Broken,
             Ok(length) => inbox.received(length),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // How a Unix socket says that it was closed before all answers were read.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 return Received::Closed;
             }
             Err(_) => return Received::Broken,
         }
     }
+}
+
+/// Waits for something to read. A thread that waits in the read itself is woken whenever the server has
+/// taken an answer as well: once a signature, for nothing.
+fn wait(socket: &UnixStream) -> io::Result<()> {
+    poll(&mut [PollFd::new(socket, PollFlags::IN)], None)?;
+    Ok(())
 }
 
 /// Answers when there are no session threads yet.

@@ -81,7 +81,7 @@ impl KeyPool {
             .admits(&identity)
             .map_err(AttachError::Identity)?;
         let report = Arc::clone(&self.0.report);
-        let link = Link::start(socket, inbox, sessions, config, report);
+        let link = Link::start(socket.into_split(), inbox, sessions, config, report);
         if let Err(error) = self.check_keys(&link).await {
             link.close(Closing::Detached);
             return Err(error);

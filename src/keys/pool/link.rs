@@ -12,7 +12,8 @@ use std::{
 
 use rustix::net::Shutdown;
 use tokio::{
-    net::UnixStream,
+    io::AsyncReadExt,
+    net::unix::{OwnedReadHalf, OwnedWriteHalf},
     sync::{Notify, Semaphore, oneshot},
     task::AbortHandle,
     time::{Instant, MissedTickBehavior, interval},
@@ -27,7 +28,7 @@ use crate::protocol::{Answer, Failure, Frame, Inbox, Outgoing, Request};
 pub(super) struct Link {
     report: Arc<Report>,
     times: Times,
-    socket: UnixStream,
+    socket: OwnedWriteHalf,
     outgoing: Outgoing,
     /// What the socket did not take at once, and what wakes the task that writes it.
     left_over: Mutex<Vec<u8>>,
@@ -86,7 +87,7 @@ impl Drop for Flush<'_> {
 impl Link {
     /// Starts the two tasks of a link whose child is ready to sign.
     pub(super) fn start(
-        socket: UnixStream,
+        (answers, socket): (OwnedReadHalf, OwnedWriteHalf),
         inbox: Inbox,
         sessions: u16,
         config: &PoolConfig,
@@ -114,7 +115,7 @@ impl Link {
             tasks: OnceLock::new(),
             told_bad_signature: AtomicBool::new(false),
         });
-        let reader = tokio::spawn(Arc::clone(&link).read(inbox)).abort_handle();
+        let reader = tokio::spawn(Arc::clone(&link).read(answers, inbox)).abort_handle();
         let writer = tokio::spawn(Arc::clone(&link).write_left_over()).abort_handle();
         let _ = link.tasks.set([reader, writer]);
         if !link.is_open() {
@@ -163,7 +164,7 @@ impl Link {
             let _ = caller.send(Err(lost));
         }
         self.abort_tasks();
-        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        let _ = rustix::net::shutdown(self.socket.as_ref(), Shutdown::Both);
         if let Some(event) = closing.event() {
             self.report.tell(event);
         }
@@ -251,15 +252,16 @@ impl Link {
 
     /// Takes answers, and looks four times in a deadline whether one is overdue: so a hung child is
     /// found at most a quarter late, and no call needs a timer.
-    async fn read(self: Arc<Self>, mut inbox: Inbox) {
+    async fn read(self: Arc<Self>, mut answers: OwnedReadHalf, mut inbox: Inbox) {
         let quarter = self.times.deadline.checked_div(4).unwrap_or_default();
         let mut check = interval(quarter.max(Duration::from_millis(1)));
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let outcome = tokio::select! {
-                ready = self.socket.readable() => match ready {
-                    Ok(()) => self.receive(&mut inbox),
-                    Err(_) => Err(Closing::Gone),
+                // It looks for more only where the buffer was filled.
+                read = answers.read(inbox.spare()) => match read {
+                    Ok(0) | Err(_) => Err(Closing::Gone),
+                    Ok(length) => self.receive(length, &mut inbox),
                 },
                 now = check.tick() => self.check(now),
             };
@@ -269,13 +271,8 @@ impl Link {
         }
     }
 
-    fn receive(&self, inbox: &mut Inbox) -> Result<(), Closing> {
-        match self.socket.try_read(inbox.spare()) {
-            Ok(0) => return Err(Closing::Gone),
-            Ok(length) => inbox.received(length),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(_) => return Err(Closing::Gone),
-        }
+    fn receive(&self, length: usize, inbox: &mut Inbox) -> Result<(), Closing> {
+        inbox.received(length);
         // A frame that cannot be read is as good as no child.
         while let Some(frame) = inbox.frame::<Answer>().map_err(|_| Closing::Gone)? {
             self.deliver(frame)?;

@@ -8,9 +8,9 @@ use std::{
 
 use super::multiples::Prepared;
 
-/// After how many signatures a key is prepared, which takes as long as recovering it 120 times.
+/// After how many signatures a key is prepared, which takes as long as recovering it 60 times.
 const OFTEN: u32 = 64;
-/// How many keys are known at least, of the latest; twice as many at most, with 101 KiB each: 26 MB.
+/// How many keys are known at least, of the latest; twice as many at most, with 52 KiB each: 14 MB.
 const MOST: usize = 128;
 
 /// The keys that signed lately. Cheap to clone; all clones are one.

@@ -1,11 +1,9 @@
 //! A memory of the latest `r`, also of signatures that are in flight: two with one `r` give the private key
 //! away. That of all that were kept is the journal's.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    mem,
-};
+use std::mem;
 
+use indexmap::{IndexMap, map::Entry};
 use thiserror::Error;
 
 use crate::key::KeyId;
@@ -27,12 +25,13 @@ pub struct RRepeated {
 }
 
 /// Remembers the `r` of at least the latest `capacity` signatures, and of at most twice as many.
-/// A full generation takes about 40 MB for 2^18.
+/// A full generation takes about 40 MB for 2^18, and is filled from its beginning to its end: a table with
+/// the whole of each entry in a place of chance would touch a page of its own for every one.
 #[derive(Debug)]
 pub struct RSeen {
     capacity: usize,
-    young: HashMap<[u8; 32], Use>,
-    old: HashMap<[u8; 32], Use>,
+    young: IndexMap<[u8; 32], Use>,
+    old: IndexMap<[u8; 32], Use>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -46,8 +45,8 @@ impl RSeen {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: IndexMap::new(),
+            old: IndexMap::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use tx::Name;
 
 use super::{
     draft::Draft,
-    names::Taken,
+    names::{Taken, alike},
     table::{Table, Value},
 };
 use crate::Policy;
@@ -44,6 +44,14 @@ pub(super) fn groups(tables: Vec<Table<'_>>, draft: &mut Draft) {
         let Some(name) = name else { continue };
         if people.contains_key(name) {
             table.error("has the name of a person");
+        } else if let Some(person) = people.keys().find(|person| alike(person, name)) {
+            table.error_hint(
+                format!(
+                    "the name looks like that of the person {:?}",
+                    person.as_str()
+                ),
+                "give it one that nobody could mistake for the other",
+            );
         }
         members.insert(name.clone(), listed.unwrap_or_default());
     }

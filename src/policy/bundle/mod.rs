@@ -72,6 +72,11 @@ impl Bundle {
         }
     }
 
+    /// What the files say, whoever the bundle is for: without a manifest it governs nothing.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// What is suspicious and does not keep it from being loaded.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings

@@ -38,6 +38,11 @@ impl Taken {
     }
 }
 
+/// Whether a reader could take one name for the other.
+pub(super) fn alike(one: &Name, other: &Name) -> bool {
+    folded(one) == folded(other)
+}
+
 /// One text for all names that look alike. Whoever reviews a bundle or approves a payment reads names, and
 /// the other side of a look-alike is somebody's account.
 fn folded(name: &Name) -> String {

@@ -12,7 +12,7 @@ use super::{
     units,
 };
 use crate::{
-    Client, ClientIdentity, Governance, Need, Person, Policy, Source, Verb,
+    Client, ClientIdentity, Governance, Need, Person, Policy, Rejection, Source, Verb,
     statement::PublicKeyLine,
 };
 
@@ -69,13 +69,25 @@ pub(super) fn governance(mut table: Table<'_>, draft: &mut Draft) {
     table.finish();
 }
 
-/// Reads `{ threshold = 2, people = ["ann", "bob"] }`.
+/// Reads `{ threshold = 2, people = ["ann", "bob"] }`, and where they stand `delay`, `valid` and
+/// `rejection`.
 pub(super) fn need(value: &Value<'_>, policy: &Policy) -> Option<Need> {
     let mut table = value.table()?;
     let quorum = quorum(&mut table, "people", policy);
+    let delay_millis = table.optional("delay").map(|delay| delay.map(units::delay));
+    let valid_millis = table.optional("valid").map(|valid| valid.map(units::valid));
+    let rejection: Option<Option<Rejection>> = table
+        .optional("rejection")
+        .map(|rejection| rejection.word());
     table.finish();
     let (threshold, people) = quorum?;
-    Some(Need { threshold, people })
+    let said = Need::of(threshold, people);
+    Some(Need {
+        delay_millis: delay_millis.unwrap_or(Some(said.delay_millis))?,
+        valid_millis: valid_millis.unwrap_or(Some(said.valid_millis))?,
+        rejection: rejection.unwrap_or(Some(said.rejection))?,
+        ..said
+    })
 }
 
 fn quorum(
@@ -96,12 +108,17 @@ fn quorum(
     Some((threshold, people))
 }
 
-/// Whether a client asks about the log alone, so that it needs no account.
+/// Whether a client asks about no account: about the log, or for people.
 fn is_of_the_log(verbs: &BTreeSet<Verb>) -> bool {
     let of_the_log = |verb: &Verb| {
         matches!(
             verb,
-            Verb::Journal | Verb::Bodies | Verb::Witness | Verb::Govern
+            Verb::Journal
+                | Verb::Bodies
+                | Verb::Witness
+                | Verb::Govern
+                | Verb::Intents
+                | Verb::Approve
         )
     };
     verbs.iter().all(of_the_log)

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use tx::{Address, Amount, Asset, Chain, EffectKind, Intent};
 
 use super::{
+    groups,
     table::{Table, Value},
     units,
 };
-use crate::{Policy, Selector, SourceSelector, To};
+use crate::{Policy, Selector, SignerSelector, SourceSelector, To, statement::PublicKeyLine};
 
 /// The example of an amount, where none is at hand.
 const EXAMPLE: &str = "eth";
@@ -30,6 +31,11 @@ pub(super) fn read(table: &mut Table<'_>, policy: &Policy) -> Selector {
         to: set(table, "to", |one| to(one, policy)),
         to_except: set(table, "to_except", |one| to(one, policy)),
         tags: set(table, "tag", tag),
+        age_min: age(table, "age_min"),
+        age_below: age(table, "age_below"),
+        signed_by: table
+            .optional("signed_by")
+            .map(|value| signers(&value, policy)),
         hours: set(table, "hours", |one| {
             one.known("hours", policy.hours.keys())
         }),
@@ -57,6 +63,24 @@ fn quantities(table: &mut Table<'_>, policy: &Policy, selector: &mut Selector) {
     selector.fee_rate_max = value.and_then(|value| fee_rate(&value, selector));
     let value = table.optional("fee_rate_over");
     selector.fee_rate_over = value.and_then(|value| fee_rate(&value, selector));
+}
+
+/// How old a destination is, in milliseconds.
+fn age(table: &mut Table<'_>, key: &'static str) -> Option<u64> {
+    table.optional(key)?.map(units::window)
+}
+
+/// People, groups of them, and keys.
+fn signers(value: &Value<'_>, policy: &Policy) -> BTreeSet<SignerSelector> {
+    let each = value.each(|one| {
+        if one.text()?.contains(' ') {
+            let line = one.map(PublicKeyLine::parse)?;
+            return Some([SignerSelector::Key(line.key().to_owned())].into());
+        }
+        let people = groups::people(one, policy).into_iter();
+        Some(people.map(SignerSelector::Person).collect::<BTreeSet<_>>())
+    });
+    each.into_iter().flatten().collect()
 }
 
 fn set<'d, T: Ord>(

@@ -82,12 +82,6 @@ fn needed(table: &mut Table<'_>, policy: &Policy) -> Option<Need> {
 }
 
 fn limit(table: &mut Table<'_>, selector: &Selector, policy: &Policy) -> Option<Limit> {
-    if selector.hours.is_some() || selector.hours_except.is_some() {
-        table.error_hint(
-            "a limit binds at every hour",
-            "put the hours on an allow, a deny or a require",
-        );
-    }
     let measure: Option<Measure> = table.required("measure").and_then(|value| value.word());
     let window = table.required("window");
     let cap = table.required("cap");
@@ -100,7 +94,7 @@ fn limit(table: &mut Table<'_>, selector: &Selector, policy: &Policy) -> Option<
     let window_millis = window.and_then(|window| window.map(units::window));
     let cap = cap.and_then(|cap| match measure? {
         Measure::Amount => selector::amount(&cap, selector, policy),
-        _ => cap.map(count),
+        Measure::Count => cap.map(count),
     });
     if hard && cap == Some(Amount::ZERO) {
         table.warn("a hard cap of zero refuses whatever it selects; a deny says that plainly");

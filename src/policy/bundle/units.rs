@@ -29,6 +29,8 @@ pub(super) enum UnitError {
     Window { text: String },
     #[error("{text:?} is no length of time from 0s to 90d, such as \"24h\"")]
     Delay { text: String },
+    #[error("{text:?} is no length of time from 1m to 7d, such as \"24h\"")]
+    Valid { text: String },
 }
 
 /// A number and its unit, one space between.
@@ -115,6 +117,14 @@ pub(super) fn delay(text: &str) -> Result<u64, UnitError> {
         .ok_or_else(|| UnitError::Delay { text: text.into() })
 }
 
+/// How long an approval holds, in milliseconds.
+pub(super) fn valid(text: &str) -> Result<u64, UnitError> {
+    let millis = delay(text).ok();
+    millis
+        .filter(|millis| (60_000..=crate::Need::VALID_MILLIS_MAX).contains(millis))
+        .ok_or_else(|| UnitError::Valid { text: text.into() })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -184,6 +194,15 @@ mod tests {
         assert_eq!(delay("90d"), Ok(7_776_000_000));
         for text in ["", "0", "s", "-1s", "01h", "91d", "1w", "1.5h", "1 h"] {
             assert!(delay(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_approval_holds_for_a_minute_to_a_week() {
+        assert_eq!(valid("60s"), Ok(60_000));
+        assert_eq!(valid("7d"), Ok(604_800_000));
+        for text in ["", "59s", "0s", "8d", "169h", "1w"] {
+            assert!(valid(text).is_err(), "{text:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use tx::{
 };
 
 use super::Case;
-use crate::{Classes, Fact, NotRecalled};
+use crate::{Classes, Fact, NotRecalled, SignedBy};
 
 /// What a payment and its intent have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,14 +54,47 @@ impl fmt::Display for Paid<'_> {
     }
 }
 
+/// Whom an effect belongs to.
+#[derive(Clone, Default)]
+struct Origin {
+    source: Option<Name>,
+    intent: Option<IntentId>,
+    signed_by: SignedBy,
+}
+
+impl Origin {
+    /// Of what pays the intent.
+    fn of(case: &Case<'_>, intent: &IntentId) -> Self {
+        let signers = case.signers.get(intent).cloned().unwrap_or_default();
+        Self {
+            source: Some(intent.source.clone()),
+            intent: Some(intent.clone()),
+            signed_by: SignedBy::of(signers, case.policy),
+        }
+    }
+
+    /// Of what pays no intent: the source that all have in common, and the signers.
+    fn common(case: &Case<'_>) -> Self {
+        let intents = case.request.intents.iter();
+        let sources: BTreeSet<&Name> = intents.map(|signed| &signed.intent.id.source).collect();
+        let signers = case.signers.values().cloned();
+        let signers = signers.reduce(|these, others| &these & &others);
+        Self {
+            source: sources
+                .first()
+                .filter(|_| sources.len() == 1)
+                .copied()
+                .cloned(),
+            intent: None,
+            signed_by: SignedBy::of(signers.unwrap_or_default(), case.policy),
+        }
+    }
+}
+
 /// The facts of the request, sorted.
 pub(super) fn facts(case: &Case<'_>) -> Result<Vec<Fact>, NotRecalled> {
     let intents = || case.request.intents.iter().map(|signed| &signed.intent);
-    let sources: BTreeSet<&Name> = intents().map(|intent| &intent.id.source).collect();
-    let common = match (sources.first(), sources.len()) {
-        (Some(source), 1) => Some((*source).clone()),
-        _ => None,
-    };
+    let common = Origin::common(case);
     // Equal payments are interchangeable, so that giving the smallest id to the next of them
     // makes the same facts in whatever order payments and intents come.
     let mut unassigned: BTreeMap<Paid<'_>, BTreeSet<&IntentId>> = BTreeMap::new();
@@ -74,21 +107,20 @@ pub(super) fn facts(case: &Case<'_>) -> Result<Vec<Fact>, NotRecalled> {
     let mut facts: Vec<Fact> = Vec::new();
     for effect in case.decoded.effects() {
         let is_payment = effect.kind == EffectKind::Payment;
+        let is_asked_for = is_payment || effect.kind == EffectKind::OwnTransfer;
         let ids = unassigned
             .get_mut(&Paid::by_effect(effect))
-            .filter(|_| is_payment);
-        let intent = ids.and_then(BTreeSet::pop_first).cloned();
-        let source = if is_payment {
-            intent.as_ref().map(|intent| intent.source.clone())
-        } else {
-            common.clone()
+            .filter(|_| is_asked_for);
+        let origin = match ids.and_then(BTreeSet::pop_first) {
+            Some(intent) => Origin::of(case, intent),
+            None if is_payment => Origin::default(),
+            None => common.clone(),
         };
-        facts.push(fact(case, effect.clone(), source, intent)?);
+        facts.push(fact(case, effect.clone(), origin)?);
     }
     for intent in intents().filter(|intent| is_reissue(case, intent)) {
-        let id = intent.id.clone();
-        let source = Some(id.source.clone());
-        facts.push(fact(case, reissue(case, intent), source, Some(id))?);
+        let origin = Origin::of(case, &intent.id);
+        facts.push(fact(case, reissue(case, intent), origin)?);
     }
     facts.sort();
     Ok(facts)
@@ -115,32 +147,35 @@ fn reissue(case: &Case<'_>, intent: &Intent) -> Effect {
     }
 }
 
-fn fact(
-    case: &Case<'_>,
-    effect: Effect,
-    source: Option<Name>,
-    intent: Option<IntentId>,
-) -> Result<Fact, NotRecalled> {
+fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotRecalled> {
     let to = effect.to.as_ref().map(|to| &to.address);
     let class = case
         .policy
         .accounts
         .get(&effect.account)
         .map(|account| account.class);
-    let paid = to.filter(|_| effect.kind == EffectKind::Payment);
-    let young = match paid {
-        Some(address) => !case.state.was_paid(address)?,
-        None => false,
+    let stranger = effect.to.as_ref().filter(|to| to.own.is_none());
+    let first_paid = match stranger {
+        Some(to) => case.state.first_paid(&to.address)?,
+        None => None,
     };
+    let Origin {
+        source,
+        intent,
+        signed_by,
+    } = origin;
     Ok(Fact {
         client: case.request.client.clone(),
         source,
         intent,
+        signed_by,
         classes: Classes {
             // An account that the policy does not know is refused; no fact of it is charged.
             account: class.unwrap_or(AccountClass::Retired),
             books: case.present.books(to).clone(),
-            young,
+            first_paid,
+            hours: case.hours.possibly(),
+            hours_surely: case.hours.surely(),
         },
         reference: None,
         effect,

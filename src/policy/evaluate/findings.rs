@@ -2,44 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tx::{Amount, Name};
+use tx::{IntentId, Name};
 
-use super::met;
+use super::met::{self, Approvals};
 use crate::{
-    AllowedBy, Digest, Need, Permit, Reason, ReasonCode, Refusal, Room, Statement, UnmetNeed,
-    Verdict, window::GroupKey,
+    AllowedBy, Digest, Need, Permit, Reason, ReasonCode, Refusal, Statement, UnmetNeed, Verdict,
+    verdict::Spoke,
 };
 
 /// Everything that was found so far. Sets, so that no order of checks or statements shows.
 pub(super) struct Findings<'a> {
-    approvals: &'a BTreeMap<Digest, BTreeSet<Name>>,
+    approvals: &'a Approvals,
     reasons: BTreeSet<Reason>,
-    unmet: BTreeSet<UnmetNeed>,
+    /// Every need that has to be met, who asks for it, and the intents that it must be approved of.
+    asked: BTreeMap<Need, Asked<'a>>,
     pub(super) met: BTreeMap<Digest, BTreeSet<Name>>,
     pub(super) carried: BTreeSet<Digest>,
     pub(super) allowed_by: Vec<AllowedBy>,
     pub(super) spoke: Vec<Spoke>,
 }
 
-/// A limit that spoke, and what it holds with this request.
-pub(super) struct Spoke {
-    pub(super) limit: Name,
-    pub(super) group: GroupKey,
-    pub(super) cap: Amount,
-    pub(super) used: Amount,
-    pub(super) window_millis: u64,
-}
-
-impl Spoke {
-    pub(super) fn room(self) -> Room {
-        Room {
-            limit: self.limit,
-            group: self.group.shown(),
-            cap: self.cap,
-            used: self.used,
-            window_millis: self.window_millis,
-        }
-    }
+/// Why a need has to be met.
+#[derive(Default)]
+struct Asked<'a> {
+    unmet: BTreeSet<UnmetNeed>,
+    intents: BTreeSet<&'a IntentId>,
+    /// Something asks that pays no intent, of which nobody can approve.
+    of_none: bool,
 }
 
 /// Makes reasons.
@@ -77,11 +66,11 @@ impl Spoken {
 }
 
 impl<'a> Findings<'a> {
-    pub(super) fn new(approvals: &'a BTreeMap<Digest, BTreeSet<Name>>) -> Self {
+    pub(super) fn new(approvals: &'a Approvals) -> Self {
         Self {
             approvals,
             reasons: BTreeSet::new(),
-            unmet: BTreeSet::new(),
+            asked: BTreeMap::new(),
             met: BTreeMap::new(),
             carried: BTreeSet::new(),
             allowed_by: Vec::new(),
@@ -102,40 +91,89 @@ impl<'a> Findings<'a> {
         self.refuse(Spoken::built_in(code, detail, remedy));
     }
 
-    /// Whether people have met the need; it is not asked for when not.
-    pub(super) fn is_met(&mut self, need: &Need) -> bool {
+    /// Whether people have met the need by itself, of all these intents; it is not asked for when not.
+    pub(super) fn is_met(&mut self, need: &Need, intents: &BTreeSet<&IntentId>) -> bool {
         let fingerprint = need.fingerprint();
-        let approved = self.approvals.get(&fingerprint);
-        let people = approved.and_then(|approved| met::counted(need, approved));
-        let met = people.map(|people| self.met.insert(fingerprint, people));
-        met.is_some()
+        let mut people = BTreeSet::new();
+        for intent in intents {
+            let approved = self.approvals.get(*intent);
+            let approved = approved.and_then(|approved| approved.get(&fingerprint));
+            match approved.and_then(|approved| met::counted(need, approved)) {
+                Some(counted) => people.extend(counted),
+                None => return false,
+            }
+        }
+        let met = !people.is_empty();
+        if met {
+            self.met.entry(fingerprint).or_default().extend(people);
+        }
+        met
     }
 
-    /// Asks for people; true when they have met the need.
-    pub(super) fn need<K>(&mut self, statement: &Statement<K>, need: &Need) -> bool {
-        if self.is_met(need) {
-            return true;
-        }
-        self.unmet.insert(UnmetNeed {
+    /// Asks for people to approve of all these intents.
+    pub(super) fn need<K>(
+        &mut self,
+        statement: &Statement<K>,
+        need: &Need,
+        intents: &BTreeSet<&'a IntentId>,
+    ) {
+        let asked = self.asked.entry(need.clone()).or_default();
+        asked.unmet.insert(UnmetNeed {
             statement: statement.name.clone(),
             at: statement.at.clone(),
             threshold: need.threshold,
             people: need.people.clone(),
         });
-        false
+        asked.of_none |= intents.is_empty();
+        asked.intents.extend(intents);
     }
 
     /// All reasons speak before any need, all needs before the permit.
-    pub(super) fn verdict(self, permit: impl FnOnce(Self) -> Permit) -> Verdict {
+    pub(super) fn verdict(mut self, permit: impl FnOnce(Self) -> Permit) -> Verdict {
+        let unmet = self.unmet();
         if !self.reasons.is_empty() {
             return Verdict::Refuse(Refusal {
                 reasons: self.reasons.into_iter().collect(),
-                needs: self.unmet.into_iter().collect(),
+                needs: unmet.into_iter().collect(),
             });
         }
-        if !self.unmet.is_empty() {
-            return Verdict::Pending(self.unmet.into_iter().collect());
+        if !unmet.is_empty() {
+            return Verdict::Pending(unmet.into_iter().collect());
         }
         Verdict::Permit(Box::new(permit(self)))
+    }
+
+    /// Gives the needs of each intent people of their own, and says which have not enough.
+    fn unmet(&mut self) -> BTreeSet<UnmetNeed> {
+        let nobody = BTreeMap::new();
+        let mut unmet = BTreeSet::new();
+        for asked in self.asked.values().filter(|asked| asked.of_none) {
+            unmet.extend(asked.unmet.iter().cloned());
+        }
+        let intents: BTreeSet<&IntentId> = self
+            .asked
+            .values()
+            .flat_map(|a| &a.intents)
+            .copied()
+            .collect();
+        for intent in intents {
+            let approved = self.approvals.get(intent).unwrap_or(&nobody);
+            let of_it = self
+                .asked
+                .iter()
+                .filter(|(_, asked)| asked.intents.contains(intent));
+            let (needs, asked): (Vec<&Need>, Vec<&Asked<'_>>) = of_it.unzip();
+            let assigned = met::assigned(&needs, approved);
+            for ((need, asked), people) in needs.into_iter().zip(asked).zip(assigned) {
+                match people {
+                    Some(people) => {
+                        let met = self.met.entry(need.fingerprint()).or_default();
+                        met.extend(people);
+                    }
+                    None => unmet.extend(asked.unmet.iter().cloned()),
+                }
+            }
+        }
+        unmet
     }
 }

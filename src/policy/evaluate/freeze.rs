@@ -5,7 +5,7 @@ use tx::FeeTerms;
 use super::{Case, Findings};
 use crate::{Evacuate, Fact, FreezeScope, ReasonCode, Statement, select::Subject};
 
-pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
+pub(super) fn check<'a>(case: &'a Case<'_>, findings: &mut Findings<'a>) {
     let frozen: Vec<&FreezeScope> = case
         .state
         .freezes(case.lo)
@@ -41,25 +41,26 @@ fn holds(case: &Case<'_>, scope: &FreezeScope) -> bool {
 
 /// Whether an evacuate matches the effect and its need is met. Unmet needs are listed only where
 /// some evacuate would let the effect out.
-fn is_evacuated(
-    case: &Case<'_>,
-    fact: &Fact,
+fn is_evacuated<'a>(
+    case: &'a Case<'_>,
+    fact: &'a Fact,
     terms: &FeeTerms,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings<'a>,
 ) -> bool {
-    let subject = Subject::of_fact(fact, terms);
+    let subject = Subject::of_fact(fact, terms, case.lo);
     let matches = |evacuate: &&Statement<Evacuate>| {
         evacuate.selector.matches(&subject) && case.hours.gives(&evacuate.selector)
     };
+    let intents = case.intents_of(fact);
     let matching: Vec<_> = case.policy.evacuates.iter().filter(matches).collect();
     if matching
         .iter()
-        .any(|evacuate| findings.is_met(&evacuate.says.need))
+        .any(|evacuate| findings.is_met(&evacuate.says.need, &intents))
     {
         return true;
     }
     for evacuate in matching {
-        findings.need(evacuate, &evacuate.says.need);
+        findings.need(evacuate, &evacuate.says.need, &intents);
     }
     false
 }

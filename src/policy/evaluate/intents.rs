@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tx::{Amount, EffectKind, Intent};
 
 use super::{Case, Findings, facts::Paid};
-use crate::{ReasonCode, SignedIntent, statement};
+use crate::{ReasonCode, SignedIntent};
 
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
     one_to_one(case, findings);
@@ -21,34 +21,52 @@ fn intents<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Intent> + use<'a> {
     case.request.intents.iter().map(|signed| &signed.intent)
 }
 
+/// Every payment has its intent. A transfer to an own address may have one, so that people can approve it.
 fn one_to_one(case: &Case<'_>, findings: &mut Findings<'_>) {
-    let payments = case.decoded.effects().iter();
-    let payments = payments.filter(|effect| effect.kind == EffectKind::Payment);
-    // Payments less intents, for each content.
-    let mut surplus: BTreeMap<Paid<'_>, i64> = BTreeMap::new();
-    for effect in payments {
-        let count = surplus.entry(Paid::by_effect(effect)).or_default();
-        *count = count.saturating_add(1);
+    let mut found: BTreeMap<Paid<'_>, Count> = BTreeMap::new();
+    for effect in case.decoded.effects() {
+        let Count {
+            payments,
+            transfers,
+            ..
+        } = found.entry(Paid::by_effect(effect)).or_default();
+        match effect.kind {
+            EffectKind::Payment => *payments = payments.saturating_add(1),
+            EffectKind::OwnTransfer => *transfers = transfers.saturating_add(1),
+            _ => {}
+        }
     }
     for intent in intents(case) {
-        let count = surplus.entry(Paid::by_intent(intent)).or_default();
-        *count = count.saturating_sub(1);
+        let count = found.entry(Paid::by_intent(intent)).or_default();
+        count.intents = count.intents.saturating_add(1);
     }
-    for (paid, count) in surplus.iter().filter(|(_, count)| **count != 0) {
-        let (detail, remedy) = if *count > 0 {
-            (
-                format!("no intent asks for {count} of: {paid}"),
+    for (paid, count) in found {
+        let without = count.payments.saturating_sub(count.intents);
+        let paid_at_most = count.payments.saturating_add(count.transfers);
+        let unpaid = count.intents.saturating_sub(paid_at_most);
+        if without > 0 {
+            findings.refuse_built_in(
+                ReasonCode::IntentMismatch,
+                format!("no intent asks for {without} of: {paid}"),
                 "bring the intent of every payment",
-            )
-        } else {
-            let count = count.unsigned_abs();
-            (
-                format!("the transaction does not make {count} of: {paid}"),
+            );
+        }
+        if unpaid > 0 {
+            findings.refuse_built_in(
+                ReasonCode::IntentMismatch,
+                format!("the transaction does not make {unpaid} of: {paid}"),
                 "bring no intent but those that the transaction pays",
-            )
-        };
-        findings.refuse_built_in(ReasonCode::IntentMismatch, detail, remedy);
+            );
+        }
     }
+}
+
+/// How often something is paid and asked for.
+#[derive(Default)]
+struct Count {
+    payments: u64,
+    transfers: u64,
+    intents: u64,
 }
 
 /// One intent beside itself would pay its content twice in one transaction.
@@ -85,6 +103,13 @@ fn content(case: &Case<'_>, signed: &SignedIntent, findings: &mut Findings<'_>) 
             format!("find out whether it was paid; if not, issue a new intent in epoch {epoch}"),
         );
     }
+    if known.is_some_and(|known| known.is_closed(intent.expires)) {
+        findings.refuse_built_in(
+            ReasonCode::IntentClosed,
+            format!("people rejected intent {id} for ever"),
+            "do not pay it; what is to be paid after all is a new intent",
+        );
+    }
     if case.hi > intent.expires {
         findings.refuse_built_in(
             ReasonCode::IntentClosed,
@@ -105,7 +130,8 @@ fn source(case: &Case<'_>, signed: &SignedIntent, findings: &mut Findings<'_>) {
             format!("list {client} among the clients of source {name}"),
         );
     }
-    if known.is_some() && !statement::intent_signed(case.policy, signed) {
+    let asks = known.is_some_and(|source| !source.signers.is_empty());
+    if asks && case.signers.get(id).is_none_or(BTreeSet::is_empty) {
         findings.refuse_built_in(
             ReasonCode::IntentUnsigned,
             format!("intent {id} is not signed by a signer of source {name}"),

@@ -1,17 +1,21 @@
 //! Limits: what the window holds once this request is in it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use tx::{Amount, Asset, Time};
+use tx::{Amount, Asset, IntentId, Time};
 
-use super::{Case, Findings, Spoken, findings::Spoke};
+use super::{Case, Findings, Spoken};
 use crate::{
-    ChargesError, Limit, Measure, ReasonCode, Statement,
+    ChargesError, Fact, Limit, Measure, ReasonCode, Statement,
     select::Subject,
+    verdict::Spoke,
     window::{Fading, GroupKey, Seen},
 };
 
-pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), ChargesError> {
+pub(super) fn check<'a>(
+    case: &'a Case<'_>,
+    findings: &mut Findings<'a>,
+) -> Result<(), ChargesError> {
     for (place, limit) in case.policy.limits.iter().enumerate() {
         for (group, asked) in asked(case, limit) {
             let seen = Seen {
@@ -22,6 +26,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), 
             let fading = case.state.windows().fading(case.present, seen, case.lo)?;
             let until = case.state.full_until(limit.says.window_millis);
             Part {
+                case,
                 limit,
                 group: &group,
                 fading,
@@ -34,32 +39,46 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) -> Result<(), 
 }
 
 /// One limit in one group.
-struct Part<'a> {
+struct Part<'p, 'a, 'c> {
+    case: &'a Case<'c>,
     limit: &'a Statement<Limit>,
-    group: &'a GroupKey,
-    fading: Fading<'a>,
+    group: &'p GroupKey,
+    fading: Fading<'p>,
     /// Until when the epoch fills the window.
     full_until: Option<Time>,
 }
 
-/// What the request measures in each group; `None` at 2^256.
-fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> BTreeMap<GroupKey, Option<Amount>> {
-    let terms = case.decoded.fee_terms();
-    let mut asked = BTreeMap::new();
-    for fact in &case.facts {
-        let subject = Subject::of_fact(fact, &terms);
-        if !limit.selector.matches(&subject) {
-            continue;
+/// What the request measures in each group, in their order; `None` at 2^256.
+fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> Vec<(GroupKey, Option<Amount>)> {
+    let mut asked: Vec<_> = measured(case, limit)
+        .map(|(group, fact)| (group, Some(limit.says.measured(fact.effect.amount))))
+        .collect();
+    asked.sort_by(|(one, _), (other, _)| one.cmp(other));
+    asked.dedup_by(|(group, more), (known, sum)| {
+        let is_known = group == known;
+        if is_known {
+            *sum = sum.zip(*more).and_then(|(sum, more)| sum.checked_add(more));
         }
-        let group = GroupKey::of(&limit.says.group, &subject);
-        let sum: &mut Option<Amount> = asked.entry(group).or_insert(Some(Amount::ZERO));
-        *sum = sum.and_then(|sum| sum.checked_add(limit.says.measured(fact.effect.amount)));
-    }
+        is_known
+    });
     asked
 }
 
-impl Part<'_> {
-    fn check(self, asked: Option<Amount>, findings: &mut Findings<'_>) -> Result<(), ChargesError> {
+/// The facts that the limit measures, and the group of each.
+fn measured<'a>(
+    case: &'a Case<'_>,
+    limit: &'a Statement<Limit>,
+) -> impl Iterator<Item = (GroupKey, &'a Fact)> {
+    let terms = case.decoded.fee_terms();
+    case.facts.iter().filter_map(move |fact| {
+        let subject = Subject::of_fact(fact, &terms, case.lo);
+        let matches = limit.selector.matches(&subject) && case.hours.takes(&limit.selector);
+        matches.then(|| (GroupKey::of(&limit.says.group, &subject), fact))
+    })
+}
+
+impl<'a> Part<'_, 'a, '_> {
+    fn check(self, asked: Option<Amount>, findings: &mut Findings<'a>) -> Result<(), ChargesError> {
         let with = asked.and_then(|asked| self.with(asked));
         let (Some(asked), Some(with)) = (asked, with) else {
             findings.refuse(self.overflow());
@@ -77,13 +96,22 @@ impl Part<'_> {
         }
         match &self.limit.says.over {
             Some(need) => {
-                if findings.need(self.limit, need) {
-                    findings.carried.insert(need.fingerprint());
-                }
+                findings.need(self.limit, need, &self.intents());
+                // Of use only where all needs are met.
+                findings.carried.insert(need.fingerprint());
             }
             None => findings.refuse(self.full(asked)?),
         }
         Ok(())
+    }
+
+    /// The intents that it measures something of.
+    fn intents(&self) -> BTreeSet<&'a IntentId> {
+        let measured = measured(self.case, self.limit);
+        let measured = measured.filter(|(group, _)| group == self.group);
+        measured
+            .flat_map(|(_, fact)| self.case.intents_of(fact))
+            .collect()
     }
 
     /// What the window holds with the request. One that the epoch filled holds its cap at least, and has

@@ -23,13 +23,15 @@ use std::{
 };
 
 use thiserror::Error;
-use tx::{ConflictKey, Decoded, IntentId, Interval, Name, Time};
+use tx::{ConflictKey, Decoded, Intent, IntentId, Interval, Name, Time};
 
 use crate::{
-    AttemptId, AttemptState, ChargesError, Digest, Fact, IntentState, NotRecalled, Policy, Refusal,
-    Request, RequestStatus, State, Verdict, hours::InHours, state::Present,
+    AttemptId, AttemptState, ChargesError, Fact, IntentState, NotRecalled, Policy, Refusal,
+    RegisteredIntent, Request, RequestStatus, SignedIntent, State, Verdict, hours::InHours,
+    state::Present, statement,
 };
 use findings::{Findings, Spoken};
+use met::Approvals;
 
 /// Decides on a request: at `now`, which is not before the state's own time, and whose transaction
 /// was decoded with the state's own registry.
@@ -45,31 +47,25 @@ pub fn evaluate(
     decoded: &Decoded,
     request: &Request,
 ) -> Result<Verdict, EvaluateError> {
-    decide(state, now, decoded, request, &met::approvals(request))
-}
-
-/// As [`evaluate`], with the people who approved, by the fingerprint of the need.
-fn decide(
-    state: &State,
-    now: Interval,
-    decoded: &Decoded,
-    request: &Request,
-    approvals: &BTreeMap<Digest, BTreeSet<Name>>,
-) -> Result<Verdict, EvaluateError> {
     let Some(present) = state.present() else {
         return Ok(Verdict::Refuse(no_policy()));
     };
     let case = Case::new(state, present, now, decoded, request);
     let case = case.map_err(EvaluateError::NotRecalled)?;
+    decide(&case, &met::approvals(&case))
+}
+
+/// As [`evaluate`], with the people who approved.
+fn decide(case: &Case<'_>, approvals: &Approvals) -> Result<Verdict, EvaluateError> {
     let mut findings = Findings::new(approvals);
-    grants::check(&case, &mut findings);
-    intents::check(&case, &mut findings);
-    conflicts::check(&case, &mut findings);
-    statements::check(&case, &mut findings);
-    limits::check(&case, &mut findings).map_err(EvaluateError::Charges)?;
-    drain::check(&case, &mut findings);
-    freeze::check(&case, &mut findings);
-    Ok(findings.verdict(|findings| permit::permit(&case, findings)))
+    grants::check(case, &mut findings);
+    intents::check(case, &mut findings);
+    conflicts::check(case, &mut findings);
+    statements::check(case, &mut findings);
+    limits::check(case, &mut findings).map_err(EvaluateError::Charges)?;
+    drain::check(case, &mut findings);
+    freeze::check(case, &mut findings);
+    Ok(findings.verdict(|findings| permit::permit(case, findings)))
 }
 
 /// Why there is no verdict. Whoever decides goes on with nothing.
@@ -98,6 +94,8 @@ struct Case<'a> {
     earlier: Option<Earlier<'a>>,
     /// The conflict set, `None` for a fresh one.
     set: Option<AttemptId>,
+    /// The keys that signed each intent, of those that its source asks for.
+    signers: BTreeMap<&'a IntentId, BTreeSet<String>>,
     /// The intents of the request that were used before.
     intents: BTreeMap<&'a IntentId, &'a IntentState>,
     /// Attempts that conflict with the transaction, but for those of the same request: they are the same
@@ -150,6 +148,7 @@ impl<'a> Case<'a> {
             request,
             earlier,
             set,
+            signers: signers(&present.policy, request),
             intents,
             conflicting: conflicting(state, decoded, resumed)?,
             facts: Vec::new(),
@@ -166,12 +165,52 @@ impl<'a> Case<'a> {
     fn keys(&self) -> &'a BTreeSet<ConflictKey> {
         self.decoded.conflict_keys()
     }
+
+    fn now(&self) -> Interval {
+        let Self { lo, hi, .. } = *self;
+        Interval { lo, hi }
+    }
+
+    /// The intents that people approve of where they let the fact happen: the one that it pays, or all that
+    /// the transaction pays.
+    fn intents_of<'f>(&'f self, fact: &'f Fact) -> BTreeSet<&'f IntentId> {
+        match &fact.intent {
+            Some(intent) => [intent].into(),
+            None => {
+                let intents = self.request.intents.iter();
+                intents.map(|signed| &signed.intent.id).collect()
+            }
+        }
+    }
+
+    /// The intent as it is registered, where that is the same one.
+    fn registered(&self, intent: &Intent) -> Option<&'a RegisteredIntent> {
+        let registered = self.state.registered(&intent.id);
+        registered.filter(|registered| registered.intent == *intent)
+    }
+
+    /// The people who ask for the intent by what the request brings.
+    fn requesters(&self, signed: &SignedIntent) -> BTreeSet<&'a Name> {
+        let policy: &'a Policy = self.policy;
+        let signers = statement::intent_signers(policy, signed);
+        statement::people_with(policy, &signers).collect()
+    }
 }
 
 impl Earlier<'_> {
     fn is_resumed(&self) -> bool {
         self.same && !matches!(self.status, RequestStatus::Signed { .. })
     }
+}
+
+/// One intent twice is refused; it has the signers of all of them.
+fn signers<'a>(policy: &Policy, request: &'a Request) -> BTreeMap<&'a IntentId, BTreeSet<String>> {
+    let mut signers: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for signed in &request.intents {
+        let of_intent = signers.entry(&signed.intent.id).or_default();
+        of_intent.extend(statement::intent_signers(policy, signed));
+    }
+    signers
 }
 
 fn earlier<'a>(state: &'a State, request: &Request) -> Result<Option<Earlier<'a>>, NotRecalled> {

@@ -1,6 +1,6 @@
 //! The attempt that is charged when nothing speaks against it.
 
-use super::{Case, Findings, findings::Spoke};
+use super::{Case, Findings};
 use crate::{Attempt, Permit, state::lane_of};
 
 pub(super) fn permit(case: &Case<'_>, findings: Findings<'_>) -> Permit {
@@ -33,12 +33,10 @@ pub(super) fn permit(case: &Case<'_>, findings: Findings<'_>) -> Permit {
         policy: case.policy.hash,
         calls: case.state.calls_for(case.decoded),
     };
-    let mut room: Vec<_> = findings.spoke.into_iter().map(Spoke::room).collect();
-    room.sort();
     Permit {
         attempt,
         allowed_by: findings.allowed_by,
-        room,
+        spoke: findings.spoke,
     }
 }
 

@@ -7,14 +7,14 @@ use tx::{AccountClass, Effect, EffectKind};
 use super::{Case, Findings, Spoken, facts::described};
 use crate::{Allow, AllowedBy, Fact, ReasonCode, Statement, select::Subject};
 
-pub(super) fn check(case: &Case<'_>, findings: &mut Findings<'_>) {
+pub(super) fn check<'a>(case: &'a Case<'_>, findings: &mut Findings<'a>) {
     let terms = case.decoded.fee_terms();
     let cancels = is_cancellation(case.decoded.effects());
     for fact in &case.facts {
-        let subject = Subject::of_fact(fact, &terms);
+        let subject = Subject::of_fact(fact, &terms, case.lo);
         edge(case, &fact.effect, findings);
         denied(case, fact, &subject, findings);
-        required(case, &subject, findings);
+        required(case, fact, &subject, findings);
         covered(case, fact, &subject, cancels, findings);
     }
 }
@@ -99,10 +99,15 @@ fn denied(case: &Case<'_>, fact: &Fact, subject: &Subject<'_>, findings: &mut Fi
     }
 }
 
-fn required(case: &Case<'_>, subject: &Subject<'_>, findings: &mut Findings<'_>) {
+fn required<'a>(
+    case: &'a Case<'_>,
+    fact: &'a Fact,
+    subject: &Subject<'_>,
+    findings: &mut Findings<'a>,
+) {
     for require in &case.policy.requires {
         if require.selector.matches(subject) && case.hours.takes(&require.selector) {
-            findings.need(require, &require.says.need);
+            findings.need(require, &require.says.need, &case.intents_of(fact));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What approvals do. No request can bring any yet, so that only the inside can be tested.
+//! What approvals do, whatever they follow from.
 
 #[allow(dead_code, reason = "shared with the tests of the public API")]
 #[path = "../tests/fixture.rs"]
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tx::{AccountClass, EffectKind, Name};
 
-use super::decide;
+use super::{Case, decide, met};
 use crate::{
     Digest, Entry, Evacuate, FreezeScope, Need, Permit, Policy, Require, Selector, To, Verdict,
 };
@@ -22,9 +22,18 @@ fn approved(need: &Need, people: &[&str]) -> Approvals {
     [(need.fingerprint(), names(people.iter().copied()))].into()
 }
 
+/// What is decided when these people have approved of every intent.
 fn decided(signer: &Signer, ask: &Ask, approvals: &Approvals) -> Verdict {
+    let intents = ask.request.intents.iter();
+    let of_each = intents.map(|signed| (signed.intent.id.clone(), approvals.clone()));
+    decided_by(signer, ask, &of_each.collect())
+}
+
+fn decided_by(signer: &Signer, ask: &Ask, approvals: &met::Approvals) -> Verdict {
     let decoded = ask.transaction.clone().decoded();
-    decide(&signer.state, signer.now, &decoded, &ask.request, approvals).unwrap()
+    let present = signer.state.present().unwrap();
+    let case = Case::new(&signer.state, present, signer.now, &decoded, &ask.request).unwrap();
+    decide(&case, approvals).unwrap()
 }
 
 fn permitted(signer: &Signer, ask: &Ask, approvals: &Approvals) -> Permit {
@@ -143,6 +152,11 @@ fn an_evacuation_leaves_a_freeze_with_its_people() {
     let cold = (stranger(BTC, 200), Some(("cold", AccountClass::Cold)));
     let out = Ask::utxo("r", [1], 1_000).effect(EffectKind::OwnTransfer, 5, Some(cold));
     let alice = approved(&one, &["alice"]);
+    // Nobody can approve what is not asked for.
+    let verdict = decided(&signer, &out, &alice);
+    assert!(matches!(verdict, Verdict::Refuse(_)), "{verdict:?}");
+    let intent = out.intent("out", 5, 200);
+    let out = out.bring(intent);
     let permit = permitted(&signer, &out, &alice);
     assert_eq!(permit.attempt().met.len(), 1);
     let id = crate::AttemptId(signer.push(Entry::Attempt(Box::new(permit.into_attempt()))));
@@ -164,7 +178,7 @@ fn an_evacuation_leaves_a_freeze_with_its_people() {
 /// The rest of invariant 4: one approval more is never worse.
 #[test]
 fn an_approval_more_is_never_worse() {
-    let (one, two) = (need(1, &["alice", "bob"]), need(2, &["alice", "bob"]));
+    let (one, two) = (need(1, &["alice", "bob"]), need(2, &["bob", "carol"]));
     let mut attended = limit("attended", btc(), 4, DAY);
     attended.says.over = Some(two.clone());
     let big = Selector {
@@ -187,11 +201,57 @@ fn an_approval_more_is_never_worse() {
         }
     };
     for units in 1..=6 {
-        let ranks = [&[][..], &["alice"], &["alice", "bob"]].map(|people| rank(units, people));
-        assert!(ranks.is_sorted() && ranks[2] == 10, "{units}: {ranks:?}");
+        let people = [
+            &[][..],
+            &["bob"],
+            &["bob", "carol"],
+            &["alice", "bob", "carol"],
+        ];
+        let ranks = people.map(|people| rank(units, people));
+        assert!(ranks.is_sorted() && ranks[3] == 10, "{units}: {ranks:?}");
     }
-    assert_eq!(
-        (rank(3, &[]), rank(4, &[]), rank(5, &[]), rank(5, &["bob"])),
-        (10, 9, 8, 9)
-    );
+    // Above the cap bob is needed by both, and counts for one of them.
+    let of_five = [&[][..], &["bob"], &["bob", "carol"]].map(|people| rank(5, people));
+    assert_eq!((rank(3, &[]), rank(4, &[]), of_five), (10, 9, [8, 9, 9]));
+}
+
+#[test]
+fn each_intent_of_a_batch_has_its_own_people() {
+    let one = need(1, &["alice", "bob"]);
+    let payments = effects(&[EffectKind::Payment]);
+    let requires = vec![statement("big", payments, Require { need: one.clone() })];
+    let signer = Signer::new(Policy {
+        requires,
+        ..policy()
+    });
+    let batch = pay("r", 0, 5).pay("i2", 5, 2);
+    let [first, second] = &batch.request.intents[..] else {
+        panic!("two intents");
+    };
+    let alice = || approved(&one, &["alice"]);
+    let one_of_two = [(first.intent.id.clone(), alice())].into();
+    let verdict = decided_by(&signer, &batch, &one_of_two);
+    assert!(matches!(verdict, Verdict::Pending(_)));
+    let both = [
+        (first.intent.id.clone(), alice()),
+        (second.intent.id.clone(), alice()),
+    ]
+    .into();
+    assert!(matches!(
+        decided_by(&signer, &batch, &both),
+        Verdict::Permit(_)
+    ));
+    // What asks for people of a fee asks for their word on all that is paid by it.
+    let fees = effects(&[EffectKind::Fee]);
+    let requires = vec![statement("fees", fees, Require { need: one.clone() })];
+    let signer = Signer::new(Policy {
+        requires,
+        ..policy()
+    });
+    let verdict = decided_by(&signer, &batch, &one_of_two);
+    assert!(matches!(verdict, Verdict::Pending(_)));
+    assert!(matches!(
+        decided_by(&signer, &batch, &both),
+        Verdict::Permit(_)
+    ));
 }

@@ -1,7 +1,7 @@
 //! Statement by statement: an allow must be covered by one that runs, and what restricts must be covered
 //! by something that restricts as much.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Widening, books::Books};
 use crate::{Limit, Need, Policy, Selector, Statement, bundle::covers_as_written};
@@ -10,11 +10,13 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
     let books = Books::between(running, offered);
     let permits = |old: &Selector, new: &Selector| {
         covers_as_written(old, new)
+            && (old.signed_by.is_none() || has_same_signers(running, offered))
             && (old.to.is_none() || books.only_lost(new.to.as_ref()))
             && books.only_gained(old.to_except.as_ref())
     };
     let restricts = |old: &Selector, new: &Selector| {
         covers_as_written(new, old)
+            && (new.signed_by.is_none() || has_same_signers(running, offered))
             && (new.to.is_none() || books.only_gained(old.to.as_ref()))
             && books.only_lost(new.to_except.as_ref())
     };
@@ -47,11 +49,12 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
         let covered = kept.any(|new| restricts(&old.selector, &new.selector));
         less("deny", &old.name, covered);
     }
+    let mut replaced = Replaced::of(running);
     for old in &running.requires {
-        let mut kept = offered.requires.iter();
-        let covered = kept.any(|new| {
-            restricts(&old.selector, &new.selector) && is_stricter(&old.says.need, &new.says.need)
-        });
+        let restricting = offered.requires.iter();
+        let restricting = restricting.filter(|new| restricts(&old.selector, &new.selector));
+        let needs = restricting.map(|new| &new.says.need);
+        let covered = replaced.covers(&old.says.need, needs);
         less("require", &old.name, covered);
     }
     let bounds = |old: &Statement<Limit>, new: &Statement<Limit>| {
@@ -63,9 +66,57 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
     }
 }
 
+/// Which new need stands for which old one. One need is met once, whatever asks for it: two that became one
+/// would be met by fewer people.
+struct Replaced<'a> {
+    known: BTreeSet<&'a Need>,
+    by: BTreeMap<&'a Need, &'a Need>,
+}
+
+impl<'a> Replaced<'a> {
+    fn of(running: &'a Policy) -> Self {
+        Self {
+            known: running.needs().collect(),
+            by: BTreeMap::new(),
+        }
+    }
+
+    fn covers(&mut self, old: &'a Need, mut offered: impl Iterator<Item = &'a Need>) -> bool {
+        let mut stands_for = |new: &'a Need| {
+            new == old
+                || (is_stricter(old, new)
+                    && !self.known.contains(new)
+                    && *self.by.entry(new).or_insert(old) == old)
+        };
+        offered.any(&mut stands_for)
+    }
+}
+
+/// Whether whoever has signed an intent is said of it in both bundles: a signature of somebody whom the
+/// source does not ask for, or whose key it is not, says nothing.
+fn has_same_signers(running: &Policy, offered: &Policy) -> bool {
+    let mut sources = offered.sources.iter();
+    sources.all(|(name, new)| {
+        let known = running.sources.get(name);
+        known.is_some_and(|old| old.signers == new.signers)
+    }) && running.people == offered.people
+}
+
 /// Whether whoever meets the new need meets the old one.
 fn is_stricter(old: &Need, new: &Need) -> bool {
-    new.threshold >= old.threshold && new.people.is_subset(&old.people)
+    // Every field by name: a new one has to be thought about here.
+    let Need {
+        threshold,
+        people,
+        delay_millis,
+        valid_millis,
+        rejection,
+    } = new;
+    *threshold >= old.threshold
+        && people.is_subset(&old.people)
+        && *delay_millis >= old.delay_millis
+        && *valid_millis <= old.valid_millis
+        && *rejection >= old.rejection
 }
 
 /// Whether what the new limit lets through has room in the old one.

@@ -189,9 +189,15 @@ impl IntentState {
         &self.anchors
     }
 
-    /// Whether a transaction with these keys can confirm beside its attempts.
+    /// Whether it has attempts, beside which a transaction with these keys can confirm. One that was only
+    /// registered has none.
     pub(crate) fn is_disjoint(&self, keys: &BTreeSet<ConflictKey>) -> bool {
-        !self.anchors.iter().any(|anchor| keys.contains(anchor))
+        !self.attempts.is_empty() && !self.anchors.iter().any(|anchor| keys.contains(anchor))
+    }
+
+    /// Whether people closed it, of an intent that itself expires then.
+    pub(crate) fn is_closed(&self, expires: Time) -> bool {
+        self.expires < expires
     }
 
     /// Its attempts, oldest first.

@@ -74,6 +74,8 @@ impl State {
             return;
         };
         self.lost.extend(&statement.lost);
+        // Intents of older epochs are refused.
+        self.registered.clear();
         let mut epoch = self.begun.take().unwrap_or_else(|| Epoch {
             number: 0,
             from,

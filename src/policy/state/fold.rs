@@ -20,6 +20,11 @@ impl State {
     /// was.
     pub fn apply(&mut self, index: u64, record: &Record) -> Result<(), StateError> {
         self.validate(index, record)?;
+        self.take_in(index, record)
+    }
+
+    /// As [`State::apply`], for an entry that follows from those before it.
+    pub(super) fn take_in(&mut self, index: u64, record: &Record) -> Result<(), StateError> {
         self.count(index, record)?;
         self.turned = matches!(record.entry, Entry::PolicyActivated { .. });
         self.time = Some(record.time);
@@ -54,6 +59,10 @@ impl State {
             Entry::Frozen { scope, .. } => self.freeze(scope, index),
             Entry::FrozenBy(frozen) => self.freeze(&frozen.scope, index),
             Entry::Unfrozen(unfrozen) => self.unfreeze(index, unfrozen),
+            Entry::IntentRegistered(registered) => {
+                self.register_intent(index, record.time.lo, registered);
+            }
+            Entry::IntentDecided(decided) => self.decide_intent(index, record.time, decided),
             _ => {}
         }
         if !matches!(record.entry, Entry::Checkpoint(_)) {
@@ -82,9 +91,14 @@ impl State {
             return Err(StateError::Policy { hash: policy.hash });
         }
         self.check_step(&policy)?;
+        self.suppose(policy)
+    }
+
+    /// As [`State::activate`], of a policy that need not follow from the one before it.
+    pub(super) fn suppose(&mut self, policy: Arc<Policy>) -> Result<(), StateError> {
         self.check_policy(&policy)?;
-        let present = self.present_of(policy)?;
-        self.govern(present)
+        let present = Present::new(policy, &self.registrations);
+        self.govern(present.map_err(StateError::Registry)?)
     }
 
     /// Whether [`State::activate`] would take the policy, once its entry is applied: to be asked
@@ -97,7 +111,7 @@ impl State {
             self.check_step(policy)?;
         }
         self.check_policy(policy)?;
-        self.present_of(Arc::clone(policy)).map(|_| ())
+        Present::check(policy, &self.registrations).map_err(StateError::Registry)
     }
 
     /// Whether [`State::activate`] would take the policy once it has waited.
@@ -106,7 +120,7 @@ impl State {
     /// As [`State::activate`].
     pub fn check_proposal(&self, policy: &Arc<Policy>) -> Result<(), StateError> {
         self.check_policy(policy)?;
-        self.present_of(Arc::clone(policy)).map(|_| ())
+        Present::check(policy, &self.registrations).map_err(StateError::Registry)
     }
 
     fn check_policy(&self, policy: &Policy) -> Result<(), StateError> {
@@ -121,10 +135,6 @@ impl State {
             }),
             None => Ok(()),
         }
-    }
-
-    fn present_of(&self, policy: Arc<Policy>) -> Result<Present, StateError> {
-        Present::new(policy, &self.registrations).map_err(StateError::Registry)
     }
 
     fn govern(&mut self, present: Present) -> Result<(), StateError> {
@@ -144,7 +154,7 @@ impl State {
         }
         self.advance(lo).map_err(StateError::Charges)?;
         if let Entry::Attempt(attempt) = &record.entry {
-            let charge = Charge::of(AttemptId(index), lo, attempt);
+            let charge = Charge::of(AttemptId(index), record.time, attempt);
             let charged = self.windows.charge(self.present.as_ref(), charge);
             charged.map_err(StateError::Charges)?;
         }
@@ -158,16 +168,17 @@ impl State {
             let mut accounts = policy.accounts.values();
             accounts.any(|account| account.keys.contains(&key.name))
         };
-        let policy = self.policy().cloned();
-        if policy.is_none() {
+        if self.present.is_none() {
             self.windows.forget_counts();
         }
-        let policy = policy.filter(|policy| known.is_none() && names(policy));
-        let present = policy.map(|policy| self.present_of(policy)).transpose();
+        let changed = |present: &&Present| known.is_none() && names(&present.policy);
+        let changed = self.present.as_ref().filter(changed);
+        let present = changed.map(|present| present.with_keys(&self.registrations));
+        let present = present.transpose();
         if present.is_err() {
             self.registrations.remove(&key.name);
         }
-        let present = present?;
+        let present = present.map_err(StateError::Registry)?;
         self.advance(lo).map_err(StateError::Charges)?;
         present.map_or(Ok(()), |present| self.govern(present))
     }
@@ -213,7 +224,7 @@ impl State {
             self.use_intent(id, attempt, signed);
         }
         self.lanes.insert(attempt.lane.clone(), attempt.lane_epoch);
-        self.note_paid(attempt);
+        self.note_paid(record.time.lo, attempt);
         self.remember(id, record.time.lo, set, attempt);
     }
 
@@ -244,10 +255,10 @@ impl State {
         state.attempts.push(id);
     }
 
-    fn note_paid(&mut self, attempt: &Attempt) {
+    fn note_paid(&mut self, at: Time, attempt: &Attempt) {
         for destination in attempt.paid() {
-            if !self.paid.contains(destination) {
-                self.paid.insert(destination.clone());
+            if !self.paid.contains_key(destination) {
+                self.paid.insert(destination.clone(), at);
             }
         }
     }

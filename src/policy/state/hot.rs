@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tx::{Address, Interval, Name, Time};
 
-use super::{Epoch, FreezeState, Proposed, State};
+use super::{Epoch, FreezeState, Proposed, RegisteredIntent, State};
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
 const VERSION: u8 = 2;
@@ -58,9 +58,12 @@ pub struct HotState {
     /// The last entry by which something was un-frozen: no entry that does is the first.
     #[serde(default, skip_serializing_if = "is_zero")]
     unfrozen: u64,
+    /// In the order of their ids; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    registered: Vec<RegisteredIntent>,
 }
 
-fn is_zero(number: &u64) -> bool {
+pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
@@ -205,6 +208,11 @@ impl HotState {
             begun: self.epoch,
             proposed: self.proposed,
             vetoed: self.vetoed,
+            registered: self
+                .registered
+                .into_iter()
+                .map(|one| (one.intent.id.clone(), one))
+                .collect(),
             ..State::new()
         };
         (state, self.authorised)
@@ -214,7 +222,10 @@ impl HotState {
     fn is_sorted(&self) -> bool {
         let names = self.registrations.iter().map(|key| &key.name);
         let scopes = self.freezes.iter().map(|freeze| &freeze.scope);
-        names.is_sorted_by(|one, next| one < next) && scopes.is_sorted_by(|one, next| one < next)
+        let ids = self.registered.iter().map(|one| &one.intent.id);
+        names.is_sorted_by(|one, next| one < next)
+            && scopes.is_sorted_by(|one, next| one < next)
+            && ids.is_sorted_by(|one, next| one < next)
     }
 }
 
@@ -256,6 +267,7 @@ impl State {
             proposed: self.proposed.clone(),
             vetoed: self.vetoed.clone(),
             unfrozen: self.unfrozen,
+            registered: self.registered.values().cloned().collect(),
         }
     }
 }

@@ -11,8 +11,10 @@ mod lanes;
 mod present;
 mod r_used;
 mod recall;
+mod registered;
 mod restore;
 mod rows;
+mod supposed;
 mod validate;
 mod view;
 
@@ -29,7 +31,7 @@ use tx::{
 
 use crate::{
     AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
-    NumberedDigest, Policy, RequestId, Room, Widening,
+    NumberedDigest, Policy, RequestId, Room, Statement, Widening,
     statement::{Head, StatementError},
     window::{ChargesError, GroupKey, Seen, Windows},
 };
@@ -45,8 +47,10 @@ pub(crate) use present::Present;
 pub use r_used::RRepeated;
 pub use recall::NotRecalled;
 use recall::Numbered;
+pub use registered::{Decided, RegisteredIntent};
 pub use restore::RestoreError;
 pub use rows::{Consumed, Row, RowError, RowKey};
+pub use supposed::Supposed;
 
 /// The state of the signer: a fold over journal entries.
 ///
@@ -88,8 +92,8 @@ pub struct State {
     /// The next new sequence of an account, where one was signed.
     sequences: HashMap<Address, u64>,
     lanes: HashMap<String, u64>,
-    /// Destinations that were paid.
-    paid: HashSet<Address>,
+    /// When each destination was first paid, as `lo`.
+    paid: HashMap<Address, Time>,
     /// What the signature of each `r` is of.
     r_used: HashMap<Digest, KeyDigest>,
     /// How many entries' rows are kept where they can be recalled from.
@@ -116,6 +120,8 @@ pub struct State {
     lost: BTreeSet<Head>,
     /// The epoch, where officers began one.
     begun: Option<Epoch>,
+    /// Intents that people are to approve.
+    registered: BTreeMap<IntentId, RegisteredIntent>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -125,8 +131,8 @@ pub enum StateError {
     /// A row that the entry hangs on was not recalled: nothing is known of the entry.
     #[error("what the entry hangs on was not recalled")]
     NotRecalled(#[source] NotRecalled),
-    /// The record is of another version than 1.
-    #[error("the record has version {found}, not 1")]
+    /// The record, or the state root in it, is of a version that is not read.
+    #[error("the record has version {found}, which is not read")]
     Version {
         /// The version.
         found: u8,
@@ -284,6 +290,72 @@ pub enum StateError {
         before: u64,
         /// How many entries there are.
         entries: u64,
+    },
+    /// The intent is registered.
+    #[error("the intent is registered already, by entry {entry}")]
+    RegisteredAlready {
+        /// The entry.
+        entry: u64,
+    },
+    /// The intent is not registered, or not any longer.
+    #[error("the intent is not registered, or nothing was said of it for a week")]
+    NotRegistered,
+    /// The intent was rejected for ever.
+    #[error("intent {intent} was rejected for ever")]
+    IntentClosed {
+        /// The intent.
+        intent: IntentId,
+    },
+    /// The intent has expired.
+    #[error("the intent expired at {expires}")]
+    IntentExpires {
+        /// When.
+        expires: Time,
+    },
+    /// The client may not bring intents of the source.
+    #[error("the client may not bring intents of the source of {intent}")]
+    IntentSource {
+        /// The intent.
+        intent: IntentId,
+    },
+    /// No signer of the source signed the intent.
+    #[error("intent {intent} is not signed by a signer of its source")]
+    IntentUnsigned {
+        /// The intent.
+        intent: IntentId,
+    },
+    /// There is no room.
+    #[error("{most} are registered or said, which is all that is kept")]
+    IntentsFull {
+        /// How many there may be.
+        most: usize,
+    },
+    /// No statement asks for people of this need before the intent is paid.
+    #[error("nothing asks for need {need} before the intent is paid")]
+    NotAsked {
+        /// The need.
+        need: Digest,
+    },
+    /// An approval is not, to the byte, what the signer renders.
+    #[error("the text is not the one that follows from the intent and the bundle that governs")]
+    Rendered,
+    /// Somebody rejected the intent since the statement was made.
+    #[error("the statement does not answer the last rejection of the intent, entry {last}")]
+    Rejected {
+        /// That entry, 0 where there is none.
+        last: u64,
+    },
+    /// It adds nothing to what is known.
+    #[error("that was said already")]
+    SaidAlready,
+    /// Nobody whose word counts signed.
+    #[error(
+        "it is signed by none of those whose word counts: {}, unless they ask for it themselves",
+        .people.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    NobodyCounts {
+        /// The people of the need.
+        people: BTreeSet<Name>,
     },
     /// The intent was issued in another epoch.
     #[error("intent {intent} was issued in another epoch")]
@@ -464,29 +536,39 @@ impl State {
                 groups.insert(GroupKey::whole());
             }
             for group in groups {
-                let seen = Seen {
-                    limit: place,
-                    group: &group,
-                    set: None,
-                };
-                let used = self.windows.fading(present, seen, lo)?.used();
-                let used = used.to_amount().unwrap_or(tx::Amount::MAX);
-                let is_full = self.is_full(limit.says.window_millis, now);
-                rooms.push(Room {
-                    limit: limit.name.clone(),
-                    group: group.shown(),
-                    cap: limit.says.cap,
-                    used: if is_full {
-                        used.max(limit.says.cap)
-                    } else {
-                        used
-                    },
-                    window_millis: limit.says.window_millis,
-                });
+                rooms.push(self.room_in(present, (place, limit), &group, now)?);
             }
         }
         rooms.sort();
         Ok(rooms)
+    }
+
+    /// A limit's use in one group.
+    fn room_in(
+        &self,
+        present: &Present,
+        (place, limit): (usize, &Statement<Limit>),
+        group: &GroupKey,
+        now: Interval,
+    ) -> Result<Room, ChargesError> {
+        let seen = Seen {
+            limit: place,
+            group,
+            set: None,
+        };
+        let fading = self.windows.fading(present, seen, self.lo_of(now))?;
+        let used = fading.used().to_amount().unwrap_or(tx::Amount::MAX);
+        let (cap, window_millis) = (limit.says.cap, limit.says.window_millis);
+        Ok(Room {
+            limit: limit.name.clone(),
+            group: group.shown(),
+            cap,
+            used: match self.is_full(window_millis, now) {
+                true => used.max(cap),
+                false => used,
+            },
+            window_millis,
+        })
     }
 
     /// Whether a window of this length is full because the epoch began within it.
@@ -556,10 +638,10 @@ impl State {
         self.sequences.get(account).copied()
     }
 
-    pub(crate) fn was_paid(&self, destination: &Address) -> Result<bool, NotRecalled> {
-        let paid = self.paid.get(destination);
-        let paid = self.found(paid, || RowKey::Paid(destination.clone()))?;
-        Ok(paid.is_some())
+    /// When a payment to the destination was first authorised, as `lo`.
+    pub(crate) fn first_paid(&self, destination: &Address) -> Result<Option<Time>, NotRecalled> {
+        let paid = self.paid.get(destination).copied();
+        self.found(paid, || RowKey::Paid(destination.clone()))
     }
 
     /// Whether a statement was used already.

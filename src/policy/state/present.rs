@@ -1,22 +1,28 @@
 //! What the present policy and the registered keys say together.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
 use tx::{Address, Name, Own, OwnAddress, OwnKey, PublicKey, Registry, RegistryError};
 
-use crate::{KeyAlgorithm, KeyPurpose, KeyRegistration, Policy, select::Parties};
+use crate::{
+    KeyAlgorithm, KeyPurpose, KeyRegistration, Policy,
+    select::{Parties, People},
+};
 
 static NO_BOOKS: BTreeSet<Name> = BTreeSet::new();
+
+/// Which books hold an address. Addresses of the same books share one set: a book has a million.
+type Books = HashMap<Address, Arc<BTreeSet<Name>>>;
 
 /// The policy, and indexes that follow from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) policy: Arc<Policy>,
     pub(crate) registry: Arc<Registry>,
-    books: HashMap<Address, BTreeSet<Name>>,
+    books: Arc<Books>,
 }
 
 impl Present {
@@ -24,27 +30,36 @@ impl Present {
         policy: Arc<Policy>,
         registrations: &BTreeMap<Name, KeyRegistration>,
     ) -> Result<Self, RegistryError> {
-        let mut books: HashMap<Address, BTreeSet<Name>> = HashMap::new();
-        for (name, book) in &policy.books {
-            for address in &book.addresses {
-                books
-                    .entry(address.clone())
-                    .or_default()
-                    .insert(name.clone());
-            }
-        }
         Ok(Self {
             registry: Arc::new(registry(&policy, registrations)?),
+            books: Arc::new(books(&policy)),
             policy,
-            books,
+        })
+    }
+
+    /// Whether there would be one.
+    pub(super) fn check(
+        policy: &Policy,
+        registrations: &BTreeMap<Name, KeyRegistration>,
+    ) -> Result<(), RegistryError> {
+        registry(policy, registrations).map(drop)
+    }
+
+    /// The same policy with these keys.
+    pub(super) fn with_keys(
+        &self,
+        registrations: &BTreeMap<Name, KeyRegistration>,
+    ) -> Result<Self, RegistryError> {
+        Ok(Self {
+            registry: Arc::new(registry(&self.policy, registrations)?),
+            ..self.clone()
         })
     }
 
     /// The books that hold the address.
     pub(crate) fn books(&self, address: Option<&Address>) -> &BTreeSet<Name> {
-        address
-            .and_then(|address| self.books.get(address))
-            .unwrap_or(&NO_BOOKS)
+        let books = address.and_then(|address| self.books.get(address));
+        books.map_or(&NO_BOOKS, |books| books)
     }
 
     /// What the present policy says of an effect's parties.
@@ -57,8 +72,33 @@ impl Present {
                 .map(|account| account.class),
             books: self.books(to),
             own: to.and_then(|to| self.registry.own(to)),
+            people: People::Present(&self.policy),
         }
     }
+}
+
+fn books(policy: &Policy) -> Books {
+    let most = policy.books.values().map(|book| book.addresses.len()).sum();
+    let mut books = Books::with_capacity(most);
+    for (name, book) in &policy.books {
+        let alone = Arc::new(BTreeSet::from([name.clone()]));
+        let mut joined: BTreeMap<Arc<BTreeSet<Name>>, Arc<BTreeSet<Name>>> = BTreeMap::new();
+        for address in &book.addresses {
+            match books.entry(address.clone()) {
+                Entry::Vacant(new) => {
+                    new.insert(Arc::clone(&alone));
+                }
+                Entry::Occupied(mut known) => {
+                    let with = joined.entry(Arc::clone(known.get()));
+                    let with = with.or_insert_with_key(|others| {
+                        Arc::new(others.union(&alone).cloned().collect())
+                    });
+                    known.insert(Arc::clone(with));
+                }
+            }
+        }
+    }
+    books
 }
 
 /// Only what an account of the policy names is ours: a key that is registered and in no account

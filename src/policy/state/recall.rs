@@ -148,7 +148,7 @@ impl State {
             }
             RowKey::Intent(id) => self.intents.contains_key(id),
             RowKey::Consumed(key) => self.consumers.contains_key(key),
-            RowKey::Paid(address) => self.paid.contains(address),
+            RowKey::Paid(address) => self.paid.contains_key(address),
             RowKey::R(r) => self.r_used.contains_key(r),
         }
     }
@@ -174,7 +174,7 @@ impl State {
                     self.consumers.insert(key, consumers);
                 }
             }
-            Row::Paid(address) => drop(self.paid.insert(address)),
+            Row::Paid(address, first) => drop(self.paid.insert(address, first)),
             Row::R(r, what) => drop(self.r_used.insert(r, what)),
         }
     }
@@ -230,6 +230,12 @@ impl RowKey {
                 vec![Self::Attempt(*attempt)]
             }
             Entry::Signed(signed) => Self::read_by_signed(signed).collect(),
+            Entry::IntentRegistered(registered) => {
+                vec![Self::Intent(registered.signed.intent.id.clone())]
+            }
+            Entry::IntentDecided(decided) if decided.closes => {
+                vec![Self::Intent(decided.intent.clone())]
+            }
             _ => Vec::new(),
         }
     }

@@ -63,6 +63,10 @@ impl State {
             Entry::Pruned(pruned) => self.validate_pruned(pruned),
             Entry::FrozenBy(frozen) => self.validate_frozen(record.time.lo, frozen),
             Entry::Unfrozen(unfrozen) => self.validate_unfrozen(record.time.lo, unfrozen),
+            Entry::IntentRegistered(registered) => {
+                self.validate_registered(record.time, registered)
+            }
+            Entry::IntentDecided(decided) => self.validate_decided(record.time, decided),
             _ => Ok(()),
         }
     }
@@ -143,7 +147,7 @@ impl State {
 
     /// That it says what is so is for whoever has the rows to know.
     fn validate_root(&self, root: &StateRoot) -> Result<(), StateError> {
-        if root.v != 1 {
+        if root.v != StateRoot::VERSION {
             return Err(StateError::Version { found: root.v });
         }
         if root.covers <= self.rooted || root.covers > self.entries {

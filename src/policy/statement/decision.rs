@@ -203,7 +203,7 @@ pub(super) fn begun(
 }
 
 /// The header of a text of at most so many bytes, and the lines below it.
-pub(super) fn opened(text: &str, bytes_max: usize) -> Result<(Header, Lines<'_>), StatementError> {
+pub(crate) fn opened(text: &str, bytes_max: usize) -> Result<(Header, Lines<'_>), StatementError> {
     if text.len() > bytes_max {
         return Err(StatementError::TooLong { bytes_max });
     }

@@ -48,6 +48,8 @@ pub enum Kind {
     Freeze,
     /// That what is in a scope may be signed again.
     Unfreeze,
+    /// That an intent may be paid, or may not.
+    Approval,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -83,7 +85,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -92,6 +94,7 @@ impl Kind {
         Self::Veto,
         Self::Freeze,
         Self::Unfreeze,
+        Self::Approval,
     ];
 
     fn as_str(self) -> &'static str {
@@ -104,6 +107,7 @@ impl Kind {
             Self::Veto => "veto",
             Self::Freeze => "freeze",
             Self::Unfreeze => "unfreeze",
+            Self::Approval => "approval",
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Intents whose source signs them outside the coordinator.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use tx::{Intent, Name};
 
-use super::{Answers, Header, Kind, Signatures};
+use super::{Answers, Header, Kind, Signatures, bare};
 use crate::{Policy, SignedIntent};
 
 /// The text that a source's signer signs: the header, which holds the hash of the whole content,
@@ -42,6 +42,25 @@ pub fn verify_intent<'a>(
     let text = intent_text(fleet, &signed.intent);
     let namespace = intent_header(fleet, &signed.intent).namespace();
     keys.any(|key| signatures.has(&text, &namespace, key))
+}
+
+/// The keys of the intent's source that have signed it, whatever was asked of their signatures. None of a
+/// source without signers, and of one that the policy does not name.
+pub(crate) fn intent_signers(policy: &Policy, signed: &SignedIntent) -> BTreeSet<String> {
+    let source = policy.sources.get(&signed.intent.id.source);
+    let signers = source.map(|source| &source.signers);
+    let Some(signers) = signers.filter(|signers| !signers.is_empty()) else {
+        return BTreeSet::new();
+    };
+    let Ok(signatures) = Signatures::parse_all(&signed.signatures) else {
+        return BTreeSet::new();
+    };
+    let text = intent_text(&policy.fleet, &signed.intent);
+    let namespace = intent_header(&policy.fleet, &signed.intent).namespace();
+    let keys = signers.iter();
+    keys.filter(|key| signatures.has(&text, &namespace, key))
+        .map(|key| bare(key).to_owned())
+        .collect()
 }
 
 /// Whether the intent's source has no signers, or one of them has signed it. False for a source

@@ -1,7 +1,12 @@
 //! The public keys that statements are signed with, and what each asks of a signature.
 
+use std::collections::BTreeSet;
+
 use ssh_key::{Algorithm, EcdsaCurve, PublicKey, SshSig, public::KeyData};
 use thiserror::Error;
+use tx::Name;
+
+use crate::Policy;
 
 /// As in OpenSSH's `authorized_keys`: whoever signs has shown the security key who they are, too.
 const VERIFY_REQUIRED: &str = "verify-required ";
@@ -84,13 +89,28 @@ impl PublicKeyLine {
 
     /// The key alone, whatever is asked of its signatures.
     pub fn key(&self) -> &str {
-        self.0.strip_prefix(VERIFY_REQUIRED).unwrap_or(&self.0)
+        bare(&self.0)
     }
 
     /// The line.
     pub fn into_string(self) -> String {
         self.0
     }
+}
+
+/// The key of a line that is a [`PublicKeyLine`], whatever is asked of its signatures.
+pub(crate) fn bare(line: &str) -> &str {
+    line.strip_prefix(VERIFY_REQUIRED).unwrap_or(line)
+}
+
+/// The people who have one of these keys.
+pub(crate) fn people_with<'p>(
+    policy: &'p Policy,
+    keys: &BTreeSet<String>,
+) -> impl Iterator<Item = &'p Name> {
+    let people = policy.people.iter();
+    let with = people.filter(|(_, person)| person.keys.iter().any(|key| keys.contains(bare(key))));
+    with.map(|(name, _)| name)
 }
 
 impl SigningKey {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 use super::{StatementError, canonical};
 
 /// What is left of the body, and the number of its first line.
-pub(super) struct Lines<'t> {
+pub(crate) struct Lines<'t> {
     body: &'t str,
     number: usize,
 }

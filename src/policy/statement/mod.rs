@@ -17,12 +17,15 @@ mod unseal;
 mod veto;
 
 pub use decision::StatementError;
+pub(crate) use decision::opened;
 pub use epoch::{Drain, EpochFound, NewEpoch, NextSequence};
 pub use freeze::{Freeze, Unfreeze};
 pub(crate) use header::canonical;
 pub use header::{Answers, Header, HeaderError, Kind};
+pub(crate) use intent::intent_signers;
 pub use intent::{intent_signed, intent_text, verify_intent};
 pub use key::{KeyError, PublicKeyLine};
+pub(crate) use key::{bare, people_with};
 pub use officers::{QuorumError, officers_signed, one_officer_signed};
 pub use prune::Prune;
 pub use sshsig::{SignError, Signatures, SignaturesError, sign, verify};

@@ -175,20 +175,20 @@ fn a_state_root_covers_more_than_the_one_before_it_and_no_more_than_there_is() {
         before,
         entries,
     };
-    assert_eq!(refused(&signer, root(1, 0)), impossible(0, 0, entries));
+    assert_eq!(refused(&signer, root(2, 0)), impossible(0, 0, entries));
     let beyond = entries + 1;
     assert_eq!(
-        refused(&signer, root(1, beyond)),
+        refused(&signer, root(2, beyond)),
         impossible(beyond, 0, entries)
     );
     assert_eq!(
-        refused(&signer, root(2, 1)),
-        StateError::Version { found: 2 }
+        refused(&signer, root(1, 1)),
+        StateError::Version { found: 1 }
     );
-    signer.push(Entry::StateRoot(root(1, entries)));
+    signer.push(Entry::StateRoot(root(2, entries)));
     assert_eq!(signer.state.rooted(), entries);
     assert_eq!(
-        refused(&signer, root(1, entries)),
+        refused(&signer, root(2, entries)),
         impossible(entries, entries, entries + 1)
     );
 }
@@ -196,7 +196,7 @@ fn a_state_root_covers_more_than_the_one_before_it_and_no_more_than_there_is() {
 #[test]
 fn a_state_root_has_one_form_for_ever() {
     let entry = Entry::StateRoot(StateRoot {
-        v: 1,
+        v: 2,
         covers: 65_536,
         hash: Digest([0xab; 32]),
     });
@@ -204,7 +204,7 @@ fn a_state_root_has_one_form_for_ever() {
     let hash = "ab".repeat(32);
     assert_eq!(
         text,
-        format!(r#"{{"state-root":{{"v":1,"covers":65536,"hash":"{hash}"}}}}"#)
+        format!(r#"{{"state-root":{{"v":2,"covers":65536,"hash":"{hash}"}}}}"#)
     );
     assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
 }

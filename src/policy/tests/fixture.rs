@@ -85,6 +85,13 @@ pub fn stranger(chain: Chain, n: u8) -> Address {
     })
 }
 
+/// One of many strangers, none of whom is [`stranger`].
+pub fn stranger_of(chain: Chain, n: u32) -> Address {
+    let mut program = [0xee; 20];
+    program[..4].copy_from_slice(&n.to_be_bytes());
+    Address::from_script(chain, &[&[0x00, 0x14], program.as_slice()].concat()).unwrap()
+}
+
 /// Deriving addresses is most of what a run would cost.
 fn remembered(which: (String, Chain), derive: impl FnOnce() -> Address) -> Address {
     thread_local! {
@@ -113,10 +120,7 @@ pub fn effects(kinds: &[EffectKind]) -> Selector {
 }
 
 pub fn need(threshold: u32, people: &[&str]) -> Need {
-    Need {
-        threshold,
-        people: names(people.iter().copied()),
-    }
+    Need::of(threshold, names(people.iter().copied()))
 }
 
 /// A hard limit on the payments of one asset.

@@ -11,8 +11,8 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use strongroom_policy::{
-    Attempt, AttemptId, Blob, Digest, Entry, Fact, Group, Limit, Measure, NumberedDigest,
-    SignatureRecord, Signed, Statement,
+    Attempt, AttemptId, Blob, Classes, Digest, Entry, Fact, Group, Limit, Measure, NumberedDigest,
+    Selector, SignatureRecord, Signed, Statement,
 };
 use tx::{Address, Amount, EffectKind, IntentId, Time};
 
@@ -329,8 +329,39 @@ pub fn heaviest(done: &[&Done], weights: &[Amount]) -> Amount {
     search(0, u32::MAX, &excludes, weights)
 }
 
-/// What a fact weighs in a limit that selects one asset's payments and nothing else.
-fn weight(limit: &Statement<Limit>, fact: &Fact) -> Amount {
+/// Whether a fact that was charged then is in the hours and has the age that a selector asks for.
+pub fn in_time(selector: &Selector, fact: &Fact, at: Time) -> bool {
+    let Classes {
+        first_paid,
+        hours,
+        hours_surely,
+        ..
+    } = &fact.classes;
+    let stranger = fact.effect.to.as_ref().filter(|to| to.own.is_none());
+    let age = stranger.map(|_| first_paid.map_or(0, |first| at.millis() - first.millis()));
+    [
+        selector
+            .age_min
+            .map(|least| age.is_some_and(|age| age >= least)),
+        selector
+            .age_below
+            .map(|most| age.is_some_and(|age| age < most)),
+        selector.hours.as_ref().map(|set| !set.is_disjoint(hours)),
+        selector
+            .hours_except
+            .as_ref()
+            .map(|set| set.is_disjoint(hours_surely)),
+    ]
+    .into_iter()
+    .flatten()
+    .all(|met| met)
+}
+
+/// What a fact weighs in a limit that selects one asset's payments, by age and hours, and nothing else.
+fn weight(limit: &Statement<Limit>, fact: &Fact, at: Time) -> Amount {
+    if !in_time(&limit.selector, fact, at) {
+        return Amount::ZERO;
+    }
     let asset = limit
         .selector
         .assets
@@ -340,7 +371,7 @@ fn weight(limit: &Statement<Limit>, fact: &Fact) -> Amount {
     match limit.says.measure {
         _ if fact.effect.kind != EffectKind::Payment || !asset => Amount::ZERO,
         Measure::Count => amount(1),
-        _ => fact.effect.amount,
+        Measure::Amount => fact.effect.amount,
     }
 }
 
@@ -369,19 +400,15 @@ pub fn group(groups: &BTreeSet<Group>, fact: &Fact) -> Vec<(Group, String)> {
         Group::Client => fact.client.to_string(),
         Group::Source => fact.source.as_ref().map_or_else(none, ToString::to_string),
         Group::Account => fact.effect.account.to_string(),
-        _ => unreachable!(),
     };
     groups.iter().map(|group| (*group, which(group))).collect()
 }
 
 /// What an attempt weighs in each group of a limit.
-pub fn weights(
-    limit: &Statement<Limit>,
-    attempt: &Attempt,
-) -> BTreeMap<Vec<(Group, String)>, Amount> {
+pub fn weights(limit: &Statement<Limit>, done: &Done) -> BTreeMap<Vec<(Group, String)>, Amount> {
     let mut weights = BTreeMap::new();
-    for fact in &attempt.facts {
-        let weight = weight(limit, fact);
+    for fact in &done.attempt.facts {
+        let weight = weight(limit, fact, done.at);
         if !weight.is_zero() {
             let sum: &mut Amount = weights.entry(group(&limit.says.group, fact)).or_default();
             *sum = sum.checked_add(weight).unwrap();
@@ -402,7 +429,7 @@ pub fn in_window<'a>(
     let mut groups: BTreeMap<_, Weighed<'a>> = BTreeMap::new();
     let in_window = |done: &&Done| now.millis() < done.at.millis() + limit.says.window_millis;
     for done in done.iter().filter(in_window) {
-        for (group, weight) in weights(limit, &done.attempt) {
+        for (group, weight) in weights(limit, done) {
             let (attempts, weights) = groups.entry(group).or_default();
             attempts.push(done);
             weights.push(weight);

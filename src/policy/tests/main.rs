@@ -10,7 +10,10 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod ages;
 mod algebra;
+mod allocations;
+mod approvals;
 mod bundle;
 mod checkpoints;
 mod epoch;

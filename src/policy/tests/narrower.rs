@@ -15,7 +15,10 @@ use tx::AccountClass;
 use crate::{
     fixture::{BTC, Signer, amount, book, btc, limit, name, need, policy, statement, stranger},
     hostile::{Hostile, Step, runner, runs},
-    rules::{Addition, Outcome, additions, policies, selectors, with_own_effects},
+    rules::{
+        Addition, Outcome, additions, policies, selectors, signed, signer_key, with_own_effects,
+        with_signers,
+    },
     unseal::governed,
 };
 
@@ -30,6 +33,8 @@ enum Edit {
     Book(bool, Vec<u8>),
     Edge,
     Client(bool),
+    /// Which of the three keys sign for the source, and whose one of them is.
+    Signers(u8, u8),
 }
 
 /// A change to a limit.
@@ -60,6 +65,7 @@ fn edits() -> impl Strategy<Value = Edit> {
         3 => (any::<bool>(), vec(0..4_u8, 0..=3)).prop_map(|(b, of)| Edit::Book(b, of)),
         1 => Just(Edit::Edge),
         1 => any::<bool>().prop_map(Edit::Client),
+        1 => (0..8_u8, 1..=3_u8).prop_map(|(signers, seed)| Edit::Signers(signers, seed)),
     ]
 }
 
@@ -119,6 +125,14 @@ fn edited(mut policy: Policy, edit: Edit) -> Policy {
         Edit::Edge => {
             policy.edges.insert((AccountClass::Hot, AccountClass::Hot));
         }
+        Edit::Signers(signers, seed) => {
+            let signs = |seed: &u8| signers & (1 << (seed - 1)) != 0;
+            let keys = (1..=3).filter(signs).map(signer_key).collect();
+            let source = policy.sources.get_mut(&name("payouts")).unwrap();
+            source.signers = keys;
+            let keys = [signer_key(seed)].into();
+            policy.people.insert(name("bob"), Person { keys });
+        }
         Edit::Client(gone) => {
             let other = name("other");
             match gone {
@@ -157,7 +171,7 @@ fn compared(
     seen.narrower.fetch_add(1, Ordering::Relaxed);
     let mut hostile = Hostile::new(&Signer::new(running.clone()));
     for (step, bits) in steps {
-        let ask = with_own_effects(hostile.take(step), *bits);
+        let ask = signed(with_own_effects(hostile.take(step), *bits), bits >> 3);
         let mut next = hostile.signer.clone();
         next.activate(offered.clone());
         let under_new = Outcome::of(next.evaluate(&ask));
@@ -178,11 +192,12 @@ fn compared(
 fn what_a_narrower_bundle_permits_the_running_one_permits() {
     let seen = Seen::default();
     let steps = runs(6).prop_flat_map(|steps| {
-        let bits = vec(0..8_u8, steps.len());
+        let bits = vec(0..64_u8, steps.len());
         (Just(steps), bits).prop_map(|(steps, bits)| steps.into_iter().zip(bits).collect())
     });
     let cases = (policies(), vec(edits(), 1..=3), steps);
     let run = |(running, edits, steps): (Policy, Vec<Edit>, Vec<(Step, u8)>)| {
+        let running = with_signers(running);
         let offered = edits.into_iter().fold(running.clone(), edited);
         compared(&running, offered, &steps, &seen)
     };
@@ -232,6 +247,36 @@ fn a_lower_cap_a_longer_window_and_fewer_groups_are_narrower_and_nothing_else_of
     assert_eq!(said(|policy| policy.limits.clear()), gone);
     // By what it does, not by its name.
     assert!(said(|policy| policy.limits[0].name = name("renamed")).is_empty());
+}
+
+#[test]
+fn two_needs_that_become_one_take_fewer_people() {
+    let mut running = known();
+    let everything = strongroom_policy::Selector::default;
+    let ask = |name: &str, need: Need| statement(name, everything(), Require { need });
+    let (one, other) = (need(1, &["ann", "ben"]), need(1, &["ann", "cem"]));
+    running.requires = vec![ask("one", one.clone()), ask("other", other.clone())];
+    let widened = |needs: [Need; 2]| {
+        let mut offered = running.clone();
+        let [one, other] = needs;
+        offered.requires = vec![ask("one", one), ask("other", other)];
+        widenings(&running, &offered).len()
+    };
+    let anns = need(1, &["ann"]);
+    assert_eq!(widened([one.clone(), other.clone()]), 0);
+    assert_eq!(widened([anns.clone(), other.clone()]), 0);
+    assert_eq!(widened([anns.clone(), anns]), 1, "ann would do for both");
+    let slower = |need: Need| Need {
+        delay_millis: 1,
+        valid_millis: 60_000,
+        rejection: strongroom_policy::Rejection::Final,
+        ..need
+    };
+    assert_eq!(widened([slower(one.clone()), slower(other.clone())]), 0);
+    running.requires = vec![ask("one", slower(one.clone())), ask("other", other.clone())];
+    let mut offered = running.clone();
+    offered.requires = vec![ask("one", one), ask("other", other)];
+    assert_eq!(widenings(&running, &offered).len(), 1);
 }
 
 #[test]

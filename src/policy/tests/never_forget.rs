@@ -7,8 +7,8 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use strongroom_policy::{
-    Attempt, AttemptId, BundleHash, Fact, Group, Limit, Measure, Policy, ReasonCode, Selector,
-    SourceSelector, Statement, To,
+    AssetUnit, AttemptId, BundleHash, Fact, Group, Limit, Measure, Person, Policy, ReasonCode,
+    Selector, SignerSelector, SourceSelector, Statement, To,
 };
 use tx::{AccountClass, Amount, EffectKind};
 
@@ -17,12 +17,17 @@ use crate::{
         Ask, BTC, DAY, ETH, SECOND, Signer, amount, book, btc, effects, limit, name, policy,
         stranger,
     },
-    hostile::{Hostile, Step, group, runner, runs},
-    rules::{policies, with_own_effects},
+    hostile::{Done, Hostile, Step, group, in_time, runner, runs},
+    rules::{policies, signed, signer_key, with_own_effects, with_signers},
 };
 
 /// A selector by the letter of the reference, over what stands in the fact and nowhere else.
-fn matches(selector: &Selector, fact: &Fact, attempt: &Attempt) -> bool {
+fn matches(selector: &Selector, fact: &Fact, done: &Done) -> bool {
+    let attempt = &done.attempt;
+    let signed = |one: &SignerSelector| match one {
+        SignerSelector::Person(person) => fact.signed_by.people.contains(person),
+        SignerSelector::Key(key) => fact.signed_by.keys.contains(key),
+    };
     let effect = &fact.effect;
     let own = effect.to.as_ref().and_then(|to| to.own.as_ref());
     let meets = |to: &To| match (to, &effect.to) {
@@ -77,6 +82,11 @@ fn matches(selector: &Selector, fact: &Fact, attempt: &Attempt) -> bool {
             .fee_rate_over
             .as_ref()
             .map(|rate| fee && !cheap(rate)),
+        selector
+            .signed_by
+            .as_ref()
+            .map(|set| set.iter().any(signed)),
+        Some(in_time(selector, fact, done.at)),
     ]
     .into_iter()
     .flatten()
@@ -94,10 +104,10 @@ fn recorded(limit: &Statement<Limit>, hostile: &Hostile) -> BTreeMap<Vec<(Group,
     {
         let mut sums: BTreeMap<_, Amount> = BTreeMap::new();
         for fact in &done.attempt.facts {
-            if matches(&limit.selector, fact, &done.attempt) {
+            if matches(&limit.selector, fact, done) {
                 let measured = match limit.says.measure {
                     Measure::Count => amount(1),
-                    _ => fact.effect.amount,
+                    Measure::Amount => fact.effect.amount,
                 };
                 let sum = sums.entry(group(&limit.says.group, fact)).or_default();
                 *sum = sum.checked_add(measured).unwrap();
@@ -149,21 +159,40 @@ fn meddled(mut policy: Policy, bits: u8, sequence: u64) -> Policy {
         let cold = policy.accounts.remove(&name("cold")).unwrap();
         policy.accounts.insert(name("vault"), cold);
     }
+    if bits & 8 != 0 {
+        let (alice, bob) = (name("alice"), name("bob"));
+        let keys = |seed| Person {
+            keys: [signer_key(seed)].into(),
+        };
+        policy.people.insert(alice, keys(2));
+        policy.people.insert(bob, keys(3));
+    }
+    if bits & 16 != 0 {
+        policy.people.remove(&name("alice"));
+    }
+    if bits & 32 != 0 {
+        policy
+            .hours
+            .get_mut(&name("first-day"))
+            .unwrap()
+            .open
+            .clear();
+    }
     policy
 }
 
 #[test]
 fn no_sequence_of_policies_forgets() {
-    let era = (policies(), 0..8_u8, runs(5), vec(0..8_u8, 5));
+    let era = (policies(), 0..64_u8, runs(5), vec(0..64_u8, 5));
     let run = |eras: Vec<(Policy, u8, Vec<Step>, Vec<u8>)>| {
-        let mut hostile = Hostile::new(&Signer::new(policy()));
+        let mut hostile = Hostile::new(&Signer::new(with_signers(policy())));
         for (n, (policy, bits, steps, own)) in eras.into_iter().enumerate() {
-            let policy = meddled(policy, bits, 2 + n as u64);
+            let policy = meddled(with_signers(policy), bits, 2 + n as u64);
             hostile.signer.activate(policy.clone());
             nothing_is_forgotten(&policy.limits, &hostile)?;
             for (step, own) in steps.iter().zip(own) {
                 let ask = with_own_effects(hostile.take(step), own);
-                hostile.charge(&ask);
+                hostile.charge(&signed(ask, own >> 3));
                 nothing_is_forgotten(&policy.limits, &hostile)?;
             }
         }
@@ -190,11 +219,11 @@ fn counting_only(made: Policy) -> Policy {
 fn one_policy_counts_exactly_what_it_says() {
     let counted = AtomicU64::new(0);
     let run = |(policy, steps, own): (Policy, Vec<Step>, Vec<u8>)| {
-        let policy = counting_only(policy);
+        let policy = with_signers(counting_only(policy));
         let mut hostile = Hostile::new(&Signer::new(policy.clone()));
         for (step, own) in steps.iter().zip(own) {
             let ask = with_own_effects(hostile.take(step), own);
-            hostile.charge(&ask);
+            hostile.charge(&signed(ask, own >> 3));
         }
         let rooms = hostile.signer.state.room(hostile.signer.now).unwrap();
         for limit in &policy.limits {
@@ -211,7 +240,7 @@ fn one_policy_counts_exactly_what_it_says() {
         Ok(())
     };
     runner(1_500)
-        .run(&(policies(), runs(8), vec(0..8_u8, 8)), run)
+        .run(&(policies(), runs(8), vec(0..64_u8, 8)), run)
         .unwrap();
     let counted = counted.into_inner();
     assert!(counted > 1_000, "only {counted} uses were compared");
@@ -314,4 +343,51 @@ fn a_retired_class_counts_as_what_it_was() {
         signer.state.registry().own(&crate::fixture::own("k1", ETH)),
         None
     );
+}
+
+/// "Insider's edits" of the attack corpus: what was paid is known by its asset, whatever it is called and in
+/// whatever unit it is written.
+#[test]
+fn renaming_an_asset_forgets_nothing() {
+    let mut counting = policy();
+    counting.limits = vec![limit("daily", btc(), 10, DAY)];
+    let unit = |decimals| AssetUnit {
+        asset: btc(),
+        decimals,
+    };
+    counting.assets = [(name("btc"), unit(8))].into();
+    let mut signer = Signer::new(counting.clone());
+    signer.charged(&Ask::utxo("a", [0], 1_000).pay("a", 6, 1));
+    counting.assets = [(name("coin"), unit(2))].into();
+    signer.activate(counting);
+    assert_eq!(signer.state.room(signer.now).unwrap()[0].used, amount(6));
+    let over = Ask::utxo("b", [1], 1_000).pay("b", 5, 1);
+    assert_eq!(signer.codes(&over), [ReasonCode::Limit].into());
+}
+
+/// A client is known by its name: under another one its own group begins anew, which is why a bundle must
+/// bound every asset without groups as well; that limit holds what any client spent, whatever it is called.
+#[test]
+fn renaming_a_client_begins_its_own_group_anew_and_no_other() {
+    let mut counting = policy();
+    let mut each = limit("each", btc(), 10, DAY);
+    each.says.group = [Group::Client].into();
+    counting.limits = vec![limit("all", btc(), 12, DAY), each];
+    let mut signer = Signer::new(counting.clone());
+    signer.charged(&Ask::utxo("a", [0], 1_000).pay("a", 8, 1));
+    let renamed = counting.clients.remove(&name("walletd")).unwrap();
+    counting.clients.insert(name("payer"), renamed);
+    for source in counting.sources.values_mut() {
+        source.clients.insert(name("payer"));
+    }
+    signer.activate(counting);
+    let pay = |units| {
+        Ask::utxo("b", [1], 1_000)
+            .pay("b", units, 1)
+            .client("payer")
+    };
+    let reasons = signer.reasons(&pay(5));
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert_eq!(reasons[0].statement, Some(name("all")));
+    assert!(signer.permit(&pay(4)).is_ok());
 }

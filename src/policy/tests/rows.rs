@@ -93,9 +93,9 @@ fn a_row_comes_back_and_has_one_spelling() {
 #[test]
 fn another_version_is_named() {
     let key = RowKey::Attempt(AttemptId(7));
-    let refused = Row::decode(key.clone(), &[2, 0, 0]);
+    let refused = Row::decode(key.clone(), &[1, 0, 0]);
     let kind = "attempt";
-    assert_eq!(refused, Err(RowError::Version { kind, found: 2 }));
+    assert_eq!(refused, Err(RowError::Version { kind, found: 1 }));
     assert_eq!(Row::decode(key, &[]), Err(RowError::Form { kind }));
 }
 
@@ -103,7 +103,7 @@ fn another_version_is_named() {
 #[test]
 fn a_list_is_as_long_as_its_bytes() {
     let key = RowKey::Consumed(outpoint(0));
-    let endless = [1, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1];
+    let endless = [2, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1];
     let kind = "consumed";
     assert_eq!(Row::decode(key, &endless), Err(RowError::Form { kind }));
 }

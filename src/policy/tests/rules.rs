@@ -1,16 +1,28 @@
 //! Policies of random statements, and requests that touch every kind of effect.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+};
 
-use proptest::{collection::vec, option, prelude::*, sample::subsequence};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::{self, subsequence},
+};
 use strongroom_policy::{
-    Allow, Attempt, Deny, Evacuate, Group, Limit, Measure, Need, Policy, Reason, Require, Room,
-    Selector, SourceSelector, Statement, To, UnmetNeed, Verdict,
+    Allow, Attempt, Deny, Evacuate, Group, Limit, Measure, Need, Person, Policy, Reason, Require,
+    Room, Selector, SignerSelector, SourceSelector, Statement, To, UnmetNeed, Verdict,
+    statement::{PublicKeyLine, intent_text, sign},
 };
 use tx::{AccountClass, EffectKind};
 
-use crate::fixture::{
-    Ask, BTC, ETH, SECOND, amount, book, btc, eth, name, need, own, policy, statement, stranger,
+use crate::{
+    fixture::{
+        Ask, BTC, ETH, SECOND, amount, book, btc, eth, name, need, own, policy, statement, stranger,
+    },
+    unseal::officer,
 };
 
 /// What a verdict comes down to, in a form that two of them are compared by.
@@ -93,8 +105,22 @@ pub fn selectors() -> impl Strategy<Value = Selector> {
     let to = (some(destinations()), some(destinations()));
     let first_day = || some(vec![name("first-day")]);
     let hours = (first_day(), first_day());
-    (origin, to, value, hours).prop_map(
-        |((clients, sources, accounts, classes, chains, assets, effects), to, value, hours)| {
+    let age = || option::weighted(0.1, sample::select(vec![SECOND, 30 * SECOND, 100 * SECOND]));
+    let signers = vec![
+        SignerSelector::Person(name("alice")),
+        SignerSelector::Person(name("bob")),
+        SignerSelector::Key(signer_key(1)),
+    ];
+    let told = (age(), age(), some(signers));
+    (origin, to, value, hours, told).prop_map(
+        |(
+            (clients, sources, accounts, classes, chains, assets, effects),
+            to,
+            value,
+            hours,
+            told,
+        )| {
+            let (age_min, age_below, signed_by) = told;
             let (to, to_except) = to;
             let (amount_max, amount_over, fee_rate_max, fee_rate_over) = value;
             let (hours, hours_except) = hours;
@@ -113,6 +139,9 @@ pub fn selectors() -> impl Strategy<Value = Selector> {
                 fee_rate_max,
                 fee_rate_over,
                 tags: None,
+                age_min,
+                age_below,
+                signed_by,
                 hours,
                 hours_except,
             }
@@ -160,6 +189,50 @@ fn named<K: 'static + Clone + std::fmt::Debug>(
     vec((selectors(), says), 0..=most).prop_map(move |statements| {
         let named = |(n, (selector, says))| statement(&format!("{letter}{n}"), selector, says);
         statements.into_iter().enumerate().map(named).collect()
+    })
+}
+
+/// A key that may sign intents, in the one spelling.
+pub fn signer_key(seed: u8) -> String {
+    let line = officer(seed).public_key().to_openssh().unwrap();
+    PublicKeyLine::parse(&line).unwrap().into_string()
+}
+
+/// The policy under which the intents of payouts are signed: by alice, by bob, or by whoever has a third
+/// key.
+pub fn with_signers(mut policy: Policy) -> Policy {
+    let keys = |seed| Person {
+        keys: [signer_key(seed)].into(),
+    };
+    policy.people.insert(name("alice"), keys(1));
+    policy.people.insert(name("bob"), keys(2));
+    let source = policy.sources.get_mut(&name("payouts")).unwrap();
+    source.signers = [1, 2, 3].map(signer_key).into();
+    policy
+}
+
+/// Has every intent signed by those of the three keys that `bits` say, by one at least.
+pub fn signed(mut ask: Ask, bits: u8) -> Ask {
+    let seeds: Vec<u8> = (1..=3)
+        .filter(|seed| bits & (1 << (seed - 1)) != 0)
+        .collect();
+    let seeds = if seeds.is_empty() { vec![1] } else { seeds };
+    for signed in &mut ask.request.intents {
+        let text = intent_text(&name("main"), &signed.intent);
+        signed.signatures = seeds.iter().map(|seed| signature(&text, *seed)).collect();
+    }
+    ask
+}
+
+/// Remembered, because signing is most of what a run would cost.
+fn signature(text: &str, seed: u8) -> String {
+    thread_local! {
+        static MADE: RefCell<HashMap<(String, u8), String>> = RefCell::default();
+    }
+    MADE.with_borrow_mut(|made| {
+        let made = made.entry((text.to_owned(), seed));
+        let sign = || sign(text, "strongroom-intent-v1", &officer(seed)).unwrap();
+        made.or_insert_with(sign).clone()
     })
 }
 

@@ -11,7 +11,7 @@ use strongroom_policy::{Group, Limit, Measure, Policy, Statement, Verdict};
 use tx::Amount;
 
 use crate::{
-    fixture::{Ask, SECOND, Signer, amount, btc, eth, grouped, limit, need, policy},
+    fixture::{Ask, SECOND, Signer, amount, btc, eth, grouped, limit, name, need, policy},
     hostile::{Done, Hostile, Step, by_formula, heaviest, in_window, runner, runs},
 };
 
@@ -23,7 +23,19 @@ fn limits() -> Vec<Statement<Limit>> {
     count.says.measure = Measure::Count;
     let mut attended = limit("attended", btc(), 12, 200 * SECOND);
     attended.says.over = Some(need(1, &["alice"]));
+    let mut young = limit("young", btc(), 8, 100 * SECOND);
+    young.selector.age_below = Some(61 * SECOND);
+    let mut old = limit("old", btc(), 9, 200 * SECOND);
+    old.selector.age_min = Some(SECOND);
+    let mut by_day = limit("by-day", eth(), 6, 200 * SECOND);
+    by_day.selector.hours = Some([name("first-day")].into());
+    let mut by_night = limit("by-night", eth(), 7, 100 * SECOND);
+    by_night.selector.hours_except = Some([name("first-day")].into());
     vec![
+        young,
+        old,
+        by_day,
+        by_night,
         limit("btc", btc(), 10, 100 * SECOND),
         limit("eth", eth(), 10, 100 * SECOND),
         grouped(limit("to", btc(), 7, 30 * SECOND), &[Group::Destination]),

@@ -18,7 +18,7 @@ use strongroom_policy::{
 use tx::Amount;
 
 use crate::{
-    fixture::{Ask, DAY, SECOND, Signer, amount, btc, eth, grouped, limit, need, policy},
+    fixture::{Ask, DAY, SECOND, Signer, amount, btc, eth, grouped, limit, name, need, policy},
     hostile::{Hostile, Step, by_formula, in_window, runner, runs},
     restore::fold_under,
 };
@@ -90,7 +90,13 @@ fn limits() -> Vec<Statement<Limit>> {
     count.says.measure = Measure::Count;
     let mut attended = limit("attended", btc(), 1 << 40, 200 * SECOND);
     attended.says.over = Some(need(1, &["alice"]));
+    let mut young = limit("young", btc(), 1 << 40, 300 * SECOND);
+    young.selector.age_below = Some(100 * SECOND);
+    let mut by_night = limit("by-night", btc(), 1 << 40, 500 * SECOND);
+    by_night.selector.hours_except = Some([name("first-day")].into());
     vec![
+        young,
+        by_night,
         limit("btc", btc(), 1 << 40, 1_000 * SECOND),
         limit("eth", eth(), 1 << 40, DAY),
         grouped(
@@ -117,11 +123,11 @@ fn policies() -> [Policy; 3] {
     };
     let mut turned = limits();
     turned.reverse();
-    turned.truncate(5);
+    turned.truncate(7);
     [
         sequenced(1, limits()),
         sequenced(2, turned),
-        sequenced(3, limits().split_off(5)),
+        sequenced(3, limits().split_off(7)),
     ]
 }
 

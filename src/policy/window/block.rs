@@ -1,18 +1,21 @@
 //! Charges in blocks: what the charges of a block have in common stands in it once.
 //!
-//! # Format 1 of a block, fixed integers big-endian
+//! # Format 2 of a block, fixed integers big-endian
 //! A `number` has seven bits a byte, the lowest first. A list is its number of items, and each item
 //! behind its number of bytes. What has no bytes of its own here is as in rows.
 //! ```text
 //! version u8 | id of the first charge u64 | its time u64 | [chain] | [shape] | [need 32] | [charge]
-//! charge: id − first id number | time − first time number
+//! charge: id − first id number | time − first time number | the latest that it may have been − time number
 //!         | 0, or 1 and its set u64, or 2, its set u64 and how many places before it the set's last charge is, number
 //!         | needs that carried it over a limit: how many number, each by its place in the list, number
 //!         | fee terms: 1, two amounts and a number (EVM), 2 and two numbers (UTXO), else 0 and text (JSON)
 //!         | facts: how many number, each: shape by its place in the list, number | amount
-//!           | 0, or 1, chain by its place in the list, number, and bytes | 0, or 1 and text: the tag
+//!           | 0, or 1, chain by its place in the list, number, and bytes
+//!           | 0, or 1 + time − when the destination was first paid number | 0, or 1 and text: the tag
 //! shape:  kind text (JSON) | account text | asset text | ?own: account text, class text (JSON)
 //!         | client text | ?source text | class of the account text (JSON) | books [text]
+//!         | hours that it may have been [text] | hours that it surely was [text]
+//!         | keys that signed the intent [text] | people whose they were [text]
 //! ```
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -25,7 +28,7 @@ use crate::{
     code::{Code, read_number, read_slice, read_whole, take, write_number, write_slice, written},
 };
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The most charges of a block.
 pub(super) const CHARGES_MAX: usize = 32;
@@ -93,6 +96,7 @@ impl Writer {
         let (first_id, first_at) = self.first;
         write_number(charge.id.0.saturating_sub(first_id.0), &mut to);
         write_number(charge.at.millis_since(first_at), &mut to);
+        write_number(charge.hi.millis_since(charge.at), &mut to);
         match (charge.joins(), charge.previous) {
             (false, _) => to.push(0),
             (true, None) => {
@@ -112,13 +116,13 @@ impl Writer {
         write_fee_terms(&charge.fee_terms, &mut to);
         write_number(charge.facts.len() as u64, &mut to);
         for fact in &charge.facts {
-            self.add_fact(fact, &mut to);
+            self.add_fact(charge.at, fact, &mut to);
         }
         self.charges.push(to);
         self.place = self.place.saturating_add(1);
     }
 
-    fn add_fact(&mut self, fact: &ChargedFact, to: &mut Vec<u8>) {
+    fn add_fact(&mut self, at: Time, fact: &ChargedFact, to: &mut Vec<u8>) {
         write_number(self.shapes.place(Arc::clone(&fact.shape)), to);
         fact.amount.write(to);
         to.push(u8::from(fact.to.is_some()));
@@ -127,6 +131,8 @@ impl Writer {
             write_number(address.as_bytes().len() as u64, to);
             to.extend(address.as_bytes());
         }
+        let age = fact.first_paid.map(|first| at.millis_since(first));
+        write_number(age.map_or(0, |age| age.saturating_add(1)), to);
         fact.tag.write(to);
     }
 
@@ -212,6 +218,7 @@ impl<'a> Block<'a> {
         let from = &mut bytes;
         let id = AttemptId(self.first_id.0.checked_add(read_number(from)?)?);
         let at = self.first_at.after_millis(read_number(from)?);
+        let hi = at.after_millis(read_number(from)?);
         let place = place.checked_add(n as u64)?;
         let (set, previous) = match u8::read(from)? {
             0 => (id, None),
@@ -225,10 +232,11 @@ impl<'a> Block<'a> {
         let need = |at: usize| self.needs.get(at).and_then(|bytes| read_whole(bytes));
         let carried = many(from, |from| need(index(from)?))?;
         let fee_terms = read_fee_terms(from)?;
-        let facts = many(from, |from| self.read_fact(from, &shape))?;
+        let facts = many(from, |from| self.read_fact(from, at, &shape))?;
         from.is_empty().then_some(Charge {
             id,
             at,
+            hi,
             set,
             previous,
             carried,
@@ -240,6 +248,7 @@ impl<'a> Block<'a> {
     fn read_fact(
         &self,
         from: &mut &[u8],
+        at: Time,
         shape: impl Fn(usize) -> Option<Arc<Shape>>,
     ) -> Option<ChargedFact> {
         Some(ChargedFact {
@@ -249,6 +258,12 @@ impl<'a> Block<'a> {
                 0 => None,
                 1 => Some(self.read_address(from)?),
                 _ => return None,
+            },
+            first_paid: match read_number(from)? {
+                0 => None,
+                age => Some(Time::from_millis(
+                    at.millis().checked_sub(age.checked_sub(1)?)?,
+                )),
             },
             tag: Code::read(from)?,
         })

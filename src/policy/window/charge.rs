@@ -5,13 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use tx::{AccountClass, Address, Amount, Asset, EffectKind, FeeTerms, Name, Own, Time};
+use tx::{AccountClass, Address, Amount, Asset, EffectKind, FeeTerms, Interval, Name, Own, Time};
 
 use super::{GroupKey, destinations::address_hash};
 use crate::{
-    Attempt, AttemptId, Digest, Fact, Limit, Statement,
+    Attempt, AttemptId, Digest, Fact, Limit, Selector, SignedBy, Statement,
     code::Code,
-    select::{Parties, Subject},
+    hours::{InHours, spoken},
+    select::{Parties, People, Subject},
+    state::Present,
 };
 
 /// The charge of one attempt.
@@ -19,6 +21,8 @@ use crate::{
 pub(crate) struct Charge {
     pub(super) id: AttemptId,
     pub(super) at: Time,
+    /// The latest that it may have been by then.
+    pub(super) hi: Time,
     pub(super) set: AttemptId,
     /// The place of the charge before it in its set, while the series has that.
     pub(super) previous: Option<u64>,
@@ -33,6 +37,8 @@ pub(super) struct ChargedFact {
     pub(super) shape: Arc<Shape>,
     pub(super) amount: Amount,
     pub(super) to: Option<Address>,
+    /// When the destination had been paid first, by then.
+    pub(super) first_paid: Option<Time>,
     pub(super) tag: Option<Box<str>>,
 }
 
@@ -46,14 +52,18 @@ pub(super) struct Shape {
     source: Option<Name>,
     class: AccountClass,
     books: BTreeSet<Name>,
+    hours: BTreeSet<Name>,
+    hours_surely: BTreeSet<Name>,
+    signed_by: SignedBy,
 }
 
 impl Charge {
-    /// The charge of an attempt that was made at `at`.
-    pub(crate) fn of(id: AttemptId, at: Time, attempt: &Attempt) -> Self {
+    /// The charge of an attempt that was made then.
+    pub(crate) fn of(id: AttemptId, time: Interval, attempt: &Attempt) -> Self {
         Self {
             id,
-            at,
+            at: time.lo,
+            hi: time.hi,
             set: attempt.set.unwrap_or(id),
             previous: None,
             carried: attempt.carried.iter().copied().collect(),
@@ -79,22 +89,25 @@ impl Charge {
     }
 
     /// What the charge measures in each group of a limit. A fact counts when the limit matches it
-    /// by the classes of the time or by the present ones, so that no edit of books, classes or
-    /// accounts makes it count less. A sum of 2^256 or more, which no limit of the time would have
+    /// by the classes of the time or by the present ones, so that no edit of books, classes, people, hours
+    /// or accounts makes it count less. A destination is as old as it was, by whatever age is asked for now. A sum of 2^256 or more, which no limit of the time would have
     /// allowed, counts as 2^256 − 1: more than any cap but that one.
-    pub(super) fn measures<'a>(
-        &'a self,
+    pub(super) fn measures(
+        &self,
         limit: &Statement<Limit>,
-        present: impl Fn(&'a Name, Option<&'a Address>) -> Parties<'a>,
+        present: &Present,
     ) -> BTreeMap<GroupKey, Amount> {
         let mut measures = BTreeMap::new();
         for fact in &self.facts {
-            let recorded = fact.recorded(&self.fee_terms);
+            let recorded = fact.recorded(self);
             let now = Subject {
-                parties: present(recorded.account, recorded.to),
+                parties: present.parties(recorded.account, recorded.to),
                 ..recorded
             };
-            if limit.selector.matches(&recorded) || limit.selector.matches(&now) {
+            let selector = &limit.selector;
+            let counts = (selector.matches(&recorded) && fact.shape.is_in(selector))
+                || (selector.matches(&now) && self.is_in(selector, present));
+            if counts {
                 let group = GroupKey::of(&limit.says.group, &recorded);
                 let sum: &mut Amount = measures.entry(group).or_default();
                 let measured = limit.says.measured(fact.amount);
@@ -102,6 +115,18 @@ impl Charge {
             }
         }
         measures
+    }
+
+    /// Whether it may have been made in the hours of a selector, as they are now.
+    fn is_in(&self, selector: &Selector, present: &Present) -> bool {
+        if selector.hours.is_none() && selector.hours_except.is_none() {
+            return true;
+        }
+        let made = Interval {
+            lo: self.at,
+            hi: self.hi,
+        };
+        InHours::of(&present.policy.hours, made).takes(selector)
     }
 }
 
@@ -117,16 +142,20 @@ impl ChargedFact {
             source: fact.source.clone(),
             class: fact.classes.account,
             books: fact.classes.books.clone(),
+            hours: fact.classes.hours.clone(),
+            hours_surely: fact.classes.hours_surely.clone(),
+            signed_by: fact.signed_by.clone(),
         };
         Self {
             shape: Arc::new(shape),
             amount: fact.effect.amount,
             to: to.map(|to| to.address.clone()),
+            first_paid: fact.classes.first_paid,
             tag: fact.effect.tag.as_deref().map(Box::from),
         }
     }
 
-    fn recorded<'a>(&'a self, fee_terms: &'a FeeTerms) -> Subject<'a> {
+    fn recorded<'a>(&'a self, charge: &'a Charge) -> Subject<'a> {
         let shape = &*self.shape;
         Subject {
             kind: shape.kind,
@@ -137,13 +166,28 @@ impl ChargedFact {
             tag: self.tag.as_deref(),
             client: &shape.client,
             source: shape.source.as_ref(),
-            fee_terms,
+            fee_terms: &charge.fee_terms,
+            at: charge.at,
+            first_paid: self.first_paid,
+            keys: &shape.signed_by.keys,
             parties: Parties {
                 class: Some(shape.class),
                 books: &shape.books,
                 own: shape.own.as_ref(),
+                people: People::Recorded(&shape.signed_by.people),
             },
         }
+    }
+}
+
+impl Shape {
+    /// Whether it may have been charged in the hours of a selector, as they were then.
+    fn is_in(&self, selector: &Selector) -> bool {
+        spoken(
+            selector,
+            |name| self.hours.contains(name),
+            |name| self.hours_surely.contains(name),
+        )
     }
 }
 
@@ -157,6 +201,10 @@ impl Code for Shape {
         self.source.write(to);
         self.class.write(to);
         self.books.write(to);
+        self.hours.write(to);
+        self.hours_surely.write(to);
+        self.signed_by.keys.write(to);
+        self.signed_by.people.write(to);
     }
 
     fn read(from: &mut &[u8]) -> Option<Self> {
@@ -169,6 +217,12 @@ impl Code for Shape {
             source: Code::read(from)?,
             class: Code::read(from)?,
             books: Code::read(from)?,
+            hours: Code::read(from)?,
+            hours_surely: Code::read(from)?,
+            signed_by: SignedBy {
+                keys: Code::read(from)?,
+                people: Code::read(from)?,
+            },
         })
     }
 }

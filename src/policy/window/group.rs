@@ -26,6 +26,9 @@ impl GroupKey {
             Group::Source => Part::Source(subject.source.cloned()),
             Group::Account => Part::Account(subject.account.clone()),
         };
+        if groups.is_empty() {
+            return Self::whole();
+        }
         Self(groups.iter().map(part).collect())
     }
 

@@ -90,16 +90,16 @@ impl Window {
 
     /// What a charge measures in each group, nothing where an attempt that its needs carried over the
     /// limit does not count.
-    fn measures<'a>(
+    fn measures(
         &self,
         limit: &Statement<Limit>,
-        present: &'a Present,
-        charge: &'a Charge,
+        present: &Present,
+        charge: &Charge,
     ) -> BTreeMap<GroupKey, Amount> {
         if self.over.is_some_and(|over| charge.carried.contains(&over)) {
             return BTreeMap::new();
         }
-        let mut measures = charge.measures(limit, |account, to| present.parties(account, to));
+        let mut measures = charge.measures(limit, present);
         measures.retain(|_, amount| !amount.is_zero());
         measures
     }

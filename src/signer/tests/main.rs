@@ -11,6 +11,7 @@
 
 mod architecture;
 mod dependencies;
+mod knobs;
 mod openapi;
 mod repository;
 mod sealed;

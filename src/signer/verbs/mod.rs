@@ -3,6 +3,7 @@
 pub mod bodies;
 pub mod evaluate;
 pub mod governance;
+pub mod intents;
 pub mod keys;
 pub mod log;
 pub mod requests;

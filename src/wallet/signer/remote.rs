@@ -63,6 +63,17 @@ impl Remote {
         }
     }
 
+    /// Registers what people are to approve, so that they can be asked. Where that fails they cannot, and it
+    /// is tried again with the request.
+    async fn register(&self, request: &SignRequest) {
+        for intent in &request.intents {
+            if let Err(error) = self.client.register(intent).await {
+                let (id, error) = (&intent.intent.id, chain(&error));
+                tracing::warn!(intent = %id, error, "people cannot be asked for their approval");
+            }
+        }
+    }
+
     /// An answer about requests or keys; `None` where the signer says that there is none.
     fn found<T>(&self, result: Result<T, ClientError>) -> Result<Option<T>, String> {
         self.note(&result);
@@ -81,7 +92,12 @@ impl Signer for Remote {
         self.note(&result);
         match result {
             Ok(answer) => verified(request, answer),
-            Err(error) => outcome(&error),
+            Err(error) => {
+                if matches!(error, ClientError::Pending(_)) {
+                    self.register(request).await;
+                }
+                outcome(&error)
+            }
         }
     }
 

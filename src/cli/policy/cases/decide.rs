@@ -3,34 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use policy::bundle::length_millis;
 use policy::{
-    Blob, Entry, EvaluateError, FreezeScope, Permit, Policy, Reason, Request, RequestHash, State,
-    StateError, UnmetNeed, Verdict, evaluate,
+    Blob, Entry, EvaluateError, FreezeScope, Permit, Policy, Request, RequestHash, State,
+    StateError, Verdict, evaluate,
 };
 use sha2::{Digest, Sha256};
-use tx::{Interval, Name, Time};
+use tx::{Decoded, Interval, Name, Time};
 
+use super::super::decided::{Decided, Expected};
 use super::super::offline;
-use super::file::{Case, Expected};
+use super::file::Case;
 use super::transaction::{self, Made, Order, UnbuiltError};
 
 /// Noon of 1 January 2026: a case that says no time is decided alike for ever.
 const NOON_MILLIS: u64 = 1_767_268_800_000;
 /// No window is longer, so that a signer that began so long before has forgotten nothing.
 const BEFORE_MILLIS: u64 = 91 * 86_400_000;
-
-/// What was decided, in names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
-    pub word: Expected,
-    pub allowed_by: BTreeSet<Name>,
-    pub refused_by: BTreeSet<Name>,
-    pub needs: BTreeSet<Name>,
-    /// Why it was refused, for people.
-    pub details: Vec<String>,
-}
 
 /// Why there was no decision.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +49,20 @@ pub enum UndecidedError {
     Evaluate(EvaluateError),
 }
 
-/// One request of a case.
-struct Asked<'a> {
-    client: &'a Name,
-    order: Order<'a>,
+/// A request for what an order says.
+pub struct Asked<'a> {
+    /// Who asks.
+    pub client: &'a Name,
+    /// What for.
+    pub order: Order<'a>,
+}
+
+/// A bundle with keys, on which cases are decided.
+pub struct Bench {
+    policy: Arc<Policy>,
+    keys: Vec<(Name, String)>,
+    /// The states that have signed nothing, by the time at which they are asked.
+    fresh: BTreeMap<Time, State>,
 }
 
 /// Decides on a case, with public keys that are given and others that are made up.
@@ -75,18 +74,60 @@ pub fn decide(
     given: &BTreeMap<Name, String>,
     case: &Case,
 ) -> Result<Decided, UndecidedError> {
-    let now = case.time.unwrap_or(Time::from_millis(NOON_MILLIS));
-    let keys = offline::key_names(policy).into_keys().map(|name| {
-        let public = given.get(name).cloned();
-        (name.clone(), public.unwrap_or_else(|| made_up(name)))
-    });
-    let keys: Vec<_> = keys.collect();
-    let began = at(now.before_millis(BEFORE_MILLIS));
-    let mut state = offline::state(policy, keys, began).map_err(UndecidedError::State)?;
+    Bench::new(policy, given).decide(case)
+}
+
+impl Bench {
+    /// A bundle with public keys that are given and others that are made up.
+    pub fn new(policy: &Arc<Policy>, given: &BTreeMap<Name, String>) -> Self {
+        let keys = offline::key_names(policy).into_keys().map(|name| {
+            let public = given.get(name).cloned();
+            let public = public.unwrap_or_else(|| offline::made_up(name.as_str()));
+            (name.clone(), public)
+        });
+        Self {
+            keys: keys.collect(),
+            policy: Arc::clone(policy),
+            fresh: BTreeMap::new(),
+        }
+    }
+
+    /// Decides on a case.
+    ///
+    /// # Errors
+    /// [`UndecidedError`].
+    pub fn decide(&mut self, case: &Case) -> Result<Decided, UndecidedError> {
+        let now = case.time.unwrap_or(Time::from_millis(NOON_MILLIS));
+        if case.frozen || !case.earlier.is_empty() {
+            let mut state = self.state(now)?;
+            return decide_on(&self.policy, &mut state, case, now);
+        }
+        let mut state = match self.fresh.remove(&now) {
+            Some(state) => state,
+            None => self.state(now)?,
+        };
+        let decided = decide_on(&self.policy, &mut state, case, now);
+        self.fresh.insert(now, state);
+        decided
+    }
+
+    fn state(&self, now: Time) -> Result<State, UndecidedError> {
+        let began = at(now.before_millis(BEFORE_MILLIS));
+        let keys = self.keys.iter().cloned();
+        offline::state(&self.policy, keys, began).map_err(UndecidedError::State)
+    }
+}
+
+fn decide_on(
+    policy: &Arc<Policy>,
+    state: &mut State,
+    case: &Case,
+    now: Time,
+) -> Result<Decided, UndecidedError> {
     for (number, asked) in earlier(case, now)?.iter().enumerate() {
         let of = format!("earlier payment {number}");
-        match request(policy, &mut state, asked, &of)? {
-            Verdict::Permit(permit) => sign(&mut state, asked.order.at, *permit)?,
+        match request(policy, state, asked, &of)? {
+            Verdict::Permit(permit) => sign(state, asked.order.at, *permit)?,
             other => {
                 let other = Decided::of(other);
                 let by = other.refused_by.union(&other.needs);
@@ -104,7 +145,7 @@ pub fn decide(
             scope: FreezeScope::All,
             reason: "the case says so".into(),
         };
-        offline::append(&mut state, at(now), frozen).map_err(UndecidedError::State)?;
+        offline::append(state, at(now), frozen).map_err(UndecidedError::State)?;
     }
     let asked = Asked {
         client: &case.client,
@@ -115,10 +156,11 @@ pub fn decide(
             pay: &case.pay,
             chain: case.chain,
             fee_rate: case.fee_rate.as_deref(),
+            fee: None,
             at: now,
         },
     };
-    request(policy, &mut state, &asked, "the request").map(Decided::of)
+    request(policy, state, &asked, "the request").map(Decided::of)
 }
 
 /// What was signed before, the oldest first.
@@ -137,6 +179,7 @@ fn earlier(case: &Case, now: Time) -> Result<Vec<Asked<'_>>, UndecidedError> {
                     pay: &earlier.pay,
                     chain: None,
                     fee_rate: earlier.fee_rate.as_deref(),
+                    fee: None,
                     at: now.before_millis(ago),
                 },
             });
@@ -152,34 +195,48 @@ fn request(
     asked: &Asked<'_>,
     of: &str,
 ) -> Result<Verdict, UndecidedError> {
+    let (request, decoded) = made(policy, state, asked, of)?;
+    evaluate(state, at(asked.order.at), &decoded, &request).map_err(UndecidedError::Evaluate)
+}
+
+/// Makes a request as a coordinator would, on a state that has come to its time.
+///
+/// # Errors
+/// [`UndecidedError`].
+pub fn made(
+    policy: &Policy,
+    state: &mut State,
+    asked: &Asked<'_>,
+    of: &str,
+) -> Result<(Request, Decoded), UndecidedError> {
+    let unbuilt = |source| {
+        let of = of.to_owned();
+        UndecidedError::Unbuilt { of, source }
+    };
     let Made {
         transaction,
         intents,
-    } = transaction::make(policy, state, &asked.order).map_err(|source| {
-        let of = of.to_owned();
-        UndecidedError::Unbuilt { of, source }
-    })?;
-    let now = at(asked.order.at);
+    } = transaction::make(policy, state, &asked.order).map_err(unbuilt)?;
     let charges = |error| UndecidedError::Evaluate(EvaluateError::Charges(error));
-    state.advance(now.lo).map_err(charges)?;
+    state.advance(asked.order.at).map_err(charges)?;
     let rules = policy.chain_rules(transaction.chain());
     let decoded = tx::decode(&transaction, &state.registry(), rules);
     let decoded = decoded.map_err(UndecidedError::Decode)?;
     let id = &asked.order.id;
+    let text = serde_json::to_string(&transaction).unwrap_or_default();
     let request = Request {
         client: asked.client.clone(),
-        id: id.parse().map_err(|_| UndecidedError::Unbuilt {
-            of: of.to_owned(),
-            source: UnbuiltError::Id(id.clone()),
-        })?,
+        id: id
+            .parse()
+            .map_err(|_| unbuilt(UnbuiltError::Id(id.clone())))?,
         hash: RequestHash(Sha256::digest(id.as_bytes()).into()),
         lane_epoch: 0,
         intents,
         replaces: Vec::new(),
-        transaction: Blob::Inline(String::new()),
+        transaction: Blob::of(&text),
         proofs: Vec::new(),
     };
-    evaluate(state, now, &decoded, &request).map_err(UndecidedError::Evaluate)
+    Ok((request, decoded))
 }
 
 fn sign(state: &mut State, time: Time, permit: Permit) -> Result<(), UndecidedError> {
@@ -191,96 +248,39 @@ fn at(time: Time) -> Interval {
     Interval { lo: time, hi: time }
 }
 
-/// A public key that stands in for the device's: the same for the same name.
-fn made_up(name: &Name) -> String {
-    let mut digest = Sha256::digest(format!("strongroom policy test {name}").as_bytes());
-    loop {
-        if let Ok(secret) = SecretKey::from_slice(&digest) {
-            let public = PublicKey::from_secret_key(&Secp256k1::signing_only(), &secret);
-            return hex::encode(public.serialize());
-        }
-        digest = Sha256::digest(digest);
+/// How this is not what a case expects; nothing where it is.
+pub fn differences(decided: &Decided, case: &Case) -> Vec<String> {
+    let mut all = Vec::new();
+    if decided.word != case.expect {
+        all.push(format!(
+            "expected {}, was {}",
+            case.expect.word(),
+            decided.word.word()
+        ));
     }
-}
-
-impl Decided {
-    fn of(verdict: Verdict) -> Self {
-        let mut decided = Self {
-            word: Expected::Refuse,
-            allowed_by: BTreeSet::new(),
-            refused_by: BTreeSet::new(),
-            needs: BTreeSet::new(),
-            details: Vec::new(),
-        };
-        let names = |needs: &[UnmetNeed]| needs.iter().map(|need| need.statement.clone()).collect();
-        match verdict {
-            Verdict::Permit(permit) => {
-                decided.word = Expected::Permit;
-                let statements = permit.allowed_by().iter().flat_map(|by| &by.statements);
-                decided.allowed_by = statements.map(|(name, _)| name.clone()).collect();
-            }
-            Verdict::Pending(needs) => {
-                decided.word = Expected::Pending;
-                decided.needs = names(&needs);
-            }
-            Verdict::Refuse(refusal) => {
-                decided.refused_by = refusal.reasons.iter().filter_map(said_by).collect();
-                decided.needs = names(&refusal.needs);
-                decided.details = refusal.reasons.into_iter().map(|it| it.detail).collect();
-            }
-        }
-        decided
-    }
-
-    /// How this is not what a case expects; nothing where it is.
-    pub fn differences(&self, case: &Case) -> Vec<String> {
-        let mut all = Vec::new();
-        if self.word != case.expect {
+    let mut compare = |what, expected: &Option<BTreeSet<Name>>, was: &BTreeSet<Name>| {
+        if let Some(expected) = expected
+            && expected != was
+        {
             all.push(format!(
-                "expected {}, was {}",
-                word(case.expect),
-                word(self.word)
+                "expected {what} {}, was {}",
+                list(expected),
+                list(was)
             ));
         }
-        let mut compare = |what, expected: &Option<BTreeSet<Name>>, was: &BTreeSet<Name>| {
-            if let Some(expected) = expected
-                && expected != was
-            {
-                all.push(format!(
-                    "expected {what} {}, was {}",
-                    list(expected),
-                    list(was)
-                ));
-            }
-        };
-        compare("allowed_by", &case.allowed_by, &self.allowed_by);
-        compare("refused_by", &case.refused_by, &self.refused_by);
-        compare("needs", &case.needs, &self.needs);
-        if !all.is_empty() {
-            all.extend(
-                self.details
-                    .iter()
-                    .map(|detail| format!("because {detail}")),
-            );
-        }
-        all
+    };
+    compare("allowed_by", &case.allowed_by, &decided.allowed_by);
+    compare("refused_by", &case.refused_by, &decided.refused_by);
+    compare("needs", &case.needs, &decided.needs);
+    if !all.is_empty() {
+        all.extend(
+            decided
+                .details
+                .iter()
+                .map(|detail| format!("because {detail}")),
+        );
     }
-}
-
-/// The statement that spoke, or else the code.
-fn said_by(reason: &Reason) -> Option<Name> {
-    let code = serde_json::to_value(reason.code).ok();
-    let code = code.as_ref().and_then(serde_json::Value::as_str);
-    let code = code.and_then(|code| code.parse().ok());
-    reason.statement.clone().or(code)
-}
-
-fn word(expected: Expected) -> &'static str {
-    match expected {
-        Expected::Permit => "permit",
-        Expected::Pending => "pending",
-        Expected::Refuse => "refuse",
-    }
+    all
 }
 
 fn list(names: &BTreeSet<Name>) -> String {

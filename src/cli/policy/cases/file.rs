@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use tx::{Name, Time};
 
+use super::super::decided::Expected;
 use super::super::error::PolicyError;
 use crate::files;
 
@@ -93,18 +94,6 @@ pub struct Earlier {
     pub pay: Vec<Payment>,
     /// The fee's rate.
     pub fee_rate: Option<String>,
-}
-
-/// What is to be decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Expected {
-    /// It is signed.
-    Permit,
-    /// It waits for people.
-    Pending,
-    /// It is refused.
-    Refuse,
 }
 
 fn once() -> u32 {

@@ -6,11 +6,12 @@ use bitcoin::{
     Amount as Sat, OutPoint, ScriptBuf, Sequence, TxIn, TxOut, Txid, Witness, absolute::LockTime,
     transaction::Version,
 };
+use num_bigint::BigUint;
 use policy::bundle::{self, QuantityError};
 use policy::{Policy, SignedIntent, State};
 use sha2::{Digest, Sha256};
 use tx::evm::{Action, Fees, Terms, Unsigned};
-use tx::utxo::{Draft, DraftInput, DraftOutput, Outpoint};
+use tx::utxo::{Draft, DraftInput, DraftOutput, INPUTS_MAX, Outpoint};
 use tx::{Address, Amount, Asset, AssetKind, Chain, Intent, IntentId, Name, Time, Transaction};
 
 use super::file::Payment;
@@ -18,11 +19,16 @@ use super::file::Payment;
 /// What a plain transfer takes, and what is set aside for one of a token.
 const NATIVE_GAS: u64 = 21_000;
 const TOKEN_GAS: u64 = 65_000;
+/// The most gas of a transaction, and how many numbers of gas are tried for a fee.
+const GAS_MAX: u64 = 30_000_000;
+const GAS_TRIED: u64 = 100_000;
 /// Virtual bytes of a transaction around its outputs with one input, and of an output, at the most.
 const AROUND_VBYTES: u64 = 11 + 68;
 const OUTPUT_VBYTES: u64 = 43;
 /// An input that can be replaced (BIP-125).
 const SEQUENCE: u32 = 0xffff_fffd;
+/// What comes back where nothing is paid, in satoshi.
+const CHANGE: u64 = 100_000;
 /// How long an intent is good for.
 const INTENT_MILLIS: u64 = 3_600_000;
 
@@ -60,6 +66,9 @@ pub enum UnbuiltError {
     /// An address.
     #[error("{to:?} is no address on {chain}, and no own-account:<name> with one")]
     To { to: String, chain: Chain },
+    /// No gas and rate come to a fee.
+    #[error("no gas and rate that are tried come to a fee of {0}")]
+    Fee(Amount),
     /// The id is none.
     #[error("{0:?} makes no id of an intent")]
     Id(String),
@@ -77,6 +86,8 @@ pub struct Order<'a> {
     pub pay: &'a [Payment],
     pub chain: Option<Chain>,
     pub fee_rate: Option<&'a str>,
+    /// What it costs at most, where that is not by the rate.
+    pub fee: Option<Amount>,
     pub at: Time,
 }
 
@@ -228,6 +239,10 @@ fn evm(
     };
     let rate = order.fee_rate.unwrap_or("20 gwei");
     let rate = bundle::fee_rate(rate, chain).map_err(UnbuiltError::Quantity)?;
+    let (gas_limit, rate) = match order.fee {
+        Some(fee) => gas_of(fee, gas_limit).ok_or(UnbuiltError::Fee(fee))?,
+        None => (gas_limit, rate),
+    };
     let terms = Terms {
         nonce: nonce(policy, state, from),
         gas_limit,
@@ -243,6 +258,23 @@ fn evm(
         payload: unsigned.payload(),
     };
     Ok((transaction, unsigned.fee_max()))
+}
+
+/// Gas and a rate that come to exactly this fee, at the lowest rate of those that are tried.
+fn gas_of(fee: Amount, least: u64) -> Option<(u64, Amount)> {
+    if fee.is_zero() {
+        return Some((least, fee));
+    }
+    let fee = BigUint::from_bytes_be(&fee.to_be_bytes());
+    let round = (0..=7_u32).flat_map(|zeros| [1, 2, 5].map(|digit| digit * 10_u64.pow(zeros)));
+    let tried = round.chain(least..least + GAS_TRIED);
+    let exact = tried.filter(|gas| {
+        let rest = &fee % *gas;
+        (least..=GAS_MAX).contains(gas) && rest == BigUint::ZERO
+    });
+    let gas = exact.max()?;
+    let rate = (fee / gas).to_string().parse().ok()?;
+    Some((gas, rate))
 }
 
 fn transfer(output: &Output) -> Result<Action, UnbuiltError> {
@@ -275,48 +307,72 @@ fn utxo(
     order: &Order<'_>,
     (chain, from, outputs): (Chain, &Address, &[Output]),
 ) -> Result<(Transaction, Amount), UnbuiltError> {
-    if outputs.is_empty() {
-        return Err(UnbuiltError::Nothing(chain));
-    }
     let rate = order.fee_rate.unwrap_or("10 sat/vb");
     let rate = bundle::fee_rate(rate, chain).map_err(UnbuiltError::Quantity)?;
     let vbytes = AROUND_VBYTES + OUTPUT_VBYTES * outputs.len() as u64;
     let too_much = |what: &Amount| UnbuiltError::TooMuch(what.to_string());
-    let fee = rate
-        .checked_mul(vbytes.into())
-        .ok_or_else(|| too_much(&rate))?;
-    let mut all = fee.to_u64().ok_or_else(|| too_much(&fee))?;
-    let mut drafts = Vec::new();
-    for output in outputs {
-        if output.asset.kind != AssetKind::Native {
-            return Err(UnbuiltError::Asset(output.asset.clone()));
-        }
-        let amount = output
-            .amount
-            .to_u64()
-            .ok_or_else(|| too_much(&output.amount))?;
-        all = all
-            .checked_add(amount)
-            .ok_or_else(|| too_much(&output.amount))?;
-        drafts.push(DraftOutput {
-            address: output.to.clone(),
-            amount,
-        });
-    }
-    let (outpoint, previous) = coin(&order.id, from, all);
+    let by_rate = || rate.checked_mul(vbytes.into());
+    let fee = order.fee.or_else(by_rate);
+    let fee = fee.ok_or_else(|| too_much(&rate))?;
+    let drafts = paid(order, (chain, from, outputs))?;
+    let mut amounts = drafts.iter().map(|draft| draft.amount);
+    let sum = amounts.try_fold(
+        fee.to_u64().ok_or_else(|| too_much(&fee))?,
+        u64::checked_add,
+    );
     let draft = Draft {
         chain,
         lock_time: 0,
-        inputs: vec![DraftInput {
-            outpoint,
-            previous,
-            sequence: SEQUENCE,
-        }],
+        inputs: spent(order, from, sum.ok_or_else(|| too_much(&fee))?),
         outputs: drafts,
     };
     let refused = |refusal| UnbuiltError::Refused(tx::Refusal::Utxo(refusal));
     let psbt = draft.psbt().map_err(refused)?;
     Ok((Transaction::Psbt { chain, psbt }, fee))
+}
+
+/// What a Bitcoin-like transaction pays; change where nothing but a fee is meant.
+fn paid(
+    order: &Order<'_>,
+    (chain, from, outputs): (Chain, &Address, &[Output]),
+) -> Result<Vec<DraftOutput>, UnbuiltError> {
+    if outputs.is_empty() {
+        return match order.fee {
+            Some(_) => Ok(vec![DraftOutput {
+                address: from.clone(),
+                amount: CHANGE,
+            }]),
+            None => Err(UnbuiltError::Nothing(chain)),
+        };
+    }
+    let paid = outputs.iter().map(|output| {
+        if output.asset.kind != AssetKind::Native {
+            return Err(UnbuiltError::Asset(output.asset.clone()));
+        }
+        let amount = output.amount.to_u64();
+        Ok(DraftOutput {
+            address: output.to.clone(),
+            amount: amount.ok_or_else(|| UnbuiltError::TooMuch(output.amount.to_string()))?,
+        })
+    });
+    paid.collect()
+}
+
+/// Coins of this sum: many where a fee is given, of which a large transaction has the lowest rate.
+fn spent(order: &Order<'_>, from: &Address, sum: u64) -> Vec<DraftInput> {
+    let many = order.fee.is_some_and(|fee| !fee.is_zero()) && sum >= INPUTS_MAX as u64;
+    let count = if many { INPUTS_MAX as u64 } else { 1 };
+    let each = sum / count;
+    let coins = (0..count).map(|number| match number {
+        0 => coin(&order.id, from, sum - each * (count - 1)),
+        _ => coin(&format!("{}/{number}", order.id), from, each),
+    });
+    let inputs = coins.map(|(outpoint, previous)| DraftInput {
+        outpoint,
+        previous,
+        sequence: SEQUENCE,
+    });
+    inputs.collect()
 }
 
 /// A coin of this amount that nobody else spends, with the transaction that made it.

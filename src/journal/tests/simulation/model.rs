@@ -122,7 +122,7 @@ impl Charged {
         for payment in self.payments.iter().filter(|p| assets.contains(&p.asset)) {
             let units = match limit.says.measure {
                 Measure::Count => 1,
-                _ => payment.units,
+                Measure::Amount => payment.units,
             };
             *weights.entry(group(limit, payment)).or_default() += units;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tx::{AccountClass, Amount, Chain};
+use tx::{AccountClass, Chain};
 
 use super::chains;
 use crate::{Policy, Selector};
@@ -40,6 +40,9 @@ fn covers_classes(
         fee_rate_max,
         fee_rate_over,
         tags,
+        age_min,
+        age_below,
+        signed_by,
         hours,
         hours_except,
     } = outer;
@@ -57,6 +60,9 @@ fn covers_classes(
         && at_most(inner.fee_rate_max, *fee_rate_max)
         && at_least(inner.fee_rate_over, *fee_rate_over)
         && within(inner.tags.as_ref(), tags.as_ref())
+        && at_least(inner.age_min, *age_min)
+        && at_most(inner.age_below, *age_below)
+        && within(inner.signed_by.as_ref(), signed_by.as_ref())
         && within(inner.hours.as_ref(), hours.as_ref())
         && excepts(inner.hours_except.as_ref(), hours_except.as_ref())
 }
@@ -78,7 +84,7 @@ fn excepts<T: Ord>(inner: Option<&BTreeSet<T>>, outer: Option<&BTreeSet<T>>) -> 
     }
 }
 
-fn at_most(inner: Option<Amount>, outer: Option<Amount>) -> bool {
+fn at_most<T: Ord>(inner: Option<T>, outer: Option<T>) -> bool {
     match (inner, outer) {
         (_, None) => true,
         (None, Some(_)) => false,
@@ -86,7 +92,7 @@ fn at_most(inner: Option<Amount>, outer: Option<Amount>) -> bool {
     }
 }
 
-fn at_least(inner: Option<Amount>, outer: Option<Amount>) -> bool {
+fn at_least<T: Ord>(inner: Option<T>, outer: Option<T>) -> bool {
     match (inner, outer) {
         (_, None) => true,
         (None, Some(_)) => false,

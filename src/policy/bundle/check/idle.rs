@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use tx::{AccountClass, Chain, EffectKind};
+use tx::{AccountClass, Chain, EffectKind, Name};
 
 use super::super::diagnostic::{Diagnostic, Place, Report};
-use crate::{Location, Policy, Selector, SourceSelector, Statement, To, Verb};
+use crate::{
+    Location, Policy, Selector, SignerSelector, SourceSelector, Statement, To, Verb,
+    statement::bare,
+};
 
 /// Warns of every statement that no effect can match.
 pub(super) fn check(policy: &Policy, report: &Report) {
@@ -14,6 +17,50 @@ pub(super) fn check(policy: &Policy, report: &Report) {
     each("require", &policy.requires, policy, report);
     each("limit", &policy.limits, policy, report);
     each("evacuate", &policy.evacuates, policy, report);
+    unmeetable(policy, report);
+}
+
+/// Warns of two statements whose needs take more people together than both have, since nobody counts for two
+/// needs of one intent. Of statements that both always speak about one effect: what has other conditions
+/// may never meet.
+fn unmeetable(policy: &Policy, report: &Report) {
+    let requires = policy.requires.iter();
+    let requires = requires.map(|one| (&one.name, &one.at, &one.selector, &one.says.need));
+    let limits = policy.limits.iter().filter_map(|limit| {
+        let over = limit.says.over.as_ref()?;
+        Some((&limit.name, &limit.at, &limit.selector, over))
+    });
+    let all: Vec<_> = requires.chain(limits).collect();
+    for (place, (name, at, selector, need)) in all.iter().enumerate() {
+        for (other, _, meets, second) in all.iter().take(place) {
+            let people = need.people.union(&second.people).count();
+            let wanted = u64::from(need.threshold).saturating_add(u64::from(second.threshold));
+            let enough = u64::try_from(people).is_ok_and(|people| people >= wanted);
+            if need != second && !enough && share(selector, meets) {
+                let (name, other) = (name.as_str(), other.as_str());
+                let message = format!(
+                    "{name:?}: its need and that of {other:?} take {wanted} different people \
+                     together, and there are {people}"
+                );
+                let warning = Diagnostic::warning(Place::from(*at), message);
+                report.add(warning.hint("let both ask for the same need, or name more people"));
+            }
+        }
+    }
+}
+
+/// Whether both name one kind of effect and one asset, as far as they name any.
+fn share(one: &Selector, other: &Selector) -> bool {
+    fn meet<T: Ord>(one: &Option<BTreeSet<T>>, other: &Option<BTreeSet<T>>) -> bool {
+        match (one, other) {
+            (Some(one), Some(other)) => !one.is_disjoint(other),
+            _ => true,
+        }
+    }
+    meet(&one.effects, &other.effects)
+        && meet(&one.assets, &other.assets)
+        && meet(&one.accounts, &other.accounts)
+        && meet(&one.sources, &other.sources)
 }
 
 fn each<K>(kind: &str, statements: &[Statement<K>], policy: &Policy, report: &Report) {
@@ -39,7 +86,7 @@ struct Rule {
     why: &'static str,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 12] = [
     Rule {
         holds: empty_amounts,
         why: "the least amount is not below the highest",
@@ -73,13 +120,25 @@ const RULES: [Rule; 9] = [
         why: "no destination is left",
     },
     Rule {
+        holds: no_age,
+        why: "the least age is not below the highest",
+    },
+    Rule {
+        holds: ageless,
+        why: "only what leaves has a destination with an age",
+    },
+    Rule {
+        holds: idle_signers,
+        why: "none of the signers is one of a source that is meant",
+    },
+    Rule {
         holds: no_hour,
         why: "no hour is left",
     },
 ];
 
 /// Why no effect can match, where that is plain.
-fn never(selector: &Selector, policy: &Policy) -> Option<&'static str> {
+pub(super) fn never(selector: &Selector, policy: &Policy) -> Option<&'static str> {
     let found = RULES.iter().find(|rule| (rule.holds)(selector, policy));
     found.map(|rule| rule.why)
 }
@@ -161,6 +220,51 @@ fn no_destination(selector: &Selector, policy: &Policy) -> bool {
         _ => false,
     };
     to.iter().all(|one| excepted(one) || empty(one))
+}
+
+fn no_age(selector: &Selector, _: &Policy) -> bool {
+    matches!((selector.age_min, selector.age_below), (Some(min), Some(below)) if min >= below)
+}
+
+/// An own destination has no age, and a fee has no destination.
+fn ageless(selector: &Selector, _: &Policy) -> bool {
+    let is_inward = |kind: &EffectKind| {
+        matches!(
+            kind,
+            EffectKind::Fee
+                | EffectKind::Change
+                | EffectKind::OwnTransfer
+                | EffectKind::Cancellation
+        )
+    };
+    let aged = selector.age_min.is_some() || selector.age_below.is_some();
+    let effects = selector.effects.as_ref();
+    let is_own = |to: &To| matches!(to, To::OwnClass(_) | To::OwnAccount(_));
+    let to = selector.to.as_ref();
+    aged && (effects.is_some_and(|effects| effects.iter().all(is_inward))
+        || to.is_some_and(|to| to.iter().all(is_own)))
+}
+
+fn idle_signers(selector: &Selector, policy: &Policy) -> bool {
+    let Some(signers) = &selector.signed_by else {
+        return false;
+    };
+    let named = |name: &Name| {
+        let named = SourceSelector::Named(name.clone());
+        let sources = selector.sources.as_ref();
+        sources.is_none_or(|sources| sources.contains(&named))
+    };
+    let sources = policy.sources.iter().filter(|(name, _)| named(name));
+    let lines = sources.flat_map(|(_, source)| &source.signers);
+    let keys: BTreeSet<&str> = lines.map(|line| bare(line)).collect();
+    let signs = |signer: &SignerSelector| match signer {
+        SignerSelector::Key(key) => keys.contains(key.as_str()),
+        SignerSelector::Person(name) => policy.people.get(name).is_some_and(|person| {
+            let mut lines = person.keys.iter();
+            lines.any(|line| keys.contains(bare(line)))
+        }),
+    };
+    !signers.iter().any(signs)
 }
 
 fn no_hour(selector: &Selector, _: &Policy) -> bool {

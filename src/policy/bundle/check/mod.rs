@@ -1,7 +1,9 @@
 //! What a bundle must bound before it may govern.
 
+mod binding;
 mod covers;
 mod idle;
+mod young;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +18,8 @@ use super::{
 };
 use crate::{Allow, Group, Limit, Measure, Policy, Selector, Statement};
 
-/// Reports every bound that is missing, and warns of statements that can never match.
+/// Reports every bound that is missing, and warns of statements that can never match, and of limits
+/// that can never bind.
 pub(super) fn check(policy: &Policy, places: &Places, report: &Report) {
     for allow in &policy.allows {
         unattended(policy, allow, report);
@@ -24,6 +27,8 @@ pub(super) fn check(policy: &Policy, places: &Places, report: &Report) {
     whole_assets(policy, report);
     fees(policy, places, report);
     idle::check(policy, report);
+    binding::check(policy, report);
+    young::check(policy, report);
 }
 
 /// An allow of outward effects that nobody attends is bounded by a window that neither new

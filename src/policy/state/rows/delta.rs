@@ -28,7 +28,8 @@ impl State {
         let intents = intents.map(|(id, state)| Row::Intent(id.clone(), state.clone()));
         // A key that anchors a set is consumed by the set's first attempt.
         let consumed = self.consumers.keys().filter_map(|key| self.consumed(key));
-        let paid = self.paid.iter().cloned().map(Row::Paid);
+        let paid = self.paid.iter();
+        let paid = paid.map(|(address, first)| Row::Paid(address.clone(), *first));
         let r_used = self.r_used.iter();
         let r_used = r_used.map(|(r, what)| Row::R(*r, what.clone()));
         attempts
@@ -61,8 +62,8 @@ impl State {
             }
             RowKey::Consumed(key) => self.consumed(key),
             RowKey::Paid(address) => {
-                let address = self.paid.get(address)?;
-                Some(Row::Paid(address.clone()))
+                let (address, first) = self.paid.get_key_value(address)?;
+                Some(Row::Paid(address.clone(), *first))
             }
             RowKey::R(r) => Some(Row::R(*r, self.r_used.get(r)?.clone())),
         }
@@ -83,6 +84,12 @@ impl State {
                 [RowKey::Attempt(*attempt)].into()
             }
             Entry::Signed(signed) => RowKey::read_by_signed(signed).collect(),
+            Entry::IntentRegistered(registered) => {
+                [RowKey::Intent(registered.signed.intent.id.clone())].into()
+            }
+            Entry::IntentDecided(decided) if decided.closes => {
+                [RowKey::Intent(decided.intent.clone())].into()
+            }
             _ => BTreeSet::new(),
         };
         keys.into_iter().filter_map(|key| {

@@ -3,8 +3,8 @@
 //! Attempts, requests, intents, what was consumed, who was paid and every `r` never end, so that they are to
 //! be kept on disk. A row has one spelling; whoever has all rows of a history has these sets, whole.
 //!
-//! # Format 1, integers big-endian
-//! A key is its kind and its name, a value a version (1) and its fields. `text` and `bytes` stand
+//! # Format 2, integers big-endian
+//! A key is its kind and its name, a value a version (2) and its fields. `text` and `bytes` stand
 //! behind their length as u32; a list behind its number as u32; `?` is 0, or 1 and the field. A time
 //! is milliseconds as u64, an attempt a u64.
 //! ```text
@@ -16,7 +16,7 @@
 //! client-attempt   client text | number u64    attempt: the client's first has number 0
 //! intent           source text | id text       payload 32 | anchors [text] | attempts [attempt] | expires
 //! consumed         conflict key text           ?set that it anchors | attempts [attempt]
-//! paid             chain text | bytes          nothing
+//! paid             chain text | bytes          when it was first paid
 //! r                32                          key text | digest 32
 //! ```
 
@@ -25,7 +25,7 @@ mod fields;
 mod recall;
 
 use thiserror::Error;
-use tx::{Address, ConflictKey, IntentId, Name};
+use tx::{Address, ConflictKey, IntentId, Name, Time};
 
 use super::{AttemptState, IntentState, KeyDigest};
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The version of every value.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a row is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,8 +70,8 @@ pub enum Row {
     Intent(IntentId, IntentState),
     /// What consumes a key.
     Consumed(ConflictKey, Consumed),
-    /// The destination was paid.
-    Paid(Address),
+    /// When the destination was first paid, as `lo`.
+    Paid(Address, Time),
     /// What the signature of an `r` is of.
     R(Digest, KeyDigest),
 }
@@ -89,8 +89,8 @@ pub struct Consumed {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RowError {
-    /// It is of another version than 1.
-    #[error("a row of kind {kind} has version {found}, not 1")]
+    /// It is of another version than 2.
+    #[error("a row of kind {kind} has version {found}, not 2")]
     Version {
         /// The kind.
         kind: &'static str,
@@ -152,7 +152,7 @@ impl Row {
             }
             Self::Intent(intent, _) => RowKey::Intent(intent.clone()),
             Self::Consumed(key, _) => RowKey::Consumed(key.clone()),
-            Self::Paid(address) => RowKey::Paid(address.clone()),
+            Self::Paid(address, _) => RowKey::Paid(address.clone()),
             Self::R(r, _) => RowKey::R(*r),
         }
     }
@@ -167,7 +167,7 @@ impl Row {
             }
             Self::Intent(_, state) => state.write(&mut value),
             Self::Consumed(_, consumed) => consumed.write(&mut value),
-            Self::Paid(_) => {}
+            Self::Paid(_, first) => first.write(&mut value),
             Self::R(_, what) => what.write(&mut value),
         }
         value
@@ -197,10 +197,7 @@ impl Row {
             }
             RowKey::Intent(intent) => Self::Intent(intent, read_whole(fields)?),
             RowKey::Consumed(key) => Self::Consumed(key, read_whole(fields)?),
-            RowKey::Paid(address) => {
-                read_whole::<()>(fields)?;
-                Self::Paid(address)
-            }
+            RowKey::Paid(address) => Self::Paid(address, read_whole(fields)?),
             RowKey::R(r) => Self::R(r, read_whole(fields)?),
         })
     }

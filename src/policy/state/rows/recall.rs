@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tx::{Decoded, EffectKind};
+use tx::Decoded;
 
 use super::{Row, RowKey};
 use crate::Request;
@@ -11,16 +11,20 @@ impl RowKey {
     /// The keys of the rows that a decision on this request reads first. What is there names the others:
     /// [`Row::names`].
     pub fn named_by(decoded: &Decoded, request: &Request) -> BTreeSet<Self> {
-        let effects = decoded.effects().iter();
-        let payments = effects.filter(|effect| effect.kind == EffectKind::Payment);
-        let destinations = payments.filter_map(|payment| payment.to.as_ref());
+        let destinations = decoded.effects().iter();
+        let destinations = destinations.filter_map(|effect| effect.to.as_ref());
+        let strangers = destinations.filter(|to| to.own.is_none());
         let intents = request.intents.iter();
+        // A re-issue is to the intent's destination, whatever the transaction pays.
+        let paid = request.intents.iter();
+        let paid = paid.map(|signed| signed.intent.destination.clone());
         let keys = decoded.conflict_keys().iter();
         [Self::Request(request.client.clone(), request.id.clone())]
             .into_iter()
             .chain(keys.cloned().map(Self::Consumed))
             .chain(intents.map(|signed| Self::Intent(signed.intent.id.clone())))
-            .chain(destinations.map(|to| Self::Paid(to.address.clone())))
+            .chain(strangers.map(|to| Self::Paid(to.address.clone())))
+            .chain(paid.map(Self::Paid))
             .collect()
     }
 }

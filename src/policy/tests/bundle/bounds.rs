@@ -31,6 +31,7 @@ fn whole() -> String {
         "whole",
         "measure = \"amount\"\nasset = \"eth\"\ncap = \"100 eth\"",
     )
+    .replace("24h", "48h")
 }
 
 const UNBOUNDED: &str = "policy.toml:51:1: allow \"pay\": nothing bounds the amount of eth payment";
@@ -108,6 +109,9 @@ fn a_limit_counts_only_when_it_selects_all_that_the_allow_does() {
         "amount_max = \"1 eth\"",
         "amount_over = \"0 eth\"",
         "tag = \"x\"",
+        "age_min = \"1h\"",
+        "age_below = \"1h\"",
+        "signed_by = \"ann\"",
         "group = [\"destination\"]",
         "group = [\"client\"]",
         "group = [\"account\", \"destination\"]",
@@ -258,4 +262,102 @@ fn fees_need_a_limit_over_all_accounts() {
         found[0].contains("no limit bounds the fees on litecoin:regtest"),
         "{found:#?}"
     );
+}
+
+/// What is warned of a bundle with these tables beside the fixture's.
+fn warned(tables: &str) -> Vec<String> {
+    let text = [POLICY, "\n", tables].concat();
+    let found = parse(&text).unwrap_or_else(|found| panic!("{text}\n{found:#?}"));
+    let warnings = found.warnings().iter();
+    warnings.map(|one| one.message.clone()).collect()
+}
+
+/// A limit on eth payments beside the one of 10 eth a day.
+fn beside(window: &str, cap: &str, more: &str) -> String {
+    format!(
+        "[[limit]]\nname = \"beside\"\neffect = \"payment\"\nasset = \"eth\"\nwindow = {window:?}\ncap = {cap:?}\n{more}\n"
+    )
+}
+
+const NEVER: &str = "can never bind";
+const OVER: &str = "over = { threshold = 1, people = \"ann\" }";
+
+#[test]
+fn a_limit_that_another_one_fills_before_is_warned_of() {
+    let amount = |more: &str| format!("measure = \"amount\"\n{more}");
+    for (window, cap, more) in [
+        ("24h", "10 eth", ""),
+        ("24h", "11 eth", ""),
+        ("1h", "10 eth", ""),
+        ("24h", "10 eth", "group = \"destination\""),
+        ("24h", "10 eth", "account = \"eth-hot\""),
+        ("24h", "10 eth", OVER),
+    ] {
+        let found = warned(&beside(window, cap, &amount(more)));
+        assert_eq!(found.len(), 1, "{window} {cap} {more}: {found:?}");
+        assert!(found[0].contains(NEVER), "{found:?}");
+    }
+    // Of two that say the same, one is warned of.
+    let found = warned(&beside("24h", "10 eth", &amount("")));
+    assert!(found[0].starts_with("limit \"eth-day\"") || found[0].starts_with("limit \"beside\""));
+    for (window, cap, more) in [
+        ("24h", "9.9 eth", ""),
+        ("25h", "10 eth", ""),
+        ("25h", "9 eth", ""),
+        ("24h", "9 eth", OVER),
+    ] {
+        let found = warned(&beside(window, cap, &amount(more)));
+        let of_beside = found.iter();
+        let of_beside = of_beside.filter(|one| one.starts_with("limit \"beside\""));
+        assert_eq!(of_beside.count(), 0, "{window} {cap} {more}: {found:?}");
+    }
+    // What ann carried over it is not counted in it, and counts in the other.
+    let carried = warned(
+        &[
+            beside("24h", "5 eth", &amount(OVER)),
+            beside("24h", "6 eth", &amount("")).replace("beside", "hard"),
+        ]
+        .concat(),
+    );
+    assert_eq!(carried.len(), 1, "{carried:?}");
+    assert!(carried[0].starts_with("limit \"eth-day\""), "{carried:?}");
+}
+
+#[test]
+fn a_cap_that_no_effect_reaches_is_warned_of() {
+    let count = "[[limit]]\nname = \"few\"\neffect = \"payment\"\nmeasure = \"count\"\nwindow = \"24h\"\ncap = \"4\"\n";
+    let small = |cap: &str, most: &str| {
+        let amount = format!("measure = \"amount\"\namount_max = {most:?}");
+        warned(&[beside("12h", cap, &amount), count.to_owned()].concat())
+    };
+    let found = small("8 eth", "2 eth");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("lets through 4 effects"), "{found:?}");
+    assert_eq!(small("8 eth", "2.000000000000000001 eth"), [""; 0]);
+    assert_eq!(small("7.9 eth", "2 eth"), [""; 0]);
+
+    let nothing = |conditions: &str| {
+        warned(&format!(
+            "[[limit]]\nname = \"beside\"\n{conditions}\nmeasure = \"count\"\nwindow = \"24h\"\ncap = \"4\"\n"
+        ))
+    };
+    for conditions in [
+        "effect = \"call\"",
+        "effect = \"own-transfer\"",
+        "effect = \"payment\"\naccount = \"ltc-hot\"",
+        "effect = \"payment\"\nchain = \"litecoin:regtest\"",
+    ] {
+        let found = nothing(conditions);
+        assert_eq!(found.len(), 1, "{conditions}: {found:?}");
+        assert!(found[0].contains("no allow lets through what it counts"));
+    }
+    // A cancellation and its fee need no allow.
+    for conditions in [
+        "effect = \"payment\"",
+        "effect = \"fee\"\nchain = \"litecoin:regtest\"",
+        "effect = \"cancellation\"",
+        "account = \"eth-hot\"",
+    ] {
+        assert_eq!(nothing(conditions), [""; 0], "{conditions}");
+    }
 }

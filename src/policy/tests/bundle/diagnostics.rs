@@ -136,6 +136,22 @@ fn what_can_never_match_is_warned_of() {
             "to = \"book:customers\"\nto_except = \"book:customers\"",
             "no destination is left",
         ),
+        (
+            "effect = \"payment\"\nage_min = \"7d\"\nage_below = \"7d\"",
+            "the least age",
+        ),
+        (
+            "effect = [\"fee\", \"change\"]\nage_min = \"7d\"",
+            "only what leaves has a destination with an age",
+        ),
+        (
+            "to = \"own-class:cold\"\nage_min = \"7d\"",
+            "only what leaves has a destination with an age",
+        ),
+        (
+            "effect = \"payment\"\nsigned_by = \"ann\"",
+            "none of the signers is one of a source",
+        ),
     ] {
         assert_says(&statement(conditions), &[&format!("{AT}{why}")], conditions);
     }

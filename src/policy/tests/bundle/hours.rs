@@ -177,8 +177,7 @@ fn statements_name_hours_that_there_are() {
     let limit = with(
         "[[limit]]\nname = \"l\"\nasset = \"eth\"\nhours = \"night\"\nmeasure = \"amount\"\nwindow = \"1h\"\ncap = \"1 eth\"\n",
     );
-    assert_eq!(limit.len(), 1, "{limit:#?}");
-    assert!(limit[0].starts_with("hours.toml:5:1: limit \"l\": a limit binds at every hour"));
+    assert_eq!(limit, [""; 0]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Bundles: what is read, what is refused and where it says so, who may sign.
 
+mod ages;
 mod bounds;
 mod diagnostics;
 mod fixture;

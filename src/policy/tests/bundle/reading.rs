@@ -1,6 +1,10 @@
 //! What a bundle that is right says.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use proptest::prelude::*;
 use strongroom_policy::{
@@ -8,6 +12,8 @@ use strongroom_policy::{
     bundle::{self, Bundle},
 };
 use tx::{Amount, EffectKind};
+
+use crate::fixture::{self as counting, Ask, DAY, Signer, btc, limit};
 
 use super::fixture::{self, Files, POLICY, ROOT, files, parse, person, replaced};
 
@@ -254,9 +260,10 @@ fn guide() -> String {
 fn the_guides_examples_are_right() {
     let (guide, mut files) = (guide(), quickstart());
     let mut examples = blocks(&guide, "toml");
-    // Cases stand beside a bundle, not in it.
-    examples.retain(|example| !example.starts_with("[[case]]"));
-    assert_eq!(examples.len(), 8);
+    // Cases and claims stand beside a bundle, not in it.
+    examples
+        .retain(|example| !example.starts_with("[[case]]") && !example.starts_with("[[claim]]"));
+    assert_eq!(examples.len(), 11);
     files.insert("examples.toml".into(), examples.concat().into());
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);
@@ -274,4 +281,49 @@ fn the_guide_explains_every_reason() {
     for code in codes {
         assert!(guide.contains(&format!("\n| `{code}` |")), "{code}");
     }
+}
+
+/// The guide's table of what a limit holds, row by row on a signer.
+#[test]
+fn the_guides_numbers_are_those_of_a_signer() {
+    let guide = guide();
+    let (_, table) = guide.split_once("| transaction | spends |").unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let mut limited = counting::policy();
+    limited.limits = vec![limit("day", btc(), 15, DAY)];
+    let mut signer = Signer::new(limited);
+    let mut known = BTreeMap::new();
+    for (number, row) in rows.enumerate() {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, spends, pays, replaces, verdict, holds] = cells[..] else {
+            panic!("{row}");
+        };
+        let coin = spends.strip_prefix("coin ").unwrap().parse().unwrap();
+        let fee = 1_000 * (1 + u64::try_from(number).unwrap());
+        let mut ask = Ask::utxo(name.trim_matches('`'), [coin], fee);
+        for pay in pays.split(", ") {
+            let (intent, units) = pay.split_once(": ").unwrap();
+            let to = intent.strip_prefix("w-").unwrap().parse().unwrap();
+            ask = ask.pay(intent, units.parse().unwrap(), to);
+        }
+        ask = ask.replaces(replaces.split_whitespace().map(|name| known[name]));
+        match verdict {
+            "signed" => {
+                known.insert(name.to_owned(), signer.charged(&ask));
+            }
+            refused => {
+                let codes = signer.codes(&ask).into_iter();
+                let codes: Vec<_> = codes
+                    .map(|code| serde_json::to_value(code).unwrap())
+                    .collect();
+                assert_eq!(codes, [refused], "{row}");
+            }
+        }
+        let used = signer.state.room(signer.now).unwrap()[0].used;
+        assert_eq!(used.to_string(), holds, "{row}");
+    }
+    assert_eq!(known.len(), 6);
 }

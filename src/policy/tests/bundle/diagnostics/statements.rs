@@ -1,9 +1,11 @@
 //! Statements, people and keys that do not fit together.
 
-use strongroom_policy::bundle;
+use strongroom_policy::{Rejection, bundle};
 
 use super::{assert_cases, assert_says};
-use crate::bundle::fixture::{POLICY, errors, files, line, people, person, replaced};
+use crate::bundle::fixture::{
+    POLICY, errors, files, line, manifest, parse, people, person, replaced,
+};
 
 #[test]
 fn references_resolve() {
@@ -168,10 +170,53 @@ fn people_and_thresholds() {
     }
 }
 
+#[test]
+fn a_need_says_how_long_and_how_final() {
+    let asking = |rest: &str| {
+        let need = format!("need = {{ threshold = 1, people = [\"ann\", \"ben\"]{rest} }}");
+        let require = "[[require]]\nname = \"ask\"\neffect = \"payment\"";
+        format!("{POLICY}\n{require}\n{need}\n")
+    };
+    let whole = ", delay = \"90s\", valid = \"12h\", rejection = \"final\"";
+    let files = files(&asking(whole));
+    let manifest = manifest(&files, "main", 1, 0);
+    let policy = bundle::parse(&files).unwrap().under(&manifest);
+    let need = &policy.requires[0].says.need;
+    assert_eq!((need.delay_millis, need.valid_millis), (90_000, 43_200_000));
+    assert_eq!(need.rejection, Rejection::Final);
+    for (rest, says) in [
+        (", delay = \"1w\"", "no length of time from 0s to 90d"),
+        (", valid = \"8d\"", "no length of time from 1m to 7d"),
+        (", rejection = \"never\"", "unknown variant `never`"),
+        (", patience = \"1h\"", "unknown key \"patience\""),
+    ] {
+        let found = errors(&asking(rest)).join("\n");
+        assert!(found.contains(says), "{found}");
+    }
+}
+
+#[test]
+fn needs_that_take_more_people_than_there_are_are_warned_of() {
+    let warned = |over: &str| {
+        let cap = "cap = \"10 eth\"";
+        let text = replaced(POLICY, cap, &format!("{cap}\nover = {over}"));
+        let need = "need = { threshold = 1, people = [\"ann\", \"ben\"] }";
+        let require = "[[require]]\nname = \"ask\"\neffect = \"payment\"";
+        let bundle = parse(&format!("{text}\n{require}\n{need}\n")).unwrap();
+        let warnings = bundle.warnings().iter().map(ToString::to_string);
+        let needs = warnings.filter(|one| one.contains("different people"));
+        needs.collect::<Vec<_>>()
+    };
+    assert!(warned("{ threshold = 1, people = [\"ann\", \"ben\"] }").is_empty());
+    assert!(warned("{ threshold = 1, people = [\"ann\", \"cem\"] }").is_empty());
+    let both = warned("{ threshold = 2, people = [\"ann\", \"ben\"] }");
+    assert_eq!(both.len(), 1);
+    assert!(both[0].contains("take 3 different people together, and there are 2"));
+}
+
 const BOARD: &str = "[[group]]\nname = \"board\"\nmembers = [\"ann\", \"group:night\"]\n";
 const NIGHT: &str = "[[group]]\nname = \"night\"\nmembers = [\"ben\", \"ann\"]\n";
 
-/// What is said of these groups, and of officers who are named by them.
 fn of_groups(groups: &str, threshold: u32, officers: &str) -> Vec<String> {
     let quorum = "threshold = 2\nofficers = [\"ann\", \"ben\", \"cem\"]";
     let by = format!("threshold = {threshold}\nofficers = {officers}");
@@ -246,6 +291,10 @@ fn groups_have_members_and_names_of_their_own() {
         (
             &NIGHT.replace("\"night\"", "\"ann\""),
             &["groups.toml:1:1: group \"ann\": has the name of a person"],
+        ),
+        (
+            &NIGHT.replace("\"night\"", "\"cern\""),
+            &["groups.toml:1:1: group \"cern\": the name looks like that of the person \"cem\""],
         ),
         (
             &[NIGHT, NIGHT].concat(),

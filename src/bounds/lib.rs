@@ -1,0 +1,110 @@
+//! What a policy lets out at most, whatever is asked.
+//!
+//! Nothing is sampled. What every statement speaks of alike is one kind of thing ([`moves`]); how many of
+//! each are asked for, and what they come to, are the whole numbers of an integer program ([`draft`]),
+//! which is decided exactly ([`program`], [`tableau`]); time is cut where windows end ([`span`]). Which
+//! statement speaks of what is asked of the code that `signerd` runs ([`policy::Selector::speaks_of`]).
+//! What this assumes stands in `docs/adr/0011-bounds-are-proved-by-integer-programs.md`.
+
+mod agreed;
+mod alike;
+mod defect;
+mod destinations;
+mod draft;
+mod forms;
+mod hours;
+mod loose;
+mod model;
+mod moves;
+mod never;
+mod program;
+mod question;
+mod rates;
+mod span;
+mod steps;
+mod tableau;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use num_bigint::BigInt;
+
+use loose::loose;
+use model::Model;
+use span::{Plan, Span};
+
+pub use agreed::agreed;
+pub use forms::Forms;
+pub use never::passing;
+pub use question::{Bound, Ground, Leaves, Payment, Question, Step};
+
+/// Decides a question. Where the age of a destination or who signed matters, the bound is that of a policy
+/// that does not look at it, and no sequence is given.
+pub fn bound(ground: &Ground<'_>, question: &Question) -> Bound {
+    let policy = match loose(ground.policy) {
+        Cow::Borrowed(_) => return decided(ground, question),
+        Cow::Owned(policy) => policy,
+    };
+    let loose = Ground {
+        policy: &policy,
+        ..*ground
+    };
+    Bound {
+        reached: BigInt::default(),
+        steps: Vec::new(),
+        ..decided(&loose, question)
+    }
+}
+
+fn decided(ground: &Ground<'_>, question: &Question) -> Bound {
+    let model = moves::model(ground, question);
+    let starts = hours::starts(ground, &model, question.span_millis);
+    let always = [(0, 0)];
+    let whole = Span::new(&model, question.span_millis, &always);
+    let Some(mut most) = whole.at_most() else {
+        return Bound {
+            most: None,
+            reached: BigInt::default(),
+            steps: Vec::new(),
+        };
+    };
+    let mut best = (BigInt::default(), 0, Plan::new());
+    for start in &starts {
+        if best.0 == most {
+            break;
+        }
+        let span = Span::new(&model, question.span_millis, &start.hours);
+        let plan = span.planned();
+        best = better(best, (leaves(&model, &plan), start.at, plan));
+        if best.0 < most
+            && let Some((decided, plan)) = span.decided()
+        {
+            most = most.min(decided);
+            best = better(best, (leaves(&model, &plan), start.at, plan));
+        }
+    }
+    let (reached, at, plan) = best;
+    match steps::steps((ground, question, &model), at, &plan) {
+        Some(steps) => Bound {
+            most: Some(most),
+            reached,
+            steps,
+        },
+        None => Bound {
+            most: Some(most),
+            reached: BigInt::default(),
+            steps: Vec::new(),
+        },
+    }
+}
+
+type Found = (BigInt, u64, Plan);
+
+fn better(one: Found, other: Found) -> Found {
+    if other.0 > one.0 { other } else { one }
+}
+
+fn leaves(model: &Model, plan: &Plan) -> BigInt {
+    plan.iter().map(|(_, asked)| asked.leaves(model)).sum()
+}

@@ -1,0 +1,145 @@
+//! Why nothing was said of an intent.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use policy::BundleHash;
+use policy::bundle::{LoadError, ManifestError};
+use policy::statement::{SignaturesError, StatementError};
+use tx::Name;
+
+use crate::failure::{Exit, Explained};
+use crate::files::FileError;
+
+/// Why nothing was said of an intent. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApproveError {
+    /// A file.
+    #[error(transparent)]
+    File(FileError),
+    /// The folder has no manifest.
+    #[error("the folder has no manifest")]
+    NoManifest,
+    /// The manifest is not that of the files.
+    #[error("the manifest is not that of the files in the folder")]
+    Manifest(#[source] ManifestError),
+    /// The bundle is not verified.
+    #[error("the bundle is not verified")]
+    Bundle(#[source] Box<LoadError>),
+    /// The signer runs another bundle.
+    #[error("bundle {governs} governs the signer, and the folder holds {found}")]
+    OtherBundle {
+        /// The one that governs.
+        governs: String,
+        /// The one in the folder.
+        found: BundleHash,
+    },
+    /// The signer answers about another intent.
+    #[error("the signer answers about another intent, or its hash is another one")]
+    OtherIntent,
+    /// No need is meant.
+    #[error("no need asks people about this intent, or none begins so")]
+    NoNeed,
+    /// Several are.
+    #[error("several needs may ask people about this intent: {}", needs.join("; "))]
+    Needs {
+        /// They.
+        needs: Vec<String>,
+    },
+    /// The bundle does not have it.
+    #[error("the bundle has no such need")]
+    UnknownNeed,
+    /// The signer shows no text of an approval.
+    #[error("what the signer shows is no text to sign")]
+    Text(#[source] StatementError),
+    /// The signer shows another text.
+    #[error("the text is not what follows from the intent and the bundle here: nothing was signed")]
+    Differs,
+    /// There is nobody to ask.
+    #[error("there is nobody to ask")]
+    NobodyToAsk,
+    /// The person did not agree.
+    #[error("nothing was signed")]
+    NotAgreed,
+    /// `ssh-keygen` cannot be run.
+    #[error("ssh-keygen cannot be run")]
+    SshKeygen(#[source] io::Error),
+    /// It did not sign.
+    #[error("ssh-keygen did not sign with {}", path.display())]
+    NotSigned {
+        /// The key.
+        path: PathBuf,
+    },
+    /// The signature cannot be read.
+    #[error("the signature cannot be read")]
+    Signature(#[source] SignaturesError),
+    /// It is by nobody who may.
+    #[error(
+        "it is not signed by one of {}",
+        people.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    Nobody {
+        /// Who may.
+        people: BTreeSet<Name>,
+    },
+}
+
+impl Explained for ApproveError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::NoManifest | Self::Manifest(_) | Self::Bundle(_) => "approve-bundle",
+            Self::OtherBundle { .. } => "approve-other-bundle",
+            Self::OtherIntent => "approve-other-intent",
+            Self::NoNeed | Self::Needs { .. } | Self::UnknownNeed => "approve-need",
+            Self::Text(_) | Self::Differs => "approve-differs",
+            Self::NobodyToAsk | Self::NotAgreed => "approve-not-agreed",
+            Self::SshKeygen(_) | Self::NotSigned { .. } | Self::Signature(_) => {
+                "approve-not-signed"
+            }
+            Self::Nobody { .. } => "approve-nobody",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(error) => error.exit(),
+            Self::OtherBundle { .. }
+            | Self::OtherIntent
+            | Self::Differs
+            | Self::NotAgreed
+            | Self::Nobody { .. } => Exit::Refused,
+            _ => Exit::Usage,
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::File(error) => return error.next(),
+            Self::NoManifest | Self::Manifest(_) => "Name the folder of the bundle that governs.",
+            Self::Bundle(_) => {
+                "Compare the bundle's fingerprint with somebody who knows it, and give it as --bundle."
+            }
+            Self::OtherBundle { .. } => {
+                "Get the bundle that governs from where you review it, and look at what changed."
+            }
+            Self::OtherIntent | Self::UnknownNeed | Self::Text(_) | Self::Differs => {
+                "Ask once more, as somebody may have rejected it meanwhile. If it stays so, sign nothing \
+                 and tell whoever runs the signer."
+            }
+            Self::NoNeed => "Look at the intent's needs: `--need` takes the beginning of a fingerprint.",
+            Self::Needs { .. } => "Say with --need which of them is meant.",
+            Self::NobodyToAsk => "Run it in a terminal, or give --yes once you have read the text.",
+            Self::NotAgreed => "Type the word that is asked for, and nothing else.",
+            Self::SshKeygen(_) => "Install OpenSSH, or give an unencrypted private key.",
+            Self::NotSigned { .. } => {
+                "Give a private key, or the public key of one that your agent or security key has."
+            }
+            Self::Signature(_) => "Give the signature as `ssh-keygen -Y sign` wrote it.",
+            Self::Nobody { .. } => "Sign with a key that the bundle names for one of them.",
+        }
+        .to_owned()
+    }
+}

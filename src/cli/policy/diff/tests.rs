@@ -1,0 +1,148 @@
+//! Each kind of change is found by a request that is made up, and none where nothing changed.
+
+use std::sync::Arc;
+
+use policy::Policy;
+use serde_json::Value;
+
+use super::super::fixture::{BUNDLE, bundle_of};
+use super::Compared;
+
+fn compared(old: &str, new: &str) -> Value {
+    let of = |text: &str| -> Arc<Policy> { bundle_of(text) };
+    let (old, new) = (of(old), of(new));
+    let report = || {
+        let mut compared = Compared::of(&old, &new);
+        compared.generate();
+        compared.report()
+    };
+    let (once, twice) = (report(), report());
+    assert_eq!(once.to_string(), twice.to_string());
+    assert!(once.generated > 10);
+    serde_json::to_value(&once).unwrap()
+}
+
+const MORE: &str = r#"
+[[book]]
+name = "customers"
+chain = "eip155:1"
+addresses = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+[[hours]]
+name = "office"
+zone = "UTC"
+open = "mon-fri 08:00-18:00"
+[[person]]
+name = "ben"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"]
+[[deny]]
+name = "strangers"
+effect = "payment"
+to_except = "book:customers"
+[[deny]]
+name = "night"
+effect = "payment"
+hours_except = "office"
+amount_over = "8 eth"
+asset = "eth"
+[[require]]
+name = "large"
+effect = "payment"
+asset = "eth"
+amount_over = "5 eth"
+need = { threshold = 1, people = ["ann", "ben"] }
+[[limit]]
+name = "few"
+effect = "payment"
+measure = "count"
+window = "1h"
+cap = "3"
+"#;
+
+#[test]
+fn a_bundle_and_itself_decide_alike_and_are_narrow() {
+    let bundle = [BUNDLE, MORE].concat();
+    let report = compared(&bundle, &bundle);
+    assert_eq!(
+        (&report["changed"], &report["narrower"]),
+        (&0.into(), &true.into())
+    );
+    assert!(report["incomparable"].as_u64() < report["generated"].as_u64());
+}
+
+/// What is replaced by what, and a verdict that becomes another by that.
+const CHANGES: [(&str, &str, &str, &str); 12] = [
+    ("cap = \"10 eth\"", "cap = \"12 eth\"", "refuse", "pending"),
+    ("cap = \"10 eth\"", "cap = \"4 eth\"", "permit", "refuse"),
+    (
+        "window = \"24h\"\ncap = \"10 eth\"",
+        "window = \"23h\"\ncap = \"10 eth\"",
+        "refuse",
+        "pending",
+    ),
+    ("window = \"1h\"", "window = \"2h\"", "permit", "refuse"),
+    ("cap = \"3\"", "cap = \"4\"", "refuse", "permit"),
+    (
+        "amount_over = \"5 eth\"",
+        "amount_over = \"6 eth\"",
+        "pending",
+        "permit",
+    ),
+    (
+        "threshold = 1, people",
+        "threshold = 2, people",
+        "pending",
+        "pending",
+    ),
+    (
+        "mon-fri 08:00-18:00",
+        "mon-fri 08:00-17:00",
+        "pending",
+        "refuse",
+    ),
+    (
+        "to_except = \"book:customers\"",
+        "tag = \"7\"",
+        "refuse",
+        "permit",
+    ),
+    (
+        "addresses = \"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\"",
+        "addresses = [\"0x70997970C51812dc3A010C7d01b50e0d17dc79C8\", \"0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC\"]",
+        "refuse",
+        "permit",
+    ),
+    (
+        "source = \"payouts\"\naccount",
+        "client = \"walletd\"\nsource = \"none\"\naccount",
+        "permit",
+        "refuse",
+    ),
+    (
+        "effect = \"fee\"\nasset = \"eth\"\n[[limit]]",
+        "effect = \"fee\"\nasset = \"eth\"\nfee_rate_max = \"50 gwei\"\n[[limit]]",
+        "permit",
+        "refuse",
+    ),
+];
+
+#[test]
+fn every_kind_of_change_has_an_example() {
+    let bundle = [BUNDLE, MORE].concat();
+    for (part, by, before, after) in CHANGES {
+        assert_eq!(bundle.matches(part).count(), 1, "{part}");
+        let report = compared(&bundle, &bundle.replace(part, by));
+        let changes = report["changes"].as_array().unwrap();
+        let found = changes.iter().any(|change| {
+            (change["before"].as_str(), change["after"].as_str()) == (Some(before), Some(after))
+        });
+        assert!(found, "{part} -> {by}: {report:#}");
+        assert_eq!(
+            report["narrower"],
+            report["widenings"].as_array().unwrap().is_empty()
+        );
+        if report["narrower"] == true {
+            let wider = |change: &Value| change["after"] == "permit";
+            assert!(!changes.iter().any(wider), "{part} -> {by}: {report:#}");
+        }
+    }
+}

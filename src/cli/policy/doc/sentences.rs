@@ -1,0 +1,303 @@
+//! Statements as sentences. Every condition of a selector is in its sentence: the fields are taken apart by
+//! name, so that a new one has to be given words here.
+
+use std::collections::BTreeSet;
+
+use policy::{
+    Allow, Deny, Evacuate, Group, Limit, Need, Policy, Require, Selector, SignerSelector,
+    SourceSelector, Statement, To,
+};
+use tx::{AccountClass, Amount, Asset, Chain, EffectKind, Name};
+
+use super::super::words;
+use super::{code, listed};
+
+/// What an allow says.
+pub fn allow(policy: &Policy, allow: &Statement<Allow>) -> String {
+    let Allow = allow.says;
+    format!("{} may happen.", capital(&effects(policy, &allow.selector)))
+}
+
+/// What a deny says.
+pub fn deny(policy: &Policy, deny: &Statement<Deny>) -> String {
+    let Deny = deny.says;
+    format!("{} is refused.", capital(&effects(policy, &deny.selector)))
+}
+
+/// What a require says.
+pub fn require(policy: &Policy, require: &Statement<Require>) -> String {
+    let Require { need } = &require.says;
+    let effects = capital(&effects(policy, &require.selector));
+    format!("{effects} waits until {}.", agreement(need))
+}
+
+/// What an evacuate says.
+pub fn evacuate(policy: &Policy, evacuate: &Statement<Evacuate>) -> String {
+    let Evacuate { need } = &evacuate.says;
+    let effects = effects(policy, &evacuate.selector);
+    format!(
+        "Under a freeze, {effects} may happen once {}.",
+        agreement(need)
+    )
+}
+
+/// What a limit says.
+pub fn limit(policy: &Policy, limit: &Statement<Limit>) -> String {
+    let Limit {
+        measure: _,
+        window_millis,
+        cap,
+        group,
+        over,
+    } = &limit.says;
+    let apart = match group.is_empty() {
+        true => String::new(),
+        false => format!(
+            " for each {}",
+            listed(group.iter().map(|group| each(*group).to_owned()), "and")
+        ),
+    };
+    let more = match over {
+        None => "More is refused.".to_owned(),
+        Some(need) => format!("More waits until {}.", agreement(need)),
+    };
+    format!(
+        "At most {} in any {}{apart}, counted over {}. {more}",
+        words::measured(policy, limit, *cap),
+        words::length(*window_millis),
+        effects(policy, &limit.selector),
+    )
+}
+
+fn each(group: Group) -> &'static str {
+    match group {
+        Group::Destination => "destination address",
+        Group::Client => "client",
+        Group::Source => "source",
+        Group::Account => "account that pays",
+    }
+}
+
+fn agreement(need: &Need) -> String {
+    let people = listed(need.people.iter().map(|name| code(name.as_str())), "and");
+    let agree = match (need.threshold, need.people.len()) {
+        (1, 1) => format!("{people} agrees"),
+        (threshold, _) => format!("{threshold} of {people} agree"),
+    };
+    match words::terms(need) {
+        None => agree,
+        Some(terms) => format!("{agree} ({terms})"),
+    }
+}
+
+/// The effects that are selected.
+pub fn effects(policy: &Policy, selector: &Selector) -> String {
+    // Every field by name: a new one has to be given words here.
+    let Selector {
+        clients,
+        sources,
+        accounts,
+        classes,
+        chains,
+        assets,
+        effects,
+        to,
+        to_except,
+        amount_max,
+        amount_over,
+        fee_rate_max,
+        fee_rate_over,
+        tags,
+        age_min,
+        age_below,
+        signed_by,
+        hours,
+        hours_except,
+    } = selector;
+    let mut words = vec![kinds(effects.as_ref())];
+    let mut add = |word: Option<String>| words.extend(word);
+    let amount = |amount: &Amount| match assets.iter().flatten().next() {
+        Some(asset) => words::amount(policy, asset, *amount),
+        None => format!("{amount} base units"),
+    };
+    let amounts = [("up to", amount_max), ("above", amount_over)];
+    let bound =
+        |(word, of): (&str, &Option<Amount>)| Some(format!("{word} {}", amount(of.as_ref()?)));
+    amounts.map(bound).into_iter().for_each(&mut add);
+    add(assets
+        .as_ref()
+        .map(|assets| format!("of {}", units(policy, assets))));
+    add(chains
+        .as_ref()
+        .map(|chains| format!("on {}", any(chains, Chain::to_string))));
+    add(accounts
+        .as_ref()
+        .map(|accounts| format!("from account {}", named(accounts))));
+    add(classes
+        .as_ref()
+        .map(|of| format!("from accounts of class {}", any(of, class))));
+    let toward = [("to", to), ("to anywhere but", to_except)];
+    let named_to = |(word, to): (&str, &Option<BTreeSet<To>>)| {
+        let to = destinations(policy, to.as_ref()?);
+        Some(format!("{word} {to}"))
+    };
+    toward.map(named_to).into_iter().for_each(&mut add);
+    add(tags
+        .as_ref()
+        .map(|tags| format!("with the tag {}", any(tags, String::clone))));
+    aged(*age_min, *age_below).into_iter().for_each(&mut add);
+    let rates = [("up to", fee_rate_max), ("more than", fee_rate_over)];
+    let rate = |(word, rate): (&str, &Option<Amount>)| {
+        Some(format!("at {word} {}", fee_rate(selector, (*rate)?)))
+    };
+    rates.map(rate).into_iter().for_each(&mut add);
+    add(sources.as_ref().map(sourced));
+    add(signed_by
+        .as_ref()
+        .map(|signers| format!("signed by {}", any(signers, signer))));
+    add(clients
+        .as_ref()
+        .map(|clients| format!("asked for by {}", named(clients))));
+    within(hours.as_ref(), hours_except.as_ref())
+        .into_iter()
+        .for_each(&mut add);
+    words.join(" ")
+}
+
+/// In which hours.
+fn within(hours: Option<&BTreeSet<Name>>, except: Option<&BTreeSet<Name>>) -> [Option<String>; 2] {
+    [
+        hours.map(|hours| format!("in the hours {}", named(hours))),
+        except.map(|hours| format!("outside the hours {}", named(hours))),
+    ]
+}
+
+/// How long ago a destination was first paid.
+fn aged(least: Option<u64>, below: Option<u64>) -> [Option<String>; 2] {
+    let length = words::length;
+    [
+        least.map(|age| format!("first paid at least {} ago", length(age))),
+        below.map(|age| format!("first paid less than {} ago, or never", length(age))),
+    ]
+}
+
+/// The kinds of effect.
+fn kinds(effects: Option<&BTreeSet<EffectKind>>) -> String {
+    match effects {
+        None => "any effect".to_owned(),
+        Some(kinds) => listed(kinds.iter().map(|kind| noun(*kind)), "or"),
+    }
+}
+
+/// One effect of a kind.
+pub fn noun(kind: EffectKind) -> String {
+    let noun = match kind {
+        EffectKind::Payment => "a payment",
+        EffectKind::OwnTransfer => "a transfer between own accounts",
+        EffectKind::Change => "change",
+        EffectKind::Fee => "a fee",
+        EffectKind::Cancellation => "the cancellation of a nonce",
+        EffectKind::Call => "a call of a contract",
+        EffectKind::Approval => "a right of another over a token",
+        EffectKind::Authority => "a change of who may act for an account",
+        EffectKind::Data => "publishing data",
+        EffectKind::Rent => "a deposit for storage",
+        EffectKind::Reissue => "paying an intent again outside its earlier transactions",
+        _ => "",
+    };
+    match noun {
+        // A test goes through all that there are.
+        "" => format!("{kind:?}"),
+        noun => noun.to_owned(),
+    }
+}
+
+fn units(policy: &Policy, assets: &BTreeSet<Asset>) -> String {
+    let unit = |asset: &Asset| {
+        let named = policy.assets.iter().find(|(_, unit)| unit.asset == *asset);
+        code(&named.map_or_else(|| asset.to_string(), |(name, _)| name.to_string()))
+    };
+    listed(assets.iter().map(unit), "or")
+}
+
+fn destinations(policy: &Policy, to: &BTreeSet<To>) -> String {
+    let destination = |to: &To| match to {
+        To::Address(address) => code(&format!("{}:{address}", address.chain())),
+        To::Book(book) => {
+            let addresses = policy
+                .books
+                .get(book)
+                .map_or(0, |book| book.addresses.len());
+            let plural = if addresses == 1 { "" } else { "es" };
+            format!(
+                "the book {} ({addresses} address{plural})",
+                code(book.as_str())
+            )
+        }
+        To::OwnClass(of) => format!("own accounts of class {}", code(&class(of))),
+        To::OwnAccount(account) => format!("the own account {}", code(account.as_str())),
+    };
+    listed(to.iter().map(destination), "or")
+}
+
+fn sourced(sources: &BTreeSet<SourceSelector>) -> String {
+    let source = |source: &SourceSelector| match source {
+        SourceSelector::None => "without an intent of one source".to_owned(),
+        SourceSelector::Named(name) => format!("for intents of {}", code(name.as_str())),
+    };
+    listed(sources.iter().map(source), "or")
+}
+
+fn signer(signer: &SignerSelector) -> String {
+    match signer {
+        SignerSelector::Person(name) => name.to_string(),
+        SignerSelector::Key(key) => key.clone(),
+    }
+}
+
+/// A rate in the unit of the chain, which all that are selected have in common.
+fn fee_rate(selector: &Selector, rate: Amount) -> String {
+    let assets = selector.assets.iter().flatten().map(|asset| asset.chain);
+    let chain = selector
+        .chains
+        .iter()
+        .flatten()
+        .copied()
+        .chain(assets)
+        .next();
+    match chain {
+        Some(Chain::Evm(_)) => {
+            let text = rate.to_string();
+            match text.strip_suffix("000000000") {
+                Some(gwei) if !gwei.is_empty() => format!("{gwei} gwei a gas"),
+                _ => format!("{text} wei a gas"),
+            }
+        }
+        _ => format!("{rate} sat/vb"),
+    }
+}
+
+fn named(names: &BTreeSet<Name>) -> String {
+    any(names, Name::to_string)
+}
+
+fn any<T>(items: &BTreeSet<T>, text: impl Fn(&T) -> String) -> String {
+    listed(items.iter().map(|item| code(&text(item))), "or")
+}
+
+/// The word of a class.
+pub fn class(class: &AccountClass) -> String {
+    match class {
+        AccountClass::Hot => "hot",
+        AccountClass::Deposit => "deposit",
+        AccountClass::Cold => "cold",
+        AccountClass::Retired => "retired",
+    }
+    .to_owned()
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}

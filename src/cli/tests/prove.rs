@@ -1,0 +1,91 @@
+//! `strongroom policy prove`: what can leave, and claims about it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::policy::quickstart;
+
+/// The answer to a claim by its name.
+fn answer_of<'a>(said: &'a Value, claim: &str) -> &'a Value {
+    let mut answers = said["answers"].as_array().unwrap().iter();
+    answers.find(|answer| answer["claim"] == claim).unwrap()
+}
+
+#[test]
+fn what_can_leave_is_proved_and_reached() {
+    let place = quickstart();
+    let said = place.answer("policy prove bundle --witness");
+    let answers = said["answers"].as_array().unwrap();
+    let most = |what: &str, hours: u64, people: usize| {
+        let mut answers = answers.iter();
+        let found = answers.find(|answer| {
+            answer["what"] == what
+                && answer["within_millis"] == hours * 3_600_000
+                && answer["people"].as_array().unwrap().len() == people
+        });
+        found.unwrap()["most_in_units"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(most("eth", 1, 0), "10 eth");
+    assert_eq!(most("eth", 24, 0), "20 eth");
+    assert_eq!(most("eth", 24, 1), "20 eth");
+    assert_eq!(most("eth", 30 * 24, 0), "600 eth");
+    assert_eq!(most("eth outside book customers", 24, 0), "0 eth");
+    assert_eq!(most("usdx", 7 * 24, 0), "350000 usdx");
+    assert_eq!(most("ltc", 1, 0), "25 ltc");
+    assert_eq!(most("fees on eip155:31337", 24, 0), "2 eth");
+    for answer in answers {
+        assert_eq!(answer["is_exact"], true, "{answer}");
+        assert_eq!(answer["witness"]["left"], answer["most"], "{answer}");
+    }
+    for never in said["never"].as_array().unwrap() {
+        assert_eq!(never["passes_by"], json!([]), "{never}");
+    }
+}
+
+#[test]
+fn claims_hold_or_fail() {
+    let place = quickstart();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy/quickstart.claims.toml");
+    fs::copy(from, place.path("claims.toml")).unwrap();
+    let said = place.answer("policy prove bundle --claims claims.toml --witness");
+    assert_eq!(said["failed"], 0, "{said}");
+    let strangers = answer_of(&said, "no-ether-to-strangers");
+    assert_eq!(
+        (&strangers["most"], &strangers["holds"]),
+        (&json!("0"), &json!(true))
+    );
+
+    // Everyone may be paid now.
+    let statements = String::from_utf8(place.read("bundle/statements.toml")).unwrap();
+    let wider = statements.replace("to = \"book:customers\"\n", "");
+    place.write("bundle/statements.toml", &wider);
+    let output = place.run("--json policy prove bundle --claims claims.toml");
+    assert_eq!(output.status.code(), Some(1));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["failed"], 1, "{said}");
+    assert_eq!(
+        answer_of(&said, "no-ether-to-strangers")["most_in_units"],
+        "600 eth"
+    );
+
+    for (line, kind) in [
+        ("policy prove bundle --within 24h", "policy-claims"),
+        ("policy prove bundle --asset gold", "policy-claims"),
+        (
+            "policy prove bundle --asset eth --outside book:nobody",
+            "policy-claims",
+        ),
+        (
+            "policy prove bundle --asset eth --client nobody",
+            "policy-claims",
+        ),
+        (
+            "policy prove bundle --claims bundle/limits.toml",
+            "policy-claims",
+        ),
+    ] {
+        place.fails(line, 2, kind);
+    }
+}

@@ -1,0 +1,120 @@
+//! What really happened, under a bundle that did not govern.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tx::Interval;
+
+use super::{State, StateError};
+use crate::{
+    Attempt, BundleHash, ChargesError, Entry, Policy, Record, Room, select::Subject,
+    window::GroupKey,
+};
+
+/// The fold of a log as if one bundle had governed from the first on that did: what was signed is
+/// charged, whichever bundle allowed it. For tools that judge a candidate by what was asked before.
+///
+/// Its entries were taken by a real state: they are not validated again, and what officers said of other
+/// bundles counts for nothing.
+#[derive(Debug)]
+pub struct Supposed {
+    state: State,
+    policy: Arc<Policy>,
+    /// The bundle that governs by the entries, for whoever decides again what it decided.
+    governs: Option<BundleHash>,
+}
+
+impl Supposed {
+    /// Before the first entry.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self {
+            state: State::new(),
+            policy,
+            governs: None,
+        }
+    }
+
+    /// What follows from the entries so far. No signer is to go on from it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The bundle that really governs by now.
+    pub fn governs(&self) -> Option<BundleHash> {
+        self.governs
+    }
+
+    /// Applies the next entry.
+    ///
+    /// # Errors
+    /// [`StateError`]: the bundle cannot govern with the keys that are registered, or the windows cannot be
+    /// counted.
+    pub fn apply(&mut self, record: &Record) -> Result<(), StateError> {
+        let index = self.state.entries();
+        match &record.entry {
+            Entry::PolicyActivated { hash, .. } => {
+                let first = self.governs.replace(*hash).is_none();
+                let entry = match first {
+                    true => self.activated(),
+                    false => nothing(),
+                };
+                let record = Record { entry, ..*record };
+                self.state.take_in(index, &record)?;
+                match first {
+                    true => self.state.suppose(Arc::clone(&self.policy)),
+                    false => Ok(()),
+                }
+            }
+            Entry::PolicyProposed(_) | Entry::PolicyVetoed(_) => {
+                let entry = nothing();
+                self.state.take_in(index, &Record { entry, ..*record })
+            }
+            _ => self.state.take_in(index, record),
+        }
+    }
+
+    /// Counts an entry of which nothing is known.
+    pub fn pass_over(&mut self) {
+        self.state.pass_over();
+    }
+
+    fn activated(&self) -> Entry {
+        Entry::PolicyActivated {
+            hash: self.policy.hash,
+            sequence: self.policy.sequence,
+            signed_by: BTreeSet::new(),
+        }
+    }
+}
+
+/// An entry from which nothing follows.
+fn nothing() -> Entry {
+    let reason = String::new();
+    Entry::PolicyRefused { reason }
+}
+
+impl State {
+    /// The use of every limit in the groups that an attempt is charged in; those that it leaves empty are
+    /// left out.
+    ///
+    /// # Errors
+    /// [`ChargesError`].
+    pub fn room_of(&self, attempt: &Attempt, now: Interval) -> Result<Vec<Room>, ChargesError> {
+        let mut rooms = Vec::new();
+        let Some(present) = self.present() else {
+            return Ok(rooms);
+        };
+        for (place, limit) in present.policy.limits.iter().enumerate() {
+            let facts = attempt.facts.iter();
+            let subjects = facts.map(|fact| Subject::of_fact(fact, &attempt.fee_terms, now.lo));
+            let groups: BTreeSet<GroupKey> = subjects
+                .map(|subject| GroupKey::of(&limit.says.group, &subject))
+                .collect();
+            for group in groups {
+                let room = self.room_in(present, (place, limit), &group, now)?;
+                rooms.extend((!room.used.is_zero()).then_some(room));
+            }
+        }
+        rooms.sort();
+        Ok(rooms)
+    }
+}
