@@ -188,11 +188,18 @@ CREATE TABLE live_sets (
 ) STRICT;
 
 -- At most one live conflict set for what the chain lets one transaction consume: a lane's live sets
--- are found here.
+-- are found here and in the table below.
 CREATE TABLE reservations (
     key        TEXT PRIMARY KEY,
     lane       TEXT NOT NULL,
     set_number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Live sets that reserved nothing when they were adopted: older sets hold all that they consume.
+CREATE TABLE overlapped (
+    lane       TEXT NOT NULL,
+    set_number INTEGER NOT NULL,
+    PRIMARY KEY (lane, set_number)
 ) STRICT, WITHOUT ROWID;
 
 -- Own coins as blocks show them, spent ones until their block is deep.

@@ -58,10 +58,11 @@ pub(super) fn view(conn: &Connection, id: &LaneId) -> Result<Option<LaneView>, S
     Ok(Some(view))
 }
 
-/// The attempts of the sets that hold something.
+/// The attempts of live sets: those that hold something, and those whose keys older sets hold.
 fn live_attempts(conn: &Connection, lane: &LaneId) -> Result<Vec<(LaneId, Attempt)>, StoreError> {
     let lane = lane.to_string();
-    let text = "SELECT DISTINCT set_number FROM reservations WHERE lane = $1";
+    let text = "SELECT set_number FROM reservations WHERE lane = $1 \
+                UNION SELECT set_number FROM overlapped WHERE lane = $1";
     let mut found = Vec::new();
     for set in sql::read(conn, text, &values![lane.as_str()], |row| row.number(0))? {
         found.append(&mut of_set(conn, &lane, set)?);

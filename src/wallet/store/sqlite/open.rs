@@ -14,7 +14,7 @@ use super::{
 use crate::store::StoreError;
 
 /// The version of the tables.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 /// Whose database it is.
 const PROGRAM: &str = "walletd";
 /// The most prepared statements of a connection: more than there are texts.

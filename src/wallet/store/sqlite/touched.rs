@@ -142,6 +142,24 @@ fn reservations(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
         let values = values![key.to_string(), lane, set.0];
         sql::run_one(work.conn, text, &values)?;
     }
+    overlapped(work, moved)
+}
+
+/// An adopted set of which older sets hold every key is live all the same, until it ends.
+fn overlapped(work: &Work<'_>, moved: &Moved<'_>) -> Result<(), StoreError> {
+    for (before, attempt) in moved.attempts() {
+        let values = values![moved.lane, attempt.set.0];
+        if before.is_some() && !moved.view.set(attempt.set).any(Attempt::is_live) {
+            let text = "DELETE FROM overlapped WHERE lane = $1 AND set_number = $2";
+            sql::run(work.conn, text, &values)?;
+        }
+        let holds = |key: &ConflictKey| moved.view.holder(key) == Some(attempt.set);
+        if before.is_none() && attempt.is_live() && !attempt.keys.iter().any(holds) {
+            let text = "INSERT INTO overlapped (lane, set_number) VALUES ($1, $2) \
+                        ON CONFLICT (lane, set_number) DO NOTHING";
+            sql::run(work.conn, text, &values)?;
+        }
+    }
     Ok(())
 }
 

@@ -17,8 +17,8 @@ use super::{
     Kind,
     accept::owed,
     fixture::{
-        Worker, accepted, amount, ann, answer, block, coin, evm, finally, id, included, intent,
-        lane_id, prepare, signed, utxo,
+        Worker, accepted, amount, ann, answer, at, block, coin, dead, evm, finally, id, included,
+        intent, lane_id, outpoint_key, prepare, signed, utxo,
     },
     payouts::now,
 };
@@ -122,6 +122,47 @@ pub async fn adopted_strangers_go_to_suspense<K: Kind>() {
         .await;
     let suspense = store.balances(&Account::Suspense).await.unwrap();
     assert_eq!(suspense[0].1.debits, amount(77));
+}
+
+/// Coins 1 and 2 are spent by a set, and coin 2 alone by an adopted attempt: it does not consume the
+/// set's anchor, so it is a set of its own, and holds nothing while the first is live.
+pub async fn adopted_attempts_over_what_others_hold_are_not_forgotten<K: Kind>() {
+    let place = K::new();
+    let store = place.open().await;
+    prepare(&store).await;
+    let paid = accepted(&store, utxo(), "a", 500).await;
+    let mut lane = Worker::take(&store, utxo()).await;
+    lane.read_block(100, vec![coin(1, 100, false), coin(2, 100, false)])
+        .await;
+    let both: BTreeSet<_> = [coin(1, 100, false), coin(2, 100, false)]
+        .iter()
+        .map(outpoint_key)
+        .collect();
+    let second = both.last().unwrap().clone();
+    let first = lane.payout(both, &[&paid]);
+    let first = lane.send(first, from_ref(&paid)).await;
+    let mut overlapping = lane.payout(BTreeSet::from([second]), &[]);
+    overlapping.signed = Some(answer(&overlapping));
+    let number = overlapping.number;
+    let adopt = Change::Adopt(Box::new(Adopt {
+        attempt: overlapping,
+        intents: Vec::new(),
+    }));
+    store.commit(lane.commit_of(vec![adopt])).await.unwrap();
+    lane.view = store.load(&lane_id(utxo())).await.unwrap();
+    let known: Vec<_> = lane.view.attempts.keys().copied().collect();
+    assert_eq!(known, [first, number], "of both sets");
+    // What is loaded stays what is applied, until each of the two is over.
+    lane.commit(vec![included(first, 101), finally(first, 101)], &[])
+        .await;
+    assert_eq!(lane.view.attempts.keys().collect::<Vec<_>>(), [&number]);
+    let key = lane.view.attempts[&number].anchor.clone();
+    let sent = Change::Broadcast {
+        attempt: number,
+        at: at(9),
+    };
+    lane.commit(vec![sent, dead(number, key)], &[]).await;
+    assert!(lane.view.attempts.is_empty());
 }
 
 pub async fn blocks_come_and_go<K: Kind>() {

@@ -101,6 +101,7 @@ mod sqlite_conforms {
         changes::a_commit_is_all_or_nothing,
         changes::adopted_attempts_are_followed,
         changes::adopted_strangers_go_to_suspense,
+        changes::adopted_attempts_over_what_others_hold_are_not_forgotten,
         changes::blocks_come_and_go,
         lanes::a_halted_gate_stays,
         lanes::a_person_opens_a_halted_lane,

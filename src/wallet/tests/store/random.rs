@@ -109,7 +109,13 @@ async fn step<S: Store>(
     let loaded = lane.store.load(&lane.view.row.id).await.unwrap();
     lane.now += 1;
     match committed {
-        Ok(()) if adopts => lane.view = loaded,
+        Ok(()) if adopts => {
+            if let Some(Change::Adopt(adopt)) = changes.last() {
+                let number = adopt.attempt.number;
+                assert!(loaded.attempts.contains_key(&number), "of {changes:?}");
+            }
+            lane.view = loaded;
+        }
         Ok(()) => {
             lane.view = applied.unwrap();
             assert_eq!(loaded, lane.view, "after {changes:?}");

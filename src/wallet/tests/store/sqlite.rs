@@ -192,7 +192,7 @@ async fn full_it_writes_nothing_and_then_goes_on() {
 async fn what_is_not_its_own_is_refused() {
     let (folder, path) = used().await;
     let conn = raw(&path);
-    let newer = "UPDATE meta SET value = '4' WHERE name = 'version'";
+    let newer = "UPDATE meta SET value = '9999' WHERE name = 'version'";
     conn.execute(newer, []).unwrap();
     drop(conn);
     let newer = SqliteStore::open(&path).await;
