@@ -1,9 +1,9 @@
-//! Officers' statements: what is read is written the same, byte for byte, so that a signature is over
+//! Officers' and attesters' statements: what is read is written the same, byte for byte, so that a signature is over
 //! one reading alone.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use policy::statement::{Freeze, Header, NewEpoch, Prune, Unfreeze, Unseal, Veto};
+use policy::statement::{Attestation, Freeze, Header, NewEpoch, Prune, Unfreeze, Unseal, Veto};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -20,6 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         Veto::parse(text).map(|read| read.to_string()),
         Freeze::parse(text).map(|read| read.to_string()),
         Unfreeze::parse(text).map(|read| read.to_string()),
+        Attestation::parse(text).map(|read| read.to_string()),
     ];
     let written: Vec<String> = written.into_iter().flatten().collect();
     assert!(written.len() <= 1, "a text of two kinds");

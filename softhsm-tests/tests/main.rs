@@ -23,6 +23,7 @@ mod kept_bodies;
 mod lifecycle;
 mod malformed;
 mod nodes;
+mod prices;
 mod proposals;
 mod proved;
 mod quickstart;

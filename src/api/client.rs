@@ -223,6 +223,19 @@ impl Client {
         }
     }
 
+    /// `POST /v1/statements`: brings a statement of an attester.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the problem `statement-refused` when it counts for nothing.
+    pub async fn attest(&self, statement: &Statement) -> Result<(), ClientError> {
+        let path = "/v1/statements";
+        let answer = self.transport.post(path, statement, ANSWER_MAX_BYTES);
+        match answer.await?.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            status => Err(self.transport.malformed(status, Oddity::MediaType)),
+        }
+    }
+
     /// `POST /v1/intents`: registers an intent for people to approve.
     ///
     /// # Errors

@@ -1,15 +1,20 @@
-//! A policy that lets out no less and asks for less: ages of destinations and who signed are not looked at.
+//! A policy that lets out no less and asks for less: ages of destinations and who signed are not looked at, and
+//! assets are worth their floors.
 
 use std::borrow::Cow;
 
-use policy::{Policy, Selector};
+use policy::{Limit, Measure, Policy, Selector, Statement};
+
+use tx::Asset;
 
 use crate::destinations::selectors;
 
 /// The policy without conditions on an age or on who signed: what allows does so anyway, and what is against
-/// something, or bounds it, is gone. The same one where nothing has such a condition.
+/// something, or bounds it, is gone. A limit on values is one on the amount of each asset, as much as can be
+/// worth no more than its cap at whatever price: what else takes from it is left out. The same one where
+/// nothing has such a condition or measure.
 pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
-    if !selectors(policy).any(is_beyond) {
+    if !selectors(policy).any(is_beyond) && !policy.limits.iter().any(is_of_values) {
         return Cow::Borrowed(policy);
     }
     let mut loose = policy.clone();
@@ -20,9 +25,32 @@ pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
     loose.denies.retain(|one| !is_beyond(&one.selector));
     loose.requires.retain(|one| !is_beyond(&one.selector));
     loose.limits.retain(|one| !is_beyond(&one.selector));
+    let (of_values, mut limits): (Vec<_>, Vec<_>) =
+        loose.limits.into_iter().partition(is_of_values);
+    limits.extend(of_values.iter().flat_map(|limit| amounts(policy, limit)));
+    loose.limits = limits;
     Cow::Owned(loose)
 }
 
 fn is_beyond(selector: &Selector) -> bool {
     selector.age_min.is_some() || selector.age_below.is_some() || selector.signed_by.is_some()
+}
+
+fn is_of_values(limit: &Statement<Limit>) -> bool {
+    limit.says.measure == Measure::Reference
+}
+
+/// What a limit on values says of the amount of each asset that has a price: a value is at least what the
+/// floor makes of the amount.
+fn amounts(policy: &Policy, limit: &Statement<Limit>) -> Vec<Statement<Limit>> {
+    let assets = limit.selector.assets.iter().flatten();
+    let amount = |asset: &Asset| {
+        let rule = policy.attestations.prices.get(asset)?;
+        let mut amount = limit.clone();
+        amount.selector.assets = Some([asset.clone()].into());
+        amount.says.measure = Measure::Amount;
+        amount.says.cap = rule.most_within(limit.says.cap);
+        Some(amount)
+    };
+    assets.filter_map(amount).collect()
 }

@@ -57,6 +57,47 @@ fn of_two_hundred_bundles_the_bound_is_what_trying_everything_comes_to() {
     assert!(not_zero > 100, "of too few something leaves: {not_zero}");
 }
 
+/// A value is at least what the floor makes of an amount: a limit on values bounds as a limit on the amount.
+#[test]
+fn a_limit_on_values_bounds_what_its_floor_makes_of_it() {
+    let mut lower = 0;
+    for mut case in (0..).map(bundle).take(60) {
+        let signer = Signer::new(&case.policy);
+        let without = bound(&signer.ground(&case), &case.question);
+        let mut limit = case.policy.limits[0].clone();
+        let asset = limit
+            .selector
+            .assets
+            .iter()
+            .flatten()
+            .next()
+            .unwrap()
+            .clone();
+        let mut native = case.clone();
+        limit.says.cap = 1_u64.into();
+        native.policy.limits.push(limit.clone());
+        let signer = Signer::new(&native.policy);
+        let native = bound(&signer.ground(&native), &native.question);
+        // Three a unit, so that less than six hold one.
+        let rule = policy::PriceRule {
+            decimals: 0,
+            haircut_bp: 0,
+            floor: "3".parse().unwrap(),
+            max_age_millis: 60_000,
+        };
+        case.policy.attestations.prices.insert(asset, rule);
+        limit.says.measure = policy::Measure::Reference;
+        limit.says.cap = 599_999_999_u64.into();
+        case.policy.limits.push(limit);
+        let signer = Signer::new(&case.policy);
+        let found = bound(&signer.ground(&case), &case.question);
+        assert_eq!(found.most, native.most);
+        assert!(found.steps.is_empty() && found.reached == BigInt::default());
+        lower += usize::from(found.most < without.most);
+    }
+    assert!(lower > 0, "no bound was lower for it");
+}
+
 /// A deny of all that is young would else let nothing leave, for a destination ages.
 #[test]
 fn what_asks_for_an_age_bounds_nothing() {

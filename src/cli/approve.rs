@@ -4,7 +4,7 @@
 //! bundle that was verified here, and has to be to the byte what the signer shows.
 
 mod error;
-mod key;
+pub mod key;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -72,7 +72,8 @@ fn intent(text: &str) -> Result<IntentId, &'static str> {
     })
 }
 
-fn hash(text: &str) -> Result<BundleHash, &'static str> {
+/// A bundle's fingerprint.
+pub fn hash(text: &str) -> Result<BundleHash, &'static str> {
     let text = text.strip_prefix("sha256:").unwrap_or(text);
     text.parse()
         .map_err(|_| "64 hexadecimal digits are expected")
@@ -91,7 +92,7 @@ pub fn run(args: &Args, says: Says, format: Format) -> Result<Answer, Failure> {
     let statement = match (&args.signing_key, &args.statement, &args.signature) {
         (Some(key), _, _) => {
             asked.agree(&text, args, format)?;
-            let signature = key::sign(key, &text)?;
+            let signature = key::sign(key, &text, Approval::NAMESPACE)?;
             Statement {
                 statement: text,
                 signatures: vec![signature],
@@ -110,7 +111,10 @@ pub fn run(args: &Args, says: Says, format: Format) -> Result<Answer, Failure> {
 
 /// The bundle in the folder, if it is one that governed: by the fingerprint that a person gave, or because
 /// enough of the officers that it names have signed it.
-fn verified(folder: &Path, pinned: Option<BundleHash>) -> Result<Policy, Failure> {
+///
+/// # Errors
+/// [`ApproveError`].
+pub fn verified(folder: &Path, pinned: Option<BundleHash>) -> Result<Policy, Failure> {
     let files = folder::read(folder)?;
     let text = files.get(MANIFEST).ok_or(ApproveError::NoManifest)?;
     let manifest = Manifest::verify(text, &files).map_err(ApproveError::Manifest)?;

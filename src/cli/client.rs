@@ -257,6 +257,14 @@ impl Signer {
         self.ask(|| self.client.state(statement))
     }
 
+    /// Brings a statement of an attester.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn attest(&self, statement: &Statement) -> Result<(), SignerError> {
+        self.ask(|| self.client.attest(statement))
+    }
+
     /// How an intent stands that people are to approve.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! says by its exit code how it went ([`failure::Exit`]).
 
 mod approve;
+mod attest;
 mod audit;
 mod bodies;
 mod client;
@@ -52,6 +53,8 @@ struct Cli {
 enum Command {
     /// Approve an intent that a signer waits for people about: shows what you sign, signs and sends.
     Approve(Box<approve::Args>),
+    /// Say what an attester saw, such as a price: signs it and brings it to a signer.
+    Attest(attest::Args),
     /// Copy, verify and read a signer's journal.
     Audit(Box<audit::Args>),
     /// Book a customer's deposit at a coordinator, by hand.
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
 fn run(command: Command, format: Format) -> Result<Answer, Failure> {
     match command {
         Command::Approve(args) => approve::run(&args, Says::Approve, format),
+        Command::Attest(args) => attest::run(&args),
         Command::Audit(args) => audit::run(&args, format),
         Command::Credit(args) => credit::run(&args),
         Command::Doctor(args) => doctor::run(&args),

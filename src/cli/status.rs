@@ -150,6 +150,16 @@ fn units(folder: &Path) -> Result<BTreeMap<String, Unit>, StatusError> {
                 decimals: unit.decimals,
             })
         });
+        let currency = policy.attestations.currency.as_ref();
+        if limit.says.measure == policy::Measure::Reference
+            && let Some(currency) = currency
+        {
+            let unit = Unit {
+                name: currency.to_string(),
+                decimals: policy::REFERENCE_DECIMALS,
+            };
+            units.insert(limit.name.to_string(), unit);
+        }
         if limit.says.measure == policy::Measure::Amount
             && let (Some(unit), None) = (known.next(), known.next())
         {

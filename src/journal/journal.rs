@@ -10,8 +10,9 @@ use std::{
 };
 
 use policy::{
-    AttemptId, Entry, FreezeScope, FrozenBy, IntentDecided, IntentRegistered, KeyRegistration,
-    PolicyVetoed, Pruned, Record, Refused, Resumed, Signed, State, StateError, Verdict,
+    AttemptId, Attested, Entry, FreezeScope, FrozenBy, IntentDecided, IntentRegistered,
+    KeyRegistration, PolicyVetoed, Pruned, Record, Refused, Resumed, Signed, State, StateError,
+    Verdict,
 };
 use thiserror::Error;
 use tlog::{
@@ -326,6 +327,19 @@ impl Journal {
         reply: Reply<Result<Result<(), StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::IntentDecided(Box::new(decided));
+        self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
+    }
+
+    /// Takes what an attester said; answers why the state does not take it, if it does not.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn attest(
+        &self,
+        said: Attested,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) -> Result<(), Busy> {
+        let entry = Entry::Attested(Box::new(said));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 

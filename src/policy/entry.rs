@@ -146,6 +146,8 @@ pub enum Entry {
     IntentRegistered(Box<IntentRegistered>),
     /// People approved or rejected an intent.
     IntentDecided(Box<IntentDecided>),
+    /// An attester said what it saw.
+    Attested(Box<Attested>),
     /// The wall clock moved as the boot clock does not explain.
     ClockJump {
         /// Milliseconds by which the wall clock moved more than the boot clock.
@@ -532,6 +534,23 @@ pub struct IntentDecided {
     pub signatures: String,
     /// The people whose signatures were counted, and the key that each of them signed with.
     pub signed_by: BTreeMap<Name, String>,
+}
+
+/// What an attester saw: its statement ([`crate::statement::Attestation`]), whole, so that whoever reads the log
+/// can verify it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attested {
+    /// SHA-256 of the statement.
+    pub hash: Digest,
+    /// Who says it.
+    pub attester: Name,
+    /// The key that it is signed with.
+    pub key: String,
+    /// The statement.
+    pub statement: String,
+    /// The armoured signature over it.
+    pub signature: String,
 }
 
 /// A digest of exactly 32 bytes.

@@ -18,6 +18,7 @@ mod evaluate;
 mod hours;
 mod model;
 mod narrower;
+mod price;
 mod refused;
 mod request;
 mod requirement;
@@ -29,25 +30,27 @@ mod verdict;
 mod window;
 
 pub use entry::{
-    Asked, Attempt, AttemptId, Blob, BundleHash, Checkpoint, Classes, Digest, Entry, Fact,
-    FreezeScope, FrozenBy, IntentDecided, IntentRegistered, KeyAlgorithm, KeyPurpose,
+    Asked, Attempt, AttemptId, Attested, Blob, BundleHash, Checkpoint, Classes, Digest, Entry,
+    Fact, FreezeScope, FrozenBy, IntentDecided, IntentRegistered, KeyAlgorithm, KeyPurpose,
     KeyRegistration, NumberedDigest, PolicyProposed, PolicyVetoed, Pruned, Record, Refused,
     RefusedMany, Resumed, SignatureRecord, Signed, SignedBy, StateRoot, Unfrozen,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
 pub use model::{
-    Account, Allow, AssetUnit, Book, ChainSettings, Client, ClientIdentity, Deny, Evacuate,
-    Governance, Group, Limit, Location, Measure, Need, Person, Policy, Rejection, Require,
-    Selector, SequenceStart, SignerSelector, Source, SourceSelector, Statement, To, Verb,
+    Account, Allow, AssetUnit, AttestationKind, Attestations, Attester, Book, ChainSettings,
+    Client, ClientIdentity, Deny, Evacuate, Governance, Group, Limit, Location, Measure, Need,
+    Person, Policy, Rejection, Require, Selector, SequenceStart, SignerSelector, Source,
+    SourceSelector, Statement, To, Verb,
 };
 pub use narrower::{Widening, widenings};
+pub use price::{Price, PriceError, PriceRule, REFERENCE_DECIMALS, reference_value};
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use requirement::{AskedBy, Requirement};
 pub use state::{
     AttemptState, Consumed, Decided, FreezeState, HotState, HotStateError, IntentState, KeyDigest,
-    NotRecalled, Proposed, RRepeated, RegisteredIntent, RequestState, RequestStatus, RestoreError,
-    Row, RowError, RowKey, State, StateError, Supposed,
+    NotRecalled, PriceState, Proposed, RRepeated, RegisteredIntent, RequestState, RequestStatus,
+    RestoreError, Row, RowError, RowKey, State, StateError, Supposed, Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tlog::cosignature::Quorum;
 use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name};
 
-use crate::{BundleHash, Digest, Hours, bundle::AuditorKey};
+use crate::{BundleHash, Digest, Hours, PriceRule, bundle::AuditorKey};
 
 /// A whole policy. Every collection is a set: no order in it means anything.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub struct Policy {
     pub books: BTreeMap<Name, Book>,
     /// Hours of the week.
     pub hours: BTreeMap<Name, Hours>,
+    /// Who attests what, and what is taken of it.
+    pub attestations: Attestations,
     /// What may happen.
     pub allows: Vec<Statement<Allow>>,
     /// What is refused.
@@ -130,6 +132,8 @@ pub enum Verb {
     Intents,
     /// To see how intents stand, and to bring approvals and rejections.
     Approve,
+    /// To bring statements of attesters, as every other client may.
+    Attest,
 }
 
 /// Who issues intents.
@@ -179,6 +183,37 @@ pub struct SequenceStart {
     pub next: u64,
     /// The number below which everything is known to be final.
     pub finalized: u64,
+}
+
+/// Who attests what, and what is taken of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attestations {
+    /// The attesters.
+    pub attesters: BTreeMap<Name, Attester>,
+    /// How many different attesters a kind of statement needs.
+    pub needed: BTreeMap<AttestationKind, u32>,
+    /// The currency in which assets have prices.
+    pub currency: Option<Name>,
+    /// How amounts of the assets that have a price are valued.
+    pub prices: BTreeMap<Asset, PriceRule>,
+}
+
+/// An independent watcher, by whose statements the signer knows what it cannot see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attester {
+    /// Public keys, as those of a [`Person`].
+    pub keys: BTreeSet<String>,
+    /// The kinds of statement that are taken from it.
+    pub says: BTreeSet<AttestationKind>,
+}
+
+/// The kinds of statement that attesters make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AttestationKind {
+    /// What an asset is worth.
+    Price,
 }
 
 /// A list of destinations.
@@ -333,7 +368,7 @@ pub struct Limit {
     pub measure: Measure,
     /// The window's length in milliseconds.
     pub window_millis: u64,
-    /// The most that the window holds, in base units or effects.
+    /// The most that the window holds, in base units, effects or 10^-8 of the reference currency.
     pub cap: Amount,
     /// What is counted apart.
     pub group: BTreeSet<Group>,
@@ -349,6 +384,8 @@ pub enum Measure {
     Amount,
     /// Effects.
     Count,
+    /// What the effects are worth in the reference currency, in 10^-8 of it.
+    Reference,
 }
 
 /// What a limit counts apart.
@@ -381,6 +418,42 @@ impl fmt::Display for Group {
             Self::Account => "account",
         })
     }
+}
+
+impl Attestations {
+    /// How many different attesters must say what is taken of a kind; 0 where nobody is asked.
+    pub fn needed(&self, kind: AttestationKind) -> u32 {
+        self.needed.get(&kind).copied().unwrap_or(0)
+    }
+}
+
+impl AttestationKind {
+    /// Every kind.
+    pub const ALL: [Self; 1] = [Self::Price];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Price => "price",
+        }
+    }
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 11] = [
+        Self::Sign,
+        Self::Evaluate,
+        Self::Keys,
+        Self::Requests,
+        Self::Journal,
+        Self::Bodies,
+        Self::Witness,
+        Self::Govern,
+        Self::Intents,
+        Self::Approve,
+        Self::Attest,
+    ];
 }
 
 impl Rejection {

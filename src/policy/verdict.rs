@@ -93,6 +93,8 @@ pub enum ReasonCode {
     TooManyAttempts,
     /// A hard limit has no room.
     Limit,
+    /// Too few attesters say what an asset is worth, or none lately enough.
+    Price,
     /// A number in the computation is 2^256 or more.
     Overflow,
     /// A freeze holds it.

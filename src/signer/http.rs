@@ -208,6 +208,10 @@ async fn carry_out(
             let body = body(service, request).await?;
             verbs::governance::state(service, &body).await
         }
+        Route::Attest => {
+            let body = body(service, request).await?;
+            verbs::statements::attest(service, &body).await
+        }
         Route::Intents(verb) => about_intents(service, client, verb, request).await,
         Route::Consistency => {
             let (from, to) = sizes(request.uri().query())?;
@@ -236,7 +240,7 @@ async fn about_intents(
 }
 
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 19] = [
+pub const ROUTES: [(&str, &str); 20] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
@@ -253,6 +257,7 @@ pub const ROUTES: [(&str, &str); 19] = [
     ("GET", "/v1/journal/bundles/{hash}"),
     ("GET", "/v1/governance"),
     ("POST", "/v1/governance/statements"),
+    ("POST", "/v1/statements"),
     ("POST", "/v1/intents"),
     ("GET", "/v1/intents/{source}/{id}"),
     ("POST", "/v1/intents/{source}/{id}/approvals"),
@@ -276,6 +281,7 @@ enum Route {
     Bundle(policy::BundleHash),
     Governance,
     State,
+    Attest,
     Intents(Intents),
 }
 
@@ -302,6 +308,8 @@ impl Route {
             Self::Bodies | Self::Bundle(_) => &[Verb::Bodies],
             Self::Cosignatures => &[Verb::Witness],
             Self::Governance | Self::State => &[Verb::Govern],
+            // Whoever asks may: it is the attesters' signatures that count.
+            Self::Attest => &Verb::ALL,
             Self::Intents(Intents::Register) => &[Verb::Intents],
             Self::Intents(Intents::Show(_)) => &[Verb::Intents, Verb::Approve],
             Self::Intents(Intents::Decide(_)) => &[Verb::Approve],
@@ -336,6 +344,7 @@ fn verb(method: &Method, path: &str, door: Door) -> Result<Route, Problem> {
         "/v1/journal/bodies" => (Method::GET, Route::Bodies),
         "/v1/governance" => (Method::GET, Route::Governance),
         "/v1/governance/statements" => (Method::POST, Route::State),
+        "/v1/statements" => (Method::POST, Route::Attest),
         "/v1/intents" => (Method::POST, Route::Intents(Intents::Register)),
         _ => named(path).ok_or_else(absent)?,
     };

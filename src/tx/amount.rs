@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use ruint::aliases::U256;
+use ruint::aliases::{U256, U512};
 use thiserror::Error;
 
 use crate::text::serde_by_text;
@@ -76,6 +76,31 @@ impl Amount {
     /// The product, or `None` at 2^256.
     pub fn checked_mul(self, other: Self) -> Option<Self> {
         self.0.checked_mul(other.0).map(Self)
+    }
+
+    /// `self × times ÷ over`, rounded up; `None` at 2^256 and over zero. The product is never rounded.
+    pub fn scaled_up(self, times: Self, over: Self) -> Option<Self> {
+        let (whole, rest) = self.scaled(times, over)?;
+        match rest.is_zero() {
+            true => Some(whole),
+            false => whole.checked_add(Self::ONE),
+        }
+    }
+
+    /// As [`Amount::scaled_up`], rounded down.
+    pub fn scaled_down(self, times: Self, over: Self) -> Option<Self> {
+        self.scaled(times, over).map(|(whole, _)| whole)
+    }
+
+    fn scaled(self, times: Self, over: Self) -> Option<(Self, U512)> {
+        let product = U512::from(self.0).checked_mul(U512::from(times.0))?;
+        let over = U512::from(over.0);
+        let whole = product.checked_div(over)?;
+        let rest = product.checked_rem(over)?;
+        let bytes: [u8; 64] = whole.to_be_bytes();
+        let (high, low) = bytes.split_first_chunk::<32>()?;
+        let low: [u8; 32] = low.try_into().ok()?;
+        (*high == [0; 32]).then(|| (Self::from_be_bytes(low), rest))
     }
 
     /// The difference, or zero.
@@ -154,7 +179,31 @@ mod tests {
         );
     }
 
+    #[test]
+    fn scaling_rounds_once_and_never_wraps() {
+        let of = |n: u64| Amount::from(n);
+        assert_eq!(of(7).scaled_up(of(1), of(2)), Some(of(4)));
+        assert_eq!(of(7).scaled_down(of(1), of(2)), Some(of(3)));
+        assert_eq!(of(8).scaled_up(of(1), of(2)), Some(of(4)));
+        assert_eq!(of(1).scaled_up(of(1), Amount::ZERO), None);
+        let max = Amount::MAX;
+        assert_eq!(max.scaled_up(max, max), Some(max));
+        assert_eq!(max.scaled_up(of(2), of(1)), None);
+        assert_eq!(max.scaled_up(of(2), of(2)), Some(max));
+    }
+
     proptest! {
+        #[test]
+        fn scaling_is_what_wide_integers_say(amount: u64, times: u32, over in 1..=u32::MAX) {
+            let product = u128::from(amount) * u128::from(times);
+            let (amount, times) = (Amount::from(amount), Amount::from(u64::from(times)));
+            let by = Amount::from(u64::from(over));
+            let up = product.div_ceil(u128::from(over));
+            prop_assert_eq!(amount.scaled_up(times, by), Some(Amount::from(up)));
+            let down = product / u128::from(over);
+            prop_assert_eq!(amount.scaled_down(times, by), Some(Amount::from(down)));
+        }
+
         #[test]
         fn text_and_bytes_round_trip(bytes: [u8; 32]) {
             let amount = Amount::from_be_bytes(bytes);

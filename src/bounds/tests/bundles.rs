@@ -424,5 +424,6 @@ fn empty(of: &Making) -> Policy {
         requires: Vec::new(),
         limits: Vec::new(),
         evacuates: Vec::new(),
+        attestations: policy::Attestations::default(),
     }
 }

@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use policy::approval::Approval;
 use policy::statement;
 use ssh_key::PrivateKey;
 use zeroize::Zeroizing;
@@ -15,25 +14,25 @@ use crate::files;
 /// The largest key file.
 const KEY_MAX_BYTES: u64 = 64 * 1024;
 
-/// A signature over the text. A key that is not simply in the file is left to `ssh-keygen`, which knows agents,
+/// A signature over the text in this namespace. A key that is not simply in the file is left to `ssh-keygen`, which knows agents,
 /// security keys and passphrases.
 ///
 /// # Errors
 /// [`ApproveError`].
-pub fn sign(path: &Path, text: &str) -> Result<String, ApproveError> {
+pub fn sign(path: &Path, text: &str, namespace: &str) -> Result<String, ApproveError> {
     let bytes = files::read(path, KEY_MAX_BYTES).map_err(ApproveError::File)?;
     let bytes = Zeroizing::new(bytes);
     if let Ok(key) = PrivateKey::from_openssh(&*bytes)
-        && let Ok(signature) = statement::sign(text, Approval::NAMESPACE, &key)
+        && let Ok(signature) = statement::sign(text, namespace, &key)
     {
         return Ok(signature);
     }
-    by_ssh_keygen(path, text)
+    by_ssh_keygen(path, text, namespace)
 }
 
-fn by_ssh_keygen(path: &Path, text: &str) -> Result<String, ApproveError> {
+fn by_ssh_keygen(path: &Path, text: &str, namespace: &str) -> Result<String, ApproveError> {
     let mut child = Command::new("ssh-keygen")
-        .args(["-Y", "sign", "-n", Approval::NAMESPACE, "-f"])
+        .args(["-Y", "sign", "-n", namespace, "-f"])
         .arg(path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -381,6 +381,7 @@ fn event(index: u64, record: &Record, entry: &Entry) -> Event {
         Entry::FrozenBy(frozen) => texts(&frozen.by.signed_by),
         Entry::Unfrozen(unfrozen) => texts(&unfrozen.by.signed_by),
         Entry::IntentDecided(decided) => texts(decided.signed_by.keys()),
+        Entry::Attested(said) => texts([&said.attester]),
         Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => texts(&resumed.signed_by),
         Entry::Pruned(pruned) => texts(&pruned.by.signed_by),
         _ => Vec::new(),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use api::journal::JournalBody;
+use policy::statement::{Attestation, Seen};
 use policy::{
     Attempt, Entry, Fact, NumberedDigest, Reason, Record, Refused, Resumed, approval::Says,
 };
@@ -165,6 +166,17 @@ fn of_officers(entry: &Entry) -> String {
             joined(decided.signed_by.keys()),
             if decided.closes { ", for ever" } else { "" }
         ),
+        Entry::Attested(said) => match Attestation::parse(&said.statement).map(|one| one.seen) {
+            Ok(Seen::Price {
+                asset,
+                currency,
+                price,
+            }) => format!(
+                "attested: {asset} is worth {price} {currency}: {} said so",
+                said.attester
+            ),
+            _ => format!("attested: {} said so", said.attester),
+        },
         other => named(other),
     }
 }
@@ -251,6 +263,7 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
         Entry::FrozenBy(frozen) => of_statement(&frozen.by),
         Entry::Unfrozen(unfrozen) => of_statement(&unfrozen.by),
         Entry::IntentDecided(decided) => lines(&decided.statement),
+        Entry::Attested(said) => lines(&said.statement),
         Entry::KeyRegistered(key) => vec![
             ("public", key.public.clone()),
             ("device", format!("{} ({})", key.device, key.assurance)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Group, Limit, Measure, Need, Policy, Rejection, Statement};
+use policy::{Group, Limit, Measure, Need, Policy, Rejection, Statement, reference_value};
 use tx::{Amount, Asset, Name};
 
 use crate::status::Unit;
@@ -28,6 +28,11 @@ pub fn measured(policy: &Policy, limit: &Statement<Limit>, measure: Amount) -> S
         },
         Measure::Count if measure == Amount::from(1_u64) => "1 effect".to_owned(),
         Measure::Count => format!("{measure} effects"),
+        Measure::Reference => {
+            let currency = policy.attestations.currency.as_ref();
+            let currency = currency.map_or("", Name::as_str);
+            format!("{} {currency}", reference_value(measure))
+        }
     }
 }
 

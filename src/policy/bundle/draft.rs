@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tx::Name;
 
 use super::diagnostic::Place;
-use crate::{BundleHash, Governance, Policy};
+use crate::{Attestations, BundleHash, Governance, Policy};
 
 /// A policy in the making.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ fn silent() -> Policy {
         sequences: BTreeMap::new(),
         books: BTreeMap::new(),
         hours: BTreeMap::new(),
+        attestations: Attestations::default(),
         allows: Vec::new(),
         denies: Vec::new(),
         requires: Vec::new(),

@@ -5,6 +5,7 @@
 //! the folder; everything here works on a map from path to bytes.
 
 mod accounts;
+mod attesters;
 mod auditor;
 mod books;
 mod check;
@@ -27,7 +28,7 @@ mod witnesses;
 
 use std::collections::BTreeMap;
 
-pub(crate) use self::check::covers_as_written;
+pub(crate) use self::{check::covers_as_written, units::decimal};
 use self::{
     diagnostic::{Place, Report},
     document::Document,
@@ -200,5 +201,7 @@ fn read(
     books::books(sections.take("book"), files, draft, report);
     books::roots(files, draft, report);
     hours::hours(sections.take("hours"), sections.take("zone"), draft);
+    attesters::attesters(sections.take("attester"), draft);
+    attesters::prices(sections.take_attested(), sections.take("price"), draft);
     statements::read(&mut sections, draft);
 }

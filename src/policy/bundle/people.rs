@@ -40,7 +40,7 @@ pub(super) fn people(tables: Vec<Table<'_>>, draft: &mut Draft) {
 }
 
 /// Public keys, each once: what one line asks of a key's signatures, another would not.
-fn public_keys(value: &Value<'_>) -> BTreeSet<PublicKeyLine> {
+pub(super) fn public_keys(value: &Value<'_>) -> BTreeSet<PublicKeyLine> {
     let lines = value.each(|one| one.map(PublicKeyLine::parse));
     let keys: BTreeSet<&str> = lines.iter().map(PublicKeyLine::key).collect();
     if keys.len() < lines.len() {
@@ -119,6 +119,7 @@ fn is_of_the_log(verbs: &BTreeSet<Verb>) -> bool {
                 | Verb::Govern
                 | Verb::Intents
                 | Verb::Approve
+                | Verb::Attest
         )
     };
     verbs.iter().all(of_the_log)

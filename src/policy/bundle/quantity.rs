@@ -3,7 +3,7 @@
 use tx::{Amount, Chain};
 
 use super::units::{self, UnitError};
-use crate::{AssetUnit, Policy};
+use crate::{AssetUnit, Policy, Price};
 
 /// Why a text is no exact quantity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +12,12 @@ pub enum QuantityError {
     /// It is not written as quantities are.
     #[error("{0}")]
     Form(String),
+    /// The unit is not the currency of the bundle.
+    #[error("{unit:?} is not the currency in which this bundle values assets")]
+    Currency {
+        /// What was written.
+        unit: String,
+    },
     /// The unit is no asset of the bundle.
     #[error("{unit:?} is no asset of this bundle")]
     Asset {
@@ -27,6 +33,21 @@ impl From<UnitError> for QuantityError {
 }
 
 impl Policy {
+    /// Reads a price such as `3050.25 usd`, in the currency in which assets are valued.
+    ///
+    /// # Errors
+    /// [`QuantityError`].
+    pub fn price(&self, text: &str) -> Result<Price, QuantityError> {
+        let (number, unit) = units::quantity(text, "usd")?;
+        let currency = self.attestations.currency.as_ref();
+        if currency.is_none_or(|currency| currency.as_str() != unit) {
+            let unit = unit.into();
+            return Err(QuantityError::Currency { unit });
+        }
+        let price = number.parse::<Price>();
+        price.map_err(|error| QuantityError::Form(error.to_string()))
+    }
+
     /// Reads an amount such as `1.5 eth` in base units of the asset that it names.
     ///
     /// # Errors

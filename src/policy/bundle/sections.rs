@@ -14,10 +14,12 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 22] = [
     "account",
     "allow",
     "asset",
+    "attested",
+    "attester",
     "book",
     "chain",
     "client",
@@ -29,6 +31,7 @@ const KINDS: [&str; 19] = [
     "hours",
     "limit",
     "person",
+    "price",
     "require",
     "sequence",
     "source",
@@ -38,8 +41,9 @@ const KINDS: [&str; 19] = [
 
 /// The one kind of which a bundle has exactly one.
 const GOVERNANCE: &str = "governance";
-/// The one of which it has one or none.
+/// Those of which it has one or none.
 const WITNESSES: &str = "witnesses";
+const ATTESTED: &str = "attested";
 
 /// All tables of a bundle.
 #[derive(Debug, Default)]
@@ -97,10 +101,19 @@ impl<'d> Sections<'d> {
 
     /// The one table that names the witnesses, if there is one.
     pub fn take_witnesses(&mut self) -> Option<Table<'d>> {
-        let mut found = self.take(WITNESSES).into_iter();
+        self.take_one(WITNESSES, "witnesses stand")
+    }
+
+    /// The one table that says what is asked of attesters, if there is one.
+    pub fn take_attested(&mut self) -> Option<Table<'d>> {
+        self.take_one(ATTESTED, "what is attested stands")
+    }
+
+    fn take_one(&mut self, kind: &'static str, stands: &str) -> Option<Table<'d>> {
+        let mut found = self.take(kind).into_iter();
         let first = found.next()?;
         for other in found {
-            other.error(format!("witnesses stand already at {}", first.place()));
+            other.error(format!("{stands} already at {}", first.place()));
         }
         Some(first)
     }
@@ -112,7 +125,7 @@ fn tables<'d>(
     value: &'d Spanned<DeValue<'d>>,
 ) -> Result<Vec<(Range<usize>, &'d DeTable<'d>)>, String> {
     let table = |value: &'d Spanned<DeValue<'d>>| Some((value.span(), value.get_ref().as_table()?));
-    let one = [GOVERNANCE, WITNESSES].contains(&kind);
+    let one = [GOVERNANCE, WITNESSES, ATTESTED].contains(&kind);
     let form = value.get_ref();
     match form {
         DeValue::Table(_) if one => Ok(table(value).into_iter().collect()),

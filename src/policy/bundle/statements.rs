@@ -3,6 +3,7 @@
 use tx::Amount;
 
 use super::{
+    attesters,
     draft::Draft,
     names::Taken,
     people::need,
@@ -95,7 +96,11 @@ fn limit(table: &mut Table<'_>, selector: &Selector, policy: &Policy) -> Option<
     let cap = cap.and_then(|cap| match measure? {
         Measure::Amount => selector::amount(&cap, selector, policy),
         Measure::Count => cap.map(count),
+        Measure::Reference => attesters::value(&cap, policy),
     });
+    if measure == Some(Measure::Reference) {
+        attesters::priced(table, selector, policy);
+    }
     if hard && cap == Some(Amount::ZERO) {
         table.warn("a hard cap of zero refuses whatever it selects; a deny says that plainly");
     }

@@ -7,7 +7,7 @@ use crate::statement::canonical;
 
 /// Why a text is no exact quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum UnitError {
+pub(crate) enum UnitError {
     #[error("{text:?} is no number and unit, such as \"1.5 {example}\"")]
     Form { text: String, example: String },
     #[error(
@@ -42,7 +42,7 @@ pub(super) fn quantity<'t>(text: &'t str, example: &str) -> Result<(&'t str, &'t
 }
 
 /// A decimal number in an asset's base units, exactly.
-pub(super) fn decimal(text: &str, decimals: u8) -> Result<Amount, UnitError> {
+pub(crate) fn decimal(text: &str, decimals: u8) -> Result<Amount, UnitError> {
     let refuse = || UnitError::Number { text: text.into() };
     let (whole, fraction) = match text.split_once('.') {
         Some((_, "")) => return Err(refuse()),

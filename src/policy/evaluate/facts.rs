@@ -177,7 +177,7 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
             hours: case.hours.possibly(),
             hours_surely: case.hours.surely(),
         },
-        reference: None,
+        reference: case.value(&effect),
         effect,
     })
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use tx::{Amount, Asset, IntentId, Time};
+use tx::{Amount, Asset, IntentId, Name, Time};
 
 use super::{Case, Findings, Spoken};
 use crate::{
-    ChargesError, Fact, Limit, Measure, ReasonCode, Statement,
+    ChargesError, Fact, Limit, Measure, ReasonCode, Statement, reference_value,
     select::Subject,
     verdict::Spoke,
     window::{Fading, GroupKey, Seen},
@@ -17,6 +17,9 @@ pub(super) fn check<'a>(
     findings: &mut Findings<'a>,
 ) -> Result<(), ChargesError> {
     for (place, limit) in case.policy.limits.iter().enumerate() {
+        for asset in unpriced(case, limit) {
+            findings.refuse(no_price(case, limit, asset));
+        }
         for (group, asked) in asked(case, limit) {
             let seen = Seen {
                 limit: place,
@@ -51,7 +54,10 @@ struct Part<'p, 'a, 'c> {
 /// What the request measures in each group, in their order; `None` at 2^256.
 fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> Vec<(GroupKey, Option<Amount>)> {
     let mut asked: Vec<_> = measured(case, limit)
-        .map(|(group, fact)| (group, Some(limit.says.measured(fact.effect.amount))))
+        .map(|(group, fact)| {
+            let value = fact.reference.unwrap_or_default();
+            (group, Some(limit.says.measured(fact.effect.amount, value)))
+        })
         .collect();
     asked.sort_by(|(one, _), (other, _)| one.cmp(other));
     asked.dedup_by(|(group, more), (known, sum)| {
@@ -62,6 +68,31 @@ fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> Vec<(GroupKey, Option<Amo
         is_known
     });
     asked
+}
+
+/// The assets of which a limit asks for the value, and which have no price now.
+fn unpriced<'a>(case: &'a Case<'_>, limit: &'a Statement<Limit>) -> BTreeSet<&'a Asset> {
+    if limit.says.measure != Measure::Reference {
+        return BTreeSet::new();
+    }
+    let facts = measured(case, limit).map(|(_, fact)| fact);
+    let unpriced = facts.filter(|fact| fact.reference.is_none());
+    unpriced.map(|fact| &fact.effect.asset).collect()
+}
+
+fn no_price(case: &Case<'_>, limit: &Statement<Limit>, asset: &Asset) -> crate::Reason {
+    let unpriced = case.state.price(asset, case.hi).err();
+    let (holding, needed) = unpriced.map_or((0, 0), |one| (one.holding, one.needed));
+    Spoken::of(
+        limit,
+        ReasonCode::Price,
+        format!(
+            "limit {} asks what {asset} is worth, and prices of {holding} of the {needed} \
+             attesters that are needed hold",
+            limit.name
+        ),
+        "have attesters sign what it is worth now, with `strongroom attest price`",
+    )
 }
 
 /// The facts that the limit measures, and the group of each.
@@ -135,16 +166,19 @@ impl<'a> Part<'_, 'a, '_> {
 
     fn full(self, asked: Amount) -> Result<crate::Reason, ChargesError> {
         let cap = self.limit.says.cap;
-        let unit = self.unit();
+        let shown = |amount| self.shown(amount);
         let used = self.fading.used().to_amount().unwrap_or(Amount::MAX);
         let used = self.full_until.map_or(used, |_| used.max(cap));
         let detail = format!(
-            "{} has a cap of {cap}{unit}, {used}{unit} used, {asked}{unit} asked",
-            self.named()
+            "{} has a cap of {}, {} used, {} asked",
+            self.named(),
+            shown(cap),
+            shown(used),
+            shown(asked),
         );
         let limit = self.limit;
         let remedy = match asked > cap {
-            true => format!("ask for at most {cap}{unit}"),
+            true => format!("ask for at most {}", shown(cap)),
             false => self.wait(asked)?,
         };
         Ok(Spoken::of(limit, ReasonCode::Limit, detail, remedy))
@@ -177,14 +211,19 @@ impl<'a> Part<'_, 'a, '_> {
         }
     }
 
-    /// What is counted, after a space.
-    fn unit(&self) -> String {
+    /// How much is counted, and of what.
+    fn shown(&self, amount: Amount) -> String {
         let assets = self.limit.selector.assets.iter().flatten();
         let assets: Vec<String> = assets.map(Asset::to_string).collect();
         match self.limit.says.measure {
-            Measure::Count => " effects".to_owned(),
-            Measure::Amount if assets.is_empty() => String::new(),
-            Measure::Amount => format!(" {}", assets.join("+")),
+            Measure::Count => format!("{amount} effects"),
+            Measure::Amount if assets.is_empty() => amount.to_string(),
+            Measure::Amount => format!("{amount} {}", assets.join("+")),
+            Measure::Reference => {
+                let currency = self.case.policy.attestations.currency.as_ref();
+                let currency = currency.map_or("", Name::as_str);
+                format!("{} {currency}", reference_value(amount))
+            }
         }
     }
 }

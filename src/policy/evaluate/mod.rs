@@ -23,7 +23,7 @@ use std::{
 };
 
 use thiserror::Error;
-use tx::{ConflictKey, Decoded, Intent, IntentId, Interval, Name, Time};
+use tx::{Amount, ConflictKey, Decoded, Effect, Intent, IntentId, Interval, Name, Time};
 
 use crate::{
     AttemptId, AttemptState, ChargesError, Fact, IntentState, NotRecalled, Policy, Refusal,
@@ -181,6 +181,13 @@ impl<'a> Case<'a> {
                 intents.map(|signed| &signed.intent.id).collect()
             }
         }
+    }
+
+    /// What an effect is worth in the reference currency, where its asset has a price now.
+    fn value(&self, effect: &Effect) -> Option<Amount> {
+        let rule = self.policy.attestations.prices.get(&effect.asset)?;
+        let price = self.state.price(&effect.asset, self.hi).ok()?;
+        Some(rule.value(effect.amount, price))
     }
 
     /// The intent as it is registered, where that is the same one.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tx::Name;
 
 use super::Widening;
-use crate::{ChainSettings, Client, Person, Policy, Source, Verb};
+use crate::{Attestations, ChainSettings, Client, Person, Policy, PriceRule, Source, Verb};
 
 pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<Widening>) {
     for (what, is_same) in unchanged(running, offered) {
@@ -31,6 +31,9 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
     each("source", &running.sources, &offered.sources, sources, found);
     if !running.edges.is_superset(&offered.edges) {
         found.insert(Widening::Changed("an edge"));
+    }
+    if !attested(&running.attestations, &offered.attestations) {
+        found.insert(Widening::Changed("who attests, or what is taken of it"));
     }
     if !chains(&running.chains, &offered.chains) {
         found.insert(Widening::Changed("what is set for a chain"));
@@ -59,6 +62,7 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 9] {
         sequences,
         hours,
         books: _,
+        attestations: _,
         allows: _,
         denies: _,
         requires: _,
@@ -122,6 +126,38 @@ fn issues_less(old: &Source, new: &Source) -> bool {
         false => !new.signers.is_empty() && new.signers.is_subset(&old.signers),
     };
     signed && new.clients.is_subset(&old.clients)
+}
+
+/// Whether whatever is worth something is worth no less: by the same attesters, at no lower a price. Where
+/// nothing had a price, no limit asks for one.
+fn attested(running: &Attestations, offered: &Attestations) -> bool {
+    // Every field by name: a new one has to be thought about here.
+    let Attestations {
+        attesters,
+        needed,
+        currency,
+        prices,
+    } = offered;
+    let is_dearer = |old: &PriceRule, new: &PriceRule| {
+        let PriceRule {
+            decimals,
+            haircut_bp,
+            floor,
+            max_age_millis,
+        } = new;
+        *decimals == old.decimals
+            && *haircut_bp >= old.haircut_bp
+            && *floor >= old.floor
+            && *max_age_millis <= old.max_age_millis
+    };
+    let is_same =
+        (attesters, needed, currency) == (&running.attesters, &running.needed, &running.currency);
+    let mut priced = running.prices.iter();
+    let dearer = priced.all(|(asset, old)| {
+        let new = prices.get(asset);
+        new.is_some_and(|new| is_dearer(old, new))
+    });
+    *running == Attestations::default() || (is_same && dearer)
 }
 
 fn chains<C: Ord>(

@@ -63,6 +63,7 @@ impl State {
                 self.register_intent(index, record.time.lo, registered);
             }
             Entry::IntentDecided(decided) => self.decide_intent(index, record.time, decided),
+            Entry::Attested(said) => self.attest(said),
             _ => {}
         }
         if !matches!(record.entry, Entry::Checkpoint(_)) {

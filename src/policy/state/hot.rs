@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use tx::{Address, Interval, Name, Time};
+use tx::{Address, Asset, Interval, Name, Time};
 
-use super::{Epoch, FreezeState, Proposed, RegisteredIntent, State};
+use super::{Epoch, FreezeState, PriceState, Proposed, RegisteredIntent, State};
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
 const VERSION: u8 = 2;
@@ -61,6 +61,9 @@ pub struct HotState {
     /// In the order of their ids; not written where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     registered: Vec<RegisteredIntent>,
+    /// In the order of assets and attesters; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    prices: Vec<Said>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -84,6 +87,15 @@ struct Freeze {
     /// Not written where it was not un-frozen, as before that could be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Time>,
+}
+
+/// What an attester said last of an asset's price.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    asset: Asset,
+    attester: Name,
+    price: PriceState,
 }
 
 /// Why bytes are no hot state.
@@ -213,6 +225,11 @@ impl HotState {
                 .into_iter()
                 .map(|one| (one.intent.id.clone(), one))
                 .collect(),
+            prices: self
+                .prices
+                .into_iter()
+                .map(|said| ((said.asset, said.attester), said.price))
+                .collect(),
             ..State::new()
         };
         (state, self.authorised)
@@ -223,9 +240,11 @@ impl HotState {
         let names = self.registrations.iter().map(|key| &key.name);
         let scopes = self.freezes.iter().map(|freeze| &freeze.scope);
         let ids = self.registered.iter().map(|one| &one.intent.id);
+        let prices = self.prices.iter().map(|said| (&said.asset, &said.attester));
         names.is_sorted_by(|one, next| one < next)
             && scopes.is_sorted_by(|one, next| one < next)
             && ids.is_sorted_by(|one, next| one < next)
+            && prices.is_sorted_by(|one, next| one < next)
     }
 }
 
@@ -268,6 +287,14 @@ impl State {
             vetoed: self.vetoed.clone(),
             unfrozen: self.unfrozen,
             registered: self.registered.values().cloned().collect(),
+            prices: self
+                .prices()
+                .map(|(asset, attester, price)| Said {
+                    asset: asset.clone(),
+                    attester: attester.clone(),
+                    price: price.clone(),
+                })
+                .collect(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The state: what follows from the journal's entries, and from nothing else.
 
 mod attempt;
+mod attested;
 mod charges;
 mod epoch;
 mod fold;
@@ -25,7 +26,7 @@ use std::{
 
 use thiserror::Error;
 use tx::{
-    Address, ConflictKey, Decoded, IntentId, IntentPayload, Interval, Name, Registry,
+    Address, Asset, ConflictKey, Decoded, IntentId, IntentPayload, Interval, Name, Registry,
     RegistryError, Time,
 };
 
@@ -38,6 +39,7 @@ use crate::{
 
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, KeyDigest, RequestState, RequestStatus};
+pub use attested::{PriceState, Unpriced};
 use epoch::Epoch;
 pub use freezes::FreezeState;
 pub use governing::Proposed;
@@ -122,6 +124,8 @@ pub struct State {
     begun: Option<Epoch>,
     /// Intents that people are to approve.
     registered: BTreeMap<IntentId, RegisteredIntent>,
+    /// What each attester said last of each asset's price.
+    prices: BTreeMap<(Asset, Name), PriceState>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -356,6 +360,32 @@ pub enum StateError {
     NobodyCounts {
         /// The people of the need.
         people: BTreeSet<Name>,
+    },
+    /// The bundle names no attester who says such a thing.
+    #[error("the bundle names no attester {attester} for such a statement")]
+    NoAttester {
+        /// Who says it.
+        attester: Name,
+    },
+    /// The bundle has no price of the asset in the currency.
+    #[error("the bundle asks for no price of {asset} in {currency}")]
+    NotPriced {
+        /// The asset.
+        asset: Asset,
+        /// The currency.
+        currency: Name,
+    },
+    /// The attester said something newer of it.
+    #[error("its number is not above {last}, which the attester said last")]
+    NotNewer {
+        /// The last number.
+        last: u64,
+    },
+    /// It was seen in the future.
+    #[error("it was seen at {at}, which has not come")]
+    NotSeenYet {
+        /// When.
+        at: Time,
     },
     /// The intent was issued in another epoch.
     #[error("intent {intent} was issued in another epoch")]

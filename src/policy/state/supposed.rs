@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tx::Interval;
+use tx::{Asset, Interval, Time};
 
-use super::{State, StateError};
+use super::{PriceState, State, StateError};
 use crate::{
-    Attempt, BundleHash, ChargesError, Entry, Policy, Record, Room, select::Subject,
-    window::GroupKey,
+    Attempt, BundleHash, ChargesError, Digest, Entry, Policy, Price, Record, Room, select::Subject,
+    statement::bare, window::GroupKey,
 };
 
 /// The fold of a log as if one bundle had governed from the first on that did: what was signed is
@@ -93,6 +93,29 @@ fn nothing() -> Entry {
 }
 
 impl State {
+    /// Supposes that every attester says for ever that an asset is worth this much. For tools that judge a
+    /// bundle before anyone attests anything: no signer goes on from it.
+    pub fn suppose_price(&mut self, asset: &Asset, price: Price) {
+        let Some(policy) = self.policy().cloned() else {
+            return;
+        };
+        let Some(currency) = policy.attestations.currency.clone() else {
+            return;
+        };
+        for (name, attester) in &policy.attestations.attesters {
+            let key = attester.keys.first().map(|line| bare(line).to_owned());
+            let said = PriceState {
+                number: 0,
+                hash: Digest([0; 32]),
+                at: Time::from_millis(u64::MAX),
+                currency: currency.clone(),
+                price,
+                key: key.unwrap_or_default(),
+            };
+            self.prices.insert((asset.clone(), name.clone()), said);
+        }
+    }
+
     /// The use of every limit in the groups that an attempt is charged in; those that it leaves empty are
     /// left out.
     ///

@@ -67,6 +67,7 @@ impl State {
                 self.validate_registered(record.time, registered)
             }
             Entry::IntentDecided(decided) => self.validate_decided(record.time, decided),
+            Entry::Attested(said) => self.validate_attested(record.time, said),
             _ => Ok(()),
         }
     }

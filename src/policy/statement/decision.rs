@@ -142,6 +142,9 @@ pub enum StatementError {
     /// Too few officers have signed it.
     #[error("too few officers have signed it")]
     Quorum(#[source] QuorumError),
+    /// The attester who says it has not signed it.
+    #[error("no key of attester {0} has signed it")]
+    Attester(Name),
 }
 
 /// The name of an error in a statement of that kind.
@@ -167,7 +170,7 @@ macro_rules! name_in {
             Self::Nothing(_) => concat!($kind, "-nothing"),
             Self::Expired(_) | Self::Expires(_) => concat!($kind, "-expiry"),
             Self::Signatures(_) => concat!($kind, "-signatures"),
-            Self::Quorum(_) => concat!($kind, "-quorum"),
+            Self::Quorum(_) | Self::Attester(_) => concat!($kind, "-quorum"),
         }
     };
 }

@@ -50,6 +50,8 @@ pub enum Kind {
     Unfreeze,
     /// That an intent may be paid, or may not.
     Approval,
+    /// What an asset is worth.
+    Price,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -58,7 +60,8 @@ pub enum Kind {
 pub enum Answers {
     /// A journal entry, by its index.
     Entry(u64),
-    /// The bundle, book or list of this sequence, which it replaces; 0 for none.
+    /// The bundle, book or list of this sequence, which it replaces; 0 for none. Of an attester's statement,
+    /// its own number.
     Sequence(u64),
     /// The journal with this root.
     Checkpoint(Digest),
@@ -85,7 +88,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -95,6 +98,7 @@ impl Kind {
         Self::Freeze,
         Self::Unfreeze,
         Self::Approval,
+        Self::Price,
     ];
 
     fn as_str(self) -> &'static str {
@@ -108,6 +112,7 @@ impl Kind {
             Self::Freeze => "freeze",
             Self::Unfreeze => "unfreeze",
             Self::Approval => "approval",
+            Self::Price => "price",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every text begins with the same three lines, [`Header`], so that a signature over one kind, one
 //! fleet or one question never counts for another.
 
+mod attestation;
 mod decision;
 mod epoch;
 mod freeze;
@@ -16,6 +17,7 @@ mod sshsig;
 mod unseal;
 mod veto;
 
+pub use attestation::{Attestation, Seen};
 pub use decision::StatementError;
 pub(crate) use decision::opened;
 pub use epoch::{Drain, EpochFound, NewEpoch, NextSequence};

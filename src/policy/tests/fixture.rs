@@ -7,8 +7,8 @@ use std::{
 };
 
 use strongroom_policy::{
-    Account, Allow, Attempt, AttemptId, Blob, Book, BundleHash, ChainSettings, Client,
-    ClientIdentity, Clocks, Entry, Governance, Group, Hours, KeyAlgorithm, KeyPurpose,
+    Account, Allow, Attempt, AttemptId, Attestations, Blob, Book, BundleHash, ChainSettings,
+    Client, ClientIdentity, Clocks, Entry, Governance, Group, Hours, KeyAlgorithm, KeyPurpose,
     KeyRegistration, Limit, Location, Measure, Need, Permit, Policy, Reason, ReasonCode, Record,
     Request, RequestHash, Selector, SequenceStart, SignedIntent, Source, State, Statement, Stretch,
     Verdict, evaluate,
@@ -226,6 +226,7 @@ pub fn policy() -> Policy {
         sequences: sequences.into(),
         books: BTreeMap::new(),
         hours: [(name("first-day"), first_day())].into(),
+        attestations: Attestations::default(),
         allows: vec![statement("everything", effects(&everything), Allow)],
         denies: Vec::new(),
         requires: Vec::new(),

@@ -372,6 +372,7 @@ fn weight(limit: &Statement<Limit>, fact: &Fact, at: Time) -> Amount {
         _ if fact.effect.kind != EffectKind::Payment || !asset => Amount::ZERO,
         Measure::Count => amount(1),
         Measure::Amount => fact.effect.amount,
+        Measure::Reference => fact.reference.unwrap(),
     }
 }
 

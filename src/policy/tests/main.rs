@@ -25,6 +25,7 @@ mod hot;
 mod narrower;
 mod never_forget;
 mod never_twice;
+mod prices;
 mod reasons;
 mod restore;
 mod rows;

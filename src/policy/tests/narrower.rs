@@ -7,8 +7,8 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestCaseError};
 use strongroom_policy::{
-    Allow, BundleHash, Group, Limit, Measure, Need, Person, Policy, Require, Statement, Verb,
-    Widening, widenings,
+    Allow, AttestationKind, Attestations, Attester, BundleHash, Group, Limit, Measure, Need,
+    Person, Policy, PriceRule, Require, Statement, Verb, Widening, widenings,
 };
 use tx::AccountClass;
 
@@ -247,6 +247,58 @@ fn a_lower_cap_a_longer_window_and_fewer_groups_are_narrower_and_nothing_else_of
     assert_eq!(said(|policy| policy.limits.clear()), gone);
     // By what it does, not by its name.
     assert!(said(|policy| policy.limits[0].name = name("renamed")).is_empty());
+}
+
+#[test]
+fn a_dearer_price_is_narrower_and_another_attester_is_not() {
+    let rule = |floor: &str, haircut_bp, max_age_millis| PriceRule {
+        decimals: 8,
+        haircut_bp,
+        floor: floor.parse().unwrap(),
+        max_age_millis,
+    };
+    let mut running = known();
+    let attester = Attester {
+        keys: [signer_key(7)].into(),
+        says: [AttestationKind::Price].into(),
+    };
+    let mut priced = Attestations {
+        attesters: [(name("w1"), attester.clone())].into(),
+        needed: [(AttestationKind::Price, 1)].into(),
+        currency: Some(name("usd")),
+        prices: [(btc(), rule("10", 100, 60_000))].into(),
+    };
+    let is_narrower = |running: &Policy, attestations: &Attestations| {
+        let attestations = attestations.clone();
+        let offered = Policy {
+            attestations,
+            ..running.clone()
+        };
+        widenings(running, &offered).is_empty()
+    };
+    // Nothing asks for a price yet.
+    assert!(is_narrower(&running, &priced));
+    running.attestations = priced.clone();
+    assert!(!is_narrower(&running, &Attestations::default()));
+    for (floor, haircut, age, expected) in [
+        ("10", 100, 60_000, true),
+        ("11", 200, 30_000, true),
+        ("9", 100, 60_000, false),
+        ("10", 99, 60_000, false),
+        ("10", 100, 60_001, false),
+    ] {
+        priced.prices = [(btc(), rule(floor, haircut, age))].into();
+        assert_eq!(is_narrower(&running, &priced), expected, "{floor}");
+    }
+    priced = running.attestations.clone();
+    priced.attesters.insert(name("w2"), attester);
+    assert!(!is_narrower(&running, &priced));
+    priced = running.attestations.clone();
+    priced.needed.insert(AttestationKind::Price, 2);
+    assert!(!is_narrower(&running, &priced));
+    priced = running.attestations.clone();
+    priced.currency = Some(name("eur"));
+    assert!(!is_narrower(&running, &priced));
 }
 
 #[test]

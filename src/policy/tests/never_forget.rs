@@ -108,6 +108,7 @@ fn recorded(limit: &Statement<Limit>, hostile: &Hostile) -> BTreeMap<Vec<(Group,
                 let measured = match limit.says.measure {
                     Measure::Count => amount(1),
                     Measure::Amount => fact.effect.amount,
+                    Measure::Reference => fact.reference.unwrap_or_default(),
                 };
                 let sum = sums.entry(group(&limit.says.group, fact)).or_default();
                 *sum = sum.checked_add(measured).unwrap();

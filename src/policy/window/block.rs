@@ -10,7 +10,8 @@
 //!         | needs that carried it over a limit: how many number, each by its place in the list, number
 //!         | fee terms: 1, two amounts and a number (EVM), 2 and two numbers (UTXO), else 0 and text (JSON)
 //!         | facts: how many number, each: shape by its place in the list, number | amount
-//!           | 0, or 1, chain by its place in the list, number, and bytes
+//!           | 0, or 1, chain by its place in the list, number, and bytes; 2 or 3 for the same where its value in
+//!             the reference currency, an amount, stands behind it
 //!           | 0, or 1 + time − when the destination was first paid number | 0, or 1 and text: the tag
 //! shape:  kind text (JSON) | account text | asset text | ?own: account text, class text (JSON)
 //!         | client text | ?source text | class of the account text (JSON) | books [text]
@@ -29,6 +30,10 @@ use crate::{
 };
 
 const VERSION: u8 = 2;
+
+/// Where it says whether a fact has a destination: that it has a value, too. Facts without one are as they were
+/// before there were values.
+const VALUED: u8 = 2;
 
 /// The most charges of a block.
 pub(super) const CHARGES_MAX: usize = 32;
@@ -125,11 +130,15 @@ impl Writer {
     fn add_fact(&mut self, at: Time, fact: &ChargedFact, to: &mut Vec<u8>) {
         write_number(self.shapes.place(Arc::clone(&fact.shape)), to);
         fact.amount.write(to);
-        to.push(u8::from(fact.to.is_some()));
+        let valued = if fact.reference.is_some() { VALUED } else { 0 };
+        to.push(u8::from(fact.to.is_some()) | valued);
         if let Some(address) = &fact.to {
             write_number(self.chains.place(address.chain()), to);
             write_number(address.as_bytes().len() as u64, to);
             to.extend(address.as_bytes());
+        }
+        if let Some(value) = &fact.reference {
+            value.write(to);
         }
         let age = fact.first_paid.map(|first| at.millis_since(first));
         write_number(age.map_or(0, |age| age.saturating_add(1)), to);
@@ -251,14 +260,23 @@ impl<'a> Block<'a> {
         at: Time,
         shape: impl Fn(usize) -> Option<Arc<Shape>>,
     ) -> Option<ChargedFact> {
+        let shape = shape(index(from)?)?;
+        let amount = Code::read(from)?;
+        let flags = u8::read(from)?;
+        let to = match flags & !VALUED {
+            0 => None,
+            1 => Some(self.read_address(from)?),
+            _ => return None,
+        };
+        let reference = match flags & VALUED {
+            0 => None,
+            _ => Some(Code::read(from)?),
+        };
         Some(ChargedFact {
-            shape: shape(index(from)?)?,
-            amount: Code::read(from)?,
-            to: match u8::read(from)? {
-                0 => None,
-                1 => Some(self.read_address(from)?),
-                _ => return None,
-            },
+            shape,
+            amount,
+            reference,
+            to,
             first_paid: match read_number(from)? {
                 0 => None,
                 age => Some(Time::from_millis(

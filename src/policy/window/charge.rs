@@ -36,6 +36,8 @@ pub(crate) struct Charge {
 pub(super) struct ChargedFact {
     pub(super) shape: Arc<Shape>,
     pub(super) amount: Amount,
+    /// What it was worth in the reference currency, where that was known.
+    pub(super) reference: Option<Amount>,
     pub(super) to: Option<Address>,
     /// When the destination had been paid first, by then.
     pub(super) first_paid: Option<Time>,
@@ -110,7 +112,8 @@ impl Charge {
             if counts {
                 let group = GroupKey::of(&limit.says.group, &recorded);
                 let sum: &mut Amount = measures.entry(group).or_default();
-                let measured = limit.says.measured(fact.amount);
+                let value = fact.value(present);
+                let measured = limit.says.measured(fact.amount, value);
                 *sum = sum.checked_add(measured).unwrap_or(Amount::MAX);
             }
         }
@@ -149,10 +152,20 @@ impl ChargedFact {
         Self {
             shape: Arc::new(shape),
             amount: fact.effect.amount,
+            reference: fact.reference,
             to: to.map(|to| to.address.clone()),
             first_paid: fact.classes.first_paid,
             tag: fact.effect.tag.as_deref().map(Box::from),
         }
+    }
+
+    /// What it was worth when it was charged, and at least what its amount is worth by the present floor:
+    /// no price and no bundle makes it less than what was recorded, and what was charged without a price
+    /// counts too.
+    fn value(&self, present: &Present) -> Amount {
+        let rule = present.policy.attestations.prices.get(&self.shape.asset);
+        let least = rule.map_or(Amount::ZERO, |rule| rule.least(self.amount));
+        self.reference.unwrap_or_default().max(least)
     }
 
     fn recorded<'a>(&'a self, charge: &'a Charge) -> Subject<'a> {

@@ -406,11 +406,12 @@ impl Limit {
     /// The longest window: how long charges are kept.
     pub const WINDOW_MILLIS_MAX: u64 = 90 * 24 * 60 * 60 * 1000;
 
-    /// What one effect of this amount measures.
-    pub(crate) fn measured(&self, amount: Amount) -> Amount {
+    /// What one effect of this amount and value in the reference currency measures.
+    pub(crate) fn measured(&self, amount: Amount, value: Amount) -> Amount {
         match self.measure {
             Measure::Amount => amount,
             Measure::Count => Amount::from(1_u64),
+            Measure::Reference => value,
         }
     }
 }

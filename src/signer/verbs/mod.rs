@@ -8,6 +8,7 @@ pub mod keys;
 pub mod log;
 pub mod requests;
 pub mod sign;
+pub mod statements;
 
 use api::{
     problem::{Problem, ProblemKind},

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use policy::bundle::length_millis;
+use policy::bundle::{QuantityError, length_millis};
 use policy::{
     Blob, Entry, EvaluateError, FreezeScope, Permit, Policy, Request, RequestHash, State,
     StateError, Verdict, evaluate,
@@ -13,7 +13,7 @@ use tx::{Decoded, Interval, Name, Time};
 
 use super::super::decided::{Decided, Expected};
 use super::super::offline;
-use super::file::Case;
+use super::file::{Case, Prices};
 use super::transaction::{self, Made, Order, UnbuiltError};
 
 /// Noon of 1 January 2026: a case that says no time is decided alike for ever.
@@ -31,6 +31,12 @@ pub enum UndecidedError {
     /// A length of time.
     #[error("{0}")]
     Ago(String),
+    /// The bundle has no price of an asset.
+    #[error("the bundle has no [[price]] of {:?}", .0.as_str())]
+    Unpriced(Name),
+    /// A price.
+    #[error("the price of {:?}: {source}", asset.as_str())]
+    Price { asset: Name, source: QuantityError },
     /// What the case says was signed would not have been.
     #[error("{of} would not have been signed: {word:?} by {by}")]
     Earlier {
@@ -98,7 +104,7 @@ impl Bench {
     /// [`UndecidedError`].
     pub fn decide(&mut self, case: &Case) -> Result<Decided, UndecidedError> {
         let now = case.time.unwrap_or(Time::from_millis(NOON_MILLIS));
-        if case.frozen || !case.earlier.is_empty() {
+        if case.frozen || !case.earlier.is_empty() || is_priced(case) {
             let mut state = self.state(now)?;
             return decide_on(&self.policy, &mut state, case, now);
         }
@@ -124,6 +130,7 @@ fn decide_on(
     case: &Case,
     now: Time,
 ) -> Result<Decided, UndecidedError> {
+    suppose_prices(policy, state, &case.prices)?;
     for (number, asked) in earlier(case, now)?.iter().enumerate() {
         let of = format!("earlier payment {number}");
         match request(policy, state, asked, &of)? {
@@ -161,6 +168,40 @@ fn decide_on(
         },
     };
     request(policy, state, &asked, "the request").map(Decided::of)
+}
+
+/// Whether the state is one of its own, since attesters say something in it.
+fn is_priced(case: &Case) -> bool {
+    !matches!(&case.prices, Prices::Said(said) if said.is_empty())
+}
+
+/// Has attesters say what a case says that they do, from the first earlier payment on.
+fn suppose_prices(
+    policy: &Policy,
+    state: &mut State,
+    prices: &Prices,
+) -> Result<(), UndecidedError> {
+    let said = match prices {
+        Prices::Floors => {
+            for (asset, rule) in &policy.attestations.prices {
+                state.suppose_price(asset, rule.floor);
+            }
+            return Ok(());
+        }
+        Prices::Said(said) => said,
+    };
+    for (name, price) in said {
+        let unit = policy.assets.get(name);
+        let priced = unit.filter(|unit| policy.attestations.prices.contains_key(&unit.asset));
+        let unit = priced.ok_or_else(|| UndecidedError::Unpriced(name.clone()))?;
+        let price = policy.price(price);
+        let price = price.map_err(|error| UndecidedError::Price {
+            asset: name.clone(),
+            source: error,
+        })?;
+        state.suppose_price(&unit.asset, price);
+    }
+    Ok(())
 }
 
 /// What was signed before, the oldest first.

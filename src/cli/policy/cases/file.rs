@@ -32,6 +32,9 @@ pub struct Case {
     pub name: Name,
     /// When it is asked; noon of 1 January 2026 unless given.
     pub time: Option<Time>,
+    /// What attesters say that assets are worth, by the names of the assets: `3050.25 usd`.
+    #[serde(default)]
+    pub prices: Prices,
     /// Whether everything is frozen.
     #[serde(default)]
     pub frozen: bool,
@@ -59,6 +62,23 @@ pub struct Case {
     pub refused_by: Option<BTreeSet<Name>>,
     /// The statements that want people, all of them.
     pub needs: Option<BTreeSet<Name>>,
+}
+
+/// What attesters say that assets are worth.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Prices {
+    /// These, and nothing of other assets.
+    Said(BTreeMap<Name, String>),
+    /// Of every asset that has a price the floor, which no file can say.
+    #[serde(skip)]
+    Floors,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Self::Said(BTreeMap::new())
+    }
 }
 
 /// A payment.

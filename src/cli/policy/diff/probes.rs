@@ -9,7 +9,7 @@ use std::fmt;
 use policy::{Limit, Measure, Policy, Selector, Statement, To, Verb};
 use tx::{Address, Amount, Asset, Chain, EffectKind, Interval, Name, Time};
 
-use super::super::cases::file::{Case, Earlier, Payment};
+use super::super::cases::file::{Case, Earlier, Payment, Prices};
 use super::super::decided::Expected;
 use super::super::{offline, words};
 
@@ -216,10 +216,18 @@ impl Making<'_> {
             let limits = limits.filter(|limit| speaks_of(&limit.selector, asset));
             named.extend(limits.filter_map(|limit| match limit.says.measure {
                 Measure::Amount => Some(limit.says.cap),
+                Measure::Reference => Some(self.at_floor(limit, asset)),
                 Measure::Count => None,
             }));
         }
         edges(named)
+    }
+
+    /// How much of an asset fits into a limit on values where it is worth its floor.
+    fn at_floor(&self, limit: &Statement<Limit>, asset: &Asset) -> Amount {
+        let mut priced = self.policies().into_iter();
+        let rule = priced.find_map(|policy| policy.attestations.prices.get(asset));
+        rule.map_or(limit.says.cap, |rule| rule.most_within(limit.says.cap))
     }
 
     fn fee_rates(&self, chain: Chain) -> BTreeSet<Amount> {
@@ -277,9 +285,12 @@ impl Making<'_> {
             .collect();
         let mut found = BTreeSet::new();
         for limit in limits {
-            let cap = limit.says.cap;
+            let cap = match limit.says.measure {
+                Measure::Reference => self.at_floor(limit, &base.asset),
+                Measure::Amount | Measure::Count => limit.says.cap,
+            };
             let (earlier, times, amount) = match limit.says.measure {
-                Measure::Amount => {
+                Measure::Amount | Measure::Reference => {
                     let half = halved(cap);
                     let rest = cap
                         .checked_sub(half)
@@ -390,6 +401,7 @@ impl Probe {
         Some(Case {
             name: format!("probe-{number}").parse().ok()?,
             time: self.time,
+            prices: Prices::Floors,
             frozen: false,
             client: self.client.clone(),
             account: self.account.clone(),

@@ -1,8 +1,8 @@
 //! Who there is, and what is ours.
 
 use policy::{
-    Account, Book, Client, ClientIdentity, Clocks, Governance, Hours, Person, Policy, Source,
-    Stretch, Verb,
+    Account, AttestationKind, Attestations, Attester, Book, Client, ClientIdentity, Clocks,
+    Governance, Hours, Person, Policy, PriceRule, Source, Stretch, Verb,
 };
 use ssh_key::{HashAlg, PublicKey};
 use tx::{Chain, Name};
@@ -37,6 +37,7 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
         sequences: _,
         books,
         hours,
+        attestations: _,
         allows: _,
         denies: _,
         requires: _,
@@ -64,6 +65,7 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
             books.iter().map(book).collect(),
         ),
         listing("Hours of the week", "", hours.iter().map(weekly).collect()),
+        listing("Who attests", "", attests(&policy.attestations)),
     ]
 }
 
@@ -220,6 +222,56 @@ fn may(verb: Verb) -> &'static str {
         Verb::Govern => "bring officers' statements",
         Verb::Intents => "ask people to approve intents",
         Verb::Approve => "bring what people say of intents",
+        Verb::Attest => "bring attesters' statements",
+    }
+}
+
+fn attests(attestations: &Attestations) -> Vec<String> {
+    let Attestations {
+        attesters,
+        needed,
+        currency,
+        prices,
+    } = attestations;
+    let attesters = attesters.iter().map(|(name, attester)| {
+        let Attester { keys, says } = attester;
+        let says = listed(says.iter().map(|kind| attested(*kind).to_owned()), "and");
+        let keys = listed(keys.iter().map(|line| code(line)), "or");
+        format!(
+            "{} attests {says}, signed with {keys}.",
+            code(name.as_str())
+        )
+    });
+    let needed = needed.iter().map(|(kind, needed)| {
+        let kind = attested(*kind);
+        format!("Of those who attest {kind}, {needed} are needed.")
+    });
+    let currency = currency.as_ref().map_or("", Name::as_str);
+    let prices = prices.iter().map(|(asset, rule)| {
+        let PriceRule {
+            decimals: _,
+            haircut_bp,
+            floor,
+            max_age_millis,
+        } = rule;
+        format!(
+            "One {} is worth what attesters say, the middle one of them, and {}.{:02}% more; at least \
+             {floor} {}. What they say holds for {}; without it, whatever a limit on values counts is \
+             refused.",
+            code(&asset.to_string()),
+            haircut_bp / 100,
+            haircut_bp % 100,
+            code(currency),
+            words::length(*max_age_millis),
+        )
+    });
+    attesters.chain(needed).chain(prices).collect()
+}
+
+fn attested(kind: AttestationKind) -> &'static str {
+    match kind {
+        AttestationKind::Price => "prices",
+        _ => kind.as_str(),
     }
 }
 

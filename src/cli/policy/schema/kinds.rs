@@ -61,9 +61,9 @@ const U63_MAX: u64 = 0x7fff_ffff_ffff_ffff;
 /// What an account is for.
 pub const CLASSES: [&str; 4] = ["hot", "deposit", "cold", "retired"];
 /// What a client may ask.
-pub const VERBS: [&str; 10] = [
+pub const VERBS: [&str; 11] = [
     "sign", "evaluate", "keys", "requests", "journal", "bodies", "witness", "govern", "intents",
-    "approve",
+    "approve", "attest",
 ];
 /// What a rejection does.
 pub const REJECTIONS: [&str; 2] = ["blocks", "final"];
@@ -82,7 +82,9 @@ pub const EFFECTS: [&str; 11] = [
     "reissue",
 ];
 /// What a limit measures.
-pub const MEASURES: [&str; 2] = ["amount", "count"];
+pub const MEASURES: [&str; 3] = ["amount", "count", "reference"];
+/// What attesters attest.
+pub const ATTESTATIONS: [&str; 1] = ["price"];
 /// What a limit counts apart.
 pub const GROUPS: [&str; 4] = ["destination", "client", "source", "account"];
 
@@ -268,6 +270,31 @@ pub const KINDS: &[Kind] = &[
             ),
         ]],
     ),
+    once(
+        "attested",
+        "What is asked of attesters.",
+        &[&[
+            optional("currency", NAME, "The currency in which assets are valued."),
+            optional(
+                "price",
+                Form::Number(1, U32_MAX),
+                "How many attesters must say what an asset is worth; more than half unless given.",
+            ),
+        ]],
+    ),
+    many(
+        "attester",
+        "An independent watcher, whose statements the signer takes.",
+        &[&[
+            required("name", NAME, "By which its statements name it."),
+            required("keys", TEXTS, "Public keys, as in id_ed25519.pub."),
+            required(
+                "says",
+                Form::Each(&Form::Words(&ATTESTATIONS)),
+                "What is taken from it.",
+            ),
+        ]],
+    ),
     either(
         many(
             "book",
@@ -424,6 +451,24 @@ pub const KINDS: &[Kind] = &[
         &[&[
             required("name", NAME, "By which the bundle names them."),
             required("keys", TEXTS, "Public keys, as in id_ed25519.pub."),
+        ]],
+    ),
+    many(
+        "price",
+        "How amounts of an asset are valued in the reference currency.",
+        &[&[
+            required("asset", NAME, "The asset."),
+            required(
+                "floor",
+                AMOUNT,
+                "What one unit is worth at the least, whatever is attested: 1500 usd.",
+            ),
+            required(
+                "haircut",
+                Form::Pattern("^(0|[1-9][0-9]*)(\\.[0-9]{1,2})?%$"),
+                "By how much an attested price is raised: 10%.",
+            ),
+            required("max_age", WINDOW, "How long an attested price holds."),
         ]],
     ),
     many(

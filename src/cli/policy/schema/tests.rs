@@ -9,7 +9,9 @@ use policy::bundle;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::kinds::{CLASSES, EFFECTS, GROUPS, KINDS, Kind, MEASURES, NEED, Once, VERBS};
+use super::kinds::{
+    ATTESTATIONS, CLASSES, EFFECTS, GROUPS, KINDS, Kind, MEASURES, NEED, Once, VERBS,
+};
 use super::schema;
 
 /// What is said of a file alone in its bundle.
@@ -138,6 +140,7 @@ fn the_words_are_those_that_the_parser_takes() {
     assert_eq!(words::<tx::EffectKind>(), EFFECTS);
     assert_eq!(words::<policy::Verb>(), VERBS);
     assert_eq!(words::<policy::Measure>(), MEASURES);
+    assert_eq!(words::<policy::AttestationKind>(), ATTESTATIONS);
     assert_eq!(words::<policy::Group>(), GROUPS);
 }
 

@@ -123,6 +123,7 @@ impl Charged {
             let units = match limit.says.measure {
                 Measure::Count => 1,
                 Measure::Amount => payment.units,
+                Measure::Reference => panic!("no limit of the simulation is on values"),
             };
             *weights.entry(group(limit, payment)).or_default() += units;
         }

@@ -42,7 +42,7 @@ fn idle(policy: &Policy, limit: &Statement<Limit>) -> Option<String> {
     let count = fewest(policy, limit)?;
     let reached = match limit.says.measure {
         Measure::Amount => count.says.cap.checked_mul(most)?,
-        Measure::Count => return None,
+        Measure::Count | Measure::Reference => return None,
     };
     (reached <= limit.says.cap).then(|| {
         format!(

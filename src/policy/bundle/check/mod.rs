@@ -3,6 +3,7 @@
 mod binding;
 mod covers;
 mod idle;
+mod reference;
 mod young;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub(super) fn check(policy: &Policy, places: &Places, report: &Report) {
     idle::check(policy, report);
     binding::check(policy, report);
     young::check(policy, report);
+    reference::check(policy, report);
 }
 
 /// An allow of outward effects that nobody attends is bounded by a window that neither new
@@ -89,6 +91,7 @@ fn unbounded(
         match measure {
             Measure::Amount => "amount",
             Measure::Count => "count",
+            Measure::Reference => "value",
         },
     );
     let message = format!(
@@ -218,7 +221,7 @@ fn part(selector: &Selector, kind: EffectKind, asset: &Asset) -> Selector {
 }
 
 /// The name that amounts of the asset have, else the asset itself.
-fn unit(policy: &Policy, asset: &Asset) -> String {
+pub(super) fn unit(policy: &Policy, asset: &Asset) -> String {
     let mut assets = policy.assets.iter();
     let named = assets.find(|(_, unit)| unit.asset == *asset);
     named.map_or_else(

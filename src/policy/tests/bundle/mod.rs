@@ -1,6 +1,7 @@
 //! Bundles: what is read, what is refused and where it says so, who may sign.
 
 mod ages;
+mod attesters;
 mod bounds;
 mod diagnostics;
 mod fixture;

@@ -1,0 +1,202 @@
+//! `strongroom attest`: what an attester saw, signed with its key and brought to a signer.
+
+mod error;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use api::signing::Statement;
+use clap::Subcommand;
+use policy::statement::{Attestation, Seen, Signatures};
+use policy::{AttestationKind, BundleHash, Policy};
+use serde::Serialize;
+use tx::{Name, Time};
+
+use self::error::AttestError;
+use crate::approve::{self, key};
+use crate::client::{PeerArgs, Signer};
+use crate::failure::Failure;
+use crate::files;
+use crate::output::Answer;
+
+/// The largest file with a statement or a signature.
+const FILE_MAX_BYTES: u64 = 64 * 1024;
+
+/// `strongroom attest`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what one unit of an asset is worth.
+    Price(Box<PriceArgs>),
+    /// Bring a statement that was signed elsewhere.
+    Bring(Box<BringArgs>),
+}
+
+/// `strongroom attest price`.
+#[derive(Debug, clap::Args)]
+struct PriceArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    /// The asset, by its name in the bundle.
+    asset: Name,
+    /// What one unit is worth, such as "3050.25 usd".
+    price: String,
+    /// Who says it, by the name in the bundle.
+    #[arg(long, value_name = "NAME")]
+    attester: Name,
+    /// The folder of the bundle that governs the signer.
+    #[arg(long, value_name = "FOLDER")]
+    policy: PathBuf,
+    /// The bundle's fingerprint, where you know it: sha256:… . Left out, the bundle must be signed by enough
+    /// officers that it names itself.
+    #[arg(long, value_name = "HASH", value_parser = approve::hash)]
+    bundle: Option<BundleHash>,
+    /// When it was seen [default: now].
+    #[arg(long, value_name = "TIME")]
+    at: Option<Time>,
+    /// The statement's number, above that of each one before [default: the milliseconds of its time].
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<u64>,
+    /// What to sign with: an OpenSSH private key, or the public key of one that an agent or a security key
+    /// has. Left out, the text is printed, to be signed elsewhere.
+    #[arg(long, value_name = "FILE")]
+    signing_key: Option<PathBuf>,
+}
+
+/// `strongroom attest bring`.
+#[derive(Debug, clap::Args)]
+struct BringArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    /// The file with the text.
+    statement: PathBuf,
+    /// The file with its signature, as `ssh-keygen -Y sign -n strongroom-price-v1` writes it.
+    signature: PathBuf,
+}
+
+/// Says it.
+///
+/// # Errors
+/// [`AttestError`]; [`crate::client::SignerError`].
+pub fn run(args: &Args) -> Result<Answer, Failure> {
+    match &args.command {
+        Command::Price(args) => price(args),
+        Command::Bring(args) => bring(args),
+    }
+}
+
+fn price(args: &PriceArgs) -> Result<Answer, Failure> {
+    let policy = approve::verified(&args.policy, args.bundle)?;
+    let statement = stated(args, &policy)?;
+    let (text, namespace) = (statement.to_string(), statement.header().namespace());
+    let Some(path) = &args.signing_key else {
+        return Answer::done(&Unsigned {
+            namespace,
+            statement: text,
+        });
+    };
+    let signature = key::sign(path, &text, &namespace)?;
+    is_by_attester(&policy, &statement, &signature)?;
+    send(&args.peer.signer()?, text, signature)
+}
+
+fn bring(args: &BringArgs) -> Result<Answer, Failure> {
+    let read = |path| {
+        let bytes = files::read(path, FILE_MAX_BYTES).map_err(AttestError::File)?;
+        Ok::<_, AttestError>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (text, signature) = (read(&args.statement)?, read(&args.signature)?);
+    Attestation::parse(&text).map_err(AttestError::Text)?;
+    send(&args.peer.signer()?, text, signature)
+}
+
+/// The statement, as the bundle names what it is about.
+fn stated(args: &PriceArgs, policy: &Policy) -> Result<Attestation, AttestError> {
+    let attestations = &policy.attestations;
+    let unit = policy.assets.get(&args.asset);
+    let unit = unit.filter(|unit| attestations.prices.contains_key(&unit.asset));
+    let unit = unit.ok_or_else(|| AttestError::NotPriced {
+        asset: args.asset.clone(),
+    })?;
+    let attester = attestations.attesters.get(&args.attester);
+    if !attester.is_some_and(|one| one.says.contains(&AttestationKind::Price)) {
+        return Err(AttestError::NoAttester {
+            attester: args.attester.clone(),
+        });
+    }
+    let price = policy.price(&args.price).map_err(AttestError::Price)?;
+    let at = args.at.unwrap_or_else(now);
+    let currency = attestations.currency.clone();
+    Ok(Attestation {
+        fleet: policy.fleet.clone(),
+        number: args.number.unwrap_or_else(|| at.millis()),
+        attester: args.attester.clone(),
+        at,
+        seen: Seen::Price {
+            asset: unit.asset.clone(),
+            currency: currency.ok_or_else(|| AttestError::NotPriced {
+                asset: args.asset.clone(),
+            })?,
+            price,
+        },
+    })
+}
+
+fn now() -> Time {
+    let millis = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+    Time::from_millis(millis)
+}
+
+fn is_by_attester(
+    policy: &Policy,
+    statement: &Attestation,
+    signature: &str,
+) -> Result<(), AttestError> {
+    let signatures = Signatures::parse(signature).map_err(AttestError::Signature)?;
+    let attester = policy.attestations.attesters.get(&statement.attester);
+    let mut keys = attester.into_iter().flat_map(|attester| &attester.keys);
+    match keys.any(|key| statement.is_signed_by(key, &signatures)) {
+        true => Ok(()),
+        false => Err(AttestError::OtherKey {
+            attester: statement.attester.clone(),
+        }),
+    }
+}
+
+fn send(signer: &Signer, statement: String, signature: String) -> Result<Answer, Failure> {
+    signer.attest(&Statement {
+        statement: statement.clone(),
+        signatures: vec![signature],
+    })?;
+    Answer::done(&Brought { statement })
+}
+
+/// The text, to be signed elsewhere.
+#[derive(Debug, Serialize)]
+struct Unsigned {
+    namespace: String,
+    statement: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Brought {
+    statement: String,
+}
+
+impl fmt::Display for Unsigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.statement)
+    }
+}
+
+impl fmt::Display for Brought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the signer has taken it:")?;
+        f.write_str(&self.statement)
+    }
+}

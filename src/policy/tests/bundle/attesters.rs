@@ -1,0 +1,189 @@
+//! Attesters and prices in a bundle.
+
+use strongroom_policy::{AttestationKind, Measure, Policy};
+use tx::Amount;
+
+use super::fixture::{POLICY, errors, files, line, manifest, parse, replaced};
+
+fn attester(name: &str, number: u8) -> String {
+    let line = line(number);
+    format!("\n[[attester]]\nname = {name:?}\nkeys = {line:?}\nsays = \"price\"\n")
+}
+
+const PRICE: &str = r#"
+[attested]
+currency = "usd"
+[[price]]
+asset = "eth"
+floor = "1500.5 usd"
+haircut = "12.5%"
+max_age = "15m"
+"#;
+
+const LIMIT: &str = r#"
+[[limit]]
+name = "value"
+effect = "payment"
+asset = "eth"
+measure = "reference"
+window = "24h"
+cap = "20000.25 usd"
+"#;
+
+fn whole() -> String {
+    let attesters: String = [("w1", 11), ("w2", 12), ("w3", 13)]
+        .map(|(name, number)| attester(name, number))
+        .concat();
+    format!("{POLICY}{attesters}{PRICE}{LIMIT}")
+}
+
+fn policy(text: &str) -> Policy {
+    let parsed = parse(text).unwrap_or_else(|found| panic!("{found:#?}"));
+    assert_eq!(parsed.warnings(), []);
+    parsed.under(&manifest(&files(text), "main", 1, 0))
+}
+
+#[test]
+fn attesters_prices_and_limits_on_values_are_read() {
+    let policy = policy(&whole());
+    let attestations = &policy.attestations;
+    assert_eq!(attestations.attesters.len(), 3);
+    assert_eq!(attestations.needed(AttestationKind::Price), 2);
+    let rule = attestations.prices.values().next().unwrap();
+    assert_eq!(rule.floor.to_string(), "1500.5");
+    assert_eq!((rule.haircut_bp, rule.max_age_millis), (1_250, 900_000));
+    assert_eq!(rule.decimals, 18);
+    let limit = policy
+        .limits
+        .iter()
+        .find(|one| one.name.as_str() == "value");
+    let limit = &limit.unwrap().says;
+    assert_eq!(limit.measure, Measure::Reference);
+    assert_eq!(limit.cap, Amount::from(2_000_025_000_000_u64));
+}
+
+#[test]
+fn how_many_are_needed_can_be_said() {
+    let said = |number: &str| {
+        let table = format!("currency = \"usd\"\nprice = {number}");
+        replaced(&whole(), "currency = \"usd\"", &table)
+    };
+    let needed = |number: &str| {
+        let policy = policy(&said(number));
+        policy.attestations.needed(AttestationKind::Price)
+    };
+    assert_eq!([needed("1"), needed("3")], [1, 3]);
+    for (number, expected) in [
+        ("0", "0 attesters say everything"),
+        ("4", "is above the number"),
+    ] {
+        let found = errors(&said(number));
+        assert!(found[0].contains(expected), "{found:#?}");
+    }
+}
+
+fn assert_error(text: &str, expected: &str) {
+    let found = errors(text);
+    assert!(
+        found.iter().any(|one| one.contains(expected)),
+        "{expected}: {found:#?}"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let change = |part: &str, by: &str, expected: &str| {
+        assert_error(&replaced(&whole(), part, by), expected);
+    };
+    change("floor = \"1500.5 usd\"", "floor = \"0 usd\"", "above zero");
+    change(
+        "floor = \"1500.5 usd\"",
+        "floor = \"1500 eur\"",
+        "is not in usd",
+    );
+    change("haircut = \"12.5%\"", "haircut = \"12.5\"", "is no haircut");
+    change(
+        "haircut = \"12.5%\"",
+        "haircut = \"1001%\"",
+        "is no haircut",
+    );
+    change("haircut = \"12.5%\"", "haircut = \"-1%\"", "is no haircut");
+    change("haircut = \"12.5%\"\n", "", "haircut is missing");
+    change(
+        "max_age = \"15m\"",
+        "max_age = \"15s\"",
+        "no length of time",
+    );
+    change(
+        "currency = \"usd\"",
+        "currency = \"ltc\"",
+        "is the name of an asset",
+    );
+    change("[attested]\ncurrency = \"usd\"\n", "", "no currency");
+    change(
+        "cap = \"20000.25 usd\"",
+        "cap = \"20 eth\"",
+        "is not in usd",
+    );
+    change(
+        "cap = \"20000.25 usd\"",
+        "cap = \"0.000000001 usd\"",
+        "finer",
+    );
+    let twice = format!(
+        "{}{}",
+        whole(),
+        PRICE.replace("[attested]\ncurrency = \"usd\"\n", "")
+    );
+    assert_error(&twice, "is priced twice");
+    assert_error(
+        &format!("{}{}", whole(), attester("w4", 11)),
+        "has a key of \"w1\"",
+    );
+    assert_error(&format!("{POLICY}{PRICE}"), "nobody attests prices");
+    let mut two = files(&whole());
+    two.insert(
+        "more.toml".into(),
+        b"[attested]\ncurrency = \"usd\"\n".to_vec(),
+    );
+    let found = strongroom_policy::bundle::parse(&two).unwrap_err();
+    assert!(
+        found[0].to_string().contains("stands already at"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_limit_on_values_names_assets_that_have_a_price() {
+    let limit = LIMIT.replace("asset = \"eth\"\n", "");
+    assert_error(&replaced(&whole(), LIMIT, &limit), "names no asset");
+    let limit = LIMIT.replace("asset = \"eth\"", "asset = [\"eth\", \"ltc\"]");
+    assert_error(
+        &replaced(&whole(), LIMIT, &limit),
+        "values of ltc, which has no price",
+    );
+}
+
+#[test]
+fn a_limit_on_values_has_a_hard_one_on_the_amount_beside_it() {
+    let expected = "limit \"value\": no hard limit bounds the amount of eth beside it";
+    let day = "name = \"eth-day\"\neffect = \"payment\"\n";
+    let over = "over = { threshold = 1, people = \"ann\" }\n";
+    let soft = replaced(&whole(), day, &format!("{day}{over}"));
+    assert_error(&soft, expected);
+    let grouped = replaced(&whole(), day, &format!("{day}group = \"client\"\n"));
+    assert_error(&grouped, expected);
+    // One that selects less than the limit on values does.
+    let fees = LIMIT.replace(
+        "effect = \"payment\"",
+        "effect = [\"payment\", \"own-transfer\"]",
+    );
+    assert_error(&replaced(&whole(), LIMIT, &fees), expected);
+    // A limit on values alone bounds nothing that must be bounded.
+    let alone = replaced(
+        &whole(),
+        day,
+        "name = \"eth-day\"\neffect = \"own-transfer\"\n",
+    );
+    assert_error(&alone, "nothing bounds the amount of eth payment");
+}
