@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tx::{Amount, Intent, IntentPayload, Name, Time};
 
 use crate::{
-    Digest, Need, Policy,
+    Digest, Need, Passkeys, Policy,
     statement::{Answers, Header, Kind, StatementError, opened},
 };
 
@@ -45,7 +45,8 @@ use crate::{
 /// approval from before a rejection cannot bring it again.
 ///
 /// `units` stands once for each asset of the bundle that it is, `in-book` and `own-account` for each that holds
-/// the address, sorted; where there is none, `units unknown` and `known-as nobody` do. The form is injective.
+/// the address, sorted; where there is none, `units unknown` and `known-as nobody` do. Behind `rejection` stands
+/// `passkeys count` where they do, and nothing where they do not. The form is injective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Approval {
     /// What the person says.
@@ -118,12 +119,42 @@ impl Approval {
             answers: Answers::Intent(self.intent),
         });
         lines.add("decision", self.says);
-        lines.intent(policy, intent);
+        lines.intent(&Known::of(policy, intent), intent);
         lines.add("need", self.need);
         lines.need(need);
         lines.add("rejected-before", self.rejected_before);
         lines.add("expires", self.expires);
         lines.0
+    }
+}
+
+/// What the bundle says of an intent's amount and destination, and it alone: a name that somebody else gave is
+/// none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known<'p> {
+    /// The names of the asset, sorted, each with the decimal places of its unit.
+    pub units: Vec<(&'p Name, u8)>,
+    /// The books that hold the destination.
+    pub books: Vec<&'p Name>,
+    /// The own accounts that it is an address of.
+    pub accounts: Vec<&'p Name>,
+}
+
+impl<'p> Known<'p> {
+    /// What the policy says of the intent.
+    pub fn of(policy: &'p Policy, intent: &Intent) -> Self {
+        let (asset, to) = (&intent.asset, &intent.destination);
+        let units = policy.assets.iter();
+        let units = units.filter(|(_, unit)| unit.asset == *asset);
+        let books = policy.books.iter();
+        let books = books.filter(|(_, book)| book.addresses.contains(to));
+        let accounts = policy.accounts.iter();
+        let accounts = accounts.filter(|(_, account)| account.addresses.contains(to));
+        Self {
+            units: units.map(|(name, unit)| (name, unit.decimals)).collect(),
+            books: books.map(|(name, _)| name).collect(),
+            accounts: accounts.map(|(name, _)| name).collect(),
+        }
     }
 }
 
@@ -159,15 +190,15 @@ impl Lines {
         self.0.push_str(&format!("{name} {value}\n"));
     }
 
-    fn intent(&mut self, policy: &Policy, intent: &Intent) {
+    fn intent(&mut self, known: &Known<'_>, intent: &Intent) {
         self.add("source", &intent.id.source);
         self.add("id", &intent.id.id);
         self.add("epoch", intent.epoch);
         self.add("asset", &intent.asset);
         self.add("amount", intent.amount);
-        self.units(policy, intent);
+        self.units(known, intent.amount);
         self.add("destination", in_fours(&intent.destination.to_string()));
-        self.known_as(policy, intent);
+        self.known_as(known);
         match &intent.tag {
             Some(tag) => self.add("tag", tag),
             None => self.add("no", "tag"),
@@ -176,40 +207,24 @@ impl Lines {
         self.add("intent-expires", intent.expires);
     }
 
-    fn units(&mut self, policy: &Policy, intent: &Intent) {
-        let units = policy.assets.iter();
-        let mut units = units.filter(|(_, unit)| unit.asset == intent.asset);
-        let mut next = units.next();
-        if next.is_none() {
-            self.add("units", "unknown");
-        }
-        while let Some((name, unit)) = next {
-            let amount = decimal(intent.amount, unit.decimals);
+    fn units(&mut self, known: &Known<'_>, amount: Amount) {
+        for (name, decimals) in &known.units {
+            let amount = decimal(amount, *decimals);
             self.add("units", format_args!("{amount} {name}"));
-            next = units.next();
+        }
+        if known.units.is_empty() {
+            self.add("units", "unknown");
         }
     }
 
-    /// What the bundle calls the destination, and it alone: a name that somebody else gave it is none.
-    fn known_as(&mut self, policy: &Policy, intent: &Intent) {
-        let to = &intent.destination;
-        let books = policy.books.iter();
-        let books: Vec<&Name> = books
-            .filter(|(_, book)| book.addresses.contains(to))
-            .map(|(name, _)| name)
-            .collect();
-        let accounts = policy.accounts.iter();
-        let accounts: Vec<&Name> = accounts
-            .filter(|(_, account)| account.addresses.contains(to))
-            .map(|(name, _)| name)
-            .collect();
-        for book in &books {
+    fn known_as(&mut self, known: &Known<'_>) {
+        for book in &known.books {
             self.add("in-book", book);
         }
-        for account in &accounts {
+        for account in &known.accounts {
             self.add("own-account", account);
         }
-        if books.is_empty() && accounts.is_empty() {
+        if known.books.is_empty() && known.accounts.is_empty() {
             self.add("known-as", "nobody");
         }
     }
@@ -221,6 +236,9 @@ impl Lines {
         self.add("delay-secs", need.delay_millis / 1_000);
         self.add("valid-secs", need.valid_millis / 1_000);
         self.add("rejection", need.rejection.as_str());
+        if need.passkeys == Passkeys::Count {
+            self.add("passkeys", need.passkeys.as_str());
+        }
     }
 }
 

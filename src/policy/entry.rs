@@ -16,7 +16,9 @@ use tx::{
     Interval, Name, Time, ValidUntil,
 };
 
-use crate::{Proof, Reason, RequestHash, RequestId, SignedIntent, approval::Says};
+use crate::{
+    Proof, Reason, RequestHash, RequestId, SignedIntent, approval::Says, passkey::Assertion,
+};
 
 /// Serde, `Display` and `FromStr` of a 32-byte newtype by 64 hexadecimal digits.
 macro_rules! hex_newtype {
@@ -530,8 +532,11 @@ pub struct IntentDecided {
     pub closes: bool,
     /// The statement.
     pub statement: String,
-    /// The armoured signatures over it.
+    /// The armoured signatures over it; empty where a passkey signed.
     pub signatures: String,
+    /// A passkey's assertion over it, where no SSH key signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<Assertion>,
     /// The people whose signatures were counted, and the key that each of them signed with.
     pub signed_by: BTreeMap<Name, String>,
 }

@@ -10,6 +10,7 @@ extern crate self as strongroom_policy;
 
 pub mod approval;
 pub mod bundle;
+pub mod passkey;
 pub mod statement;
 
 mod code;
@@ -40,7 +41,7 @@ pub use hours::{Clocks, Hours, Stretch, Zone};
 pub use model::{
     Account, Allow, AssetUnit, AttestationKind, Attestations, Attester, Book, ChainSettings,
     Client, ClientIdentity, Deny, Evacuate, Governance, Group, Limit, Location, Measure, Need,
-    Person, Policy, Rejection, Require, Selector, SequenceStart, SignerSelector, Source,
+    Passkeys, Person, Policy, Rejection, Require, Selector, SequenceStart, SignerSelector, Source,
     SourceSelector, Statement, To, Verb,
 };
 pub use narrower::{Widening, widenings};

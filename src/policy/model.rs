@@ -10,7 +10,11 @@ use sha2::{Digest as _, Sha256};
 use tlog::cosignature::Quorum;
 use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name};
 
-use crate::{BundleHash, Digest, Hours, PriceRule, bundle::AuditorKey};
+use crate::{
+    BundleHash, Digest, Hours, PriceRule,
+    bundle::AuditorKey,
+    passkey::{ApprovalPage, Passkey},
+};
 
 /// A whole policy. Every collection is a set: no order in it means anything.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub struct Policy {
     pub witnesses: Option<Quorum>,
     /// To whom what the entries say is encrypted, for witnesses to keep; nobody where it is empty.
     pub auditors: BTreeSet<AuditorKey>,
+    /// Where people use passkeys, if they may.
+    pub approval_page: Option<ApprovalPage>,
     /// The people.
     pub people: BTreeMap<Name, Person>,
     /// The people that each group stands for. Whatever names people names them, not the group.
@@ -80,11 +86,13 @@ pub struct Governance {
 }
 
 /// A person.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
     /// Public keys in OpenSSH's one-line form, without a comment; `verify-required` stands before a
     /// security key that has to show who touches it.
     pub keys: BTreeSet<String>,
+    /// Passkeys, which approve intents for needs that count them, and sign nothing else.
+    pub passkeys: BTreeSet<Passkey>,
 }
 
 /// A client of the API.
@@ -348,6 +356,19 @@ pub struct Need {
     pub valid_millis: u64,
     /// What a rejection does.
     pub rejection: Rejection,
+    /// Whether people may say so by a passkey.
+    pub passkeys: Passkeys,
+}
+
+/// Whether what people say by a passkey counts for a need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Passkeys {
+    /// It does not: people sign by SSH.
+    #[default]
+    Refused,
+    /// It does, as an SSH signature does.
+    Count,
 }
 
 /// What one person's rejection does to what waits for a need.
@@ -466,6 +487,16 @@ impl Rejection {
     }
 }
 
+impl Passkeys {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Count => "count",
+        }
+    }
+}
+
 impl Need {
     /// The longest that an approval holds, and how long it does where nothing is said.
     pub const VALID_MILLIS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
@@ -478,6 +509,7 @@ impl Need {
             delay_millis: 0,
             valid_millis: Self::VALID_MILLIS_MAX,
             rejection: Rejection::Blocks,
+            passkeys: Passkeys::Refused,
         }
     }
 
@@ -490,6 +522,10 @@ impl Need {
         hash.update(self.valid_millis.to_be_bytes());
         hash.update(self.rejection.as_str());
         hash.update(b"\n");
+        if self.passkeys == Passkeys::Count {
+            // A name has no space: this is none of the people. Without it the hash is that of older needs.
+            hash.update(b"passkeys count\n");
+        }
         for person in &self.people {
             // A name has no line feed, so that no two sets have one encoding.
             hash.update(person.as_str());

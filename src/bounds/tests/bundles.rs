@@ -401,6 +401,7 @@ fn empty(of: &Making) -> Policy {
         governance: nobody(),
         witnesses: None,
         auditors: BTreeSet::new(),
+        approval_page: None,
         people: BTreeMap::new(),
         groups: BTreeMap::new(),
         client_roots: Vec::new(),

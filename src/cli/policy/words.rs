@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Group, Limit, Measure, Need, Policy, Rejection, Statement, reference_value};
+use policy::{
+    Group, Limit, Measure, Need, Passkeys, Policy, Rejection, Statement, reference_value,
+};
 use tx::{Amount, Asset, Name};
 
 use crate::status::Unit;
@@ -73,6 +75,7 @@ pub fn terms(need: &Need) -> Option<String> {
         delay_millis,
         valid_millis,
         rejection,
+        passkeys,
     } = need;
     let mut terms = Vec::new();
     if *delay_millis > 0 {
@@ -83,6 +86,9 @@ pub fn terms(need: &Need) -> Option<String> {
     }
     if *rejection == Rejection::Final {
         terms.push("a rejection is final".to_owned());
+    }
+    if *passkeys == Passkeys::Count {
+        terms.push("passkeys count".to_owned());
     }
     (!terms.is_empty()).then(|| terms.join(", "))
 }
@@ -131,9 +137,10 @@ mod tests {
             delay_millis: 3_600_000,
             valid_millis: 43_200_000,
             rejection: Rejection::Final,
+            passkeys: Passkeys::Count,
             ..of(1, &["ann"])
         };
-        let terms = "ann (counts after 1 h, holds for 12 h, a rejection is final)";
+        let terms = "ann (counts after 1 h, holds for 12 h, a rejection is final, passkeys count)";
         assert_eq!(need(&slow), terms);
     }
 }

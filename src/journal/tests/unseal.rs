@@ -39,7 +39,13 @@ pub fn governed() -> Policy {
         let key = officer(seed).public_key().to_openssh().unwrap();
         let keys = [key].into();
         policy.governance.officers.insert(person.clone());
-        policy.people.insert(person, Person { keys });
+        policy.people.insert(
+            person,
+            Person {
+                keys,
+                ..Person::default()
+            },
+        );
     }
     policy.governance.threshold = 2;
     policy

@@ -46,6 +46,7 @@ fn silent() -> Policy {
         },
         witnesses: None,
         auditors: BTreeSet::new(),
+        approval_page: None,
         people: BTreeMap::new(),
         groups: BTreeMap::new(),
         client_roots: Vec::new(),

@@ -188,6 +188,9 @@ fn read(
     accounts::accounts(sections.take("account"), draft);
     accounts::sequences(sections.take("sequence"), draft, report);
     accounts::edges(sections.take("edge"), draft);
+    if let Some(table) = sections.take_approval_page() {
+        people::approval_page(table, draft);
+    }
     people::people(sections.take("person"), draft);
     groups::groups(sections.take("group"), draft);
     if let Some(table) = sections.take_governance(report) {

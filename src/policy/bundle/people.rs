@@ -12,31 +12,68 @@ use super::{
     units,
 };
 use crate::{
-    Client, ClientIdentity, Governance, Need, Person, Policy, Rejection, Source, Verb,
-    statement::PublicKeyLine,
+    Client, ClientIdentity, Governance, Need, Passkeys, Person, Policy, Rejection, Source, Verb,
+    passkey::Passkey, statement::PublicKeyLine,
 };
+
+/// The most passkeys of a person: each is tried when an assertion comes.
+const PASSKEYS_MAX: usize = 16;
 
 /// Reads `[[person]]`.
 pub(super) fn people(tables: Vec<Table<'_>>, draft: &mut Draft) {
     let (mut taken, mut owners) = (Taken::default(), BTreeMap::new());
     for mut table in tables {
         let name = table.new_name(&mut taken);
-        let keys = table.required("keys").map(|keys| public_keys(&keys));
+        let (keys, passkeys) = keys_of(&mut table, draft);
         // Also where a part was wrong and reported: what names the person is not wrong for it.
         if let Some(name) = name {
-            let keys = keys.unwrap_or_default();
-            for key in &keys {
-                let owner = owners.insert(key.key().to_owned(), name.clone());
+            let materials = keys.iter().filter_map(PublicKeyLine::material);
+            let materials = materials.chain(passkeys.iter().filter_map(Passkey::material));
+            for key in materials {
+                let owner = owners.insert(key, name.clone());
                 // One key for two people would let one of them be counted as two.
                 if let Some(owner) = owner.filter(|owner| *owner != name) {
                     table.error(format!("has a key of {:?}", owner.as_str()));
                 }
             }
             let keys = keys.into_iter().map(PublicKeyLine::into_string).collect();
-            draft.policy.people.insert(name, Person { keys });
+            let person = Person { keys, passkeys };
+            draft.policy.people.insert(name, person);
         }
         table.finish();
     }
+}
+
+/// The keys of a person, of which there is one at the least.
+fn keys_of(table: &mut Table<'_>, draft: &Draft) -> (BTreeSet<PublicKeyLine>, BTreeSet<Passkey>) {
+    let (keys, passkeys) = (table.optional("keys"), table.optional("passkeys"));
+    if keys.is_none() && passkeys.is_none() {
+        table.error("needs keys or passkeys, by which their word is known");
+    }
+    if let Some(value) = &passkeys
+        && draft.policy.approval_page.is_none()
+    {
+        value.error_hint(
+            "no [approval_page] says where they are used",
+            "add [approval_page] with its origin",
+        );
+    }
+    let keys = keys.map(|keys| public_keys(&keys));
+    let passkeys = passkeys.map(|value| {
+        let passkeys = value.each(|one| one.map(Passkey::parse));
+        if passkeys.len() > PASSKEYS_MAX {
+            value.error(format!("there can be {PASSKEYS_MAX} at the most"));
+        }
+        passkeys
+    });
+    (keys.unwrap_or_default(), passkeys.unwrap_or_default())
+}
+
+/// Reads `[approval_page]`.
+pub(super) fn approval_page(mut table: Table<'_>, draft: &mut Draft) {
+    let origin = table.required("origin");
+    draft.policy.approval_page = origin.and_then(|origin| origin.parsed());
+    table.finish();
 }
 
 /// Public keys, each once: what one line asks of a key's signatures, another would not.
@@ -59,6 +96,12 @@ pub(super) fn governance(mut table: Table<'_>, draft: &mut Draft) {
     let unfreeze_delay = table.optional("unfreeze_delay");
     let unfreeze_delay_millis = unfreeze_delay.and_then(|delay| delay.map(units::delay));
     if let Some((threshold, officers)) = quorum(&mut table, "officers", &draft.policy) {
+        for officer in only_passkeys(&officers, &draft.policy) {
+            table.error(format!(
+                "officers: {:?} has passkeys alone, which sign no bundle",
+                officer.as_str()
+            ));
+        }
         draft.policy.governance = Governance {
             threshold,
             officers,
@@ -69,8 +112,8 @@ pub(super) fn governance(mut table: Table<'_>, draft: &mut Draft) {
     table.finish();
 }
 
-/// Reads `{ threshold = 2, people = ["ann", "bob"] }`, and where they stand `delay`, `valid` and
-/// `rejection`.
+/// Reads `{ threshold = 2, people = ["ann", "bob"] }`, and where they stand `delay`, `valid`,
+/// `rejection` and `passkeys`.
 pub(super) fn need(value: &Value<'_>, policy: &Policy) -> Option<Need> {
     let mut table = value.table()?;
     let quorum = quorum(&mut table, "people", policy);
@@ -79,14 +122,56 @@ pub(super) fn need(value: &Value<'_>, policy: &Policy) -> Option<Need> {
     let rejection: Option<Option<Rejection>> = table
         .optional("rejection")
         .map(|rejection| rejection.word());
+    let passkeys = table.optional("passkeys");
+    let passkeys = match &passkeys {
+        None => Passkeys::Refused,
+        Some(passkeys) => passkeys.word()?,
+    };
     table.finish();
     let (threshold, people) = quorum?;
+    can_be_met(value, policy, (threshold, &people), passkeys);
     let said = Need::of(threshold, people);
     Some(Need {
         delay_millis: delay_millis.unwrap_or(Some(said.delay_millis))?,
         valid_millis: valid_millis.unwrap_or(Some(said.valid_millis))?,
         rejection: rejection.unwrap_or(Some(said.rejection))?,
+        passkeys,
         ..said
+    })
+}
+
+/// Whether there are as many people as are needed whose keys count.
+fn can_be_met(
+    value: &Value<'_>,
+    policy: &Policy,
+    (threshold, people): (u32, &BTreeSet<Name>),
+    passkeys: Passkeys,
+) {
+    if passkeys == Passkeys::Count {
+        if policy.approval_page.is_none() {
+            value.error("passkeys count, and no [approval_page] says where they are used");
+        }
+        return;
+    }
+    let without = only_passkeys(people, policy).count();
+    let with = people.len().saturating_sub(without);
+    let too_few = usize::try_from(threshold).is_ok_and(|wanted| wanted > with);
+    if too_few && without > 0 {
+        value.error_hint(
+            format!("can never be met: {with} of its people have keys, the others passkeys alone"),
+            "add passkeys = \"count\", or people who have keys",
+        );
+    }
+}
+
+/// Those who have passkeys and no key that signs anything else.
+fn only_passkeys<'n>(
+    people: &'n BTreeSet<Name>,
+    policy: &'n Policy,
+) -> impl Iterator<Item = &'n Name> {
+    people.iter().filter(|name| {
+        let person = policy.people.get(name);
+        person.is_some_and(|one| one.keys.is_empty() && !one.passkeys.is_empty())
     })
 }
 

@@ -14,9 +14,10 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "account",
     "allow",
+    "approval_page",
     "asset",
     "attested",
     "attester",
@@ -43,6 +44,7 @@ const KINDS: [&str; 22] = [
 const GOVERNANCE: &str = "governance";
 /// Those of which it has one or none.
 const WITNESSES: &str = "witnesses";
+const APPROVAL_PAGE: &str = "approval_page";
 const ATTESTED: &str = "attested";
 
 /// All tables of a bundle.
@@ -104,6 +106,11 @@ impl<'d> Sections<'d> {
         self.take_one(WITNESSES, "witnesses stand")
     }
 
+    /// The one table that names the approval page, if there is one.
+    pub fn take_approval_page(&mut self) -> Option<Table<'d>> {
+        self.take_one(APPROVAL_PAGE, "the approval page stands")
+    }
+
     /// The one table that says what is asked of attesters, if there is one.
     pub fn take_attested(&mut self) -> Option<Table<'d>> {
         self.take_one(ATTESTED, "what is attested stands")
@@ -125,7 +132,7 @@ fn tables<'d>(
     value: &'d Spanned<DeValue<'d>>,
 ) -> Result<Vec<(Range<usize>, &'d DeTable<'d>)>, String> {
     let table = |value: &'d Spanned<DeValue<'d>>| Some((value.span(), value.get_ref().as_table()?));
-    let one = [GOVERNANCE, WITNESSES, ATTESTED].contains(&kind);
+    let one = [GOVERNANCE, WITNESSES, APPROVAL_PAGE, ATTESTED].contains(&kind);
     let form = value.get_ref();
     match form {
         DeValue::Table(_) if one => Ok(table(value).into_iter().collect()),

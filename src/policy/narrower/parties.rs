@@ -16,7 +16,7 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
     let officers = &running.governance.officers;
     let people = |name: &Name, old: &Person, new: &Person| match officers.contains(name) {
         true => new == old,
-        false => new.keys.is_subset(&old.keys),
+        false => new.keys.is_subset(&old.keys) && new.passkeys.is_subset(&old.passkeys),
     };
     each("person", &running.people, &offered.people, people, found);
     if officers.iter().any(|one| !offered.people.contains_key(one)) {
@@ -41,7 +41,7 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
 }
 
 /// What must be as it was.
-fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 9] {
+fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 10] {
     // Every field by name: a new one has to be thought about here, or beside it.
     let Policy {
         hash: _,
@@ -50,6 +50,7 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 9] {
         governance,
         witnesses,
         auditors,
+        approval_page,
         people: _,
         groups: _,
         client_roots,
@@ -74,6 +75,11 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 9] {
         ("who governs", *governance == running.governance),
         ("the witnesses", *witnesses == running.witnesses),
         ("the auditors", *auditors == running.auditors),
+        // Without one, no passkey says anything.
+        (
+            "the approval page",
+            approval_page.is_none() || *approval_page == running.approval_page,
+        ),
         (
             "what certifies clients",
             *client_roots == running.client_roots,

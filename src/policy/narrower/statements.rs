@@ -111,12 +111,14 @@ fn is_stricter(old: &Need, new: &Need) -> bool {
         delay_millis,
         valid_millis,
         rejection,
+        passkeys,
     } = new;
     *threshold >= old.threshold
         && people.is_subset(&old.people)
         && *delay_millis >= old.delay_millis
         && *valid_millis <= old.valid_millis
         && *rejection >= old.rejection
+        && *passkeys <= old.passkeys
 }
 
 /// Whether what the new limit lets through has room in the old one.

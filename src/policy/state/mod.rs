@@ -33,6 +33,7 @@ use tx::{
 use crate::{
     AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
     NumberedDigest, Policy, RequestId, Room, Statement, Widening,
+    passkey::AssertionError,
     statement::{Head, StatementError},
     window::{ChargesError, GroupKey, Seen, Windows},
 };
@@ -343,6 +344,15 @@ pub enum StateError {
     /// An approval is not, to the byte, what the signer renders.
     #[error("the text is not the one that follows from the intent and the bundle that governs")]
     Rendered,
+    /// People said so by a passkey, and the need wants SSH signatures.
+    #[error("no passkey counts for need {need}")]
+    PasskeysRefused {
+        /// The need.
+        need: Digest,
+    },
+    /// A passkey's assertion is none about the text, by the approval page.
+    #[error("the passkey's assertion does not count")]
+    Assertion(#[source] AssertionError),
     /// Somebody rejected the intent since the statement was made.
     #[error("the statement does not answer the last rejection of the intent, entry {last}")]
     Rejected {

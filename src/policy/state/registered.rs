@@ -7,8 +7,10 @@ use tx::{Intent, IntentId, Interval, Name, Time};
 
 use super::{IntentState, State, StateError};
 use crate::{
-    Digest, IntentDecided, IntentRegistered, Need, Policy, Rejection, Requirement, SignedIntent,
+    Digest, IntentDecided, IntentRegistered, Need, Passkeys, Person, Policy, Rejection,
+    Requirement, SignedIntent,
     approval::{Approval, Says},
+    passkey::{Answered, Assertion},
     requirement::requirements,
     statement::{Signatures, StatementError, bare, intent_signed, intent_signers, people_with},
 };
@@ -170,7 +172,31 @@ fn weight(needs: &BTreeSet<Digest>, signers: &BTreeSet<String>) -> usize {
 /// Whether a key is still the person's: what was signed with one that was taken away counts no more.
 fn is_of(policy: &Policy, person: &Name, key: &str) -> bool {
     let person = policy.people.get(person);
-    person.is_some_and(|person| person.keys.iter().any(|known| bare(known) == key))
+    person.is_some_and(|person| {
+        let mut passkeys = person.passkeys.iter();
+        person.keys.iter().any(|known| bare(known) == key)
+            || passkeys.any(|known| known.as_str() == key)
+    })
+}
+
+/// What shows whose word a statement is.
+#[derive(Clone, Copy)]
+enum Shown<'a> {
+    /// Armoured SSH signatures.
+    Signatures(&'a str),
+    /// One passkey's assertion.
+    Passkey(&'a Assertion),
+}
+
+impl<'a> Shown<'a> {
+    /// One of the two: signatures beside an assertion would be two things said in one entry.
+    fn of(decided: &'a IntentDecided) -> Result<Self, StateError> {
+        match &decided.passkey {
+            None => Ok(Self::Signatures(&decided.signatures)),
+            Some(passkey) if decided.signatures.is_empty() => Ok(Self::Passkey(passkey)),
+            Some(_) => Err(StateError::Statement),
+        }
+    }
 }
 
 impl State {
@@ -212,11 +238,37 @@ impl State {
         statement: &str,
         signatures: &str,
     ) -> Result<IntentDecided, StateError> {
+        self.said(intent, statement, Shown::Signatures(signatures))
+    }
+
+    /// The entry that says what somebody said of an intent by a passkey.
+    ///
+    /// # Errors
+    /// [`StateError`] where it would count for nothing.
+    pub fn deciding_by_passkey(
+        &self,
+        intent: &IntentId,
+        statement: &str,
+        passkey: &Assertion,
+    ) -> Result<IntentDecided, StateError> {
+        self.said(intent, statement, Shown::Passkey(passkey))
+    }
+
+    fn said(
+        &self,
+        intent: &IntentId,
+        statement: &str,
+        shown: Shown<'_>,
+    ) -> Result<IntentDecided, StateError> {
         let said = Approval::parse(statement).map_err(StateError::Unseal)?;
         let registered = self.open_intent(intent)?;
         let policy = self.policy().ok_or(StateError::NotRegistered)?;
         let need = self.need_of(registered, said.need)?;
-        let signed_by = signed_by(registered, policy, &need, (statement, signatures))?;
+        let signed_by = signed_by(registered, policy, &need, (statement, shown))?;
+        let (signatures, passkey) = match shown {
+            Shown::Signatures(signatures) => (signatures.into(), None),
+            Shown::Passkey(passkey) => (String::new(), Some(passkey.clone())),
+        };
         Ok(IntentDecided {
             intent: intent.clone(),
             need: said.need,
@@ -224,7 +276,8 @@ impl State {
             expires: said.expires,
             closes: closes(&need, said.says),
             statement: statement.into(),
-            signatures: signatures.into(),
+            signatures,
+            passkey,
             signed_by,
         })
     }
@@ -407,7 +460,7 @@ impl State {
         if said.text(policy, &registered.intent).as_ref() != Some(&decided.statement) {
             return Err(StateError::Rendered);
         }
-        let made = (decided.statement.as_str(), decided.signatures.as_str());
+        let made = (decided.statement.as_str(), Shown::of(decided)?);
         let signed_by = signed_by(registered, policy, &need, made)?;
         let closes = closes(&need, said.says);
         match signed_by == decided.signed_by && closes == decided.closes {
@@ -426,23 +479,52 @@ fn signed_by(
     registered: &RegisteredIntent,
     policy: &Policy,
     need: &Need,
-    (text, signatures): (&str, &str),
+    (text, shown): (&str, Shown<'_>),
 ) -> Result<BTreeMap<Name, String>, StateError> {
-    let signatures = Signatures::parse(signatures)
-        .map_err(|error| StateError::Unseal(StatementError::Signatures(error)))?;
     let requesters: BTreeSet<&Name> = registered.requesters(policy).collect();
     let people = need.people.iter();
     let people = people.filter(|person| !requesters.contains(person));
-    let signed = people.filter_map(|name| {
-        let mut keys = policy.people.get(name)?.keys.iter();
-        let key = keys.find(|key| signatures.has(text, Approval::NAMESPACE, key))?;
-        Some((name.clone(), bare(key).to_owned()))
-    });
-    let signed: BTreeMap<Name, String> = signed.collect();
+    let mut people = people.filter_map(|name| Some((name, policy.people.get(name)?)));
+    let signed: BTreeMap<Name, String> = match shown {
+        Shown::Signatures(signatures) => {
+            let signatures = Signatures::parse(signatures)
+                .map_err(|error| StateError::Unseal(StatementError::Signatures(error)))?;
+            let by_key = |(name, person): (&Name, &Person)| {
+                let mut keys = person.keys.iter();
+                let key = keys.find(|key| signatures.has(text, Approval::NAMESPACE, key))?;
+                Some((name.clone(), bare(key).to_owned()))
+            };
+            people.filter_map(by_key).collect()
+        }
+        Shown::Passkey(assertion) => {
+            let answered = answered(assertion, text, policy, need)?;
+            let by_key = |(name, person): (&Name, &Person)| {
+                let mut keys = person.passkeys.iter();
+                let key = keys.find(|key| answered.is_by(key))?;
+                Some((name.clone(), key.to_string()))
+            };
+            // One assertion is one person's.
+            people.find_map(by_key).into_iter().collect()
+        }
+    };
     match signed.is_empty() {
         true => Err(StateError::NobodyCounts {
             people: need.people.clone(),
         }),
         false => Ok(signed),
     }
+}
+
+/// A passkey's assertion over the text, by the approval page, where the need counts passkeys.
+fn answered(
+    assertion: &Assertion,
+    text: &str,
+    policy: &Policy,
+    need: &Need,
+) -> Result<Answered, StateError> {
+    let counts = need.passkeys == Passkeys::Count;
+    let page = policy.approval_page.as_ref().filter(|_| counts);
+    let need = need.fingerprint();
+    let page = page.ok_or(StateError::PasskeysRefused { need })?;
+    assertion.answers(text, page).map_err(StateError::Assertion)
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ssh_key::{Algorithm, EcdsaCurve, PublicKey, SshSig, public::KeyData};
+use ssh_key::{
+    Algorithm, EcdsaCurve, PublicKey, SshSig,
+    public::{EcdsaPublicKey, KeyData},
+};
 use thiserror::Error;
 use tx::Name;
 
@@ -57,6 +60,10 @@ pub enum KeyError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKeyLine(String);
 
+/// A public key itself, whatever it is used for: of an ECDSA key the point in its short form.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyMaterial(pub Vec<u8>);
+
 /// A key, and the flags that a signature by it must have.
 pub(super) struct SigningKey {
     key: PublicKey,
@@ -90,6 +97,23 @@ impl PublicKeyLine {
     /// The key alone, whatever is asked of its signatures.
     pub fn key(&self) -> &str {
         bare(&self.0)
+    }
+
+    /// The key itself, in a file, in a security key, or wherever else it may be.
+    pub(crate) fn material(&self) -> Option<KeyMaterial> {
+        let key = PublicKey::from_openssh(self.key()).ok()?;
+        let point = |key: &EcdsaPublicKey| match key {
+            EcdsaPublicKey::NistP256(point) => Some(point.compress().as_bytes().to_vec()),
+            _ => None,
+        };
+        let bytes = match key.key_data() {
+            KeyData::Ed25519(key) => key.0.to_vec(),
+            KeyData::SkEd25519(key) => key.public_key().0.to_vec(),
+            KeyData::Ecdsa(key) => point(key)?,
+            KeyData::SkEcdsaSha2NistP256(key) => key.ec_point().compress().as_bytes().to_vec(),
+            _ => return None,
+        };
+        Some(KeyMaterial(bytes))
     }
 
     /// The line.

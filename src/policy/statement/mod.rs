@@ -27,7 +27,7 @@ pub use header::{Answers, Header, HeaderError, Kind};
 pub(crate) use intent::intent_signers;
 pub use intent::{intent_signed, intent_text, verify_intent};
 pub use key::{KeyError, PublicKeyLine};
-pub(crate) use key::{bare, people_with};
+pub(crate) use key::{KeyMaterial, bare, people_with};
 pub use officers::{QuorumError, officers_signed, one_officer_signed};
 pub use prune::Prune;
 pub use sshsig::{SignError, Signatures, SignaturesError, sign, verify};

@@ -193,6 +193,7 @@ fn a_key_that_changes_hands_forgets_nothing() {
         let mut swapped = counted(who);
         let keys = |seed| Person {
             keys: [signer_key(seed)].into(),
+            ..Person::default()
         };
         swapped.people.insert(name("alice"), keys(2));
         swapped.people.insert(name("bob"), keys(1));

@@ -23,7 +23,7 @@ use crate::{
     unseal::officer,
 };
 
-const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dora"];
+pub const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dora"];
 const HOUR: u64 = 3_600 * SECOND;
 
 fn seed(person: &str) -> u8 {
@@ -31,11 +31,11 @@ fn seed(person: &str) -> u8 {
     u8::try_from(place.unwrap()).unwrap() + 1
 }
 
-fn key(person: &str) -> PrivateKey {
+pub fn key(person: &str) -> PrivateKey {
     officer(seed(person))
 }
 
-fn line(person: &str) -> String {
+pub fn line(person: &str) -> String {
     let mut public = key(person).public_key().clone();
     public.set_comment("");
     public.to_openssh().unwrap()
@@ -46,14 +46,20 @@ fn two() -> Need {
 }
 
 /// Payments above 3 need `need`, and everybody has a key.
-fn asking(need: Need) -> Policy {
+pub fn asking(need: Need) -> Policy {
     let big = Selector {
         amount_over: Some(amount(3)),
         ..effects(&[EffectKind::Payment])
     };
     let person = |one: &&str| {
         let keys = [line(one)].into();
-        (name(one), Person { keys })
+        (
+            name(one),
+            Person {
+                keys,
+                ..Person::default()
+            },
+        )
     };
     Policy {
         people: PEOPLE.iter().map(person).collect(),
@@ -75,7 +81,7 @@ fn short(mut ask: Ask, signer: &Signer) -> Ask {
     ask
 }
 
-fn the_intent(ask: &Ask) -> &SignedIntent {
+pub fn the_intent(ask: &Ask) -> &SignedIntent {
     &ask.request.intents[0]
 }
 
@@ -89,7 +95,7 @@ fn register(signer: &mut Signer, signed: &SignedIntent) {
     signer.push(Entry::IntentRegistered(Box::new(entry)));
 }
 
-fn saying(signer: &Signer, intent: &Intent, need: &Need, says: Says) -> Approval {
+pub fn saying(signer: &Signer, intent: &Intent, need: &Need, says: Says) -> Approval {
     let registered = signer.state.registered(&intent.id);
     Approval {
         says,
@@ -118,7 +124,7 @@ fn deciding(
     signer.state.deciding(&intent.id, &text, &signatures)
 }
 
-fn try_push(signer: &mut Signer, entry: Entry) -> Result<(), StateError> {
+pub fn try_push(signer: &mut Signer, entry: Entry) -> Result<(), StateError> {
     let record = Record {
         v: 1,
         time: signer.now,
@@ -130,13 +136,13 @@ fn try_push(signer: &mut Signer, entry: Entry) -> Result<(), StateError> {
     Ok(())
 }
 
-fn say(signer: &mut Signer, intent: &Intent, need: &Need, says: Says, people: &[&str]) {
+pub fn say(signer: &mut Signer, intent: &Intent, need: &Need, says: Says, people: &[&str]) {
     let approval = saying(signer, intent, need, says);
     let decided = deciding(signer, intent, &approval, people).unwrap();
     try_push(signer, Entry::IntentDecided(Box::new(decided))).unwrap();
 }
 
-fn is_pending(signer: &Signer, ask: &Ask) -> bool {
+pub fn is_pending(signer: &Signer, ask: &Ask) -> bool {
     match signer.evaluate(ask) {
         Verdict::Pending(_) => true,
         Verdict::Permit(_) => false,
@@ -145,7 +151,11 @@ fn is_pending(signer: &Signer, ask: &Ask) -> bool {
 }
 
 fn begun(need: &Need) -> (Signer, Ask) {
-    let mut signer = Signer::new(asking(need.clone()));
+    begun_with(asking(need.clone()))
+}
+
+pub fn begun_with(policy: Policy) -> (Signer, Ask) {
+    let mut signer = Signer::new(policy);
     let ask = short(pay("r", 0, 5), &signer);
     register(&mut signer, the_intent(&ask));
     (signer, ask)

@@ -197,6 +197,7 @@ pub fn policy() -> Policy {
         governance: nobody(),
         witnesses: None,
         auditors: BTreeSet::new(),
+        approval_page: None,
         people: BTreeMap::new(),
         groups: BTreeMap::new(),
         client_roots: Vec::new(),

@@ -131,7 +131,13 @@ fn edited(mut policy: Policy, edit: Edit) -> Policy {
             let source = policy.sources.get_mut(&name("payouts")).unwrap();
             source.signers = keys;
             let keys = [signer_key(seed)].into();
-            policy.people.insert(name("bob"), Person { keys });
+            policy.people.insert(
+                name("bob"),
+                Person {
+                    keys,
+                    ..Person::default()
+                },
+            );
         }
         Edit::Client(gone) => {
             let other = name("other");
@@ -382,7 +388,13 @@ fn a_book_that_is_denied_may_grow_and_not_shrink() {
 fn who_governs_and_what_is_ours_stays_or_the_bundle_waits() {
     let keys = |policy: &mut Policy, person: &str, keys: &[&str]| {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        policy.people.insert(name(person), Person { keys });
+        policy.people.insert(
+            name(person),
+            Person {
+                keys,
+                ..Person::default()
+            },
+        );
     };
     let govern = |policy: &mut Policy| {
         let client = policy.clients.get_mut(&name("walletd")).unwrap();

@@ -164,6 +164,7 @@ fn meddled(mut policy: Policy, bits: u8, sequence: u64) -> Policy {
         let (alice, bob) = (name("alice"), name("bob"));
         let keys = |seed| Person {
             keys: [signer_key(seed)].into(),
+            ..Person::default()
         };
         policy.people.insert(alice, keys(2));
         policy.people.insert(bob, keys(3));

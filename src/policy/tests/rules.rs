@@ -203,6 +203,7 @@ pub fn signer_key(seed: u8) -> String {
 pub fn with_signers(mut policy: Policy) -> Policy {
     let keys = |seed| Person {
         keys: [signer_key(seed)].into(),
+        ..Person::default()
     };
     policy.people.insert(name("alice"), keys(1));
     policy.people.insert(name("bob"), keys(2));

@@ -52,7 +52,13 @@ pub fn governed() -> Policy {
     for (seed, person) in (1..).zip(&people) {
         let key = officer(seed).public_key().to_openssh().unwrap();
         let keys = [key].into_iter().collect();
-        policy.people.insert(person.clone(), Person { keys });
+        policy.people.insert(
+            person.clone(),
+            Person {
+                keys,
+                ..Person::default()
+            },
+        );
     }
     policy.governance.threshold = 2;
     policy.governance.officers = people.into();

@@ -25,6 +25,7 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
         governance: _,
         witnesses: _,
         auditors: _,
+        approval_page: _,
         people: _,
         groups: _,
         client_roots: _,
@@ -82,6 +83,12 @@ fn who_governs(policy: &Policy) -> Vec<String> {
             "What witnesses keep of the log is encrypted to {keys}."
         ));
     }
+    lines.extend(policy.approval_page.as_ref().map(|page| {
+        let origin = code(page.origin());
+        format!(
+            "Passkeys are used on the page {origin} alone, by who shows the device who they are."
+        )
+    }));
     lines
 }
 
@@ -170,7 +177,7 @@ fn governing(governance: &Governance) -> Vec<String> {
 }
 
 fn person(name: &Name, person: &Person) -> String {
-    let Person { keys } = person;
+    let Person { keys, passkeys } = person;
     let keys = keys.iter().map(|line| {
         let (asks, key) = match line.strip_prefix("verify-required ") {
             Some(key) => (", with PIN or finger", key),
@@ -183,7 +190,18 @@ fn person(name: &Name, person: &Person) -> String {
             Err(_) => code(line),
         }
     });
-    format!("{} signs with {}.", code(name.as_str()), listed(keys, "or"))
+    let signs = format!("signs with {}", listed(keys, "or"));
+    let passkeys = passkeys.iter().map(|passkey| code(passkey.as_str()));
+    let approves = format!(
+        "approves intents by the passkeys {}",
+        listed(passkeys, "or")
+    );
+    let does = match (person.keys.is_empty(), person.passkeys.is_empty()) {
+        (_, true) => signs,
+        (true, false) => approves,
+        (false, false) => format!("{signs}, and {approves}"),
+    };
+    format!("{} {does}.", code(name.as_str()))
 }
 
 fn client(name: &Name, client: &Client) -> String {

@@ -67,6 +67,8 @@ pub const VERBS: [&str; 11] = [
 ];
 /// What a rejection does.
 pub const REJECTIONS: [&str; 2] = ["blocks", "final"];
+/// Whether passkeys count.
+pub const PASSKEYS: [&str; 2] = ["refused", "count"];
 /// The kinds of effect.
 pub const EFFECTS: [&str; 11] = [
     "payment",
@@ -232,6 +234,11 @@ pub const NEED: Kind = many(
             Form::Words(&REJECTIONS),
             "What a rejection does; blocks unless given.",
         ),
+        optional(
+            "passkeys",
+            Form::Words(&PASSKEYS),
+            "Whether what is said by a passkey counts; refused unless given.",
+        ),
     ]],
 );
 
@@ -253,6 +260,15 @@ pub const KINDS: &[Kind] = &[
         ]],
     ),
     many("allow", "An effect may happen.", &[NAMED, CONDITIONS]),
+    once(
+        "approval_page",
+        "The one page where passkeys are used.",
+        &[&[required(
+            "origin",
+            Form::Pattern("^https://[a-z0-9.-]+(:[1-9][0-9]*)?$"),
+            "Its origin as a browser writes it.",
+        )]],
+    ),
     many(
         "asset",
         "An asset, and how its amounts are written.",
@@ -450,7 +466,12 @@ pub const KINDS: &[Kind] = &[
         "A person.",
         &[&[
             required("name", NAME, "By which the bundle names them."),
-            required("keys", TEXTS, "Public keys, as in id_ed25519.pub."),
+            optional("keys", TEXTS, "Public keys, as in id_ed25519.pub."),
+            optional(
+                "passkeys",
+                Form::Each(&Form::Pattern("^(es256|eddsa) [A-Za-z0-9_-]{43,44}( .*)?$")),
+                "Public keys of passkeys, as the approval page writes them; these, keys, or both.",
+            ),
         ]],
     ),
     many(

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::kinds::{
-    ATTESTATIONS, CLASSES, EFFECTS, GROUPS, KINDS, Kind, MEASURES, NEED, Once, VERBS,
+    ATTESTATIONS, CLASSES, EFFECTS, GROUPS, KINDS, Kind, MEASURES, NEED, Once, PASSKEYS,
+    REJECTIONS, VERBS,
 };
 use super::schema;
 
@@ -142,6 +143,8 @@ fn the_words_are_those_that_the_parser_takes() {
     assert_eq!(words::<policy::Measure>(), MEASURES);
     assert_eq!(words::<policy::AttestationKind>(), ATTESTATIONS);
     assert_eq!(words::<policy::Group>(), GROUPS);
+    assert_eq!(words::<policy::Rejection>(), REJECTIONS);
+    assert_eq!(words::<policy::Passkeys>(), PASSKEYS);
 }
 
 fn repository() -> PathBuf {

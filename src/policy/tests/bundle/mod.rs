@@ -8,6 +8,7 @@ mod fixture;
 mod hours;
 mod loading;
 mod manifest;
+mod passkeys;
 mod reading;
 mod security_keys;
 mod ssh_keygen;
