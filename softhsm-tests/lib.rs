@@ -6,7 +6,10 @@
 pub mod address;
 pub mod anvil;
 pub mod ask;
+#[path = "../src/policy/tests/authenticator.rs"]
+pub mod authenticator;
 pub mod bundle;
+pub mod chromium;
 pub mod coins;
 pub mod disk;
 pub mod evm;

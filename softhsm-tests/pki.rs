@@ -14,6 +14,9 @@ use crate::{
     tls::{self, Credentials},
 };
 
+/// A name of every daemon's, for clients that take no address.
+pub const HOST: &str = "signerd.strongroom.test";
+
 /// An authority and what it has issued.
 #[derive(Debug)]
 pub struct Pki {
@@ -45,7 +48,7 @@ impl Pki {
 
     /// A certificate for a daemon of this name at this address; certificate and key.
     pub fn server_named(&self, name: &str, ip: IpAddr) -> (PathBuf, PathBuf) {
-        self.issue("server", name, &["--ip", &ip.to_string()]);
+        self.issue("server", name, &["--ip", &ip.to_string(), "--dns", HOST]);
         self.files(name)
     }
 

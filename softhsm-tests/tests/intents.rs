@@ -12,6 +12,7 @@ use policy::{
     approval::Approval,
     statement::{self, Freeze},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use ssh_key::LineEnding;
 use strongroom_softhsm_tests::{
@@ -26,7 +27,7 @@ use strongroom_softhsm_tests::{
 use crate::support::{CUSTOMER, sender, transfer};
 
 /// Two of three officers for more than 5 eth; any of them closes it; and an own account that is cold.
-fn edit(bundle: &mut Bundle) {
+pub fn edit(bundle: &mut Bundle) {
     let need = "need = { threshold = 1, people = [\"ann\", \"ben\"] }";
     let needed = "need = { threshold = 2, people = [\"ann\", \"ben\", \"cem\"], rejection = \"final\", \
                   valid = \"1h\" }";
@@ -42,30 +43,30 @@ fn edit(bundle: &mut Bundle) {
     );
 }
 
-fn officer(world: &World) -> Client {
+pub fn officer(world: &World) -> Client {
     world.pki.client("auditor");
     world.client("auditor")
 }
 
-fn path(request: &SignRequest) -> String {
+pub fn path(request: &SignRequest) -> String {
     let id = &request.intents[0].intent.id;
     format!("/v1/intents/{}/{}", id.source, id.id)
 }
 
-fn register(client: &mut Client, request: &SignRequest) -> IntentAnswer {
+pub fn register(client: &mut Client, request: &SignRequest) -> IntentAnswer {
     let body = serde_json::to_vec(&request.intents[0]).unwrap();
     let answer = client.post("/v1/intents", &body);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
 
-fn standing(client: &mut Client, request: &SignRequest) -> IntentAnswer {
+pub fn standing(client: &mut Client, request: &SignRequest) -> IntentAnswer {
     let answer = client.get(&path(request));
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
 
-fn signed(text: &str, officer: &str) -> Statement {
+pub fn signed(text: &str, officer: &str) -> Statement {
     let signature = statement::sign(text, Approval::NAMESPACE, &key(officer)).unwrap();
     Statement {
         statement: text.into(),
@@ -73,7 +74,8 @@ fn signed(text: &str, officer: &str) -> Statement {
     }
 }
 
-fn bring(client: &mut Client, request: &SignRequest, statement: &Statement) -> u16 {
+/// The status of the answer; another one than 200 says that the statement is refused.
+pub fn bring(client: &mut Client, request: &SignRequest, statement: &impl Serialize) -> u16 {
     let body = serde_json::to_vec(statement).unwrap();
     let answer = client.post(&format!("{}/approvals", path(request)), &body);
     if answer.status != 200 {
@@ -82,12 +84,12 @@ fn bring(client: &mut Client, request: &SignRequest, statement: &Statement) -> u
     answer.status
 }
 
-fn only_need(answer: &IntentAnswer) -> &IntentNeed {
+pub fn only_need(answer: &IntentAnswer) -> &IntentNeed {
     assert_eq!(answer.needs.len(), 1, "{answer:?}");
     &answer.needs[0]
 }
 
-fn is_pending(client: &mut Client, request: &SignRequest) -> bool {
+pub fn is_pending(client: &mut Client, request: &SignRequest) -> bool {
     let answer = client.send(request);
     if answer.status == 202 {
         let pending: PendingAnswer = answer.json();

@@ -3,6 +3,29 @@
 use serde::{Deserialize, Serialize};
 use tx::{Intent, IntentPayload, Interval, Time};
 
+/// The answer to `GET /v1/intents`: what waits for people, the eldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentsAnswer {
+    /// The intents, at most [`LISTED_MAX`].
+    pub intents: Vec<ListedIntent>,
+    /// Whether more wait.
+    pub more: bool,
+}
+
+/// The most intents in a list.
+pub const LISTED_MAX: usize = 256;
+
+/// An intent that waits for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedIntent {
+    /// The intent.
+    pub intent: Intent,
+    /// The statements that may ask and whose people are not enough yet, as in [`IntentNeed::asked_by`].
+    pub asked_by: Vec<String>,
+}
+
 /// The answer to `POST /v1/intents`, `GET /v1/intents/{source}/{id}` and `POST …/approvals`: how an intent
 /// stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,12 +47,63 @@ pub struct IntentAnswer {
     /// The entry by which it was closed for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_by: Option<u64>,
+    /// The names that the bundle gives the asset, sorted; none where it gives it none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<IntentUnit>,
+    /// The bundle's books that hold the destination, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_books: Vec<String>,
+    /// The bundle's own accounts that it is an address of, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_accounts: Vec<String>,
     /// The needs that may ask for people before it is paid.
     pub needs: Vec<IntentNeed>,
     /// The bundle that governs, 64 hexadecimal digits.
     pub policy: String,
+    /// The fleet that it is for.
+    pub fleet: String,
+    /// The origin of the page where people use passkeys, where the bundle names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_page: Option<String>,
     /// The time as the signer knows it.
     pub time: Interval,
+}
+
+/// A name of an asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentUnit {
+    /// The name.
+    pub name: String,
+    /// How many decimal places one unit has.
+    pub decimals: u8,
+}
+
+/// The body of `POST /v1/intents/{source}/{id}/approvals`: SSH signatures of people, or one person's passkey.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRequest {
+    /// The text.
+    pub statement: String,
+    /// Armoured SSH signatures over it in the namespace `strongroom-approval-v1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<String>,
+    /// A passkey's assertion of it, where there are no signatures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyAssertion>,
+}
+
+/// A passkey's assertion, as WebAuthn has it: each part in base64url without padding. Its challenge is the
+/// SHA-256 of the text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasskeyAssertion {
+    /// `response.authenticatorData`.
+    pub authenticator_data: String,
+    /// `response.clientDataJSON`.
+    pub client_data: String,
+    /// `response.signature`.
+    pub signature: String,
 }
 
 /// A need, who said what, and what is to be signed.
@@ -51,6 +125,8 @@ pub struct IntentNeed {
     pub valid_secs: u64,
     /// What a rejection does: `blocks` or `final`.
     pub rejection: String,
+    /// Whether what is said by a passkey counts: `count` or `refused`.
+    pub passkeys: String,
     /// What was said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decided: Vec<PersonDecided>,

@@ -19,6 +19,7 @@ use tx::{IntentId, Name};
 
 use crate::{
     identity::{client, grants},
+    page::File,
     service::Service,
     verbs,
 };
@@ -212,6 +213,7 @@ async fn carry_out(
             let body = body(service, request).await?;
             verbs::statements::attest(service, &body).await
         }
+        Route::Page(file) => Ok(file.answer()),
         Route::Intents(verb) => about_intents(service, client, verb, request).await,
         Route::Consistency => {
             let (from, to) = sizes(request.uri().query())?;
@@ -231,16 +233,17 @@ async fn about_intents(
             let body = body(service, request).await?;
             verbs::intents::register(service, client, body).await
         }
+        Intents::List => verbs::intents::waiting(service),
         Intents::Show(id) => verbs::intents::intent(service, client, &id),
         Intents::Decide(id) => {
             let body = body(service, request).await?;
-            verbs::intents::decide(service, client, &id, &body).await
+            verbs::intents::decide(service, client, &id, body).await
         }
     }
 }
 
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 20] = [
+pub const ROUTES: [(&str, &str); 21] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
@@ -258,6 +261,7 @@ pub const ROUTES: [(&str, &str); 20] = [
     ("GET", "/v1/governance"),
     ("POST", "/v1/governance/statements"),
     ("POST", "/v1/statements"),
+    ("GET", "/v1/intents"),
     ("POST", "/v1/intents"),
     ("GET", "/v1/intents/{source}/{id}"),
     ("POST", "/v1/intents/{source}/{id}/approvals"),
@@ -283,10 +287,13 @@ enum Route {
     State,
     Attest,
     Intents(Intents),
+    /// A file of the approval page, which is no part of the API.
+    Page(&'static File),
 }
 
 /// What is asked about intents that people approve.
 enum Intents {
+    List,
     Register,
     Show(IntentId),
     Decide(IntentId),
@@ -312,14 +319,19 @@ impl Route {
             Self::Attest => &Verb::ALL,
             Self::Intents(Intents::Register) => &[Verb::Intents],
             Self::Intents(Intents::Show(_)) => &[Verb::Intents, Verb::Approve],
-            Self::Intents(Intents::Decide(_)) => &[Verb::Approve],
+            Self::Intents(Intents::List | Intents::Decide(_)) | Self::Page(_) => &[Verb::Approve],
         }
     }
 
     /// Whether the listener has it.
     fn is_behind(&self, door: Door) -> bool {
-        let of_people = matches!(self, Self::Intents(_) | Self::Governance | Self::State);
-        door == Door::Api || of_people
+        match door {
+            Door::Api => !matches!(self, Self::Page(_)),
+            Door::Officers => matches!(
+                self,
+                Self::Intents(_) | Self::Governance | Self::State | Self::Page(_)
+            ),
+        }
     }
 
     /// Whether it is a step of bringing checkpoints to witnesses, by a client that does that.
@@ -345,6 +357,7 @@ fn verb(method: &Method, path: &str, door: Door) -> Result<Route, Problem> {
         "/v1/governance" => (Method::GET, Route::Governance),
         "/v1/governance/statements" => (Method::POST, Route::State),
         "/v1/statements" => (Method::POST, Route::Attest),
+        "/v1/intents" if *method == Method::GET => (Method::GET, Route::Intents(Intents::List)),
         "/v1/intents" => (Method::POST, Route::Intents(Intents::Register)),
         _ => named(path).ok_or_else(absent)?,
     };
@@ -360,6 +373,9 @@ fn verb(method: &Method, path: &str, door: Door) -> Result<Route, Problem> {
 
 /// The route of a path that has names in it.
 fn named(path: &str) -> Option<(Method, Route)> {
+    if let Some(file) = File::at(path) {
+        return Some((Method::GET, Route::Page(file)));
+    }
     if let Some(intent) = path.strip_prefix("/v1/intents/") {
         return match intent.strip_suffix("/approvals") {
             Some(id) => Some((
@@ -521,6 +537,7 @@ mod tests {
     #[test]
     fn officers_reach_what_people_say_and_nothing_that_signs() {
         let open = [
+            (Method::GET, "/v1/intents"),
             (Method::POST, "/v1/intents"),
             (Method::GET, "/v1/intents/payouts/w-1"),
             (Method::POST, "/v1/intents/payouts/w-1/approvals"),
@@ -529,6 +546,14 @@ mod tests {
         ];
         for (method, path) in &open {
             assert!(verb(method, path, Door::Officers).is_ok(), "{path}");
+        }
+        // The page is there for people alone.
+        for path in ["/approve/", "/approve/page.mjs"] {
+            assert!(verb(&Method::GET, path, Door::Officers).is_ok(), "{path}");
+            let problem = verb(&Method::GET, path, Door::Api).err().unwrap();
+            assert_eq!(problem.kind, ProblemKind::NotFound, "{path}");
+            let problem = verb(&Method::POST, path, Door::Officers).err().unwrap();
+            assert_eq!(problem.kind, ProblemKind::MethodNotAllowed, "{path}");
         }
         let is_open = |path: &str| {
             let path = path.replace("{source}", "payouts").replace("{id}", "w-1");

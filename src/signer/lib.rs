@@ -18,6 +18,7 @@ pub mod http;
 pub mod identity;
 pub mod log;
 pub mod metrics;
+pub mod page;
 pub mod prune;
 pub mod registration;
 pub mod release;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Serialize;
 
@@ -38,6 +38,23 @@ impl Answer {
         let mut answer = Self::new(StatusCode::OK, "application/octet-stream", body);
         let headers = answer.0.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(IMMUTABLE));
+        answer
+    }
+
+    /// A file for browsers, with further headers.
+    pub fn file(
+        media_type: &'static str,
+        content: &'static [u8],
+        more: &[(&'static str, &'static str)],
+    ) -> Self {
+        let mut answer = Self::new(StatusCode::OK, media_type, content);
+        let headers = answer.0.headers_mut();
+        for (name, value) in more {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
         answer
     }
 

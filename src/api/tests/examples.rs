@@ -4,7 +4,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
     governance::{FrozenScope, GovernanceAnswer, ProposedBundle},
-    intents::{IntentAnswer, IntentNeed, PersonDecided},
+    intents::{
+        ApprovalRequest, IntentAnswer, IntentNeed, IntentUnit, IntentsAnswer, ListedIntent,
+        PasskeyAssertion, PersonDecided,
+    },
     journal::{
         BodiesAnswer, BodyOpening, BundleAnswer, BundleFile, ConsistencyAnswer, CosignaturesAnswer,
         CosignaturesRequest, EntryProof, Exposure, JournalBody, LogStatus, ProofsAnswer,
@@ -149,11 +152,17 @@ fn governance() -> Vec<Example> {
     ]
 }
 
-fn intents() -> Vec<Example> {
-    let time = Interval {
+/// The time of an answer.
+fn now() -> Interval {
+    Interval {
         lo: Time::from_millis(1_790_000_000_000),
         hi: Time::from_millis(1_790_000_000_500),
-    };
+    }
+}
+
+/// What a person said, a need that nobody has met, and the same met by that.
+fn needs() -> (PersonDecided, IntentNeed, IntentNeed) {
+    let time = now();
     let decided = PersonDecided {
         person: "ann".into(),
         says: "approve".into(),
@@ -169,6 +178,7 @@ fn intents() -> Vec<Example> {
         delay_secs: 0,
         valid_secs: 604_800,
         rejection: "blocks".into(),
+        passkeys: "refused".into(),
         decided: vec![],
         counted: vec![],
         enough_from: None,
@@ -181,6 +191,15 @@ fn intents() -> Vec<Example> {
         enough_from: Some(time.lo),
         ..need.clone()
     };
+    (decided, need, met)
+}
+
+fn intents() -> Vec<Example> {
+    let (decided, need, met) = needs();
+    let unit = IntentUnit {
+        name: "ltc".into(),
+        decimals: 8,
+    };
     let mut untagged = intent();
     untagged.tag = None;
     let bare = IntentAnswer {
@@ -191,22 +210,71 @@ fn intents() -> Vec<Example> {
         requesters: vec![],
         rejected: 0,
         closed_by: None,
+        units: vec![],
+        in_books: vec![],
+        own_accounts: vec![],
         needs: vec![need.clone()],
         policy: "0b".repeat(32),
-        time,
+        fleet: "main".into(),
+        approval_page: None,
+        time: now(),
     };
     let whole = IntentAnswer {
         intent: intent(),
         requesters: vec!["cem".into()],
         rejected: 1207,
         closed_by: Some(1207),
+        units: vec![unit.clone()],
+        in_books: vec!["customers".into()],
+        own_accounts: vec!["cold".into()],
         needs: vec![met.clone()],
+        approval_page: Some("https://approve.example.org".into()),
         ..bare.clone()
     };
-    vec![
+    let answers = [
+        example("IntentUnit", &unit, &unit),
         example("IntentAnswer", &whole, &bare),
         example("IntentNeed", &met, &need),
         example("PersonDecided", &decided, &decided),
+    ];
+    answers.into_iter().chain(about_intents()).collect()
+}
+
+/// The list of what waits, and what people say.
+fn about_intents() -> [Example; 4] {
+    let listed = ListedIntent {
+        intent: intent(),
+        asked_by: vec!["require large-eth".into()],
+    };
+    let list = IntentsAnswer {
+        intents: vec![listed.clone()],
+        more: true,
+    };
+    let empty = IntentsAnswer {
+        intents: vec![],
+        more: false,
+    };
+    let passkey = PasskeyAssertion {
+        authenticator_data: "AA".into(),
+        client_data: "e30".into(),
+        signature: "AA".into(),
+    };
+    // The schema has both forms, of which a request brings one.
+    let forms = ApprovalRequest {
+        statement: "strongroom-approval-v1\n".into(),
+        signatures: vec!["-----BEGIN SSH SIGNATURE-----\n".into()],
+        passkey: Some(passkey.clone()),
+    };
+    let neither = ApprovalRequest {
+        signatures: vec![],
+        passkey: None,
+        ..forms.clone()
+    };
+    [
+        example("IntentsAnswer", &list, &empty),
+        example("ListedIntent", &listed, &listed),
+        example("PasskeyAssertion", &passkey, &passkey),
+        example("ApprovalRequest", &forms, &neither),
     ]
 }
 

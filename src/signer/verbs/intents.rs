@@ -1,15 +1,19 @@
 //! `/v1/intents`: intents that people approve, the texts that they sign, and what they said.
 
 use api::{
-    intents::{IntentAnswer, IntentNeed, PersonDecided},
+    intents::{
+        ApprovalRequest, IntentAnswer, IntentNeed, IntentUnit, IntentsAnswer, LISTED_MAX,
+        ListedIntent, PersonDecided,
+    },
     problem::{Problem, ProblemKind},
     server::Answer,
-    signing::{SIGNATURES_MAX, SignedIntent, Statement},
+    signing::{SIGNATURES_MAX, SignedIntent},
 };
 use hyper::StatusCode;
 use policy::{
     AskedBy, Decided, Need, Policy, RegisteredIntent, Requirement, State, StateError,
-    approval::{Approval, Says},
+    approval::{Approval, Known, Says},
+    passkey::Assertion,
 };
 use tx::{IntentId, Interval, Name, Time};
 
@@ -96,6 +100,29 @@ pub fn intent(service: &Service, client: &Name, id: &IntentId) -> Result<Answer,
     Ok(Answer::json(StatusCode::OK, &answer.answer()))
 }
 
+/// What waits for people, the eldest first.
+///
+/// # Errors
+/// A problem where no policy governs.
+pub fn waiting(service: &Service) -> Result<Answer, Problem> {
+    let time = service.journal.now();
+    let state = service.journal.state();
+    let policy = state.policy().ok_or_else(super::no_policy)?;
+    let mut all: Vec<&RegisteredIntent> = state.all_registered().collect();
+    all.sort_by_key(|one| one.entry);
+    let shown = all.into_iter().map(|registered| Shown {
+        state: &state,
+        policy,
+        registered,
+        time,
+    });
+    let mut waiting = shown.filter_map(|one| one.waiting());
+    let intents: Vec<ListedIntent> = waiting.by_ref().take(LISTED_MAX).collect();
+    let more = waiting.next().is_some();
+    let answer = IntentsAnswer { intents, more };
+    Ok(Answer::json(StatusCode::OK, &answer))
+}
+
 /// Who asks people may see everything that they are asked, who brings intents those that they may bring.
 fn may_see(policy: &Policy, client: &Name, id: &IntentId) -> bool {
     let approves = policy
@@ -114,16 +141,28 @@ pub async fn decide(
     service: &Service,
     client: &Name,
     id: &IntentId,
-    body: &Statement,
+    body: ApprovalRequest,
 ) -> Result<Answer, Problem> {
+    let passkey = body.passkey.map(|passkey| Assertion {
+        authenticator_data: passkey.authenticator_data,
+        client_data: passkey.client_data,
+        signature: passkey.signature,
+    });
     let signatures = body.signatures.concat();
+    if passkey.is_some() && !signatures.is_empty() {
+        let detail = "there are SSH signatures beside a passkey's assertion: bring one of the two";
+        return Err(refused(detail.into()).at("passkey"));
+    }
     if signatures.len() > SIGNATURES_MAX_BYTES {
         let detail = format!("they have more than {SIGNATURES_MAX_BYTES} bytes");
         return Err(refused(detail).at("signatures"));
     }
     let decided = {
         let state = service.journal.state();
-        state.deciding(id, &body.statement, &signatures)
+        match &passkey {
+            Some(passkey) => state.deciding_by_passkey(id, &body.statement, passkey),
+            None => state.deciding(id, &body.statement, &signatures),
+        }
     };
     let decided = decided.map_err(|error| of_state(&error))?;
     let people: Vec<&str> = decided.signed_by.keys().map(Name::as_str).collect();
@@ -156,9 +195,31 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    /// The intent in a list, while it can be paid and is not, and people are asked for.
+    fn waiting(&self) -> Option<ListedIntent> {
+        let intent = &self.registered.intent;
+        let over = self.registered.closed_by.is_some() || self.time.hi > intent.expires;
+        let known = self.state.intent(&intent.id).ok().flatten();
+        if over || known.is_some_and(|known| !known.attempts().is_empty()) {
+            return None;
+        }
+        let requirements = self.state.requirements(intent);
+        let unmet = requirements.values().filter(|one| {
+            let approving = self.registered.approving(self.policy, &one.need, self.time);
+            u32::try_from(approving.len()).is_ok_and(|count| count < one.need.threshold)
+        });
+        let asked_by: Vec<String> = unmet.flat_map(|one| &one.asked_by).map(asked_by).collect();
+        (!asked_by.is_empty()).then(|| ListedIntent {
+            intent: intent.clone(),
+            asked_by,
+        })
+    }
+
     fn answer(&self) -> IntentAnswer {
         let registered = self.registered;
         let requirements = self.state.requirements(&registered.intent);
+        let known = Known::of(self.policy, &registered.intent);
+        let page = self.policy.approval_page.as_ref();
         IntentAnswer {
             payload: registered.intent.payload(),
             client: registered.client.to_string(),
@@ -166,11 +227,16 @@ impl Shown<'_> {
             requesters: texts(registered.requesters(self.policy)),
             rejected: registered.rejected,
             closed_by: registered.closed_by,
+            units: known.units.into_iter().map(unit).collect(),
+            in_books: texts(known.books),
+            own_accounts: texts(known.accounts),
             needs: requirements
                 .values()
                 .map(|requirement| self.need(requirement))
                 .collect(),
             policy: self.policy.hash.to_string(),
+            fleet: self.policy.fleet.to_string(),
+            approval_page: page.map(ToString::to_string),
             time: self.time,
             intent: registered.intent.clone(),
         }
@@ -189,6 +255,7 @@ impl Shown<'_> {
             delay_secs: need.delay_millis / 1_000,
             valid_secs: need.valid_millis / 1_000,
             rejection: need.rejection.as_str().into(),
+            passkeys: need.passkeys.as_str().into(),
             decided: decided.map(said).collect(),
             counted: texts(&counted),
             enough_from: self.enough_from(need),
@@ -234,6 +301,13 @@ fn asked_by(statement: &AskedBy) -> String {
         AskedBy::Limit(name) => format!("limit {name}"),
         AskedBy::Evacuate(name) => format!("evacuate {name}"),
         other => format!("{other:?}"),
+    }
+}
+
+fn unit((name, decimals): (&Name, u8)) -> IntentUnit {
+    IntentUnit {
+        name: name.to_string(),
+        decimals,
     }
 }
 
