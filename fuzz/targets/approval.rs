@@ -1,0 +1,37 @@
+//! Bodies by which people's word about an intent is brought, and the texts in them.
+#![no_main]
+
+use api::intents::ApprovalRequest;
+use libfuzzer_sys::fuzz_target;
+use policy::{approval::Approval, statement::Signatures};
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        read(text);
+    }
+    let Ok(body) = serde_json::from_slice::<ApprovalRequest>(bytes) else {
+        return;
+    };
+    let written = serde_json::to_vec(&body).unwrap();
+    assert_eq!(serde_json::from_slice::<ApprovalRequest>(&written).unwrap(), body);
+    let _ = Signatures::parse_all(&body.signatures);
+    read(&body.statement);
+});
+
+/// What is read of a text stands in it, once.
+fn read(text: &str) {
+    let Ok(said) = Approval::parse(text) else {
+        return;
+    };
+    assert!(text.is_ascii() && text.starts_with("strongroom-approval-v1\n"));
+    let header = format!("answers intent {}", said.intent);
+    assert_eq!(text.lines().nth(2), Some(header.as_str()));
+    for line in [
+        format!("decision {}", said.says),
+        format!("need {}", said.need),
+        format!("rejected-before {}", said.rejected_before),
+        format!("expires {}", said.expires),
+    ] {
+        assert_eq!(text.lines().filter(|other| **other == line).count(), 1);
+    }
+}
