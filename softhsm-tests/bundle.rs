@@ -58,6 +58,11 @@ impl Bundle {
         self.0.insert(file.to_owned(), text.as_bytes().to_vec());
     }
 
+    /// Takes a file out.
+    pub fn remove(&mut self, file: &str) {
+        self.0.remove(file);
+    }
+
     /// Replaces a part of a file, which must be there exactly once.
     ///
     /// # Panics

@@ -103,7 +103,7 @@ impl World {
     pub fn configure(&self, more: &str) {
         let (certificate, key) = self.pki.files("signerd");
         let text = format!(
-            "data = {data:?}\npolicy = {policy:?}\ngenesis = \"sha256:{genesis}\"\n\
+            "data = {data:?}\npolicy = {policy:?}\nbooks = {books:?}\ngenesis = \"sha256:{genesis}\"\n\
              [api]\nlisten = \"{api}\"\ncertificate = {certificate:?}\nkey = {key:?}\n\
              crls = [{list:?}]\n[health]\nlisten = \"{health}\"\n\
              [device]\nmodule = {module:?}\ntoken = \"{LABEL}\"\npin_file = {pin:?}\n\
@@ -111,6 +111,7 @@ impl World {
              {checkpoint_key}{more}\n",
             data = self.data(),
             policy = self.policy(),
+            books = self.books(),
             genesis = self.genesis,
             api = self.api,
             list = self.pki.list(),
@@ -237,6 +238,11 @@ impl World {
     /// The bundle's folder.
     pub fn policy(&self) -> PathBuf {
         self.folder.path().join("policy")
+    }
+
+    /// The folder of books that are loaded apart from the bundle.
+    pub fn books(&self) -> PathBuf {
+        self.folder.path().join("books")
     }
 
     /// Where the API listens.

@@ -8,7 +8,9 @@ use std::{
 use ::journal::read_folder;
 use bitcoin::ScriptBuf;
 use policy::{
-    Blob, Book, Entry, Policy, Record, Request, RequestHash, SignedIntent, State, Verdict,
+    Blob, Book, BookState, BookStep, Entry, Policy, Record, Request, RequestHash, SignedIntent,
+    State, Verdict,
+    book::{BookError, BookFile, Shelf},
     bundle::{self, Trust},
     evaluate,
 };
@@ -29,7 +31,7 @@ use crate::{
 };
 
 /// The figures that there are.
-pub const FIGURES: [&str; 2] = ["policy_eval_us", "policy_load_s"];
+pub const FIGURES: [&str; 3] = ["policy_eval_us", "policy_load_s", "book_update_s"];
 
 /// The large book's name.
 const PAYEES: &str = "payees";
@@ -100,7 +102,59 @@ pub fn measure() -> Vec<Figure> {
             rounded(read_and_hashed(&world)),
             loaded,
         ),
+        updated(),
     ]
+}
+
+/// What an update of a large book takes that changes ten addresses, and filling its shelf at a start: beside the
+/// writer, which only takes what was read.
+fn updated() -> Figure {
+    let lines = |from: u32| {
+        let mut lines: Vec<String> = (from..from + ADDRESSES)
+            .map(|n| format!("{}\n", customer(n)))
+            .collect();
+        lines.sort();
+        lines.concat().into_bytes()
+    };
+    let (old, new) = (lines(0), lines(10));
+    let hash = |bytes: &[u8]| policy::book::file_hash(bytes);
+    let book = |base, file, steps: &[u64]| BookState {
+        chain: CHAIN,
+        sequence: 2,
+        file,
+        addresses: ADDRESSES.into(),
+        entry: 0,
+        base: Some(base),
+        steps: steps.iter().map(|n| step(*n, file)).collect(),
+    };
+    let read = |_| Ok::<_, BookError>(old.clone());
+    let began = Instant::now();
+    let shelf = Shelf::fill(&book(hash(&old), hash(&old), &[]), read).expect("a book");
+    let filled = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    let newest = BookFile::parse(CHAIN, &new).expect("a book");
+    let turned = shelf.turned(&book(hash(&old), hash(&new), &[2]), newest, (&old, &new));
+    std::hint::black_box(turned.expect("a book"));
+    Figure {
+        figure: FIGURES[2],
+        value: rounded(began.elapsed().as_secs_f64()),
+        unit: "s",
+        baseline: rounded(filled),
+        detail: json!({
+            "machine": machine::description(), "book": ADDRESSES, "changed": 20,
+            "baseline": "filling the shelf of such a book at a start",
+        }),
+    }
+}
+
+fn step(sequence: u64, file: policy::Digest) -> BookStep {
+    BookStep {
+        sequence,
+        entry: 0,
+        file,
+        not_before: tx::Time::default(),
+        vetoed: false,
+    }
 }
 
 /// The tests' bundle with a large book, and as many statements as a large exchange has.
@@ -229,7 +283,8 @@ fn with_few(policy: &Policy) -> Arc<Policy> {
     let mut policy = policy.clone();
     let addresses = (0..ADDRESSES_FEW).map(customer).collect();
     let payees: Name = PAYEES.parse().expect("a name");
-    policy.books.insert(payees, Book { addresses });
+    let apart = None;
+    policy.books.insert(payees, Book { addresses, apart });
     Arc::new(policy)
 }
 

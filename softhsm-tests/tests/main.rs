@@ -3,6 +3,7 @@
 mod attacks;
 mod audit;
 mod bad_answers;
+mod books;
 mod bounds;
 mod chaos;
 mod checkpoints;

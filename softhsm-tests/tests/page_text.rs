@@ -173,6 +173,7 @@ fn policy(random: &mut Random, of_tests: &Policy, intent: &Intent, need: &Need) 
         })
         .collect();
     let book = Book {
+        apart: None,
         addresses: [intent.destination.clone()].into(),
     };
     let named = names(random, 3).into_iter();

@@ -41,7 +41,7 @@ fn world(delay: &str) -> World {
 }
 
 /// A client that may bring statements.
-fn officer(world: &World) -> Client {
+pub fn officer(world: &World) -> Client {
     world.pki.client("auditor");
     world.client("auditor")
 }
@@ -58,7 +58,7 @@ fn narrower(world: &World) -> Bundle {
     bundle
 }
 
-fn reload(daemon: &Signerd) {
+pub fn reload(daemon: &Signerd) {
     let tried = |daemon: &Signerd| {
         daemon.metric("signerd_reloads_total").unwrap()
             + daemon.metric("signerd_reloads_failed_total").unwrap()
@@ -68,7 +68,7 @@ fn reload(daemon: &Signerd) {
     until("a reload", || (tried(daemon) > before).then_some(()));
 }
 
-fn governance(client: &mut Client) -> GovernanceAnswer {
+pub fn governance(client: &mut Client) -> GovernanceAnswer {
     let answer = client.get("/v1/governance");
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()

@@ -28,8 +28,54 @@ pub struct GovernanceAnswer {
     pub freezes: Vec<FrozenScope>,
     /// The last entry by which something was un-frozen, which a statement that freezes answers; 0 for none.
     pub unfrozen: u64,
+    /// The books that the bundle lets be loaded apart from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub books: Vec<LoadedBook>,
     /// The time by which it waits: by `lo`.
     pub time: Interval,
+}
+
+/// A book that is loaded apart from the bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadedBook {
+    /// Its name.
+    pub book: String,
+    /// The chain of its addresses.
+    pub chain: String,
+    /// Who may sign what is in it.
+    pub signers: Vec<String>,
+    /// How many of them must.
+    pub threshold: u32,
+    /// How long a content cools.
+    pub cooling_secs: u64,
+    /// The sequence of the newest content, which the next one answers; 0 before the first.
+    pub sequence: u64,
+    /// Its file, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// How many addresses it has.
+    pub addresses: u64,
+    /// Whether the signer has the files that say what is in it. Otherwise nothing is sure of it.
+    pub is_there: bool,
+    /// The contents that are cooling, oldest first.
+    pub cooling: Vec<BookContent>,
+}
+
+/// A content of a book that is cooling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BookContent {
+    /// Its sequence.
+    pub sequence: u64,
+    /// The entry that loaded it, which a veto answers.
+    pub entry: u64,
+    /// Its file, 64 hexadecimal digits.
+    pub file: String,
+    /// From this time on, by `lo`, it has cooled.
+    pub not_before: Time,
+    /// Whether an officer vetoed it.
+    pub vetoed: bool,
 }
 
 /// Something that is frozen.

@@ -301,6 +301,7 @@ mod tests {
                 classes: Classes {
                     account: AccountClass::Hot,
                     books: BTreeSet::new(),
+                    books_cooling: BTreeSet::new(),
                     first_paid: None,
                     hours: BTreeSet::new(),
                     hours_surely: BTreeSet::new(),

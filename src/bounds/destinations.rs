@@ -73,6 +73,53 @@ pub(crate) fn classes(ground: &Ground<'_>, chain: Chain, asked: Option<&Name>) -
         addresses: vec![address],
         endless: true,
     }));
+    with_books_apart(ground, chain, &books, classes)
+}
+
+/// So many books that are loaded apart are told apart; what names another one is loosened.
+const APART_MAX: usize = 4;
+
+/// The books that are loaded apart and that any selector names, of which the first ones are told apart.
+pub(crate) fn apart(policy: &Policy) -> Vec<&Name> {
+    let (books, _) = named(policy, None);
+    let apart = books
+        .into_iter()
+        .filter(|book| policy.book_apart(book).is_some());
+    apart.collect()
+}
+
+/// Those of them that are not told apart.
+pub(crate) fn blurred(policy: &Policy) -> BTreeSet<Name> {
+    apart(policy).into_iter().skip(APART_MAX).cloned().collect()
+}
+
+/// Every class as it is, and with each choice of books that are loaded apart: whoever signs them puts into one
+/// whom they like, and takes them out again.
+fn with_books_apart(
+    ground: &Ground<'_>,
+    chain: Chain,
+    books: &BTreeSet<&Name>,
+    mut classes: Vec<Class>,
+) -> Vec<Class> {
+    let policy = ground.policy;
+    let of_chain = |book: &&Name| {
+        let apart = policy.book_apart(book);
+        apart.is_some_and(|apart| apart.chain == chain)
+    };
+    let blurred = blurred(policy);
+    let books = books.iter().copied().filter(of_chain);
+    for book in books.filter(|book| !blurred.contains(*book)) {
+        let with = classes.iter().map(|class| {
+            let mut books = class.books.clone();
+            books.insert(book.clone());
+            Class {
+                books,
+                ..class.clone()
+            }
+        });
+        let with: Vec<Class> = with.collect();
+        classes.splice(0..0, with);
+    }
     classes
 }
 

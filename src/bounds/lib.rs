@@ -40,7 +40,8 @@ pub use never::passing;
 pub use question::{Bound, Ground, Leaves, Payment, Question, Step};
 
 /// Decides a question. Where the age of a destination or who signed matters, the bound is that of a policy
-/// that does not look at it, and no sequence is given.
+/// that does not look at it, and no sequence is given. Nor is one where a statement names a book that is loaded
+/// apart: the bound holds for whatever is in it.
 pub fn bound(ground: &Ground<'_>, question: &Question) -> Bound {
     let policy = match loose(ground.policy) {
         Cow::Borrowed(_) => return decided(ground, question),

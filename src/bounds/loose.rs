@@ -1,26 +1,32 @@
 //! A policy that lets out no less and asks for less: ages of destinations and who signed are not looked at, and
 //! assets are worth their floors.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
-use policy::{Limit, Measure, Policy, Selector, Statement};
+use policy::{Limit, Measure, Policy, Selector, Statement, To};
+use tx::{Asset, Name};
 
-use tx::Asset;
-
-use crate::destinations::selectors;
+use crate::destinations::{apart, blurred, selectors};
 
 /// The policy without conditions on an age or on who signed: what allows does so anyway, and what is against
-/// something, or bounds it, is gone. A limit on values is one on the amount of each asset, as much as can be
-/// worth no more than its cap at whatever price: what else takes from it is left out. The same one where
-/// nothing has such a condition or measure.
+/// something, or bounds it, is gone. So is what names more books that are loaded apart than are told apart. A
+/// limit on values is one on the amount of each asset, as much as can be worth no more than its cap at whatever
+/// price: what else takes from it is left out. The same one where nothing has such a condition or measure, and
+/// nothing names such a book.
 pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
-    if !selectors(policy).any(is_beyond) && !policy.limits.iter().any(is_of_values) {
+    let blurred = blurred(policy);
+    let is_beyond = |selector: &Selector| is_beyond(selector) || names(selector, &blurred);
+    let is_plain = !selectors(policy).any(is_beyond) && !policy.limits.iter().any(is_of_values);
+    if is_plain && apart(policy).is_empty() {
         return Cow::Borrowed(policy);
     }
     let mut loose = policy.clone();
     for allow in &mut loose.allows {
         let selector = &mut allow.selector;
         (selector.age_min, selector.age_below, selector.signed_by) = (None, None, None);
+        if names(selector, &blurred) {
+            (selector.to, selector.to_except) = (None, None);
+        }
     }
     loose.denies.retain(|one| !is_beyond(&one.selector));
     loose.requires.retain(|one| !is_beyond(&one.selector));
@@ -30,6 +36,13 @@ pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
     limits.extend(of_values.iter().flat_map(|limit| amounts(policy, limit)));
     loose.limits = limits;
     Cow::Owned(loose)
+}
+
+/// Whether it names one of the books.
+fn names(selector: &Selector, books: &BTreeSet<Name>) -> bool {
+    let to = selector.to.iter().chain(&selector.to_except).flatten();
+    to.into_iter()
+        .any(|to| matches!(to, To::Book(book) if books.contains(book)))
 }
 
 fn is_beyond(selector: &Selector) -> bool {

@@ -375,6 +375,7 @@ impl Builder<'_> {
             classes: Classes {
                 account: account.map_or(AccountClass::Retired, |account| account.class),
                 books: books.clone(),
+                books_cooling: BTreeSet::new(),
                 first_paid: None,
                 hours: BTreeSet::new(),
                 hours_surely: BTreeSet::new(),

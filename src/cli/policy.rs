@@ -1,6 +1,7 @@
 //! `strongroom policy`: the bundle that a security team writes, checked, signed and asked about
 //! offline. `signerd` trusts none of it: it verifies the bundle by itself.
 
+mod book;
 mod cases;
 mod changes;
 mod check;
@@ -71,7 +72,9 @@ enum Command {
     Cases(cases::Args),
     /// Say the most that can leave, whatever is asked, and whether claims about that hold.
     Prove(prove::Args),
-    /// Show which bundle governs a signer, and which one waits.
+    /// Make, sign and veto the contents of books that are loaded apart from the bundle.
+    Book(book::Args),
+    /// Show which bundle governs a signer, which one waits, and how the books stand that are loaded apart.
     Status(governance::Args),
     /// Keep the bundle that waits from governing: one officer is enough.
     #[command(
@@ -110,6 +113,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Replay(args) => replay::run(&args),
         Command::Cases(args) => cases::run(&args),
         Command::Prove(args) => prove::run(&args),
+        Command::Book(args) => book::run(&args),
         Command::Status(args) => governance::status(&args),
         Command::Veto(args) => governance::veto(&args),
         Command::Freeze(args) => governance::freeze(&args),

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use policy::{Entry, FreezeScope, PolicyProposed, Resumed, RowKey, State, StateError, Unfrozen};
-use tx::Time;
+use policy::{
+    BookLoaded, Entry, FreezeScope, PolicyProposed, Resumed, RowKey, State, StateError, Unfrozen,
+    book::Shelf, statement::StatementError,
+};
+use tx::{Name, Time};
 
 #[cfg(test)]
 use crate::defect;
@@ -20,6 +23,18 @@ pub(crate) enum Governing {
     Activate(Activation, Reply<Result<Result<(), String>, Stopped>>),
     /// A bundle shall wait.
     Propose(Activation, Reply<Result<Result<Time, String>, Stopped>>),
+    /// A book shall have another content; from when on it has cooled, is for the writer to say.
+    LoadBook {
+        loaded: Box<BookLoaded>,
+        shelf: Arc<Shelf>,
+        reply: Reply<Result<Result<Time, StateError>, Stopped>>,
+    },
+    /// What a book holds that was loaded before.
+    Shelve {
+        book: Name,
+        shelf: Arc<Shelf>,
+        reply: Reply<Result<(), Stopped>>,
+    },
     /// An entry with a statement of people, which the state verifies.
     Stated(Box<Entry>, Reply<Result<Result<(), StateError>, Stopped>>),
     /// A scope shall be frozen no longer.
@@ -49,6 +64,8 @@ impl Governing {
         match self {
             Self::Activate(_, reply) => reply.send(Err(stopped)),
             Self::Propose(_, reply) => reply.send(Err(stopped)),
+            Self::LoadBook { reply, .. } => reply.send(Err(stopped)),
+            Self::Shelve { reply, .. } => reply.send(Err(stopped)),
             Self::Stated(_, reply) => reply.send(Err(stopped)),
             Self::Unfreeze { reply, .. } => reply.send(Err(stopped)),
         }
@@ -68,6 +85,19 @@ pub(crate) fn govern(
         Governing::Propose(activation, reply) => {
             let proposed = propose(state, group, activation);
             group.answer(reply, proposed)
+        }
+        Governing::LoadBook {
+            loaded,
+            shelf,
+            reply,
+        } => {
+            let cooled = load_book(state, group, *loaded, shelf);
+            group.answer(reply, cooled)
+        }
+        Governing::Shelve { book, shelf, reply } => {
+            state.shelve(book, shelf);
+            reply.send(Ok(()));
+            Ok(())
         }
         Governing::Stated(entry, reply) => {
             let taken = stated(state, group, *entry);
@@ -135,6 +165,29 @@ fn propose(
     Ok(taken
         .map(|()| not_before)
         .map_err(|error| error.to_string()))
+}
+
+/// Gives a book another content; answers from when on it has cooled. What it holds is put there with the entry:
+/// no request is decided between the two.
+fn load_book(
+    state: &mut State,
+    group: &mut OpenGroup,
+    loaded: BookLoaded,
+    shelf: Arc<Shelf>,
+) -> Result<Result<Time, StateError>, Stopped> {
+    let book = loaded.book.clone();
+    let Some(not_before) = state.cools_until(group.now.lo, &book) else {
+        return Ok(Err(StateError::Book(StatementError::Book { book })));
+    };
+    let loaded = BookLoaded {
+        not_before,
+        ..loaded
+    };
+    let taken = stated(state, group, Entry::BookLoaded(Box::new(loaded)))?;
+    Ok(taken.map(|()| {
+        state.shelve(book, shelf);
+        not_before
+    }))
 }
 
 /// Lifts a freeze; answers from when on it is.

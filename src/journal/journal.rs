@@ -10,9 +10,9 @@ use std::{
 };
 
 use policy::{
-    AttemptId, Attested, Entry, FreezeScope, FrozenBy, IntentDecided, IntentRegistered,
-    KeyRegistration, PolicyVetoed, Pruned, Record, Refused, Resumed, Signed, State, StateError,
-    Verdict,
+    AttemptId, Attested, BookLoaded, BookVetoed, Entry, FreezeScope, FrozenBy, IntentDecided,
+    IntentRegistered, KeyRegistration, PolicyVetoed, Pruned, Record, Refused, Resumed, Signed,
+    State, StateError, Verdict, book::Shelf,
 };
 use thiserror::Error;
 use tlog::{
@@ -275,7 +275,50 @@ impl Journal {
         self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
     }
 
-    /// Records that a bundle was not taken.
+    /// Gives a book that is loaded apart another content, by a statement of its signers; answers from when on it
+    /// has cooled, or why the state does not take it. The entry's own time of cooling is not looked at.
+    pub fn load_book(
+        &self,
+        loaded: BookLoaded,
+        shelf: Arc<Shelf>,
+        reply: Reply<Result<Result<Time, StateError>, Stopped>>,
+    ) {
+        let loaded = Box::new(loaded);
+        self.insist(Command::Govern(Governing::LoadBook {
+            loaded,
+            shelf,
+            reply,
+        }));
+    }
+
+    /// Puts there what a book holds that was loaded before this start.
+    pub fn shelve(&self, book: Name, shelf: Arc<Shelf>, reply: Reply<Result<(), Stopped>>) {
+        self.insist(Command::Govern(Governing::Shelve { book, shelf, reply }));
+    }
+
+    /// Says that a content of a book has cooled; answers why the state does not take it, if it does not.
+    pub fn cool_book(
+        &self,
+        book: Name,
+        sequence: u64,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) {
+        let entry = Entry::BookCooled { book, sequence };
+        self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
+    }
+
+    /// Keeps a content of a book from cooling, by a statement of an officer; answers why the state does not take
+    /// it, if it does not.
+    pub fn veto_book(
+        &self,
+        vetoed: BookVetoed,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) {
+        let entry = Entry::BookVetoed(Box::new(vetoed));
+        self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
+    }
+
+    /// Records that a bundle or a book was not taken.
     pub fn policy_refused(&self, reason: String, reply: Reply<Result<(), Stopped>>) {
         self.insist(Command::PolicyRefused { reason, reply });
     }

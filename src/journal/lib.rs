@@ -17,6 +17,7 @@ pub mod lock;
 pub mod map;
 pub mod segment;
 
+mod books;
 mod bundles;
 mod checkpoint;
 mod clock;
@@ -44,6 +45,7 @@ mod store;
 mod unseal;
 mod writer;
 
+pub use books::{BookFileError, BookStore, read_book};
 pub use bundles::{BundleStore, FolderError, read_folder};
 pub use clock::{Clock, Reading, SystemClock};
 pub use command::{

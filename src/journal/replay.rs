@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use policy::{
     BundleHash, Digest, Entry, Policy, Record, Resumed, State, StateError, StateRoot,
+    book::Shelf,
     statement::{Head, NewEpoch, Unseal},
 };
 use thiserror::Error;
 use tlog::{TreeHead, cosignature::Quorum};
-use tx::Interval;
+use tx::{Interval, Name};
 
 use crate::{
-    RootError, Rooting,
+    BookStore, RootError, Rooting,
     disk::Disk,
     roots::{Compared, Home, Left, Replayed, Thawed},
     segment::LogId,
@@ -96,6 +97,8 @@ pub struct Replay<'a> {
     skipped: u64,
     /// What witnesses the bundles named, from the snapshot on.
     quorums: Vec<Quorum>,
+    /// Where the files of books are, for whoever decides on the state.
+    books: Option<BookStore>,
 }
 
 /// What a writer goes on with.
@@ -153,6 +156,13 @@ impl<'a> Replay<'a> {
         Self { roots, ..self }
     }
 
+    /// With the files of books, for whoever decides on the state: the fold itself hangs on none.
+    #[must_use]
+    pub fn with_books(self, books: BookStore) -> Self {
+        let books = Some(books);
+        Self { books, ..self }
+    }
+
     pub(crate) fn at(bundles: &'a dyn Bundles, home: Home, rooting: Rooting) -> Self {
         Self {
             state: State::default(),
@@ -162,6 +172,7 @@ impl<'a> Replay<'a> {
             unchecked: 0,
             skipped: 0,
             quorums: Vec::new(),
+            books: None,
         }
     }
 
@@ -194,6 +205,7 @@ impl<'a> Replay<'a> {
             unchecked: 0,
             skipped: content.covers(),
             quorums: Vec::new(),
+            books: None,
         };
         replay.note_quorum();
         Ok(replay)
@@ -244,6 +256,7 @@ impl<'a> Replay<'a> {
                 self.state.activate(policy).map_err(FoldError::State)?;
                 self.note_quorum();
             }
+            Entry::BookLoaded(loaded) => self.shelve(&loaded.book),
             Entry::Checkpoint(said) => check_root(Some(said.root), before())?,
             Entry::Resumed(resumed) => check_root(answered(resumed), before())?,
             Entry::StateRoot(said) => self.check_state(index, said)?,
@@ -266,6 +279,16 @@ impl<'a> Replay<'a> {
         kept.map_err(FoldError::Root)?;
         self.last = Some(record.time);
         Ok(record)
+    }
+
+    /// What a book holds from here on. Where a file is not there, nothing is sure of the book.
+    fn shelve(&mut self, name: &Name) {
+        let (Some(books), Some(book)) = (&self.books, self.state.book(name)) else {
+            return;
+        };
+        if let Ok(shelf) = Shelf::fill(book, |hash| books.file(hash)) {
+            self.state.shelve(name.clone(), Arc::new(shelf));
+        }
     }
 
     /// Counts the next entry, of which only the leaf is known.

@@ -104,7 +104,18 @@ pub enum Entry {
     PolicyProposed(PolicyProposed),
     /// An officer keeps the bundle that waits from governing.
     PolicyVetoed(Box<PolicyVetoed>),
-    /// A bundle was offered and not taken.
+    /// A book that is loaded apart from the bundle has another content from here on.
+    BookLoaded(Box<BookLoaded>),
+    /// A content of a book has cooled.
+    BookCooled {
+        /// The book.
+        book: Name,
+        /// The content's sequence.
+        sequence: u64,
+    },
+    /// An officer keeps what a content of a book added, or took out, from counting as cooled.
+    BookVetoed(Box<BookVetoed>),
+    /// A bundle or a book was offered and not taken.
     PolicyRefused {
         /// Why.
         reason: String,
@@ -354,8 +365,11 @@ pub struct Fact {
 pub struct Classes {
     /// The class of the debited account.
     pub account: AccountClass,
-    /// The books that held the destination.
+    /// The books that held the destination, or may have.
     pub books: BTreeSet<Name>,
+    /// Those of them in which the destination was cooling: it had been added, or was taken out, not long ago.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub books_cooling: BTreeSet<Name>,
     /// When the destination was first paid; nothing of one that never was, and of own ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_paid: Option<Time>,
@@ -476,6 +490,39 @@ pub struct PolicyProposed {
 pub struct PolicyVetoed {
     /// The bundle.
     pub bundle: BundleHash,
+    /// The statement.
+    pub by: Resumed,
+}
+
+/// The new content of a book, and the statement ([`crate::statement::BookUpdate`]) that says so. The file
+/// itself is kept beside the journal, by its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BookLoaded {
+    /// The book.
+    pub book: Name,
+    /// The chain of its addresses.
+    pub chain: Chain,
+    /// Its sequence: one above what it replaces.
+    pub sequence: u64,
+    /// SHA-256 of the file.
+    pub file: Digest,
+    /// How many addresses it has.
+    pub addresses: u64,
+    /// The `lo` from which on it has cooled, by the cooling of the bundle that was running.
+    pub not_before: Time,
+    /// The statement.
+    pub by: Resumed,
+}
+
+/// Which content of a book does not cool, and the statement ([`crate::statement::BookVeto`]) that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BookVetoed {
+    /// The book.
+    pub book: Name,
+    /// The content's sequence.
+    pub sequence: u64,
     /// The statement.
     pub by: Resumed,
 }

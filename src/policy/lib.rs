@@ -9,6 +9,7 @@
 extern crate self as strongroom_policy;
 
 pub mod approval;
+pub mod book;
 pub mod bundle;
 pub mod passkey;
 pub mod statement;
@@ -31,27 +32,29 @@ mod verdict;
 mod window;
 
 pub use entry::{
-    Asked, Attempt, AttemptId, Attested, Blob, BundleHash, Checkpoint, Classes, Digest, Entry,
-    Fact, FreezeScope, FrozenBy, IntentDecided, IntentRegistered, KeyAlgorithm, KeyPurpose,
-    KeyRegistration, NumberedDigest, PolicyProposed, PolicyVetoed, Pruned, Record, Refused,
-    RefusedMany, Resumed, SignatureRecord, Signed, SignedBy, StateRoot, Unfrozen,
+    Asked, Attempt, AttemptId, Attested, Blob, BookLoaded, BookVetoed, BundleHash, Checkpoint,
+    Classes, Digest, Entry, Fact, FreezeScope, FrozenBy, IntentDecided, IntentRegistered,
+    KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, PolicyProposed, PolicyVetoed,
+    Pruned, Record, Refused, RefusedMany, Resumed, SignatureRecord, Signed, SignedBy, StateRoot,
+    Unfrozen,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
 pub use model::{
-    Account, Allow, AssetUnit, AttestationKind, Attestations, Attester, Book, ChainSettings,
-    Client, ClientIdentity, Deny, Evacuate, Governance, Group, Limit, Location, Measure, Need,
-    Passkeys, Person, Policy, Rejection, Require, Selector, SequenceStart, SignerSelector, Source,
-    SourceSelector, Statement, To, Verb,
+    Account, Allow, AssetUnit, AttestationKind, Attestations, Attester, Book, BookApart,
+    ChainSettings, Client, ClientIdentity, Deny, Evacuate, Governance, Group, Limit, Location,
+    Measure, Need, Passkeys, Person, Policy, Rejection, Require, Selector, SequenceStart,
+    SignerSelector, Source, SourceSelector, Statement, To, Verb,
 };
 pub use narrower::{Widening, widenings};
 pub use price::{Price, PriceError, PriceRule, REFERENCE_DECIMALS, reference_value};
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use requirement::{AskedBy, Requirement};
 pub use state::{
-    AttemptState, Consumed, Decided, FreezeState, HotState, HotStateError, IntentState, KeyDigest,
-    NotRecalled, PriceState, Proposed, RRepeated, RegisteredIntent, RequestState, RequestStatus,
-    RestoreError, Row, RowError, RowKey, State, StateError, Supposed, Unpriced,
+    AttemptState, BookState, BookStep, Consumed, Decided, FreezeState, HotState, HotStateError,
+    IntentState, KeyDigest, NotRecalled, PriceState, Proposed, RRepeated, RegisteredIntent,
+    RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError, Supposed,
+    Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

@@ -227,8 +227,23 @@ pub enum AttestationKind {
 /// A list of destinations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
-    /// The addresses.
+    /// The addresses that the bundle lists; none of a book that is loaded apart from it.
     pub addresses: BTreeSet<Address>,
+    /// Who says what is in it, where that is not the bundle.
+    pub apart: Option<BookApart>,
+}
+
+/// A book that is loaded apart from the bundle, under a sequence of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookApart {
+    /// The chain of its addresses.
+    pub chain: Chain,
+    /// How many signatures of different people an update needs.
+    pub threshold: u32,
+    /// The people whose signatures count.
+    pub signers: BTreeSet<Name>,
+    /// How long what was added or taken out is cooling, in milliseconds of `lo`.
+    pub cooling_millis: u64,
 }
 
 /// One statement: nothing hangs on another, and their order means nothing.
@@ -545,6 +560,11 @@ impl Policy {
             .filter_map(|limit| limit.says.over.as_ref());
         let evacuates = self.evacuates.iter().map(|evacuate| &evacuate.says.need);
         requires.chain(overs).chain(evacuates)
+    }
+
+    /// Who says what is in a book, where the bundle does not.
+    pub fn book_apart(&self, book: &Name) -> Option<&BookApart> {
+        self.books.get(book)?.apart.as_ref()
     }
 
     /// What is set for the codec of a chain.

@@ -69,6 +69,13 @@ pub(crate) fn requirements(present: &Present, intent: &Intent) -> BTreeMap<Diges
     found
 }
 
+/// What a book that is loaded apart is taken to do with a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Apart {
+    Holds,
+    Lacks,
+}
+
 /// What is known of a transaction that pays an intent.
 struct Paid<'a> {
     policy: &'a Policy,
@@ -125,8 +132,8 @@ impl<'a> Paid<'a> {
             })
             && self.may_match_amount(selector, &self.intent.asset, self.intent.amount)
             && holds(&selector.amount_max, |most| self.intent.amount <= *most)
-            && holds(&selector.to, |to| self.is_among(to))
-            && holds(&selector.to_except, |to| !self.is_among(to))
+            && holds(&selector.to, |to| self.is_among(to, Apart::Holds))
+            && holds(&selector.to_except, |to| !self.is_among(to, Apart::Lacks))
             && holds(&selector.tags, |tags| {
                 tag.is_some_and(|tag| tags.contains(tag))
             })
@@ -146,8 +153,10 @@ impl<'a> Paid<'a> {
             && holds(&selector.amount_over, |least| most > *least)
     }
 
-    fn is_among(&self, to: &BTreeSet<To>) -> bool {
+    /// What a book has that is loaded apart may be another when the intent is paid.
+    fn is_among(&self, to: &BTreeSet<To>, apart: Apart) -> bool {
         to.iter().any(|to| match to {
+            To::Book(book) if self.policy.book_apart(book).is_some() => apart == Apart::Holds,
             To::Address(address) => *address == self.intent.destination,
             To::Book(book) => self.books.contains(book),
             To::OwnClass(class) => self.own.is_some_and(|own| own.class == *class),

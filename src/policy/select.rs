@@ -33,9 +33,56 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Parties<'a> {
     /// The debited account's class; `None` when the bundle does not know the account.
     pub(crate) class: Option<AccountClass>,
-    pub(crate) books: &'a BTreeSet<Name>,
+    pub(crate) books: Books<'a>,
     pub(crate) own: Option<&'a Own>,
     pub(crate) people: People<'a>,
+}
+
+/// Which books hold a destination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Books<'a> {
+    pub(crate) recorded: Recorded<'a>,
+    /// The books that the present policy lists by itself, and those of them that hold it now. What is loaded
+    /// apart is as it was recorded: no fold hangs on its content.
+    pub(crate) present: Option<(&'a Policy, &'a BTreeSet<Name>)>,
+}
+
+/// The books that held a destination when it was charged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recorded<'a> {
+    /// All that may have.
+    pub(crate) all: &'a BTreeSet<Name>,
+    /// Those of them in which it was cooling.
+    pub(crate) cooling: &'a BTreeSet<Name>,
+}
+
+/// What a statement does: where it is not sure that a book holds a destination, it is taken so that less is
+/// allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It allows.
+    Gives,
+    /// It denies, requires or bounds.
+    Takes,
+}
+
+/// How sure it has to be that a book holds a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Surely,
+    Maybe,
+}
+
+impl Books<'_> {
+    fn hold(self, book: &Name, held: Held) -> bool {
+        if let Some((policy, listed)) = self.present
+            && policy.book_apart(book).is_none()
+        {
+            return listed.contains(book);
+        }
+        let Recorded { all, cooling } = self.recorded;
+        all.contains(book) && (held == Held::Maybe || !cooling.contains(book))
+    }
 }
 
 /// Whose keys signed an intent.
@@ -66,7 +113,13 @@ impl<'a> Subject<'a> {
             keys: &fact.signed_by.keys,
             parties: Parties {
                 class: Some(fact.classes.account),
-                books: &fact.classes.books,
+                books: Books {
+                    recorded: Recorded {
+                        all: &fact.classes.books,
+                        cooling: &fact.classes.books_cooling,
+                    },
+                    present: None,
+                },
                 own: effect.to.as_ref().and_then(|to| to.own.as_ref()),
                 people: People::Recorded(&fact.signed_by.people),
             },
@@ -107,17 +160,18 @@ impl People<'_> {
 impl Selector {
     /// Whether the statement speaks of a fact, in the hours in which it speaks at all and with a destination
     /// that was never paid: as [`crate::evaluate`] asks, for those who ask it of facts that nobody has asked
-    /// for.
+    /// for. Nothing is cooling in such facts.
     pub fn speaks_of(&self, fact: &Fact, fee_terms: &FeeTerms) -> bool {
-        self.matches(&Subject::of_fact(fact, fee_terms, Time::default()))
+        let subject = Subject::of_fact(fact, fee_terms, Time::default());
+        self.matches(&subject, Reading::Takes)
     }
 
     /// Whether the subject meets every condition that is present.
-    pub(crate) fn matches(&self, subject: &Subject<'_>) -> bool {
+    pub(crate) fn matches(&self, subject: &Subject<'_>, reading: Reading) -> bool {
         // First what costs least and tells most apart.
         holds(&self.effects, |set| set.contains(&subject.kind))
             && self.matches_origin(subject)
-            && self.matches_destination(subject)
+            && self.matches_destination(subject, reading)
             && self.matches_value(subject)
     }
 
@@ -141,10 +195,14 @@ impl Selector {
 
     /// An effect without a destination meets no `to`, and no `to_except` keeps it out. What has no age
     /// meets no condition on it.
-    fn matches_destination(&self, subject: &Subject<'_>) -> bool {
-        let among = |set: &BTreeSet<To>| set.iter().any(|to| to.names(subject));
-        holds(&self.to, among)
-            && holds(&self.to_except, |set| !among(set))
+    fn matches_destination(&self, subject: &Subject<'_>, reading: Reading) -> bool {
+        let (to, except) = match reading {
+            Reading::Gives => (Held::Surely, Held::Maybe),
+            Reading::Takes => (Held::Maybe, Held::Surely),
+        };
+        let among = |set: &BTreeSet<To>, held| set.iter().any(|to| to.names(subject, held));
+        holds(&self.to, |set| among(set, to))
+            && holds(&self.to_except, |set| !among(set, except))
             && holds(&self.tags, |set| {
                 subject.tag.is_some_and(|tag| set.contains(tag))
             })
@@ -180,14 +238,14 @@ impl SignerSelector {
 }
 
 impl To {
-    fn names(&self, subject: &Subject<'_>) -> bool {
+    fn names(&self, subject: &Subject<'_>, held: Held) -> bool {
         let Some(address) = subject.to else {
             return false;
         };
         let own = subject.parties.own;
         match self {
             Self::Address(named) => named == address,
-            Self::Book(book) => subject.parties.books.contains(book),
+            Self::Book(book) => subject.parties.books.hold(book, held),
             Self::OwnClass(class) => own.is_some_and(|own| own.class == *class),
             Self::OwnAccount(account) => own.is_some_and(|own| own.account == *account),
         }

@@ -22,6 +22,10 @@ pub struct Config {
     pub data: PathBuf,
     /// The folder of the bundle that shall govern.
     pub policy: PathBuf,
+    /// The folder of books that are loaded apart from the bundle, where there are any: of each `NAME.txt`,
+    /// `NAME.statement` and `NAME.statement.sig`.
+    #[serde(default)]
+    pub books: Option<PathBuf>,
     /// The first bundle's fingerprint, `sha256:…`, pinned at the first start.
     pub genesis: Genesis,
     /// The API.
@@ -244,7 +248,8 @@ impl Config {
             &mut self.device.pin_file,
             &mut self.device.profile,
         ];
-        for path in paths.into_iter().chain(&mut self.api.crls) {
+        let books = self.books.iter_mut();
+        for path in paths.into_iter().chain(&mut self.api.crls).chain(books) {
             *path = folder.join(&*path);
         }
     }

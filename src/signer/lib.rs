@@ -5,6 +5,7 @@
 //! [`http`], [`identity`], [`verbs`], the journal's writer, the key pool, and back.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+pub mod books;
 pub mod check;
 pub mod checkpointer;
 pub mod checkpoints;

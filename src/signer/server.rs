@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    books,
     checkpointer::{self, CheckpointError},
     checkpoints::Checkpoints,
     config::Config,
@@ -93,6 +94,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
     let checkpoints = Checkpoints::new(&config.data, remembered);
     checkpoints.watch(&journal);
     let policy = governing(&journal, &config).await?;
+    books::adopt(&journal, &config).await;
     let tls = Tls::load(config.api.files(), &policy.client_roots, 1).map_err(ServerError::Tls)?;
     let listeners = Listeners::bind(&config, health).await?;
     let (pool, events) = KeyPool::new(pool_config(&config));
@@ -326,6 +328,7 @@ impl Server {
     /// New certificates, revocation lists and policy, each only if it is good.
     async fn reload(&self) {
         let outcome = governance::adopt(&self.service.journal, &self.config).await;
+        let books = books::adopt(&self.service.journal, &self.config).await;
         if let Err(error) = &outcome {
             tracing::error!(error = %crate::log::chain(error), "the running policy is kept");
         }
@@ -333,7 +336,7 @@ impl Server {
         // Revocation does not wait for a policy to be mended.
         let certificates = self.reload_tls();
         let keys = registration::register_keys(&self.service, &self.config.device).await;
-        if adopted && certificates && keys == Registration::Complete {
+        if adopted && books && certificates && keys == Registration::Complete {
             self.service.metrics.reloads.increment();
         } else {
             self.service.metrics.reloads_failed.increment();
@@ -343,6 +346,7 @@ impl Server {
     /// Lets the bundle govern that has waited long enough. One that does not fit is not tried again by this
     /// process: nothing of it changes while it runs but what is registered.
     async fn turn(&self, unfit: &mut Option<policy::BundleHash>) {
+        books::cool(&self.service.journal).await;
         let Some(due) = governance::due(&self.service.journal) else {
             return;
         };
@@ -351,6 +355,7 @@ impl Server {
         }
         match governance::turn_to(&self.service.journal, &self.service.bundles, due).await {
             Ok(()) => {
+                books::adopt(&self.service.journal, &self.config).await;
                 self.reload_tls();
                 let device = &self.config.device;
                 let _keys = registration::register_keys(&self.service, device).await;

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
-    governance::{FrozenScope, GovernanceAnswer, ProposedBundle},
+    governance::{BookContent, FrozenScope, GovernanceAnswer, LoadedBook, ProposedBundle},
     intents::{
         ApprovalRequest, IntentAnswer, IntentNeed, IntentUnit, IntentsAnswer, ListedIntent,
         PasskeyAssertion, PersonDecided,
@@ -105,6 +105,38 @@ fn requests() -> Vec<Example> {
     ]
 }
 
+/// A book that was loaded, one that never was, and a content that is cooling.
+fn books(now: Time) -> (LoadedBook, LoadedBook, BookContent) {
+    let content = BookContent {
+        sequence: 4,
+        entry: 1400,
+        file: "0d".repeat(32),
+        not_before: now.after_millis(86_400_000),
+        vetoed: false,
+    };
+    let never = LoadedBook {
+        book: "customers".into(),
+        chain: "eip155:1".into(),
+        signers: vec!["ann".into(), "cem".into()],
+        threshold: 2,
+        cooling_secs: 86_400,
+        sequence: 0,
+        file: None,
+        addresses: 0,
+        is_there: false,
+        cooling: vec![],
+    };
+    let loaded = LoadedBook {
+        sequence: 4,
+        file: Some(content.file.clone()),
+        addresses: 812_345,
+        is_there: true,
+        cooling: vec![content.clone()],
+        ..never.clone()
+    };
+    (loaded, never, content)
+}
+
 fn governance() -> Vec<Example> {
     let time = Interval {
         lo: Time::from_millis(1_790_000_000_000),
@@ -128,6 +160,7 @@ fn governance() -> Vec<Example> {
         unfreeze_delay_secs: 0,
         freezes: vec![],
         unfrozen: 0,
+        books: vec![],
         time,
     };
     let frozen = FrozenScope {
@@ -139,7 +172,9 @@ fn governance() -> Vec<Example> {
         until: Some(time.hi),
         ..frozen.clone()
     };
+    let (loaded, never, content) = books(time.lo);
     let whole = GovernanceAnswer {
+        books: vec![loaded.clone(), never.clone()],
         proposed: Some(proposed.clone()),
         freezes: vec![lifted.clone()],
         unfrozen: 1200,
@@ -149,6 +184,8 @@ fn governance() -> Vec<Example> {
         example("GovernanceAnswer", &whole, &bare),
         example("ProposedBundle", &proposed, &proposed),
         example("FrozenScope", &lifted, &frozen),
+        example("LoadedBook", &loaded, &never),
+        example("BookContent", &content, &content),
     ]
 }
 

@@ -416,6 +416,7 @@ fn empty(of: &Making) -> Policy {
             name("known"),
             Book {
                 addresses: known.into(),
+                apart: None,
             },
         )]
         .into(),

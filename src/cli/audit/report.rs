@@ -378,6 +378,8 @@ fn event(index: u64, record: &Record, entry: &Entry) -> Event {
         Entry::PolicyActivated { signed_by, .. } => texts(signed_by),
         Entry::PolicyProposed(proposed) => texts(&proposed.signed_by),
         Entry::PolicyVetoed(vetoed) => texts(&vetoed.by.signed_by),
+        Entry::BookLoaded(loaded) => texts(&loaded.by.signed_by),
+        Entry::BookVetoed(vetoed) => texts(&vetoed.by.signed_by),
         Entry::FrozenBy(frozen) => texts(&frozen.by.signed_by),
         Entry::Unfrozen(unfrozen) => texts(&unfrozen.by.signed_by),
         Entry::IntentDecided(decided) => texts(decided.signed_by.keys()),

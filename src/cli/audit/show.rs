@@ -141,6 +141,23 @@ fn of_officers(entry: &Entry) -> String {
             joined(&vetoed.by.signed_by),
             vetoed.bundle
         ),
+        Entry::BookLoaded(loaded) => format!(
+            "book: {} has content {} of {} addresses, signed by {}, cooling until {}",
+            loaded.book,
+            loaded.sequence,
+            loaded.addresses,
+            joined(&loaded.by.signed_by),
+            loaded.not_before
+        ),
+        Entry::BookCooled { book, sequence } => {
+            format!("book: content {sequence} of {book} has cooled")
+        }
+        Entry::BookVetoed(vetoed) => format!(
+            "book vetoed: {} kept content {} of {} from cooling",
+            joined(&vetoed.by.signed_by),
+            vetoed.sequence,
+            vetoed.book
+        ),
         Entry::FrozenBy(frozen) => format!(
             "frozen: {}: {} said so",
             frozen.scope,
@@ -260,6 +277,8 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
         Entry::PolicyActivated { signed_by, .. } => vec![("signed by", joined(signed_by))],
         Entry::PolicyProposed(proposed) => vec![("signed by", joined(&proposed.signed_by))],
         Entry::PolicyVetoed(vetoed) => of_statement(&vetoed.by),
+        Entry::BookLoaded(loaded) => of_statement(&loaded.by),
+        Entry::BookVetoed(vetoed) => of_statement(&vetoed.by),
         Entry::FrozenBy(frozen) => of_statement(&frozen.by),
         Entry::Unfrozen(unfrozen) => of_statement(&unfrozen.by),
         Entry::IntentDecided(decided) => lines(&decided.statement),
@@ -324,6 +343,10 @@ fn of_fact(fact: &Fact) -> String {
     }
     if !fact.classes.books.is_empty() {
         text.push_str(&format!(", in {}", joined(&fact.classes.books)));
+    }
+    if !fact.classes.books_cooling.is_empty() {
+        let cooling = joined(&fact.classes.books_cooling);
+        text.push_str(&format!(", cooling in {cooling}"));
     }
     if !fact.signed_by.people.is_empty() {
         text.push_str(&format!(", signed by {}", joined(&fact.signed_by.people)));

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 use api::journal::JournalBody;
-use journal::Replay;
+use journal::{BookStore, Replay};
 use policy::{Entry, Record, State};
 use serde::Serialize;
 use tlog::{TreeHead, checkpoint::SignedCheckpoint};
@@ -177,7 +177,7 @@ impl Audit {
         visit: &mut dyn FnMut(&Seen<'_>) -> Result<(), AuditError>,
     ) -> Result<(), AuditError> {
         let store = bundles(folder);
-        let mut replay = Some(Replay::new(&store));
+        let mut replay = Some(Replay::new(&store).with_books(BookStore::of(folder)));
         let mut again = Again::new(&store);
         let mut lines = Lines::open(folder)?;
         while let Some(line) = lines.entry()? {

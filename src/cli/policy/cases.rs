@@ -10,12 +10,12 @@ pub mod transaction;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use policy::Policy;
+use policy::{Book, Policy};
 use serde::Serialize;
-use tx::Name;
+use tx::{Address, Name};
 
 use self::coverage::Unnoticed;
 use self::decide::{decide, differences};
@@ -66,6 +66,7 @@ struct Given {
     place: Place,
     case: Case,
     keys: Arc<BTreeMap<Name, String>>,
+    books: Arc<BTreeMap<Name, Book>>,
 }
 
 /// Runs the cases.
@@ -76,12 +77,17 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
     let policy = Arc::new(offline::policy(&args.folder, &args.fleet)?);
     let mut cases = Vec::new();
     for path in &args.cases {
-        let CaseFile { keys, cases: more } = CaseFile::read(path)?;
+        let file = CaseFile::read(path)?;
+        let books = Arc::new(books(&policy, path, &file.books)?);
+        let CaseFile {
+            keys, cases: more, ..
+        } = file;
         let keys = Arc::new(keys);
         cases.extend(more.into_iter().map(|(place, case)| Given {
             place,
             case,
             keys: Arc::clone(&keys),
+            books: Arc::clone(&books),
         }));
     }
     if cases.is_empty() {
@@ -104,9 +110,47 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
     }
 }
 
+/// The books of a file of cases, as if the bundle listed them: what is in them has cooled.
+fn books(
+    policy: &Policy,
+    path: &Path,
+    said: &BTreeMap<Name, Vec<String>>,
+) -> Result<BTreeMap<Name, Book>, PolicyError> {
+    let wrong = |what: String| PolicyError::Cases {
+        path: path.to_owned(),
+        what,
+    };
+    let mut books = BTreeMap::new();
+    for (name, addresses) in said {
+        let apart = policy.book_apart(name);
+        let apart = apart.ok_or_else(|| wrong(format!("no book {name} is loaded apart")))?;
+        let parsed = addresses
+            .iter()
+            .map(|text| Address::parse(apart.chain, text));
+        let addresses = parsed.collect::<Result<_, _>>();
+        let addresses = addresses.map_err(|error| wrong(format!("book {name}: {error}")))?;
+        let book = Book {
+            addresses,
+            apart: None,
+        };
+        books.insert(name.clone(), book);
+    }
+    Ok(books)
+}
+
 impl Given {
+    /// The policy with the books that the file of the case says.
+    fn supposed(&self, policy: &Arc<Policy>) -> Arc<Policy> {
+        if self.books.is_empty() {
+            return Arc::clone(policy);
+        }
+        let mut supposed = Policy::clone(policy);
+        supposed.books.extend((*self.books).clone());
+        Arc::new(supposed)
+    }
+
     fn differences(&self, policy: &Arc<Policy>) -> Vec<String> {
-        match decide(policy, &self.keys, &self.case) {
+        match decide(&self.supposed(policy), &self.keys, &self.case) {
             Ok(decided) => differences(&decided, &self.case),
             Err(error) => vec![error.to_string()],
         }

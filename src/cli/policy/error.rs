@@ -154,6 +154,22 @@ pub enum PolicyError {
         /// The bundle.
         bundle: policy::BundleHash,
     },
+    /// A book's file or statement.
+    #[error("{}: {what}", path.display())]
+    Book {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// No such content of the book is cooling.
+    #[error("no content {sequence} of book {book} is cooling")]
+    NotCooling {
+        /// The book.
+        book: tx::Name,
+        /// The content's sequence.
+        sequence: u64,
+    },
     /// The scope is not frozen.
     #[error("{scope} is not frozen")]
     NotFrozen {
@@ -193,6 +209,8 @@ impl Explained for PolicyError {
             Self::Claims { .. } | Self::Claim { .. } => "policy-claims",
             Self::Zone { .. } | Self::ZoneSeconds { .. } => "policy-zone",
             Self::NotProposed { .. } => "policy-not-proposed",
+            Self::Book { .. } => "policy-book",
+            Self::NotCooling { .. } => "policy-not-cooling",
             Self::NotFrozen { .. } => "policy-not-frozen",
             Self::Fleet { .. } => "policy-fleet",
             Self::State(_) => "policy-keys",
@@ -206,6 +224,7 @@ impl Explained for PolicyError {
             Self::Wrong { .. }
             | Self::NotUnderstood { .. }
             | Self::NotProposed { .. }
+            | Self::NotCooling { .. }
             | Self::NotFrozen { .. } => Exit::Refused,
             _ => Exit::Usage,
         }
@@ -245,6 +264,10 @@ impl Explained for PolicyError {
             }
             Self::NotProposed { .. } => {
                 "Run `strongroom policy status`: it may govern already, or be vetoed."
+            }
+            Self::Book { .. } => "Mend it: one address a line, of the chain that is given.",
+            Self::NotCooling { .. } => {
+                "Run `strongroom policy status`: it may have cooled, or be vetoed."
             }
             Self::NotFrozen { .. } => {
                 "Run `strongroom policy status`: what is frozen is un-frozen by the scope that it shows."

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use api::governance::{FrozenScope, GovernanceAnswer, ProposedBundle};
+use api::governance::{FrozenScope, GovernanceAnswer, LoadedBook, ProposedBundle};
 use api::signing::Statement;
 use policy::FreezeScope;
 use policy::statement::{self, Freeze, Header, Unfreeze, Veto};
@@ -54,7 +54,7 @@ pub struct FreezeArgs {
 
 /// Who signs, and with what. Without any the statement is printed, to be signed with ssh-keygen.
 #[derive(Debug, clap::Args)]
-struct Officers {
+pub(super) struct Officers {
     /// The file of an OpenSSH private key of an officer, without a passphrase; several may be given.
     #[arg(long, value_name = "FILE")]
     officer_key: Vec<PathBuf>,
@@ -132,7 +132,12 @@ pub fn unfreeze(args: &FreezeArgs) -> Result<Answer, Failure> {
 
 impl Officers {
     /// Signs with the keys that are given, and brings it with them and the signatures; or prints it.
-    fn bring(&self, signer: &Signer, header: &Header, text: String) -> Result<Answer, Failure> {
+    pub(super) fn bring(
+        &self,
+        signer: &Signer,
+        header: &Header,
+        text: String,
+    ) -> Result<Answer, Failure> {
         let namespace = header.namespace();
         let mut signatures = Vec::new();
         for path in &self.officer_key {
@@ -157,7 +162,7 @@ impl Officers {
     }
 }
 
-fn fleet(answer: &GovernanceAnswer) -> Result<Name, PolicyError> {
+pub(super) fn fleet(answer: &GovernanceAnswer) -> Result<Name, PolicyError> {
     let fleet = answer.fleet.parse();
     fleet.map_err(|_| PolicyError::Fleet {
         fleet: answer.fleet.clone(),
@@ -205,6 +210,7 @@ impl fmt::Display for Status {
             unfreeze_delay_secs,
             freezes,
             unfrozen: _,
+            books,
             time,
         } = &self.0;
         writeln!(f, "fleet       {fleet}")?;
@@ -226,6 +232,9 @@ impl fmt::Display for Status {
                 None => writeln!(f, "frozen      {scope}, by entry {entry}")?,
             }
         }
+        for one in books {
+            book(f, one)?;
+        }
         match proposed {
             None => writeln!(f, "waits       nothing"),
             Some(ProposedBundle {
@@ -244,6 +253,45 @@ impl fmt::Display for Status {
             }
         }
     }
+}
+
+fn book(f: &mut fmt::Formatter<'_>, book: &LoadedBook) -> fmt::Result {
+    let LoadedBook {
+        book,
+        chain,
+        signers,
+        threshold,
+        cooling_secs,
+        sequence,
+        file: _,
+        addresses,
+        is_there,
+        cooling,
+    } = book;
+    match sequence {
+        0 => writeln!(f, "book        {book} of {chain}, never loaded")?,
+        _ => writeln!(
+            f,
+            "book        {book} of {chain}, {sequence}: {addresses} addresses"
+        )?,
+    }
+    let signers = signers.join(", ");
+    writeln!(
+        f,
+        "  signers   {threshold} of {signers}; cools for {cooling_secs} s"
+    )?;
+    if *sequence > 0 && !is_there {
+        writeln!(f, "  files     are not there: nothing is sure of it")?;
+    }
+    for content in cooling {
+        let (sequence, not_before) = (content.sequence, content.not_before);
+        let how = if content.vetoed { "vetoed" } else { "cooling" };
+        writeln!(
+            f,
+            "  {how:<9} {sequence}, until {not_before} of the signer's time"
+        )?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Unsigned {

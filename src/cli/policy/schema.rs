@@ -68,9 +68,9 @@ fn table(kind: &Kind) -> Value {
         "required": required,
         "additionalProperties": false,
     });
-    if let (Some(table), Some([one, other])) = (table.as_object_mut(), kind.either) {
-        let either = json!([{"required": [one]}, {"required": [other]}]);
-        table.insert("oneOf".to_owned(), either);
+    if let (Some(table), false) = (table.as_object_mut(), kind.either.is_empty()) {
+        let either = kind.either.iter().map(|key| json!({"required": [key]}));
+        table.insert("oneOf".to_owned(), either.collect());
     }
     table
 }
@@ -95,6 +95,15 @@ fn form(form: &Form) -> Value {
             json!({"anyOf": [one, list]})
         }
         Form::Need => json!({"$ref": "#/$defs/need"}),
+        Form::Quorum => json!({
+            "type": "object",
+            "properties": {
+                "threshold": self::form(&Form::Number(1, kinds::U32_MAX)),
+                "people": self::form(&kinds::PEOPLE),
+            },
+            "required": ["threshold", "people"],
+            "additionalProperties": false,
+        }),
     }
 }
 

@@ -81,6 +81,7 @@ fn attempt(request: &SignRequest) -> Attempt {
     let classes = Classes {
         account: AccountClass::Hot,
         books: BTreeSet::new(),
+        books_cooling: BTreeSet::new(),
         first_paid: None,
         hours: BTreeSet::new(),
         hours_surely: BTreeSet::new(),

@@ -8,9 +8,11 @@ use super::{
     diagnostic::{Diagnostic, Place, Report},
     draft::Draft,
     names::Taken,
+    people,
     table::{Table, Value},
+    units,
 };
-use crate::Book;
+use crate::{Book, BookApart};
 
 /// A book with a million wrong lines needs no million messages.
 const ERRORS_MAX: usize = 20;
@@ -26,22 +28,32 @@ pub(super) fn books(
     for mut table in tables {
         let name = table.new_name(&mut taken);
         let chain = table.required("chain").and_then(|chain| chain.parsed());
-        let addresses = match (table.optional("file"), table.optional("addresses")) {
-            (Some(file), None) => from_file(&file, chain, files, &mut used, report),
-            (None, Some(list)) => {
+        let apart = table.optional("signers");
+        let cooling = table.optional("cooling");
+        let (file, list) = (table.optional("file"), table.optional("addresses"));
+        let addresses = match (file, list, &apart) {
+            (Some(file), None, None) => from_file(&file, chain, files, &mut used, report),
+            (None, Some(list), None) => {
                 chain.map(|chain| list.each(|one| one.map(|text| Address::parse(chain, text))))
             }
+            (None, None, Some(_)) => None,
             _ => {
-                table.error("needs either file or addresses");
+                table.error("needs one of file, addresses and signers");
                 None
             }
         };
-        if addresses.as_ref().is_some_and(BTreeSet::is_empty) {
+        if apart.is_none() && addresses.as_ref().is_some_and(BTreeSet::is_empty) {
             table.warn("the book is empty: nothing is paid to it");
         }
+        if apart.is_some() != cooling.is_some() {
+            table.error("signers and cooling stand together: the book is loaded apart");
+        }
+        let apart = apart
+            .zip(cooling)
+            .and_then(|said| loaded_apart(chain, &said, draft));
         if let Some(name) = name {
             let addresses = addresses.unwrap_or_default();
-            draft.policy.books.insert(name, Book { addresses });
+            draft.policy.books.insert(name, Book { addresses, apart });
         }
         table.finish();
     }
@@ -52,6 +64,25 @@ pub(super) fn books(
             "no [[book]] names this file",
         ));
     }
+}
+
+/// Of a book that is loaded apart: who signs it, and how long it cools.
+fn loaded_apart(
+    chain: Option<Chain>,
+    (signers, cooling): &(Value<'_>, Value<'_>),
+    draft: &Draft,
+) -> Option<BookApart> {
+    let mut table = signers.table()?;
+    let quorum = people::quorum(&mut table, "people", &draft.policy);
+    table.finish();
+    let cooling_millis = cooling.map(units::delay);
+    let (threshold, signers) = quorum?;
+    Some(BookApart {
+        chain: chain?,
+        threshold,
+        signers,
+        cooling_millis: cooling_millis?,
+    })
 }
 
 fn from_file(

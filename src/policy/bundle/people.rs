@@ -175,7 +175,7 @@ fn only_passkeys<'n>(
     })
 }
 
-fn quorum(
+pub(super) fn quorum(
     table: &mut Table<'_>,
     key: &'static str,
     policy: &Policy,

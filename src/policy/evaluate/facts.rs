@@ -10,7 +10,7 @@ use tx::{
 };
 
 use super::Case;
-use crate::{Classes, Fact, NotRecalled, SignedBy};
+use crate::{Classes, Fact, NotRecalled, SignedBy, book::Held};
 
 /// What a payment and its intent have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +164,7 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
         intent,
         signed_by,
     } = origin;
+    let (books, books_cooling) = books(case, to);
     Ok(Fact {
         client: case.request.client.clone(),
         source,
@@ -172,7 +173,8 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
         classes: Classes {
             // An account that the policy does not know is refused; no fact of it is charged.
             account: class.unwrap_or(AccountClass::Retired),
-            books: case.present.books(to).clone(),
+            books,
+            books_cooling,
             first_paid,
             hours: case.hours.possibly(),
             hours_surely: case.hours.surely(),
@@ -180,6 +182,25 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
         reference: case.value(&effect),
         effect,
     })
+}
+
+/// The books that hold a destination or may, and those of them in which it is cooling.
+fn books(case: &Case<'_>, to: Option<&Address>) -> (BTreeSet<Name>, BTreeSet<Name>) {
+    let (mut books, mut cooling) = (case.present.books(to).clone(), BTreeSet::new());
+    let Some(to) = to else {
+        return (books, cooling);
+    };
+    for (name, book) in &case.policy.books {
+        let apart = book.apart.as_ref();
+        let held = apart.and_then(|apart| case.state.book_holds(name, apart, to));
+        if held == Some(Held::Cooling) {
+            cooling.insert(name.clone());
+        }
+        if held.is_some() {
+            books.insert(name.clone());
+        }
+    }
+    (books, cooling)
 }
 
 /// The fact in words, without what may differ between two equal ones.

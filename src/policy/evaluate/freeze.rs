@@ -3,7 +3,10 @@
 use tx::FeeTerms;
 
 use super::{Case, Findings};
-use crate::{Evacuate, Fact, FreezeScope, ReasonCode, Statement, select::Subject};
+use crate::{
+    Evacuate, Fact, FreezeScope, ReasonCode, Statement,
+    select::{Reading, Subject},
+};
 
 pub(super) fn check<'a>(case: &'a Case<'_>, findings: &mut Findings<'a>) {
     let frozen: Vec<&FreezeScope> = case
@@ -49,7 +52,7 @@ fn is_evacuated<'a>(
 ) -> bool {
     let subject = Subject::of_fact(fact, terms, case.lo);
     let matches = |evacuate: &&Statement<Evacuate>| {
-        evacuate.selector.matches(&subject) && case.hours.gives(&evacuate.selector)
+        evacuate.selector.matches(&subject, Reading::Gives) && case.hours.gives(&evacuate.selector)
     };
     let intents = case.intents_of(fact);
     let matching: Vec<_> = case.policy.evacuates.iter().filter(matches).collect();

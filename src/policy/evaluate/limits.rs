@@ -7,7 +7,7 @@ use tx::{Amount, Asset, IntentId, Name, Time};
 use super::{Case, Findings, Spoken};
 use crate::{
     ChargesError, Fact, Limit, Measure, ReasonCode, Statement, reference_value,
-    select::Subject,
+    select::{Reading, Subject},
     verdict::Spoke,
     window::{Fading, GroupKey, Seen},
 };
@@ -103,7 +103,8 @@ fn measured<'a>(
     let terms = case.decoded.fee_terms();
     case.facts.iter().filter_map(move |fact| {
         let subject = Subject::of_fact(fact, &terms, case.lo);
-        let matches = limit.selector.matches(&subject) && case.hours.takes(&limit.selector);
+        let matches =
+            limit.selector.matches(&subject, Reading::Takes) && case.hours.takes(&limit.selector);
         matches.then(|| (GroupKey::of(&limit.says.group, &subject), fact))
     })
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use tx::{AccountClass, Effect, EffectKind};
 
 use super::{Case, Findings, Spoken, facts::described};
-use crate::{Allow, AllowedBy, Fact, ReasonCode, Statement, select::Subject};
+use crate::{
+    Allow, AllowedBy, Fact, ReasonCode, Statement,
+    select::{Reading, Subject},
+};
 
 pub(super) fn check<'a>(case: &'a Case<'_>, findings: &mut Findings<'a>) {
     let terms = case.decoded.fee_terms();
@@ -50,7 +53,7 @@ fn covered(
         .policy
         .allows
         .iter()
-        .filter(|allow| allow.selector.matches(subject));
+        .filter(|allow| allow.selector.matches(subject, Reading::Gives));
     let (now, at_other_hours): (Vec<_>, Vec<_>) =
         matching.partition(|allow| case.hours.gives(&allow.selector));
     let mut statements: Vec<_> = now.iter().map(|a| (a.name.clone(), a.at.clone())).collect();
@@ -83,12 +86,9 @@ fn remedy(at_other_hours: &[&Statement<Allow>]) -> String {
 }
 
 fn denied(case: &Case<'_>, fact: &Fact, subject: &Subject<'_>, findings: &mut Findings<'_>) {
-    for deny in case
-        .policy
-        .denies
-        .iter()
-        .filter(|deny| deny.selector.matches(subject) && case.hours.takes(&deny.selector))
-    {
+    for deny in case.policy.denies.iter().filter(|deny| {
+        deny.selector.matches(subject, Reading::Takes) && case.hours.takes(&deny.selector)
+    }) {
         let effect = described(&fact.effect);
         findings.refuse(Spoken::of(
             deny,
@@ -106,7 +106,8 @@ fn required<'a>(
     findings: &mut Findings<'a>,
 ) {
     for require in &case.policy.requires {
-        if require.selector.matches(subject) && case.hours.takes(&require.selector) {
+        if require.selector.matches(subject, Reading::Takes) && case.hours.takes(&require.selector)
+        {
             findings.need(require, &require.says.need, &case.intents_of(fact));
         }
     }

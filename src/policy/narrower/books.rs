@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tx::{Address, Name};
 
-use crate::{Policy, To};
+use crate::{Book, Policy, To};
 
 /// By their names, the books that differ.
 pub(super) struct Books<'p> {
@@ -36,13 +36,17 @@ impl<'p> Books<'p> {
 /// The books of `one` with an address that the book of this name in `other` does not have.
 fn beyond<'p>(one: &'p Policy, other: &Policy) -> BTreeSet<&'p Name> {
     let nothing: BTreeSet<Address> = BTreeSet::new();
-    let differs = |name: &Name, addresses: &BTreeSet<Address>| {
+    let differs = |name: &Name, book: &Book| {
         let there = other.books.get(name);
+        // What is loaded apart is the same in both only where both say the same of it.
+        if there.and_then(|there| there.apart.as_ref()) != book.apart.as_ref() {
+            return true;
+        }
         let there = there.map_or(&nothing, |book| &book.addresses);
-        !addresses.is_subset(there)
+        !book.addresses.is_subset(there)
     };
     let books = one.books.iter();
-    let differing = books.filter(|(name, book)| differs(name, &book.addresses));
+    let differing = books.filter(|(name, book)| differs(name, book));
     differing.map(|(name, _)| name).collect()
 }
 

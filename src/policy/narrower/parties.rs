@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tx::Name;
 
 use super::Widening;
-use crate::{Attestations, ChainSettings, Client, Person, Policy, PriceRule, Source, Verb};
+use crate::{Attestations, Book, ChainSettings, Client, Person, Policy, PriceRule, Source, Verb};
 
 pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<Widening>) {
     for (what, is_same) in unchanged(running, offered) {
@@ -29,6 +29,9 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
     }
     let sources = |_: &Name, old: &Source, new: &Source| issues_less(old, new);
     each("source", &running.sources, &offered.sources, sources, found);
+    let books = |_: &Name, old: &Book, new: &Book| new.apart.is_none() || new.apart == old.apart;
+    let kept = common(&running.books, &offered.books);
+    each("book", &running.books, &kept, books, found);
     if !running.edges.is_superset(&offered.edges) {
         found.insert(Widening::Changed("an edge"));
     }
@@ -107,6 +110,15 @@ fn each<T>(
             found.insert(Widening::More { kind, name });
         }
     }
+}
+
+/// Those of the books that run already: what names another one is looked at by itself.
+fn common(running: &BTreeMap<Name, Book>, offered: &BTreeMap<Name, Book>) -> BTreeMap<Name, Book> {
+    let kept = offered
+        .iter()
+        .filter(|(name, book)| book.apart.is_some() && running.contains_key(*name));
+    kept.map(|(name, book)| (name.clone(), book.clone()))
+        .collect()
 }
 
 fn asks_less(old: &Client, new: &Client) -> bool {

@@ -37,6 +37,9 @@ impl State {
             }
             Entry::PolicyProposed(proposed) => self.propose(index, proposed),
             Entry::PolicyVetoed(vetoed) => self.veto(vetoed.bundle),
+            Entry::BookLoaded(loaded) => self.load_book(index, record.time.lo, loaded),
+            Entry::BookCooled { book, sequence } => self.cool_book(book, *sequence),
+            Entry::BookVetoed(vetoed) => self.veto_book(&vetoed.book, vetoed.sequence),
             Entry::Attempt(attempt) => self.remember_attempt(AttemptId(index), record, attempt),
             Entry::Call { attempt, calls } => {
                 self.count_calls(calls);

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tx::{Address, Asset, Interval, Name, Time};
 
-use super::{Epoch, FreezeState, PriceState, Proposed, RegisteredIntent, State};
+use super::{BookState, Epoch, FreezeState, PriceState, Proposed, RegisteredIntent, State};
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
 const VERSION: u8 = 2;
@@ -64,6 +64,9 @@ pub struct HotState {
     /// In the order of assets and attesters; not written where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     prices: Vec<Said>,
+    /// Of the books that were loaded apart; not written where there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    books: BTreeMap<Name, BookState>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -220,6 +223,7 @@ impl HotState {
             begun: self.epoch,
             proposed: self.proposed,
             vetoed: self.vetoed,
+            books: self.books,
             registered: self
                 .registered
                 .into_iter()
@@ -295,6 +299,7 @@ impl State {
                     price: price.clone(),
                 })
                 .collect(),
+            books: self.books.clone(),
         }
     }
 }

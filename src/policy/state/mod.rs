@@ -2,6 +2,7 @@
 
 mod attempt;
 mod attested;
+mod books;
 mod charges;
 mod epoch;
 mod fold;
@@ -33,6 +34,7 @@ use tx::{
 use crate::{
     AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
     NumberedDigest, Policy, RequestId, Room, Statement, Widening,
+    book::Shelf,
     passkey::AssertionError,
     statement::{Head, StatementError},
     window::{ChargesError, GroupKey, Seen, Windows},
@@ -41,6 +43,7 @@ use crate::{
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, KeyDigest, RequestState, RequestStatus};
 pub use attested::{PriceState, Unpriced};
+pub use books::{BookState, BookStep};
 use epoch::Epoch;
 pub use freezes::FreezeState;
 pub use governing::Proposed;
@@ -127,6 +130,10 @@ pub struct State {
     registered: BTreeMap<IntentId, RegisteredIntent>,
     /// What each attester said last of each asset's price.
     prices: BTreeMap<(Asset, Name), PriceState>,
+    /// How the books stand that are loaded apart from the bundle.
+    books: BTreeMap<Name, BookState>,
+    /// What they hold, as far as whoever decides has put it there: no fold hangs on it.
+    shelves: BTreeMap<Name, Arc<Shelf>>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -402,6 +409,23 @@ pub enum StateError {
     IntentEpoch {
         /// The intent.
         intent: IntentId,
+    },
+    /// A statement about a book counts for nothing.
+    #[error("the statement does not change the book")]
+    Book(#[source] StatementError),
+    /// There is no such content of the book that cools, or an officer vetoed it.
+    #[error("no content {sequence} of book {book} is cooling")]
+    NotCooling {
+        /// The book.
+        book: Name,
+        /// The content's sequence.
+        sequence: u64,
+    },
+    /// So many contents of the book are cooling already.
+    #[error("{most} contents of the book are cooling, which is all that is kept")]
+    BooksFull {
+        /// How many there may be.
+        most: usize,
     },
     /// A statement does not let the signer go on from here.
     #[error("the statement does not un-seal this journal")]

@@ -9,7 +9,7 @@ use tx::{Address, Name, Own, OwnAddress, OwnKey, PublicKey, Registry, RegistryEr
 
 use crate::{
     KeyAlgorithm, KeyPurpose, KeyRegistration, Policy,
-    select::{Parties, People},
+    select::{Books as Held, Parties, People, Recorded},
 };
 
 static NO_BOOKS: BTreeSet<Name> = BTreeSet::new();
@@ -56,21 +56,29 @@ impl Present {
         })
     }
 
-    /// The books that hold the address.
+    /// The books that the bundle lists by itself and that hold the address.
     pub(crate) fn books(&self, address: Option<&Address>) -> &BTreeSet<Name> {
         let books = address.and_then(|address| self.books.get(address));
         books.map_or(&NO_BOOKS, |books| books)
     }
 
-    /// What the present policy says of an effect's parties.
-    pub(crate) fn parties(&self, account: &Name, to: Option<&Address>) -> Parties<'_> {
+    /// What the present policy says of the parties of an effect that was recorded so.
+    pub(crate) fn parties<'a>(
+        &'a self,
+        account: &Name,
+        to: Option<&Address>,
+        recorded: Recorded<'a>,
+    ) -> Parties<'a> {
         Parties {
             class: self
                 .policy
                 .accounts
                 .get(account)
                 .map(|account| account.class),
-            books: self.books(to),
+            books: Held {
+                recorded,
+                present: Some((&self.policy, self.books(to))),
+            },
             own: to.and_then(|to| self.registry.own(to)),
             people: People::Present(&self.policy),
         }

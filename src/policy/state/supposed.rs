@@ -64,7 +64,11 @@ impl Supposed {
                     false => Ok(()),
                 }
             }
-            Entry::PolicyProposed(_) | Entry::PolicyVetoed(_) => {
+            Entry::PolicyProposed(_)
+            | Entry::PolicyVetoed(_)
+            | Entry::BookLoaded(_)
+            | Entry::BookCooled { .. }
+            | Entry::BookVetoed(_) => {
                 let entry = nothing();
                 self.state.take_in(index, &Record { entry, ..*record })
             }

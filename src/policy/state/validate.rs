@@ -41,6 +41,11 @@ impl State {
             }
             Entry::PolicyProposed(proposed) => self.validate_proposed(record.time.lo, proposed),
             Entry::PolicyVetoed(vetoed) => self.validate_vetoed(vetoed),
+            Entry::BookLoaded(loaded) => self.validate_loaded(record.time.lo, loaded),
+            Entry::BookCooled { book, sequence } => {
+                self.validate_cooled(record.time.lo, book, *sequence)
+            }
+            Entry::BookVetoed(vetoed) => self.validate_book_vetoed(vetoed),
             Entry::KeyRegistered(key) => self.validate_key(key),
             Entry::Attempt(attempt) => self.validate_attempt(attempt),
             Entry::Call { attempt, calls } => {

@@ -17,7 +17,7 @@ use crate::{BundleHash, Digest, Policy};
 /// machine next month.
 const LIFE_MAX_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// Why a statement of officers about a journal counts for nothing.
+/// Why a statement of people about a journal, or of what it keeps, counts for nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StatementError {
@@ -124,6 +124,20 @@ pub enum StatementError {
         /// The chain.
         chain: Chain,
     },
+    /// It is about a book that the bundle does not let anybody load apart, or of another chain.
+    #[error("no [[book]] of the running bundle has the name {book}, the chain and signers")]
+    Book {
+        /// The book.
+        book: Name,
+    },
+    /// It replaces another content of the book than the one that is there.
+    #[error("it replaces sequence {said} of the book, and {found} is there")]
+    BookSequence {
+        /// What it says.
+        said: u64,
+        /// What is there.
+        found: u64,
+    },
     /// It answers another report.
     #[error("it answers another report, or one that was carried out")]
     Nonce,
@@ -166,6 +180,8 @@ macro_rules! name_in {
             Self::Begins(_) => concat!($kind, "-begins"),
             Self::Next { .. } => concat!($kind, "-next"),
             Self::Drain { .. } => concat!($kind, "-drain"),
+            Self::Book { .. } => concat!($kind, "-name"),
+            Self::BookSequence { .. } => concat!($kind, "-sequence"),
             Self::Nonce => concat!($kind, "-nonce"),
             Self::Nothing(_) => concat!($kind, "-nothing"),
             Self::Expired(_) | Self::Expires(_) => concat!($kind, "-expiry"),
@@ -184,6 +200,11 @@ impl StatementError {
     /// A stable name that scripts can match, of a statement that prunes.
     pub const fn prune_name(&self) -> &'static str {
         name_in!(self, "prune")
+    }
+
+    /// A stable name that scripts can match, of a statement about a book.
+    pub const fn book_name(&self) -> &'static str {
+        name_in!(self, "book")
     }
 }
 

@@ -52,6 +52,10 @@ pub enum Kind {
     Approval,
     /// What an asset is worth.
     Price,
+    /// What a book has that is loaded apart from the bundle.
+    Book,
+    /// That a book's content which is cooling does not count as cooled.
+    BookVeto,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -88,7 +92,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -99,6 +103,8 @@ impl Kind {
         Self::Unfreeze,
         Self::Approval,
         Self::Price,
+        Self::Book,
+        Self::BookVeto,
     ];
 
     fn as_str(self) -> &'static str {
@@ -113,6 +119,8 @@ impl Kind {
             Self::Unfreeze => "unfreeze",
             Self::Approval => "approval",
             Self::Price => "price",
+            Self::Book => "book",
+            Self::BookVeto => "book-veto",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! fleet or one question never counts for another.
 
 mod attestation;
+mod book;
 mod decision;
 mod epoch;
 mod freeze;
@@ -18,6 +19,7 @@ mod unseal;
 mod veto;
 
 pub use attestation::{Attestation, Seen};
+pub use book::{BookUpdate, BookVeto};
 pub use decision::StatementError;
 pub(crate) use decision::opened;
 pub use epoch::{Drain, EpochFound, NewEpoch, NextSequence};
@@ -28,6 +30,7 @@ pub(crate) use intent::intent_signers;
 pub use intent::{intent_signed, intent_text, verify_intent};
 pub use key::{KeyError, PublicKeyLine};
 pub(crate) use key::{KeyMaterial, bare, people_with};
+pub(crate) use officers::people_signed;
 pub use officers::{QuorumError, officers_signed, one_officer_signed};
 pub use prune::Prune;
 pub use sshsig::{SignError, Signatures, SignaturesError, sign, verify};

@@ -8,7 +8,7 @@ use tx::Name;
 use super::{Signatures, verify};
 use crate::{Governance, Person, Policy};
 
-/// Too few officers have signed.
+/// Too few of those have signed whose signatures count: officers, or the signers of a book.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "signed by {} of the {} officers that are needed",
@@ -39,8 +39,26 @@ pub fn officers_signed(
         officers,
         ..
     } = &policy.governance;
-    let signed_by = verify(text, namespace, signatures, &people(policy, officers));
-    enough(signed_by, *threshold, officers)
+    people_signed(
+        (text, namespace),
+        signatures,
+        policy,
+        (*threshold, officers),
+    )
+}
+
+/// Those of these people who signed the text in this namespace, if they are so many.
+///
+/// # Errors
+/// [`QuorumError`]; always where nobody is needed.
+pub(crate) fn people_signed(
+    (text, namespace): (&str, &str),
+    signatures: &Signatures,
+    policy: &Policy,
+    (needed, names): (u32, &BTreeSet<Name>),
+) -> Result<BTreeSet<Name>, QuorumError> {
+    let signed_by = verify(text, namespace, signatures, &people(policy, names));
+    enough(signed_by, needed, names)
 }
 
 /// The officers of `policy` who signed the text in this namespace, if there is one.

@@ -249,6 +249,7 @@ fn first_day() -> Hours {
 pub fn book(addresses: impl IntoIterator<Item = Address>) -> Book {
     Book {
         addresses: addresses.into_iter().collect(),
+        apart: None,
     }
 }
 

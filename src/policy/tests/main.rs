@@ -15,6 +15,7 @@ mod algebra;
 mod allocations;
 mod approvals;
 mod authenticator;
+mod books;
 mod bundle;
 mod checkpoints;
 mod epoch;

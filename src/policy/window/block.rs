@@ -14,7 +14,7 @@
 //!             the reference currency, an amount, stands behind it
 //!           | 0, or 1 + time − when the destination was first paid number | 0, or 1 and text: the tag
 //! shape:  kind text (JSON) | account text | asset text | ?own: account text, class text (JSON)
-//!         | client text | ?source text | class of the account text (JSON) | books [text]
+//!         | client text | ?source text | class of the account text (JSON) | books [text], `?` before one in which it was cooling
 //!         | hours that it may have been [text] | hours that it surely was [text]
 //!         | keys that signed the intent [text] | people whose they were [text]
 //! ```

@@ -12,7 +12,7 @@ use crate::{
     Attempt, AttemptId, Digest, Fact, Limit, Selector, SignedBy, Statement,
     code::Code,
     hours::{InHours, spoken},
-    select::{Parties, People, Subject},
+    select::{Books, Parties, People, Reading, Recorded, Subject},
     state::Present,
 };
 
@@ -54,6 +54,7 @@ pub(super) struct Shape {
     source: Option<Name>,
     class: AccountClass,
     books: BTreeSet<Name>,
+    books_cooling: BTreeSet<Name>,
     hours: BTreeSet<Name>,
     hours_surely: BTreeSet<Name>,
     signed_by: SignedBy,
@@ -103,12 +104,13 @@ impl Charge {
         for fact in &self.facts {
             let recorded = fact.recorded(self);
             let now = Subject {
-                parties: present.parties(recorded.account, recorded.to),
+                parties: present.parties(recorded.account, recorded.to, fact.shape.books()),
                 ..recorded
             };
             let selector = &limit.selector;
-            let counts = (selector.matches(&recorded) && fact.shape.is_in(selector))
-                || (selector.matches(&now) && self.is_in(selector, present));
+            let counts = (selector.matches(&recorded, Reading::Takes)
+                && fact.shape.is_in(selector))
+                || (selector.matches(&now, Reading::Takes) && self.is_in(selector, present));
             if counts {
                 let group = GroupKey::of(&limit.says.group, &recorded);
                 let sum: &mut Amount = measures.entry(group).or_default();
@@ -145,6 +147,7 @@ impl ChargedFact {
             source: fact.source.clone(),
             class: fact.classes.account,
             books: fact.classes.books.clone(),
+            books_cooling: fact.classes.books_cooling.clone(),
             hours: fact.classes.hours.clone(),
             hours_surely: fact.classes.hours_surely.clone(),
             signed_by: fact.signed_by.clone(),
@@ -185,7 +188,10 @@ impl ChargedFact {
             keys: &shape.signed_by.keys,
             parties: Parties {
                 class: Some(shape.class),
-                books: &shape.books,
+                books: Books {
+                    recorded: shape.books(),
+                    present: None,
+                },
                 own: shape.own.as_ref(),
                 people: People::Recorded(&shape.signed_by.people),
             },
@@ -194,6 +200,14 @@ impl ChargedFact {
 }
 
 impl Shape {
+    /// The books that held the destination then.
+    fn books(&self) -> Recorded<'_> {
+        Recorded {
+            all: &self.books,
+            cooling: &self.books_cooling,
+        }
+    }
+
     /// Whether it may have been charged in the hours of a selector, as they were then.
     fn is_in(&self, selector: &Selector) -> bool {
         spoken(
@@ -213,7 +227,7 @@ impl Code for Shape {
         self.client.write(to);
         self.source.write(to);
         self.class.write(to);
-        self.books.write(to);
+        marked(&self.books, &self.books_cooling).write(to);
         self.hours.write(to);
         self.hours_surely.write(to);
         self.signed_by.keys.write(to);
@@ -221,15 +235,20 @@ impl Code for Shape {
     }
 
     fn read(from: &mut &[u8]) -> Option<Self> {
+        let (kind, account, asset) = (Code::read(from)?, Code::read(from)?, Code::read(from)?);
+        let (own, client, source) = (Code::read(from)?, Code::read(from)?, Code::read(from)?);
+        let class = Code::read(from)?;
+        let (books, books_cooling) = unmarked(Code::read(from)?)?;
         Some(Self {
-            kind: Code::read(from)?,
-            account: Code::read(from)?,
-            asset: Code::read(from)?,
-            own: Code::read(from)?,
-            client: Code::read(from)?,
-            source: Code::read(from)?,
-            class: Code::read(from)?,
-            books: Code::read(from)?,
+            kind,
+            account,
+            asset,
+            own,
+            client,
+            source,
+            class,
+            books,
+            books_cooling,
             hours: Code::read(from)?,
             hours_surely: Code::read(from)?,
             signed_by: SignedBy {
@@ -238,4 +257,29 @@ impl Code for Shape {
             },
         })
     }
+}
+
+/// Before the name of a book in which a destination was cooling. No name has it.
+const COOLING: char = '?';
+
+/// One list of both sets, so that a block without anything that was cooling has the bytes that it always had.
+fn marked(books: &BTreeSet<Name>, cooling: &BTreeSet<Name>) -> Vec<Box<str>> {
+    let marked = books.iter().map(|book| match cooling.contains(book) {
+        true => format!("{COOLING}{book}").into(),
+        false => book.as_str().into(),
+    });
+    marked.collect()
+}
+
+fn unmarked(listed: Vec<Box<str>>) -> Option<(BTreeSet<Name>, BTreeSet<Name>)> {
+    let (mut books, mut cooling) = (BTreeSet::new(), BTreeSet::new());
+    for text in &listed {
+        let book: Name = text.trim_start_matches(COOLING).parse().ok()?;
+        if text.starts_with(COOLING) {
+            cooling.insert(book.clone());
+        }
+        books.insert(book);
+    }
+    // In their order and once each, as they are written.
+    (*listed == *marked(&books, &cooling)).then_some((books, cooling))
 }

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use api::{
-    governance::{FrozenScope, GovernanceAnswer, ProposedBundle},
+    governance::{BookContent, FrozenScope, GovernanceAnswer, LoadedBook, ProposedBundle},
     problem::{Problem, ProblemKind},
     server::Answer,
     signing::Statement,
 };
 use hyper::StatusCode;
 use policy::{
-    FreezeScope, FreezeState, FrozenBy, PolicyVetoed, Proposed, Resumed,
-    statement::{Freeze, Header, Kind, StatementError, Unfreeze, Veto},
+    BookApart, BookStep, BookVetoed, FreezeScope, FreezeState, FrozenBy, Policy, PolicyVetoed,
+    Proposed, Resumed, State,
+    statement::{BookVeto, Freeze, Header, Kind, StatementError, Unfreeze, Veto},
 };
 use tx::Name;
 
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// The longest signatures that an entry holds, in bytes.
-const SIGNATURES_MAX_BYTES: usize = 32 * 1024;
+pub(crate) const SIGNATURES_MAX_BYTES: usize = 32 * 1024;
 
 /// Which bundle governs, and which one waits.
 ///
@@ -44,6 +45,7 @@ pub fn governance(service: &Service) -> Result<Answer, Problem> {
         unfreeze_delay_secs: governance.unfreeze_delay_millis / 1_000,
         freezes: state.freezes(time.lo).map(frozen).collect(),
         unfrozen: state.last_unfrozen(),
+        books: books(&state, policy),
         time,
     };
     Ok(Answer::json(StatusCode::OK, &answer))
@@ -57,6 +59,42 @@ fn proposed(proposed: &Proposed) -> ProposedBundle {
         sequence: proposed.sequence,
         signed_by: signed_by.collect(),
         not_before: proposed.not_before,
+    }
+}
+
+fn books(state: &State, policy: &Policy) -> Vec<LoadedBook> {
+    let books = policy.books.iter();
+    let apart = books.filter_map(|(name, book)| Some((name, book.apart.as_ref()?)));
+    apart
+        .map(|(name, apart)| loaded(state, name, apart))
+        .collect()
+}
+
+fn loaded(state: &State, name: &Name, apart: &BookApart) -> LoadedBook {
+    let book = state.book(name);
+    let cooling = book.into_iter().flat_map(|book| &book.steps);
+    let signers = apart.signers.iter().map(ToString::to_string);
+    LoadedBook {
+        book: name.to_string(),
+        chain: apart.chain.to_string(),
+        signers: signers.collect(),
+        threshold: apart.threshold,
+        cooling_secs: apart.cooling_millis / 1_000,
+        sequence: book.map_or(0, |book| book.sequence),
+        file: book.map(|book| book.file.to_string()),
+        addresses: book.map_or(0, |book| book.addresses),
+        is_there: state.is_shelved(name),
+        cooling: cooling.map(content).collect(),
+    }
+}
+
+fn content(step: &BookStep) -> BookContent {
+    BookContent {
+        sequence: step.sequence,
+        entry: step.entry,
+        file: step.file.to_string(),
+        not_before: step.not_before,
+        vetoed: step.vetoed,
     }
 }
 
@@ -82,6 +120,7 @@ pub async fn state(service: &Service, body: &Statement) -> Result<Answer, Proble
     }
     match header.kind {
         Kind::Veto => veto(service, &body.statement, signatures).await?,
+        Kind::BookVeto => veto_book(service, &body.statement, signatures).await?,
         Kind::Freeze => freeze(service, &body.statement, signatures).await?,
         Kind::Unfreeze => unfreeze(service, &body.statement, signatures).await?,
         _ => {
@@ -113,6 +152,40 @@ async fn veto(service: &Service, text: &str, signatures: String) -> Result<(), P
     });
     taken.await?.map_err(|error| refused(chain(&error)))?;
     tracing::warn!(bundle = %statement.bundle, officers, "the bundle that waited is vetoed");
+    Ok(())
+}
+
+async fn veto_book(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+    let statement = BookVeto::parse(text).map_err(|error| of_statement(&error))?;
+    let policy = service.policy()?;
+    let signed_by = statement.signed_by(&signatures, &policy);
+    let signed_by = signed_by.map_err(|error| of_statement(&error))?;
+    let sequence = {
+        let state = service.journal.state();
+        let book = state.book(&statement.book);
+        let mut steps = book.into_iter().flat_map(|book| &book.steps);
+        steps
+            .find(|step| step.entry == statement.entry)
+            .map(|step| step.sequence)
+    };
+    let vetoed = BookVetoed {
+        // Of none that is cooling: the state says so.
+        sequence: sequence.unwrap_or_default(),
+        book: statement.book.clone(),
+        by: Resumed {
+            hash: statement.hash(),
+            statement: text.into(),
+            signatures,
+            signed_by,
+        },
+    };
+    let officers = joined(&vetoed.by.signed_by);
+    let taken = ask(|reply| {
+        service.journal.veto_book(vetoed, reply);
+        Ok(())
+    });
+    taken.await?.map_err(|error| refused(chain(&error)))?;
+    tracing::warn!(book = %statement.book, sequence, officers, "what the book changed is vetoed");
     Ok(())
 }
 

@@ -21,6 +21,9 @@ struct Contents {
     /// Public keys, where it matters which they are; the others are made up.
     #[serde(default)]
     keys: BTreeMap<Name, String>,
+    /// What is in the books that are loaded apart from the bundle, and has cooled.
+    #[serde(default)]
+    books: BTreeMap<Name, Vec<String>>,
     case: Vec<Spanned<Case>>,
 }
 
@@ -133,6 +136,8 @@ pub struct Place {
 pub struct CaseFile {
     /// Public keys by name.
     pub keys: BTreeMap<Name, String>,
+    /// The addresses of books that are loaded apart.
+    pub books: BTreeMap<Name, Vec<String>>,
     /// The cases, in their order.
     pub cases: Vec<(Place, Case)>,
 }
@@ -165,8 +170,8 @@ impl CaseFile {
             let path = path.to_owned();
             cases.push((Place { path, line }, case));
         }
-        let keys = contents.keys;
-        Ok(Self { keys, cases })
+        let (keys, books) = (contents.keys, contents.books);
+        Ok(Self { keys, books, cases })
     }
 }
 

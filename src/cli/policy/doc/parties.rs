@@ -1,8 +1,8 @@
 //! Who there is, and what is ours.
 
 use policy::{
-    Account, AttestationKind, Attestations, Attester, Book, Client, ClientIdentity, Clocks,
-    Governance, Hours, Person, Policy, PriceRule, Source, Stretch, Verb,
+    Account, AttestationKind, Attestations, Attester, Book, BookApart, Client, ClientIdentity,
+    Clocks, Governance, Hours, Person, Policy, PriceRule, Source, Stretch, Verb,
 };
 use ssh_key::{HashAlg, PublicKey};
 use tx::{Chain, Name};
@@ -332,8 +332,11 @@ fn account(name: &Name, account: &Account) -> String {
 }
 
 fn book((name, book): (&Name, &Book)) -> String {
-    let Book { addresses } = book;
+    let Book { addresses, apart } = book;
     let name = code(name.as_str());
+    if let Some(apart) = apart {
+        return loaded_apart(&name, apart);
+    }
     match addresses.len() {
         0 => format!("{name} is empty."),
         number if number <= SHOWN_MAX => {
@@ -342,6 +345,22 @@ fn book((name, book): (&Name, &Book)) -> String {
         }
         number => format!("{name} has {number} addresses."),
     }
+}
+
+fn loaded_apart(name: &str, book: &BookApart) -> String {
+    let BookApart {
+        chain,
+        threshold,
+        signers,
+        cooling_millis,
+    } = book;
+    let signers = listed(signers.iter().map(|one| code(one.as_str())), "and");
+    let cooling = words::length(*cooling_millis);
+    format!(
+        "{name} has addresses of {} and is loaded apart from this bundle, signed by {threshold} of {signers}; what is \
+         added or taken out is cooling for {cooling}, and is taken until then so that less is allowed.",
+        code(&chain.to_string())
+    )
 }
 
 fn weekly((name, hours): (&Name, &Hours)) -> String {

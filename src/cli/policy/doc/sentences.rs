@@ -223,6 +223,9 @@ fn units(policy: &Policy, assets: &BTreeSet<Asset>) -> String {
 fn destinations(policy: &Policy, to: &BTreeSet<To>) -> String {
     let destination = |to: &To| match to {
         To::Address(address) => code(&format!("{}:{address}", address.chain())),
+        To::Book(book) if policy.book_apart(book).is_some() => {
+            format!("the book {} (loaded apart)", code(book.as_str()))
+        }
         To::Book(book) => {
             let addresses = policy
                 .books

@@ -7,8 +7,8 @@ pub struct Kind {
     pub about: &'static str,
     /// Its keys, in parts that tables share.
     pub keys: &'static [&'static [Key]],
-    /// Two keys of which there is exactly one.
-    pub either: Option<[&'static str; 2]>,
+    /// Keys of which there is exactly one.
+    pub either: &'static [&'static str],
 }
 
 /// Whether a bundle has such a table once at the most.
@@ -37,6 +37,8 @@ pub enum Form {
     /// One, or a list of them without repetition.
     Each(&'static Form),
     Need,
+    /// People, and how many of them.
+    Quorum,
 }
 
 const NAME: Form = Form::Pattern("^[a-z0-9._-]{1,64}$");
@@ -44,7 +46,7 @@ const NAMES: Form = Form::Each(&NAME);
 const CHAIN: Form = Form::Pattern("^[a-z0-9]+:[a-z0-9]+$");
 const CHAINS: Form = Form::Each(&CHAIN);
 const TEXTS: Form = Form::Each(&Form::Text);
-const PEOPLE: Form = Form::Each(&Form::Pattern("^(group:)?[a-z0-9._-]{1,64}$"));
+pub const PEOPLE: Form = Form::Each(&Form::Pattern("^(group:)?[a-z0-9._-]{1,64}$"));
 const AMOUNT: Form = Form::Pattern("^(0|[1-9][0-9]*)(\\.[0-9]+)? [a-z0-9._-]{1,64}$");
 const RATE: Form = Form::Pattern("^(0|[1-9][0-9]*)(\\.[0-9]+)? (gwei|wei|sat/vb)$");
 const CAP: Form = Form::Pattern("^(0|[1-9][0-9]*)(\\.[0-9]+)?( [a-z0-9._-]{1,64})?$");
@@ -55,7 +57,7 @@ const TIME: Form =
 const OFFSET: Form = Form::Pattern("^[+-][0-9]{2}:[0-9]{2}$");
 const DESTINATION: Form = Form::Pattern("^(book|address|own-class|own-account):.+$");
 const CLASS: Form = Form::Words(&CLASSES);
-const U32_MAX: u64 = 0xffff_ffff;
+pub const U32_MAX: u64 = 0xffff_ffff;
 const U63_MAX: u64 = 0x7fff_ffff_ffff_ffff;
 
 /// What an account is for.
@@ -114,7 +116,7 @@ const fn many(name: &'static str, about: &'static str, keys: &'static [&'static 
         once: Once::No,
         about,
         keys,
-        either: None,
+        either: &[],
     }
 }
 
@@ -125,11 +127,8 @@ const fn once(name: &'static str, about: &'static str, keys: &'static [&'static 
     }
 }
 
-const fn either(kind: Kind, one: &'static str, other: &'static str) -> Kind {
-    Kind {
-        either: Some([one, other]),
-        ..kind
-    }
+const fn either(kind: Kind, either: &'static [&'static str]) -> Kind {
+    Kind { either, ..kind }
 }
 
 /// The name that every statement has.
@@ -324,10 +323,19 @@ pub const KINDS: &[Kind] = &[
                     "The file of the bundle that holds them, one a line.",
                 ),
                 optional("addresses", TEXTS, "The addresses, where there is no file."),
+                optional(
+                    "signers",
+                    Form::Quorum,
+                    "Who signs what is in it, where it is loaded apart from the bundle.",
+                ),
+                optional(
+                    "cooling",
+                    DELAY,
+                    "How long what was added or taken out is cooling, of a book that is loaded apart.",
+                ),
             ]],
         ),
-        "file",
-        "addresses",
+        &["file", "addresses", "signers"],
     ),
     many(
         "chain",
@@ -374,8 +382,7 @@ pub const KINDS: &[Kind] = &[
                 optional("accounts", NAMES, "The accounts that it may ask about."),
             ]],
         ),
-        "uri",
-        "spki",
+        &["uri", "spki"],
     ),
     many("deny", "An effect is refused.", &[NAMED, CONDITIONS]),
     many(

@@ -248,6 +248,7 @@ fn what_the_parser_refuses_by_form_the_schema_does() {
         "[[require]]\nname = \"x\"\nneed = { threshold = 1, persons = \"ann\" }",
         "[[limit]]\nname = \"x\"\nmeasure = \"amount\"\nwindow = \"1w\"\ncap = \"1 eth\"",
         "[[client]]\nname = \"x\"\nverbs = \"sign\"",
+        "[[book]]\nname = \"x\"\nchain = \"eip155:1\"\nsigners = { people = \"ann\" }",
         "[[book]]\nname = \"x\"\nchain = \"eip155:1\"\nfile = \"books/x.txt\"\naddresses = \"x\"",
     ] {
         let value = toml::from_str::<toml::Value>(wrong).unwrap();

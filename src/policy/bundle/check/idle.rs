@@ -215,7 +215,7 @@ fn no_destination(selector: &Selector, policy: &Policy) -> bool {
     let empty = |one: &To| match one {
         To::Book(name) => {
             let book = policy.books.get(name);
-            book.is_some_and(|book| book.addresses.is_empty())
+            book.is_some_and(|book| book.apart.is_none() && book.addresses.is_empty())
         }
         _ => false,
     };
