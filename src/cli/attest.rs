@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use api::signing::Statement;
 use clap::Subcommand;
 use policy::statement::{Attestation, Seen, Signatures};
-use policy::{AttestationKind, BundleHash, Policy};
+use policy::{BundleHash, Policy};
 use serde::Serialize;
-use tx::{Name, Time};
+use tx::{Address, Name, Time};
 
 use self::error::AttestError;
 use crate::approve::{self, key};
@@ -33,6 +33,8 @@ pub struct Args {
 enum Command {
     /// Say what one unit of an asset is worth.
     Price(Box<PriceArgs>),
+    /// Say that all nonces of an own address below one are used by transactions in final blocks.
+    Final(Box<FinalArgs>),
     /// Bring a statement that was signed elsewhere.
     Bring(Box<BringArgs>),
 }
@@ -40,12 +42,31 @@ enum Command {
 /// `strongroom attest price`.
 #[derive(Debug, clap::Args)]
 struct PriceArgs {
-    #[command(flatten)]
-    peer: PeerArgs,
     /// The asset, by its name in the bundle.
     asset: Name,
     /// What one unit is worth, such as "3050.25 usd".
     price: String,
+    #[command(flatten)]
+    says: Says,
+}
+
+/// `strongroom attest final`.
+#[derive(Debug, clap::Args)]
+struct FinalArgs {
+    /// The address with its chain: eip155:1:0x….
+    #[arg(value_parser = Address::parse_qualified)]
+    address: Address,
+    /// The first nonce that need not be final.
+    next: u64,
+    #[command(flatten)]
+    says: Says,
+}
+
+/// Who says it, when, and with which key.
+#[derive(Debug, clap::Args)]
+struct Says {
+    #[command(flatten)]
+    peer: PeerArgs,
     /// Who says it, by the name in the bundle.
     #[arg(long, value_name = "NAME")]
     attester: Name,
@@ -85,24 +106,65 @@ struct BringArgs {
 /// [`AttestError`]; [`crate::client::SignerError`].
 pub fn run(args: &Args) -> Result<Answer, Failure> {
     match &args.command {
-        Command::Price(args) => price(args),
+        Command::Price(args) => {
+            let policy = args.says.verified()?;
+            args.says.say(&policy, price(args, &policy)?)
+        }
+        Command::Final(args) => {
+            let policy = args.says.verified()?;
+            let (account, next) = (args.address.clone(), args.next);
+            args.says.say(&policy, Seen::Final { account, next })
+        }
         Command::Bring(args) => bring(args),
     }
 }
 
-fn price(args: &PriceArgs) -> Result<Answer, Failure> {
-    let policy = approve::verified(&args.policy, args.bundle)?;
-    let statement = stated(args, &policy)?;
-    let (text, namespace) = (statement.to_string(), statement.header().namespace());
-    let Some(path) = &args.signing_key else {
-        return Answer::done(&Unsigned {
-            namespace,
-            statement: text,
-        });
+impl Says {
+    fn verified(&self) -> Result<Policy, Failure> {
+        approve::verified(&self.policy, self.bundle)
+    }
+
+    /// Signs what was seen and brings it, or prints it.
+    fn say(&self, policy: &Policy, seen: Seen) -> Result<Answer, Failure> {
+        let at = self.at.unwrap_or_else(now);
+        let statement = Attestation {
+            fleet: policy.fleet.clone(),
+            number: self.number.unwrap_or_else(|| at.millis()),
+            attester: self.attester.clone(),
+            at,
+            seen,
+        };
+        let attester = policy.attestations.attesters.get(&self.attester);
+        if !attester.is_some_and(|one| one.says.contains(&statement.kind())) {
+            let (attester, kind) = (self.attester.clone(), statement.kind());
+            return Err(AttestError::NoAttester { attester, kind }.into());
+        }
+        let (text, namespace) = (statement.to_string(), statement.header().namespace());
+        let Some(path) = &self.signing_key else {
+            return Answer::done(&Unsigned {
+                namespace,
+                statement: text,
+            });
+        };
+        let signature = key::sign(path, &text, &namespace)?;
+        is_by_attester(policy, &statement, &signature)?;
+        send(&self.peer.signer()?, text, signature)
+    }
+}
+
+/// A price, as the bundle names what it is of.
+fn price(args: &PriceArgs, policy: &Policy) -> Result<Seen, AttestError> {
+    let not_priced = || AttestError::NotPriced {
+        asset: args.asset.clone(),
     };
-    let signature = key::sign(path, &text, &namespace)?;
-    is_by_attester(&policy, &statement, &signature)?;
-    send(&args.peer.signer()?, text, signature)
+    let attestations = &policy.attestations;
+    let unit = policy.assets.get(&args.asset);
+    let unit = unit.filter(|unit| attestations.prices.contains_key(&unit.asset));
+    Ok(Seen::Price {
+        asset: unit.ok_or_else(not_priced)?.asset.clone(),
+        currency: attestations.currency.clone().ok_or_else(not_priced)?,
+        price: policy.price(&args.price).map_err(AttestError::Price)?,
+    })
 }
 
 fn bring(args: &BringArgs) -> Result<Answer, Failure> {
@@ -113,38 +175,6 @@ fn bring(args: &BringArgs) -> Result<Answer, Failure> {
     let (text, signature) = (read(&args.statement)?, read(&args.signature)?);
     Attestation::parse(&text).map_err(AttestError::Text)?;
     send(&args.peer.signer()?, text, signature)
-}
-
-/// The statement, as the bundle names what it is about.
-fn stated(args: &PriceArgs, policy: &Policy) -> Result<Attestation, AttestError> {
-    let attestations = &policy.attestations;
-    let unit = policy.assets.get(&args.asset);
-    let unit = unit.filter(|unit| attestations.prices.contains_key(&unit.asset));
-    let unit = unit.ok_or_else(|| AttestError::NotPriced {
-        asset: args.asset.clone(),
-    })?;
-    let attester = attestations.attesters.get(&args.attester);
-    if !attester.is_some_and(|one| one.says.contains(&AttestationKind::Price)) {
-        return Err(AttestError::NoAttester {
-            attester: args.attester.clone(),
-        });
-    }
-    let price = policy.price(&args.price).map_err(AttestError::Price)?;
-    let at = args.at.unwrap_or_else(now);
-    let currency = attestations.currency.clone();
-    Ok(Attestation {
-        fleet: policy.fleet.clone(),
-        number: args.number.unwrap_or_else(|| at.millis()),
-        attester: args.attester.clone(),
-        at,
-        seen: Seen::Price {
-            asset: unit.asset.clone(),
-            currency: currency.ok_or_else(|| AttestError::NotPriced {
-                asset: args.asset.clone(),
-            })?,
-            price,
-        },
-    })
 }
 
 fn now() -> Time {

@@ -51,10 +51,10 @@ pub use price::{Price, PriceError, PriceRule, REFERENCE_DECIMALS, reference_valu
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use requirement::{AskedBy, Requirement};
 pub use state::{
-    AttemptState, BookState, BookStep, Consumed, Decided, FreezeState, HotState, HotStateError,
-    IntentState, KeyDigest, NotRecalled, PriceState, Proposed, RRepeated, RegisteredIntent,
-    RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State, StateError, Supposed,
-    Unpriced,
+    AttemptState, BookState, BookStep, Consumed, Decided, FinalState, FreezeState, HotState,
+    HotStateError, IntentState, KeyDigest, NotRecalled, PriceState, Proposed, RRepeated,
+    RegisteredIntent, RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State,
+    StateError, Supposed, Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

@@ -222,6 +222,8 @@ pub struct Attester {
 pub enum AttestationKind {
     /// What an asset is worth.
     Price,
+    /// Which sequences of an account are final.
+    Final,
 }
 
 /// A list of destinations.
@@ -465,12 +467,13 @@ impl Attestations {
 
 impl AttestationKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Price];
+    pub const ALL: [Self; 2] = [Self::Price, Self::Final];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Price => "price",
+            Self::Final => "final",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why nothing was attested.
 
+use policy::AttestationKind;
 use policy::bundle::QuantityError;
 use policy::statement::{SignaturesError, StatementError};
 use tx::Name;
@@ -21,10 +22,12 @@ pub enum AttestError {
         asset: Name,
     },
     /// The bundle names no such attester.
-    #[error("the bundle names no attester {:?} who says prices", attester.as_str())]
+    #[error("the bundle names no attester {:?} who says {:?}", attester.as_str(), kind.as_str())]
     NoAttester {
         /// Who.
         attester: Name,
+        /// What.
+        kind: AttestationKind,
     },
     /// The price.
     #[error("the price is not one of this bundle")]

@@ -192,6 +192,10 @@ fn of_officers(entry: &Entry) -> String {
                 "attested: {asset} is worth {price} {currency}: {} said so",
                 said.attester
             ),
+            Ok(Seen::Final { account, next }) => format!(
+                "attested: what {account} sent below {next} is final: {} said so",
+                said.attester
+            ),
             _ => format!("attested: {} said so", said.attester),
         },
         other => named(other),

@@ -143,14 +143,13 @@ fn sequence(case: &Case<'_>, account: &Address, number: u64, findings: &mut Find
     }
     let settings = case.policy.chains.get(&account.chain());
     let max_ahead = settings.map_or(0, |settings| settings.max_ahead);
-    let end = start.finalized.saturating_add(max_ahead);
+    let attested = case.state.attested_final(account).unwrap_or(0);
+    let finalized = start.finalized.max(attested);
+    let end = finalized.saturating_add(max_ahead);
     if number >= end {
         refuse(
             format!("sequence {number} of {account} is {max_ahead} or more beyond the final one"),
-            format!(
-                "wait until sequence {} is known to be final",
-                start.finalized
-            ),
+            format!("wait until sequence {finalized} is known to be final"),
         );
     }
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tx::Name;
 
 use super::Widening;
-use crate::{Attestations, Book, ChainSettings, Client, Person, Policy, PriceRule, Source, Verb};
+use crate::{
+    AttestationKind, Attestations, Book, ChainSettings, Client, Person, Policy, PriceRule, Source,
+    Verb,
+};
 
 pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<Widening>) {
     for (what, is_same) in unchanged(running, offered) {
@@ -147,7 +150,7 @@ fn issues_less(old: &Source, new: &Source) -> bool {
 }
 
 /// Whether whatever is worth something is worth no less: by the same attesters, at no lower a price. Where
-/// nothing had a price, no limit asks for one.
+/// nothing had a price, no limit asks for one; where nobody says what is final, whoever does lets more be signed.
 fn attested(running: &Attestations, offered: &Attestations) -> bool {
     // Every field by name: a new one has to be thought about here.
     let Attestations {
@@ -175,7 +178,11 @@ fn attested(running: &Attestations, offered: &Attestations) -> bool {
         let new = prices.get(asset);
         new.is_some_and(|new| is_dearer(old, new))
     });
-    *running == Attestations::default() || (is_same && dearer)
+    let of_prices = attesters.values().all(|one| {
+        let mut says = one.says.iter();
+        says.all(|kind| *kind == AttestationKind::Price)
+    });
+    (*running == Attestations::default() && of_prices) || (is_same && dearer)
 }
 
 fn chains<C: Ord>(

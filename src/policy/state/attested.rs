@@ -1,7 +1,7 @@
 //! What attesters said last, and what follows from enough of them.
 
 use serde::{Deserialize, Serialize};
-use tx::{Asset, Interval, Name, Time};
+use tx::{Address, Asset, Interval, Name, Time};
 
 use super::{State, StateError};
 use crate::{
@@ -24,6 +24,20 @@ pub struct PriceState {
     /// What one unit was worth.
     #[serde(with = "text")]
     pub price: Price,
+    /// The key that it was signed with.
+    pub key: String,
+}
+
+/// What an attester said last of an account's final sequences.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalState {
+    /// The statement's number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: Digest,
+    /// All sequences below are final.
+    pub next: u64,
     /// The key that it was signed with.
     pub key: String,
 }
@@ -102,6 +116,29 @@ impl State {
         holding.collect()
     }
 
+    /// The sequence of an account below which all are final, as enough attesters say: each of them says as much
+    /// or more. `None` where too few say anything.
+    pub fn attested_final(&self, account: &Address) -> Option<u64> {
+        let policy = self.policy()?;
+        let needed = policy.attestations.needed(AttestationKind::Final);
+        let attesters = policy.attestations.attesters.iter();
+        let says = attesters.filter(|(_, one)| one.says.contains(&AttestationKind::Final));
+        let said = says.filter_map(|(name, attester)| {
+            let said = self.finals.get(&(account.clone(), name.clone()))?;
+            attester.line(&said.key).map(|_| said.next)
+        });
+        let mut said: Vec<u64> = said.collect();
+        said.sort_unstable_by(|one, other| other.cmp(one));
+        let last = usize::try_from(needed).ok()?.checked_sub(1)?;
+        said.get(last).copied()
+    }
+
+    /// What each attester said last of each account.
+    pub fn finals(&self) -> impl Iterator<Item = (&Address, &Name, &FinalState)> {
+        let finals = self.finals.iter();
+        finals.map(|((account, attester), said)| (account, attester, said))
+    }
+
     /// What each attester said last of each asset.
     pub fn prices(&self) -> impl Iterator<Item = (&Asset, &Name, &PriceState)> {
         let prices = self.prices.iter();
@@ -153,7 +190,7 @@ impl State {
             return Ok(());
         };
         let attester = attester(policy, &statement)?;
-        is_asked_for(policy, &statement, now.hi)?;
+        self.is_asked_for(policy, &statement, now.hi)?;
         let signatures = Signatures::parse(&said.signature);
         let signatures =
             signatures.map_err(|error| StateError::Unseal(StatementError::Signatures(error)))?;
@@ -165,14 +202,55 @@ impl State {
 
     /// Whoever kept an old statement cannot bring it again: its number is not above the last.
     fn is_newer(&self, statement: &Attestation) -> Result<(), StateError> {
-        let Seen::Price { asset, .. } = &statement.seen;
-        let about = (asset.clone(), statement.attester.clone());
-        match self.prices.get(&about) {
-            Some(last) if last.hash == statement.hash() => Err(StateError::SaidAlready),
-            Some(last) if last.number >= statement.number => {
-                Err(StateError::NotNewer { last: last.number })
+        let attester = statement.attester.clone();
+        let last = match &statement.seen {
+            Seen::Price { asset, .. } => {
+                let last = self.prices.get(&(asset.clone(), attester));
+                last.map(|last| (last.number, last.hash))
             }
+            Seen::Final { account, .. } => {
+                let last = self.finals.get(&(account.clone(), attester));
+                last.map(|last| (last.number, last.hash))
+            }
+        };
+        match last {
+            Some((_, hash)) if hash == statement.hash() => Err(StateError::SaidAlready),
+            Some((last, _)) if last >= statement.number => Err(StateError::NotNewer { last }),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the policy asks for such a thing, and it holds at `hi`.
+    fn is_asked_for(
+        &self,
+        policy: &Policy,
+        statement: &Attestation,
+        hi: Time,
+    ) -> Result<(), StateError> {
+        match &statement.seen {
+            Seen::Price {
+                asset, currency, ..
+            } => is_priced(policy, (asset, currency), (statement.at, hi)),
+            Seen::Final { account, next } => {
+                let registry = self.registry();
+                let key = registry.key(account);
+                let start = key.and_then(|key| {
+                    let which = (key.name.clone(), account.chain());
+                    policy.sequences.get(&which)
+                });
+                let start = start.ok_or_else(|| StateError::NotOurs {
+                    account: account.clone(),
+                })?;
+                // What was never signed is in no block.
+                let signed = self.next_sequence(account).unwrap_or(0).max(start.next);
+                match *next <= signed {
+                    true => Ok(()),
+                    false => Err(StateError::NeverSigned {
+                        account: account.clone(),
+                        next: signed,
+                    }),
+                }
+            }
         }
     }
 
@@ -181,20 +259,34 @@ impl State {
         let Ok(statement) = Attestation::parse(&said.statement) else {
             return;
         };
-        let Seen::Price {
-            asset,
-            currency,
-            price,
-        } = statement.seen;
-        let state = PriceState {
-            number: statement.number,
-            hash: said.hash,
-            at: statement.at,
-            currency,
-            price,
-            key: said.key.clone(),
-        };
-        self.prices.insert((asset, statement.attester), state);
+        let (number, hash, key) = (statement.number, said.hash, said.key.clone());
+        match statement.seen {
+            Seen::Price {
+                asset,
+                currency,
+                price,
+            } => {
+                let at = statement.at;
+                let state = PriceState {
+                    number,
+                    hash,
+                    at,
+                    currency,
+                    price,
+                    key,
+                };
+                self.prices.insert((asset, statement.attester), state);
+            }
+            Seen::Final { account, next } => {
+                let state = FinalState {
+                    number,
+                    hash,
+                    next,
+                    key,
+                };
+                self.finals.insert((account, statement.attester), state);
+            }
+        }
     }
 }
 
@@ -207,11 +299,12 @@ fn attester<'p>(policy: &'p Policy, statement: &Attestation) -> Result<&'p Attes
     })
 }
 
-/// Whether the policy asks for such a thing, and it holds at `hi`.
-fn is_asked_for(policy: &Policy, statement: &Attestation, hi: Time) -> Result<(), StateError> {
-    let Seen::Price {
-        asset, currency, ..
-    } = &statement.seen;
+/// Whether the policy asks for such a price, and one that was seen then holds at `hi`.
+fn is_priced(
+    policy: &Policy,
+    (asset, currency): (&Asset, &Name),
+    (at, hi): (Time, Time),
+) -> Result<(), StateError> {
     let rule = policy.attestations.prices.get(asset);
     let is_ours = policy.attestations.currency.as_ref() == Some(currency);
     let rule = rule
@@ -220,7 +313,7 @@ fn is_asked_for(policy: &Policy, statement: &Attestation, hi: Time) -> Result<()
             asset: asset.clone(),
             currency: currency.clone(),
         })?;
-    let expires = statement.at.after_millis(rule.max_age_millis);
+    let expires = at.after_millis(rule.max_age_millis);
     match expires >= hi {
         true => Ok(()),
         false => Err(StateError::Unseal(StatementError::Expired(expires))),

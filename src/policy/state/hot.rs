@@ -10,7 +10,9 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tx::{Address, Asset, Interval, Name, Time};
 
-use super::{BookState, Epoch, FreezeState, PriceState, Proposed, RegisteredIntent, State};
+use super::{
+    BookState, Epoch, FinalState, FreezeState, PriceState, Proposed, RegisteredIntent, State,
+};
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
 const VERSION: u8 = 2;
@@ -67,6 +69,9 @@ pub struct HotState {
     /// Of the books that were loaded apart; not written where there is none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     books: BTreeMap<Name, BookState>,
+    /// In the order of accounts and attesters; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    finals: Vec<Final>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -99,6 +104,15 @@ struct Said {
     asset: Asset,
     attester: Name,
     price: PriceState,
+}
+
+/// What an attester said last of an account's final sequences.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Final {
+    account: Address,
+    attester: Name,
+    said: FinalState,
 }
 
 /// Why bytes are no hot state.
@@ -234,6 +248,11 @@ impl HotState {
                 .into_iter()
                 .map(|said| ((said.asset, said.attester), said.price))
                 .collect(),
+            finals: self
+                .finals
+                .into_iter()
+                .map(|one| ((one.account, one.attester), one.said))
+                .collect(),
             ..State::new()
         };
         (state, self.authorised)
@@ -245,10 +264,12 @@ impl HotState {
         let scopes = self.freezes.iter().map(|freeze| &freeze.scope);
         let ids = self.registered.iter().map(|one| &one.intent.id);
         let prices = self.prices.iter().map(|said| (&said.asset, &said.attester));
+        let finals = self.finals.iter().map(|one| (&one.account, &one.attester));
         names.is_sorted_by(|one, next| one < next)
             && scopes.is_sorted_by(|one, next| one < next)
             && ids.is_sorted_by(|one, next| one < next)
             && prices.is_sorted_by(|one, next| one < next)
+            && finals.is_sorted_by(|one, next| one < next)
     }
 }
 
@@ -300,6 +321,14 @@ impl State {
                 })
                 .collect(),
             books: self.books.clone(),
+            finals: self
+                .finals()
+                .map(|(account, attester, said)| Final {
+                    account: account.clone(),
+                    attester: attester.clone(),
+                    said: said.clone(),
+                })
+                .collect(),
         }
     }
 }

@@ -42,7 +42,7 @@ use crate::{
 
 use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, KeyDigest, RequestState, RequestStatus};
-pub use attested::{PriceState, Unpriced};
+pub use attested::{FinalState, PriceState, Unpriced};
 pub use books::{BookState, BookStep};
 use epoch::Epoch;
 pub use freezes::FreezeState;
@@ -134,6 +134,8 @@ pub struct State {
     books: BTreeMap<Name, BookState>,
     /// What they hold, as far as whoever decides has put it there: no fold hangs on it.
     shelves: BTreeMap<Name, Arc<Shelf>>,
+    /// What each attester said last of each account's final sequences.
+    finals: BTreeMap<(Address, Name), FinalState>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -391,6 +393,20 @@ pub enum StateError {
         asset: Asset,
         /// The currency.
         currency: Name,
+    },
+    /// The account is not one of ours that has sequences.
+    #[error("{account} is no own account with sequences")]
+    NotOurs {
+        /// The account.
+        account: Address,
+    },
+    /// A sequence is said to be final that was never signed.
+    #[error("no sequence of {account} from {next} on was signed")]
+    NeverSigned {
+        /// The account.
+        account: Address,
+        /// The first that was not.
+        next: u64,
     },
     /// The attester said something newer of it.
     #[error("its number is not above {last}, which the attester said last")]

@@ -1,11 +1,11 @@
 //! Attesters' statements: what one of them saw, in the words that it signs.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
-use tx::{Asset, Name, Time};
+use tx::{Address, AddressError, Asset, Name, Time};
 
-use super::{Answers, Header, Kind, Signatures, StatementError, decision};
+use super::{Answers, Header, Kind, Signatures, StatementError, decision, lines::Lines};
 use crate::{AttestationKind, Digest, Price};
 
 /// A statement of one attester.
@@ -19,6 +19,13 @@ use crate::{AttestationKind, Digest, Price};
 /// asset eip155:1/native
 /// currency usd
 /// price 3050.25
+/// ```
+///
+/// or, of the kind `strongroom-final-v1`, instead of the last three lines
+///
+/// ```text
+/// account eip155:1:0x52908400098527886E0F7030069857D2E4169EE7
+/// next 42
 /// ```
 ///
 /// The sequence is the statement's own number: above that of each one that the attester said of the same
@@ -50,6 +57,30 @@ pub enum Seen {
         /// What it is worth.
         price: Price,
     },
+    /// That every sequence of an account below this one is used by a transaction in a final block.
+    Final {
+        /// The account.
+        account: Address,
+        /// The first sequence that need not be.
+        next: u64,
+    },
+}
+
+/// An address with its chain, in its one spelling.
+struct Qualified(Address);
+
+impl FromStr for Qualified {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Address::parse_qualified(text).map(Self)
+    }
+}
+
+impl fmt::Display for Qualified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.qualified())
+    }
 }
 
 /// The most bytes that are read.
@@ -63,7 +94,7 @@ impl Attestation {
     pub fn parse(text: &str) -> Result<Self, StatementError> {
         let (header, mut lines) = decision::opened(text, BYTES_MAX)?;
         let Header {
-            kind: Kind::Price,
+            kind,
             version: 1,
             fleet,
             answers: Answers::Sequence(number),
@@ -71,22 +102,21 @@ impl Attestation {
         else {
             return Err(StatementError::Kind);
         };
+        let read = match kind {
+            Kind::Price => price,
+            Kind::Final => finality,
+            _ => return Err(StatementError::Kind),
+        };
         let attester = lines.field("attester ", "`attester` and a name")?;
         let at = lines.field("at ", "`at` and a time such as 2026-11-21T12:00:00Z")?;
-        let asset = lines.field("asset ", "`asset` and an asset such as eip155:1/native")?;
-        let currency = lines.field("currency ", "`currency` and its name")?;
-        let price = lines.field("price ", "`price` and a decimal number")?;
+        let seen = read(&mut lines)?;
         lines.end("", "the end of the statement")?;
         Ok(Self {
             fleet,
             number,
             attester,
             at,
-            seen: Seen::Price {
-                asset,
-                currency,
-                price,
-            },
+            seen,
         })
     }
 
@@ -94,6 +124,7 @@ impl Attestation {
     pub fn kind(&self) -> AttestationKind {
         match self.seen {
             Seen::Price { .. } => AttestationKind::Price,
+            Seen::Final { .. } => AttestationKind::Final,
         }
     }
 
@@ -102,6 +133,7 @@ impl Attestation {
         Header {
             kind: match self.seen {
                 Seen::Price { .. } => Kind::Price,
+                Seen::Final { .. } => Kind::Final,
             },
             version: 1,
             fleet: self.fleet.clone(),
@@ -120,6 +152,20 @@ impl Attestation {
     }
 }
 
+fn price(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
+    Ok(Seen::Price {
+        asset: lines.field("asset ", "`asset` and an asset such as eip155:1/native")?,
+        currency: lines.field("currency ", "`currency` and its name")?,
+        price: lines.field("price ", "`price` and a decimal number")?,
+    })
+}
+
+fn finality(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
+    let Qualified(account) = lines.field("account ", "`account` and a chain with an address")?;
+    let next = lines.field("next ", "`next` and a sequence")?;
+    Ok(Seen::Final { account, next })
+}
+
 impl fmt::Display for Attestation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.header())?;
@@ -134,6 +180,10 @@ impl fmt::Display for Attestation {
                 writeln!(f, "asset {asset}")?;
                 writeln!(f, "currency {currency}")?;
                 writeln!(f, "price {price}")
+            }
+            Seen::Final { account, next } => {
+                writeln!(f, "account {}", account.qualified())?;
+                writeln!(f, "next {next}")
             }
         }
     }

@@ -56,6 +56,8 @@ pub enum Kind {
     Book,
     /// That a book's content which is cooling does not count as cooled.
     BookVeto,
+    /// Which sequences of an account are final.
+    Final,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -92,7 +94,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -105,6 +107,7 @@ impl Kind {
         Self::Price,
         Self::Book,
         Self::BookVeto,
+        Self::Final,
     ];
 
     fn as_str(self) -> &'static str {
@@ -121,6 +124,7 @@ impl Kind {
             Self::Price => "price",
             Self::Book => "book",
             Self::BookVeto => "book-veto",
+            Self::Final => "final",
         }
     }
 }

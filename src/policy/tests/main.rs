@@ -19,6 +19,7 @@ mod books;
 mod bundle;
 mod checkpoints;
 mod epoch;
+mod finality;
 mod fixture;
 mod freezes;
 mod governing;

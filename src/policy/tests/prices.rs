@@ -51,7 +51,7 @@ fn values(text: &str, assets: &[Asset], cap: u64, window_millis: u64) -> Stateme
 }
 
 /// Two of the three attesters w1, w2 and w3 say what both coins are worth; at most 100 a day leave.
-fn priced() -> Policy {
+pub fn priced() -> Policy {
     let mut policy = policy();
     let attestations = &mut policy.attestations;
     for (name, seed) in [("w1", 11), ("w2", 12), ("w3", 13)] {
@@ -83,7 +83,7 @@ fn attestation(who: &str, number: u64, at: Time, asset: Asset, price: &str) -> A
     }
 }
 
-fn attested(statement: &Attestation, seed: u8) -> Attested {
+pub fn attested(statement: &Attestation, seed: u8) -> Attested {
     let text = statement.to_string();
     let namespace = statement.header().namespace();
     Attested {
@@ -99,7 +99,7 @@ fn entry(said: Attested) -> Entry {
     Entry::Attested(Box::new(said))
 }
 
-fn seed(who: &str) -> u8 {
+pub fn attester_seed(who: &str) -> u8 {
     10 + who.strip_prefix('w').unwrap().parse::<u8>().unwrap()
 }
 
@@ -108,7 +108,7 @@ fn say(signer: &mut Signer, who: &str, asset: &Asset, price: &str) {
     let now = signer.now.lo;
     let number = signer.state.entries();
     let statement = attestation(who, number, now, asset.clone(), price);
-    signer.push(entry(attested(&statement, seed(who))));
+    signer.push(entry(attested(&statement, attester_seed(who))));
 }
 
 fn refused(signer: &Signer, said: Attested) -> StateError {

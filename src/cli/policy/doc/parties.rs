@@ -289,6 +289,7 @@ fn attests(attestations: &Attestations) -> Vec<String> {
 fn attested(kind: AttestationKind) -> &'static str {
     match kind {
         AttestationKind::Price => "prices",
+        AttestationKind::Final => "which nonces are final",
         _ => kind.as_str(),
     }
 }

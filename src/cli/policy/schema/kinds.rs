@@ -88,7 +88,7 @@ pub const EFFECTS: [&str; 11] = [
 /// What a limit measures.
 pub const MEASURES: [&str; 3] = ["amount", "count", "reference"];
 /// What attesters attest.
-pub const ATTESTATIONS: [&str; 1] = ["price"];
+pub const ATTESTATIONS: [&str; 2] = ["price", "final"];
 /// What a limit counts apart.
 pub const GROUPS: [&str; 4] = ["destination", "client", "source", "account"];
 
@@ -294,6 +294,11 @@ pub const KINDS: &[Kind] = &[
                 "price",
                 Form::Number(1, U32_MAX),
                 "How many attesters must say what an asset is worth; more than half unless given.",
+            ),
+            optional(
+                "final",
+                Form::Number(1, U32_MAX),
+                "How many attesters must say which nonces are final; more than half unless given.",
             ),
         ]],
     ),
