@@ -18,6 +18,7 @@ mod engines;
 mod epoch;
 mod epoch_kills;
 mod evm;
+mod finality;
 mod governance;
 mod intents;
 mod kept_bodies;
