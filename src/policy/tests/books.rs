@@ -110,7 +110,9 @@ impl Site {
             entry,
         };
         let index = self.signer.state.entries();
-        self.signer.state.apply(index, &record)
+        self.signer.state.apply(index, &record)?;
+        self.signer.records.push(record);
+        Ok(())
     }
 
     fn loaded(&self, update: &BookUpdate) -> BookLoaded {
@@ -372,6 +374,7 @@ fn a_book_is_of_the_hot_state_and_holds_nothing_for_sure_until_its_files_are_the
             again.activate(Arc::clone(&policy)).unwrap();
         }
     }
+    assert_eq!(again.hot(), hot);
     assert!(!again.is_shelved(&name("payees")));
     site.signer.state = again;
     assert!(!site.pays(3));
