@@ -1,11 +1,13 @@
-// Compiles Token.sol and prints the artefact: node contracts/compile.cjs > contracts/Token.json
+// Compiles a contract and prints the artefact: node contracts/compile.cjs Token > contracts/Token.json
 const fs = require("node:fs");
 const path = require("node:path");
 const solc = require("solc");
 
+const name = process.argv[2];
+const file = `${name}.sol`;
 const input = {
   language: "Solidity",
-  sources: { "Token.sol": { content: fs.readFileSync(path.join(__dirname, "Token.sol"), "utf8") } },
+  sources: { [file]: { content: fs.readFileSync(path.join(__dirname, file), "utf8") } },
   settings: {
     optimizer: { enabled: true, runs: 200 },
     // Without a hash of the metadata the bytecode follows from the source and the compiler alone.
@@ -18,7 +20,7 @@ if (output.errors) {
   console.error(output.errors.map((error) => error.formattedMessage).join("\n"));
   process.exit(1);
 }
-const { evm } = output.contracts["Token.sol"].Token;
+const { evm } = output.contracts[file][name];
 const artefact = {
   compiler: solc.version(),
   bytecode: `0x${evm.bytecode.object}`,

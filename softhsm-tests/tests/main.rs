@@ -5,6 +5,7 @@ mod audit;
 mod bad_answers;
 mod books;
 mod bounds;
+mod calls;
 mod chaos;
 mod checkpoints;
 mod clients;

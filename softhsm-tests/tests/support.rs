@@ -76,16 +76,16 @@ pub fn coin_scripts(client: &mut Client) -> Vec<bitcoin::ScriptBuf> {
         .to_vec()
 }
 
-/// The compiled token and where its source is.
-pub fn artefact() -> Value {
-    let path = repository("softhsm-tests/contracts/Token.json");
+/// A compiled contract, whose source is beside it.
+pub fn artefact(name: &str) -> Value {
+    let path = repository(&format!("softhsm-tests/contracts/{name}.json"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// Deploys [`TOKEN`] from account 0, who then has all of it.
 pub fn deploy_token(anvil: &Anvil) {
     let supply = format!("{:064x}", 1_000_000_000_000u64);
-    let artefact = artefact();
+    let artefact = artefact("Token");
     let bytecode = artefact["bytecode"].as_str().unwrap();
     assert_eq!(anvil.deploy(&format!("{bytecode}{supply}")), TOKEN);
 }

@@ -29,8 +29,9 @@ mod tests;
 use std::borrow::Cow;
 
 use num_bigint::BigInt;
+use tx::Asset;
 
-use loose::loose;
+use loose::{loose, without_functions};
 use model::Model;
 use span::{Plan, Span};
 
@@ -42,7 +43,41 @@ pub use question::{Bound, Ground, Leaves, Payment, Question, Step};
 /// Decides a question. Where the age of a destination or who signed matters, the bound is that of a policy
 /// that does not look at it, and no sequence is given. Nor is one where a statement names a book that is loaded
 /// apart: the bound holds for whatever is in it.
+///
+/// What calls send leaves, too. It is bounded by itself, whatever is called, and added: a sequence has none.
 pub fn bound(ground: &Ground<'_>, question: &Question) -> Bound {
+    let paid = of_payments(ground, question);
+    let called = of_calls(ground, question);
+    Bound {
+        most: paid.most.zip(called).map(|(paid, called)| paid + called),
+        ..paid
+    }
+}
+
+/// The most that calls send; nothing where no limit bounds it.
+fn of_calls(ground: &Ground<'_>, question: &Question) -> Option<BigInt> {
+    let is_sent = match &question.leaves {
+        Leaves::Payments { asset, .. } => {
+            let mut functions = ground.policy.functions.iter();
+            *asset == Asset::native(asset.chain)
+                && functions.any(|(contract, _)| contract.chain() == asset.chain)
+        }
+        Leaves::Fees { .. } => false,
+    };
+    if !is_sent {
+        return Some(BigInt::default());
+    }
+    let policy = without_functions(ground.policy);
+    let policy = loose(&policy);
+    let ground = Ground {
+        policy: &policy,
+        ..*ground
+    };
+    let model = moves::model_of_calls(&ground, question);
+    Span::new(&model, question.span_millis, &[(0, 0)]).at_most()
+}
+
+fn of_payments(ground: &Ground<'_>, question: &Question) -> Bound {
     let policy = match loose(ground.policy) {
         Cow::Borrowed(_) => return decided(ground, question),
         Cow::Owned(policy) => policy,

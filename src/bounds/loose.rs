@@ -38,6 +38,20 @@ pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
     Cow::Owned(loose)
 }
 
+/// The policy without conditions on functions and their arguments, as [`loose`]. Nothing but calls is spoken of
+/// otherwise.
+pub(crate) fn without_functions(policy: &Policy) -> Policy {
+    let is_plain = |selector: &Selector| selector.functions.is_none();
+    let mut loose = policy.clone();
+    for allow in &mut loose.allows {
+        allow.selector.functions = None;
+    }
+    loose.denies.retain(|one| is_plain(&one.selector));
+    loose.requires.retain(|one| is_plain(&one.selector));
+    loose.limits.retain(|one| is_plain(&one.selector));
+    loose
+}
+
 /// Whether it names one of the books.
 fn names(selector: &Selector, books: &BTreeSet<Name>) -> bool {
     let to = selector.to.iter().chain(&selector.to_except).flatten();

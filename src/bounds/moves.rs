@@ -1,7 +1,7 @@
 //! What can be asked for, without end: payments and fees that every statement speaks of alike, and what
 //! each of them takes from the limits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use num_bigint::BigInt;
 use num_traits::Zero;
@@ -55,13 +55,25 @@ struct Builder<'a> {
     ground: &'a Ground<'a>,
     question: &'a Question,
     chain: Chain,
+    /// What leaves by: payments, or calls.
+    kind: EffectKind,
     places: Places<CellKey>,
     model: Model,
 }
 
 /// The model of a question.
 pub(crate) fn model(ground: &Ground<'_>, question: &Question) -> Model {
-    let mut builder = builder_of(ground, question);
+    model_of(ground, question, EffectKind::Payment)
+}
+
+/// The model of a question, where calls were asked about instead of payments. Each is its own transaction, and
+/// nobody's intent.
+pub(crate) fn model_of_calls(ground: &Ground<'_>, question: &Question) -> Model {
+    model_of(ground, question, EffectKind::Call)
+}
+
+fn model_of(ground: &Ground<'_>, question: &Question, kind: EffectKind) -> Model {
+    let mut builder = builder_of(ground, question, kind);
     for (client, account) in builder.askers() {
         builder.add(&client, &account);
     }
@@ -74,7 +86,7 @@ pub(crate) fn allowing(
     question: &Question,
     kind: EffectKind,
 ) -> BTreeSet<Name> {
-    let mut builder = builder_of(ground, question);
+    let mut builder = builder_of(ground, question, EffectKind::Payment);
     let mut found = BTreeSet::new();
     for (client, account) in builder.askers() {
         for fact in builder.facts(kind, (&client, &account)) {
@@ -84,7 +96,7 @@ pub(crate) fn allowing(
     found
 }
 
-fn builder_of<'a>(ground: &'a Ground<'a>, question: &'a Question) -> Builder<'a> {
+fn builder_of<'a>(ground: &'a Ground<'a>, question: &'a Question, kind: EffectKind) -> Builder<'a> {
     let outside = match &question.leaves {
         Leaves::Payments { outside, .. } => outside.as_ref(),
         Leaves::Fees { .. } => None,
@@ -94,6 +106,7 @@ fn builder_of<'a>(ground: &'a Ground<'a>, question: &'a Question) -> Builder<'a>
         ground,
         question,
         chain,
+        kind,
         places: Places::new(),
         model: Model {
             cells: Vec::new(),
@@ -160,7 +173,9 @@ impl Builder<'_> {
         if self.model.batch > 1 && sources.len() > 1 {
             kinds.push(Of::Several);
         }
-        if self.model.of_fees {
+        if self.kind == EffectKind::Call {
+            kinds = vec![Of::Nobody];
+        } else if self.model.of_fees {
             kinds.push(Of::Nobody);
         }
         let links = kinds.into_iter().map(|of| self.link(client, account, of));
@@ -183,6 +198,8 @@ impl Builder<'_> {
             }
             let number = self.model.links.len();
             let paying = match &link.of {
+                // Nothing tells what is nobody's apart: any name will do.
+                Of::Nobody if self.kind == EffectKind::Call => vec![account.clone()],
                 Of::Nobody => Vec::new(),
                 Of::One(source) => vec![source.clone()],
                 Of::Several => sources.clone(),
@@ -203,7 +220,9 @@ impl Builder<'_> {
             Of::One(source) => Some(source.clone()),
             Of::Nobody | Of::Several => None,
         };
-        let cancels = of == Of::Nobody && matches!(self.chain, Chain::Evm(_));
+        let cancels = of == Of::Nobody
+            && self.kind == EffectKind::Payment
+            && matches!(self.chain, Chain::Evm(_));
         for rate in rates(self.ground.policy) {
             for (least, most) in self.bands(&Asset::native(self.chain), BigInt::zero()) {
                 let (lowest, highest) = rate.amounts((self.ground.forms.size)(self.chain));
@@ -332,7 +351,7 @@ impl Builder<'_> {
         (to, of, least): (&Address, &Class, &BigInt),
     ) -> Fact {
         let effect = Effect {
-            kind: EffectKind::Payment,
+            kind: self.kind,
             account: account.clone(),
             asset: asset.clone(),
             amount: amount(least),
@@ -341,8 +360,10 @@ impl Builder<'_> {
                 own: None,
             }),
             tag: None,
+            call: None,
         };
-        self.fact(client, Some(source.clone()), (&of.books, effect))
+        let source = (self.kind == EffectKind::Payment).then(|| source.clone());
+        self.fact(client, source, (&of.books, effect))
     }
 
     fn fee(
@@ -357,6 +378,7 @@ impl Builder<'_> {
             amount: amount(least),
             to: None,
             tag: None,
+            call: None,
         };
         self.fact(client, source, (&BTreeSet::new(), effect))
     }
@@ -376,6 +398,7 @@ impl Builder<'_> {
                 account: account.map_or(AccountClass::Retired, |account| account.class),
                 books: books.clone(),
                 books_cooling: BTreeSet::new(),
+                arguments: BTreeMap::new(),
                 first_paid: None,
                 hours: BTreeSet::new(),
                 hours_surely: BTreeSet::new(),
@@ -418,6 +441,7 @@ impl Builder<'_> {
                         amount: amount(&least),
                         to,
                         tag: None,
+                        call: None,
                     };
                     facts.push(self.fact(client, source, (books, effect)));
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tx::{Asset, Chain, EffectKind, Name};
 
 use crate::{
-    loose::loose,
+    loose::{loose, without_functions},
     moves::allowing,
     question::{Ground, Leaves, Question},
 };
@@ -14,7 +14,8 @@ use crate::{
 /// nobody but these people agreeing; none where no request is signed that has such an effect.
 pub fn passing(ground: &Ground<'_>, kind: EffectKind, people: &BTreeSet<Name>) -> BTreeSet<Name> {
     let chains: BTreeSet<Chain> = ground.policy.chains.keys().copied().collect();
-    let policy = loose(ground.policy);
+    let policy = without_functions(ground.policy);
+    let policy = loose(&policy);
     let ground = &Ground {
         policy: &policy,
         ..*ground

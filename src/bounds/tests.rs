@@ -165,3 +165,83 @@ fn a_defect_would_be_found() {
     println!("bundles in which a defect is found, {defects:?}: {found:?}");
     assert!(found.iter().all(|found| *found > 0), "{found:?}");
 }
+
+fn allow(name: &str, kind: tx::EffectKind, asset: &tx::Asset) -> policy::Statement<policy::Allow> {
+    policy::Statement {
+        name: name.parse().unwrap(),
+        at: policy::Location {
+            file: "calls.toml".into(),
+            line: 1,
+        },
+        selector: policy::Selector {
+            effects: Some([kind].into()),
+            assets: Some([asset.clone()].into()),
+            ..policy::Selector::default()
+        },
+        says: policy::Allow,
+    }
+}
+
+/// What calls send is added to what is paid, and a condition on a function or its arguments makes neither less.
+#[test]
+fn what_calls_send_leaves_too() {
+    let mut more = 0;
+    for mut case in (0..).map(bundle).take(60) {
+        let asset = case.question.asset();
+        let contract = tx::Address::evm(asset.chain, [0xc0; 20]);
+        let Some(contract) = contract.filter(|_| asset == tx::Asset::native(asset.chain)) else {
+            continue;
+        };
+        let mut stake = allow("stake", tx::EffectKind::Call, &asset);
+        let id = policy::FunctionId {
+            contract: contract.clone(),
+            signature: "stake(uint256)".into(),
+        };
+        let only = policy::ArgumentCondition::Among(["1".to_owned()].into());
+        stake.selector.functions = Some([(id, [(0, only)].into())].into());
+        let fees = allow("call-fees", tx::EffectKind::Fee, &asset);
+        case.policy.allows.extend([stake.clone(), fees]);
+        let signer = Signer::new(&case.policy);
+        let undeclared = bound(&signer.ground(&case), &case.question);
+        let passing = crate::passing(
+            &signer.ground(&case),
+            tx::EffectKind::Call,
+            &case.question.people,
+        );
+        let function = tx::evm::Function {
+            name: "stake".parse().unwrap(),
+            signature: tx::evm::Signature::parse("stake(uint256 amount)").unwrap(),
+        };
+        let declared = &mut case.policy.functions;
+        declared.declare(contract, function.into()).unwrap();
+        let signer = Signer::new(&case.policy);
+        let unbounded = bound(&signer.ground(&case), &case.question);
+        let mut limit = case.policy.limits[0].clone();
+        limit.selector = policy::Selector {
+            functions: None,
+            ..stake.selector.clone()
+        };
+        (limit.says.cap, limit.says.window_millis) = (7_u64.into(), 86_400_000);
+        (limit.says.measure, limit.says.over) = (policy::Measure::Amount, None);
+        limit.says.group.clear();
+        case.policy.limits.push(limit.clone());
+        let signer = Signer::new(&case.policy);
+        let found = bound(&signer.ground(&case), &case.question);
+        let most = undeclared.most.clone().map(|paid| paid + 7_u32);
+        assert!(
+            found.most >= undeclared.most && found.most <= most,
+            "{found:?}"
+        );
+        assert!(unbounded.most.is_none() || unbounded.most >= found.most);
+        assert_eq!(found.reached, undeclared.reached);
+        more += usize::from(found.most == most && !passing.is_empty());
+        // A limit on one function bounds nothing else, and is not looked at.
+        limit.selector = stake.selector.clone();
+        limit.says.cap = 0_u64.into();
+        case.policy.limits.push(limit);
+        let signer = Signer::new(&case.policy);
+        let again = bound(&signer.ground(&case), &case.question);
+        assert_eq!(again.most, found.most);
+    }
+    assert!(more > 5, "of too few calls send something: {more}");
+}

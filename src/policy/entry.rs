@@ -17,7 +17,8 @@ use tx::{
 };
 
 use crate::{
-    Proof, Reason, RequestHash, RequestId, SignedIntent, approval::Says, passkey::Assertion,
+    ArgumentBooks, Proof, Reason, RequestHash, RequestId, SignedIntent, approval::Says,
+    passkey::Assertion,
 };
 
 /// Serde, `Display` and `FromStr` of a 32-byte newtype by 64 hexadecimal digits.
@@ -370,6 +371,9 @@ pub struct Classes {
     /// Those of them in which the destination was cooling: it had been added, or was taken out, not long ago.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub books_cooling: BTreeSet<Name>,
+    /// The books that hold addresses among the arguments of a call, by the arguments' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<String, ArgumentBooks>,
     /// When the destination was first paid; nothing of one that never was, and of own ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_paid: Option<Time>,

@@ -14,6 +14,7 @@ pub mod bundle;
 pub mod passkey;
 pub mod statement;
 
+mod argument;
 mod code;
 mod entry;
 mod evaluate;
@@ -31,6 +32,7 @@ mod time;
 mod verdict;
 mod window;
 
+pub use argument::{ArgumentBooks, ArgumentCondition, ArgumentConditions, FunctionId, Integer};
 pub use entry::{
     Asked, Attempt, AttemptId, Attested, Blob, BookLoaded, BookVetoed, BundleHash, Checkpoint,
     Classes, Digest, Entry, Fact, FreezeScope, FrozenBy, IntentDecided, IntentRegistered,

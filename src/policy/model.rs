@@ -8,10 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tlog::cosignature::Quorum;
-use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name};
+use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name, evm::Functions};
 
 use crate::{
-    BundleHash, Digest, Hours, PriceRule,
+    ArgumentConditions, BundleHash, Digest, FunctionId, Hours, PriceRule,
     bundle::AuditorKey,
     passkey::{ApprovalPage, Passkey},
 };
@@ -54,6 +54,8 @@ pub struct Policy {
     /// Where sequences start, by key and chain: a bundle is written before its keys exist, so it
     /// cannot name their addresses.
     pub sequences: BTreeMap<(Name, Chain), SequenceStart>,
+    /// The functions of contracts that may be called.
+    pub functions: Functions,
     /// The books.
     pub books: BTreeMap<Name, Book>,
     /// Hours of the week.
@@ -288,6 +290,8 @@ pub struct Selector {
     pub assets: Option<BTreeSet<Asset>>,
     /// The kinds of effect.
     pub effects: Option<BTreeSet<EffectKind>>,
+    /// The functions that are called, and what must be true of their arguments. Binds calls alone.
+    pub functions: Option<BTreeMap<FunctionId, ArgumentConditions>>,
     /// The destinations.
     pub to: Option<BTreeSet<To>>,
     /// Destinations that are not meant, even where `to` names them.
@@ -571,12 +575,13 @@ impl Policy {
     }
 
     /// What is set for the codec of a chain.
-    pub fn chain_rules(&self, chain: Chain) -> tx::ChainRules {
+    pub fn chain_rules(&self, chain: Chain) -> tx::ChainRules<'_> {
         tx::ChainRules {
             locktime_height_max: self
                 .chains
                 .get(&chain)
                 .map_or(0, |set| set.locktime_height_max),
+            functions: &self.functions,
         }
     }
 }

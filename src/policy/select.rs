@@ -1,11 +1,15 @@
 //! Which effects a statement speaks about.
 
+mod called;
+
 use std::collections::BTreeSet;
 
 use tx::{AccountClass, Address, Amount, Asset, EffectKind, FeeTerms, Name, Own, Time};
 
+pub(crate) use self::called::Called;
 use crate::{
-    Fact, Policy, Selector, SignedBy, SignerSelector, SourceSelector, To, statement::bare,
+    ArgumentCondition, Fact, Policy, Selector, SignedBy, SignerSelector, SourceSelector, To,
+    statement::bare,
 };
 
 /// What a selector looks at: a fact of a request, or one that was charged.
@@ -17,6 +21,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) amount: Amount,
     pub(crate) to: Option<&'a Address>,
     pub(crate) tag: Option<&'a str>,
+    pub(crate) call: Option<Called<'a>>,
     pub(crate) client: &'a Name,
     pub(crate) source: Option<&'a Name>,
     pub(crate) fee_terms: &'a FeeTerms,
@@ -105,6 +110,11 @@ impl<'a> Subject<'a> {
             amount: effect.amount,
             to: effect.to.as_ref().map(|to| &to.address),
             tag: effect.tag.as_deref(),
+            call: effect.call.as_deref().map(|call| Called {
+                call,
+                books: &fact.classes.arguments,
+                present: None,
+            }),
             client: &fact.client,
             source: fact.source.as_ref(),
             fee_terms,
@@ -172,6 +182,7 @@ impl Selector {
         holds(&self.effects, |set| set.contains(&subject.kind))
             && self.matches_origin(subject)
             && self.matches_destination(subject, reading)
+            && self.matches_call(subject, reading)
             && self.matches_value(subject)
     }
 
@@ -214,6 +225,25 @@ impl Selector {
             })
     }
 
+    /// Only a call has a function and arguments: a condition on them is met by no other effect.
+    fn matches_call(&self, subject: &Subject<'_>, reading: Reading) -> bool {
+        holds(&self.functions, |functions| {
+            let called = subject.call.as_ref().zip(subject.to);
+            called.is_some_and(|(called, contract)| called.is_among(functions, contract, reading))
+        })
+    }
+
+    /// The destinations that conditions on arguments name.
+    pub(crate) fn argument_destinations(&self) -> BTreeSet<To> {
+        let functions = self.functions.iter().flatten();
+        let conditions = functions.flat_map(|(_, conditions)| conditions.values());
+        let named = conditions.filter_map(|condition| match condition {
+            ArgumentCondition::To(to) => Some(to.iter().cloned()),
+            ArgumentCondition::Among(_) | ArgumentCondition::Within { .. } => None,
+        });
+        named.flatten().collect()
+    }
+
     /// Only a fee has a rate: a condition on the rate is met by no other effect.
     fn matches_value(&self, subject: &Subject<'_>) -> bool {
         let is_fee = subject.kind == EffectKind::Fee;
@@ -239,13 +269,21 @@ impl SignerSelector {
 
 impl To {
     fn names(&self, subject: &Subject<'_>, held: Held) -> bool {
-        let Some(address) = subject.to else {
-            return false;
-        };
-        let own = subject.parties.own;
+        let Parties { books, own, .. } = subject.parties;
+        let names = |address| self.is_at(address, (books, own), held);
+        subject.to.is_some_and(names)
+    }
+
+    /// Whether it is an address, in these books and of that account.
+    fn is_at(
+        &self,
+        address: &Address,
+        (books, own): (Books<'_>, Option<&Own>),
+        held: Held,
+    ) -> bool {
         match self {
             Self::Address(named) => named == address,
-            Self::Book(book) => subject.parties.books.hold(book, held),
+            Self::Book(book) => books.hold(book, held),
             Self::OwnClass(class) => own.is_some_and(|own| own.class == *class),
             Self::OwnAccount(account) => own.is_some_and(|own| own.account == *account),
         }

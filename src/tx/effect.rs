@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountClass, Address, Amount, Asset, Name};
+use crate::{AccountClass, Address, Amount, Asset, Call, Name};
 
 /// One thing a transaction does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Effect {
     pub to: Option<Destination>,
     /// The destination tag or memo, on chains that have one.
     pub tag: Option<String>,
+    /// What is called, of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Box<Call>>,
 }
 
 /// The kinds of effect.
@@ -37,7 +40,7 @@ pub enum EffectKind {
     Fee,
     /// An own account consumes its own sequence and does nothing else.
     Cancellation,
-    /// A call of a contract that is not one of the known transfers.
+    /// A call of a declared function of a contract, which is no transfer; its amount is the value sent.
     Call,
     /// A spender is given a right over a token.
     Approval,

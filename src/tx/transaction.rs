@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Chain, Decoded, EcdsaSignature, Refusal, Registry, SignedTransaction, decoded::Body, evm, utxo,
+    Chain, Decoded, EcdsaSignature, Refusal, Registry, SignedTransaction,
+    decoded::Body,
+    evm::{self, Functions},
+    utxo,
 };
 
 /// An unsigned transaction as it stands in a request.
@@ -32,10 +35,22 @@ pub enum Transaction {
 
 /// What the policy sets for a chain's codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainRules {
+pub struct ChainRules<'a> {
     /// The highest block height allowed as a lock time; a transaction locked beyond the present
     /// tip is a stockpile. 0: none.
     pub locktime_height_max: u32,
+    /// The functions of contracts that may be called.
+    pub functions: &'a Functions,
+}
+
+/// No lock time, and no function.
+impl Default for ChainRules<'_> {
+    fn default() -> Self {
+        Self {
+            locktime_height_max: 0,
+            functions: Functions::NONE,
+        }
+    }
 }
 
 impl Transaction {
@@ -55,14 +70,14 @@ impl Transaction {
 pub fn decode(
     transaction: &Transaction,
     registry: &Registry,
-    rules: ChainRules,
+    rules: ChainRules<'_>,
 ) -> Result<Decoded, Refusal> {
     match transaction {
         Transaction::Eip2718 {
             chain,
             from,
             payload,
-        } => evm::decode(*chain, from, payload, registry).map_err(Refusal::Evm),
+        } => evm::decode(*chain, from, payload, registry, rules.functions).map_err(Refusal::Evm),
         Transaction::Psbt { chain, psbt } => {
             utxo::decode(*chain, psbt, registry, rules).map_err(Refusal::Utxo)
         }

@@ -510,7 +510,13 @@ fn parts() -> Vec<Example> {
         kind: EffectKind::Fee,
         to: None,
         tag: None,
+        call: None,
         ..effect.clone()
+    };
+    let argument = call().arguments.remove(0);
+    let foreign_argument = tx::Argument {
+        own: None,
+        ..argument.clone()
     };
     let destination = effect.to.clone().unwrap();
     let own = destination.own.clone().unwrap();
@@ -545,6 +551,8 @@ fn parts() -> Vec<Example> {
         example("Reason", &reason(), &nameless),
         example("CoveredEffect", &covered(), &covered()),
         example("Effect", &effect, &fee),
+        example("Call", &call(), &call()),
+        example("Argument", &argument, &foreign_argument),
         example("Destination", &destination, &foreign),
         example("Own", &own, &own),
         example("LimitRoom", &room(), &ungrouped),
@@ -646,6 +654,22 @@ pub fn reason() -> Reason {
     }
 }
 
+/// A call of which one argument is an own address.
+pub fn call() -> tx::Call {
+    tx::Call {
+        function: parsed("stake"),
+        signature: "stake(address)".into(),
+        arguments: vec![tx::Argument {
+            name: "owner".into(),
+            value: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8".into(),
+            own: Some(Own {
+                account: parsed("eth-cold"),
+                class: AccountClass::Cold,
+            }),
+        }],
+    }
+}
+
 pub fn covered() -> CoveredEffect {
     CoveredEffect {
         effect: Effect {
@@ -664,6 +688,7 @@ pub fn covered() -> CoveredEffect {
                 }),
             }),
             tag: Some("104".into()),
+            call: Some(Box::new(call())),
         },
         allowed_by: vec!["to-cold (statements.toml:7)".into()],
     }

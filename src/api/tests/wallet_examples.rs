@@ -13,7 +13,7 @@ use strongroom_api::{
 };
 use tx::{Amount, IntentId};
 
-use crate::examples::{Example, covered, example, interval, need, parsed, reason};
+use crate::examples::{Example, call, covered, example, interval, need, parsed, reason};
 
 /// All of them.
 pub fn all() -> Vec<Example> {
@@ -221,7 +221,10 @@ fn reports() -> Vec<Example> {
 fn parts() -> Vec<Example> {
     let effect = covered().effect;
     let mut fee = effect.clone();
-    (fee.to, fee.tag) = (None, None);
+    (fee.to, fee.tag, fee.call) = (None, None, None);
+    let argument = call().arguments.remove(0);
+    let mut foreign_argument = argument.clone();
+    foreign_argument.own = None;
     let destination = effect.to.clone().unwrap();
     let own = destination.own.clone().unwrap();
     let mut foreign = destination.clone();
@@ -237,6 +240,8 @@ fn parts() -> Vec<Example> {
         example("Need", &need(), &need()),
         example("Reason", &reason(), &nameless),
         example("Effect", &effect, &fee),
+        example("Call", &call(), &call()),
+        example("Argument", &argument, &foreign_argument),
         example("Destination", &destination, &foreign),
         example("Own", &own, &own),
     ]

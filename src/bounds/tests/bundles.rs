@@ -393,7 +393,6 @@ fn empty(of: &Making) -> Policy {
         locktime_height_max: 0,
         max_ahead: 1_000,
     };
-    let known = [1, 2].map(|n| stranger(of.chain, n));
     Policy {
         hash: BundleHash([1; 32]),
         fleet: name("main"),
@@ -412,10 +411,11 @@ fn empty(of: &Making) -> Policy {
         assets: BTreeMap::new(),
         chains: [(of.chain, settings)].into(),
         sequences: starts.collect(),
+        functions: tx::evm::Functions::default(),
         books: [(
             name("known"),
             Book {
-                addresses: known.into(),
+                addresses: [1, 2].map(|n| stranger(of.chain, n)).into(),
                 apart: None,
             },
         )]

@@ -186,6 +186,7 @@ impl Signer {
                     own,
                 }),
                 tag: None,
+                call: None,
             }
         };
         let mut effects: Vec<Effect> = ask.payments.iter().map(effect).collect();
@@ -196,6 +197,7 @@ impl Signer {
             amount: Amount::from(ask.fee),
             to: None,
             tag: None,
+            call: None,
         });
         let key = self
             .registry

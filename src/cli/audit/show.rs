@@ -227,6 +227,9 @@ fn effect(effect: &Effect) -> String {
     if let Some(tag) = &effect.tag {
         text.push_str(&format!(" tag {tag:?}"));
     }
+    if let Some(call) = &effect.call {
+        text.push_str(&format!(": {call}"));
+    }
     text
 }
 

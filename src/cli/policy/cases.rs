@@ -3,6 +3,7 @@
 //! Nothing of a signer is imitated: a case's transactions are made as a coordinator makes them, decoded
 //! and evaluated by the code that `signerd` runs.
 
+pub mod call;
 mod coverage;
 pub mod decide;
 pub mod file;

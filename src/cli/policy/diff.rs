@@ -1,21 +1,24 @@
 //! `strongroom policy diff`: which requests two bundles decide otherwise, and whether the second is shown to
 //! be narrower.
 
+mod called;
 mod probes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use policy::{BundleHash, Policy, widenings};
+use policy::{BundleHash, Policy, Reason, ReasonCode, widenings};
 use serde::Serialize;
 use tx::Name;
 
+use super::cases::call::UncalledError;
 use super::cases::decide::{Bench, UndecidedError, decide};
 use super::cases::file::CaseFile;
+use super::cases::transaction::UnbuiltError;
 use super::changes::{Change, Changes};
 use super::decided::Decided;
 use super::error::PolicyError;
@@ -185,7 +188,27 @@ fn both(
     old: Result<Decided, UndecidedError>,
     new: Result<Decided, UndecidedError>,
 ) -> Option<(Decided, Decided)> {
-    old.ok().zip(new.ok())
+    known(old).zip(known(new))
+}
+
+/// What is decided, where that is known. A signer refuses a call of what its bundle does not declare.
+fn known(decided: Result<Decided, UndecidedError>) -> Option<Decided> {
+    match decided {
+        Err(UndecidedError::Unbuilt {
+            source: UnbuiltError::Call(error @ UncalledError::Function(..)),
+            ..
+        }) => {
+            let reason = Reason {
+                code: ReasonCode::Transaction,
+                statement: None,
+                at: None,
+                detail: error.to_string(),
+                remedy: "declare it".to_owned(),
+            };
+            Some(Decided::not_permitted(&[reason], BTreeSet::new()))
+        }
+        decided => decided.ok(),
+    }
 }
 
 impl fmt::Display for Report {

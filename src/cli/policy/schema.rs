@@ -95,6 +95,20 @@ fn form(form: &Form) -> Value {
             json!({"anyOf": [one, list]})
         }
         Form::Need => json!({"$ref": "#/$defs/need"}),
+        Form::Arguments => {
+            let texts = self::form(&Form::Each(&Form::Text));
+            let within = json!({
+                "type": "object",
+                "properties": {"max": {"type": "string"}, "over": {"type": "string"}},
+                "minProperties": 1,
+                "additionalProperties": false,
+            });
+            json!({
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {"anyOf": [texts, within]},
+            })
+        }
         Form::Quorum => json!({
             "type": "object",
             "properties": {

@@ -106,6 +106,9 @@ impl Report {
                 text.push_str(&format!(" (own account {})", own.account));
             }
         }
+        if let Some(call) = &effect.call {
+            text.push_str(&format!(": {call}"));
+        }
         text
     }
 }

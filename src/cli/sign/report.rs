@@ -150,10 +150,17 @@ pub fn effect_text(effect: &Effect) -> String {
         asset,
         amount,
         to,
+        call,
         ..
     } = effect;
+    let call = call
+        .as_ref()
+        .map_or(String::new(), |call| format!(": {call}"));
     match to {
-        Some(to) => format!("{kind} {amount} {asset} from {account} to {}", to.address),
+        Some(to) => format!(
+            "{kind} {amount} {asset} from {account} to {}{call}",
+            to.address
+        ),
         None => format!("{kind} {amount} {asset} from {account}"),
     }
 }

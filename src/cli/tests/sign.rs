@@ -77,11 +77,13 @@ fn attempt(request: &SignRequest) -> Attempt {
             own: None,
         }),
         tag: None,
+        call: None,
     };
     let classes = Classes {
         account: AccountClass::Hot,
         books: BTreeSet::new(),
         books_cooling: BTreeSet::new(),
+        arguments: BTreeMap::new(),
         first_paid: None,
         hours: BTreeSet::new(),
         hours_surely: BTreeSet::new(),

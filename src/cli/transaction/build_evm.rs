@@ -260,6 +260,16 @@ fn gas_limit(node: &Node, from: &Address, action: &Action) -> Result<u64, Transa
             .concat();
             json!({ "from": from.to_string(), "to": token.to_string(), "data": hex::encode_prefixed(data) })
         }
+        Action::Call {
+            contract,
+            value,
+            call,
+        } => json!({
+            "from": from.to_string(),
+            "to": contract.to_string(),
+            "value": hex_quantity(*value),
+            "data": hex::encode_prefixed(call.encode()),
+        }),
     };
     let estimate = quantity_u64(node, "eth_estimateGas", json!([call]))?;
     // A contract may need more by the time it runs.

@@ -150,6 +150,15 @@ impl fmt::Display for EvmView {
                 writeln!(f, "  to          {to}")?;
                 writeln!(f, "  amount      {amount} base units")?;
             }
+            Action::Call {
+                contract,
+                value,
+                call,
+            } => {
+                writeln!(f, "  contract    {contract}")?;
+                writeln!(f, "  value       {value} wei")?;
+                writeln!(f, "  function    {}", call.function().signature.canonical())?;
+            }
         }
         let terms = self.unsigned.terms();
         writeln!(f, "  nonce       {}", terms.nonce)?;

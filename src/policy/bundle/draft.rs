@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tx::Name;
+use tx::{Name, evm::Functions};
 
 use super::diagnostic::Place;
 use crate::{Attestations, BundleHash, Governance, Policy};
@@ -57,6 +57,7 @@ fn silent() -> Policy {
         assets: BTreeMap::new(),
         chains: BTreeMap::new(),
         sequences: BTreeMap::new(),
+        functions: Functions::default(),
         books: BTreeMap::new(),
         hours: BTreeMap::new(),
         attestations: Attestations::default(),

@@ -12,6 +12,7 @@ mod check;
 mod diagnostic;
 mod document;
 mod draft;
+mod functions;
 mod groups;
 mod hours;
 mod load;
@@ -206,5 +207,6 @@ fn read(
     hours::hours(sections.take("hours"), sections.take("zone"), draft);
     attesters::attesters(sections.take("attester"), draft);
     attesters::prices(sections.take_attested(), sections.take("price"), draft);
+    functions::functions(sections.take("function"), draft);
     statements::read(&mut sections, draft);
 }

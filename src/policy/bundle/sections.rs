@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 24] = [
     "account",
     "allow",
     "approval_page",
@@ -27,6 +27,7 @@ const KINDS: [&str; 23] = [
     "deny",
     "edge",
     "evacuate",
+    "function",
     "governance",
     "group",
     "hours",

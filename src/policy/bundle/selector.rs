@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tx::{Address, Amount, Asset, Chain, EffectKind, Intent};
 
 use super::{
-    groups,
+    functions, groups,
     table::{Table, Value},
     units,
 };
@@ -44,6 +44,7 @@ pub(super) fn read(table: &mut Table<'_>, policy: &Policy) -> Selector {
         }),
         ..Selector::default()
     };
+    selector.functions = functions::conditions(table, policy, &selector);
     quantities(table, policy, &mut selector);
     if selector == Selector::default() {
         table.error_hint(
@@ -124,7 +125,8 @@ fn tag(value: &Value<'_>) -> Option<String> {
     })
 }
 
-fn to(value: &Value<'_>, policy: &Policy) -> Option<To> {
+/// A destination.
+pub(super) fn to(value: &Value<'_>, policy: &Policy) -> Option<To> {
     let text = value.text()?;
     let (what, which) = text.split_once(':').unwrap_or((text, ""));
     match what {

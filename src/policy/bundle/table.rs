@@ -33,7 +33,7 @@ struct Subject<'d> {
 #[derive(Debug)]
 pub(super) struct Table<'d> {
     subject: Subject<'d>,
-    kind: &'static str,
+    kind: &'d str,
     span: Range<usize>,
     fields: BTreeMap<&'d str, (Range<usize>, &'d Spanned<DeValue<'d>>)>,
     known: BTreeSet<&'static str>,
@@ -43,7 +43,7 @@ pub(super) struct Table<'d> {
 #[derive(Clone, Debug)]
 pub(super) struct Value<'d> {
     subject: Subject<'d>,
-    key: &'static str,
+    key: &'d str,
     node: &'d Spanned<DeValue<'d>>,
 }
 
@@ -51,7 +51,7 @@ impl<'d> Table<'d> {
     pub fn new(
         document: &'d Document<'d>,
         report: &'d Report,
-        kind: &'static str,
+        kind: &'d str,
         (span, table): (Range<usize>, &'d DeTable<'d>),
     ) -> Self {
         let title = kind.to_owned();
@@ -85,6 +85,16 @@ impl<'d> Table<'d> {
             key,
             node,
         })
+    }
+
+    /// All that is left, by its keys.
+    pub fn entries(self) -> Vec<(&'d str, Value<'d>)> {
+        let subject = self.subject;
+        let entries = self.fields.into_iter().map(|(key, (_, node))| {
+            let subject = subject.clone();
+            (key, Value { subject, key, node })
+        });
+        entries.collect()
     }
 
     /// The value of a key that must be there.
@@ -267,6 +277,11 @@ impl<'d> Value<'d> {
             self.error_hint(format!("no {what} is called {:?}", name.as_str()), hint);
         }
         found
+    }
+
+    /// Whether it is a table.
+    pub fn is_table(&self) -> bool {
+        self.node.get_ref().as_table().is_some()
     }
 
     /// A table within the table.

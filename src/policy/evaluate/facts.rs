@@ -10,7 +10,10 @@ use tx::{
 };
 
 use super::Case;
-use crate::{Classes, Fact, NotRecalled, SignedBy, book::Held};
+use crate::{ArgumentBooks, Classes, Fact, NotRecalled, SignedBy, book::Held};
+
+/// So many characters of a call are told in a reason.
+const CALL_LENGTH_MAX: usize = 600;
 
 /// What a payment and its intent have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +147,7 @@ fn reissue(case: &Case<'_>, intent: &Intent) -> Effect {
             own: None,
         }),
         tag: intent.tag.clone(),
+        call: None,
     }
 }
 
@@ -165,6 +169,7 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
         signed_by,
     } = origin;
     let (books, books_cooling) = books(case, to);
+    let arguments = argument_books(case, &effect);
     Ok(Fact {
         client: case.request.client.clone(),
         source,
@@ -175,6 +180,7 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
             account: class.unwrap_or(AccountClass::Retired),
             books,
             books_cooling,
+            arguments,
             first_paid,
             hours: case.hours.possibly(),
             hours_surely: case.hours.surely(),
@@ -182,6 +188,18 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
         reference: case.value(&effect),
         effect,
     })
+}
+
+/// The books that hold addresses among the arguments of a call, or may.
+fn argument_books(case: &Case<'_>, effect: &Effect) -> BTreeMap<String, ArgumentBooks> {
+    let arguments = effect.call.iter().flat_map(|call| &call.arguments);
+    let held = arguments.filter_map(|argument| {
+        let address = Address::parse(effect.asset.chain, &argument.value).ok()?;
+        let (books, cooling) = books(case, Some(&address));
+        let held = ArgumentBooks { books, cooling };
+        (!held.books.is_empty()).then(|| (argument.name.clone(), held))
+    });
+    held.collect()
 }
 
 /// The books that hold a destination or may, and those of them in which it is cooling.
@@ -217,6 +235,15 @@ pub(super) fn described(effect: &Effect) -> String {
     }
     if let Some(tag) = &effect.tag {
         text.push_str(&format!(" with tag {tag}"));
+    }
+    if let Some(call) = &effect.call {
+        text.push_str(": ");
+        // Arguments can be long, and stand whole in the journal where it is signed.
+        let call = call.to_string();
+        text.extend(call.chars().take(CALL_LENGTH_MAX));
+        if call.len() > CALL_LENGTH_MAX {
+            text.push_str("...");
+        }
     }
     text
 }

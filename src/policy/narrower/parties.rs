@@ -47,7 +47,7 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
 }
 
 /// What must be as it was.
-fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 10] {
+fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 11] {
     // Every field by name: a new one has to be thought about here, or beside it.
     let Policy {
         hash: _,
@@ -67,6 +67,7 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 10] {
         assets,
         chains: _,
         sequences,
+        functions,
         hours,
         books: _,
         attestations: _,
@@ -93,6 +94,14 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 10] {
         // An address that is no longer ours would be paid as a stranger's.
         ("an account", *accounts == running.accounts),
         ("an asset", *assets == running.assets),
+        // What is not declared is refused; a new one is called by whatever allows calls.
+        (
+            "a function",
+            functions.iter().all(|(contract, new)| {
+                let known = running.functions.find(contract, new.signature.selector());
+                known == Some(new)
+            }),
+        ),
         ("the hours", *hours == running.hours),
         ("where a sequence starts", *sequences == running.sequences),
     ]

@@ -12,12 +12,14 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
         covers_as_written(old, new)
             && (old.signed_by.is_none() || has_same_signers(running, offered))
             && (old.to.is_none() || books.only_lost(new.to.as_ref()))
+            && (old.functions.is_none() || books.only_lost(Some(&new.argument_destinations())))
             && books.only_gained(old.to_except.as_ref())
     };
     let restricts = |old: &Selector, new: &Selector| {
         covers_as_written(new, old)
             && (new.signed_by.is_none() || has_same_signers(running, offered))
             && (new.to.is_none() || books.only_gained(old.to.as_ref()))
+            && (new.functions.is_none() || books.only_gained(Some(&old.argument_destinations())))
             && books.only_lost(new.to_except.as_ref())
     };
     let mut more = |kind, statement: &tx::Name, is_covered: bool| {

@@ -225,6 +225,7 @@ pub fn policy() -> Policy {
         assets: BTreeMap::new(),
         chains: [(BTC, settings.clone()), (ETH, settings)].into(),
         sequences: sequences.into(),
+        functions: tx::evm::Functions::default(),
         books: BTreeMap::new(),
         hours: [(name("first-day"), first_day())].into(),
         attestations: Attestations::default(),
@@ -279,6 +280,7 @@ impl Ask {
             amount: amount(fee),
             to: None,
             tag: None,
+            call: None,
         };
         let transaction = Synthetic {
             chain,
@@ -405,6 +407,7 @@ impl Ask {
                 }),
             }),
             tag: None,
+            call: None,
         };
         self.transaction.effects.insert(0, effect);
         self

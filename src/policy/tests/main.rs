@@ -17,6 +17,7 @@ mod approvals;
 mod authenticator;
 mod books;
 mod bundle;
+mod calls;
 mod checkpoints;
 mod epoch;
 mod finality;

@@ -132,6 +132,7 @@ pub fn selectors() -> impl Strategy<Value = Selector> {
                 chains,
                 assets,
                 effects,
+                functions: None,
                 to,
                 to_except,
                 amount_max,

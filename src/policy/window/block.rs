@@ -11,8 +11,9 @@
 //!         | fee terms: 1, two amounts and a number (EVM), 2 and two numbers (UTXO), else 0 and text (JSON)
 //!         | facts: how many number, each: shape by its place in the list, number | amount
 //!           | 0, or 1, chain by its place in the list, number, and bytes; 2 or 3 for the same where its value in
-//!             the reference currency, an amount, stands behind it
+//!             the reference currency, an amount, stands behind it; 4 more where it is a call
 //!           | 0, or 1 + time − when the destination was first paid number | 0, or 1 and text: the tag
+//!           | of a call: text (JSON), with the books that held its arguments
 //! shape:  kind text (JSON) | account text | asset text | ?own: account text, class text (JSON)
 //!         | client text | ?source text | class of the account text (JSON) | books [text], `?` before one in which it was cooling
 //!         | hours that it may have been [text] | hours that it surely was [text]
@@ -23,7 +24,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tx::{Address, Chain, FeeTerms, Time};
 
-use super::charge::{Charge, ChargedFact, Shape};
+use super::charge::{Charge, ChargedCall, ChargedFact, Shape};
 use crate::{
     AttemptId, Digest,
     code::{Code, read_number, read_slice, read_whole, take, write_number, write_slice, written},
@@ -34,6 +35,9 @@ const VERSION: u8 = 2;
 /// Where it says whether a fact has a destination: that it has a value, too. Facts without one are as they were
 /// before there were values.
 const VALUED: u8 = 2;
+
+/// As [`VALUED`]: that it is a call.
+const CALLED: u8 = 4;
 
 /// The most charges of a block.
 pub(super) const CHARGES_MAX: usize = 32;
@@ -131,7 +135,8 @@ impl Writer {
         write_number(self.shapes.place(Arc::clone(&fact.shape)), to);
         fact.amount.write(to);
         let valued = if fact.reference.is_some() { VALUED } else { 0 };
-        to.push(u8::from(fact.to.is_some()) | valued);
+        let called = if fact.call.is_some() { CALLED } else { 0 };
+        to.push(u8::from(fact.to.is_some()) | valued | called);
         if let Some(address) = &fact.to {
             write_number(self.chains.place(address.chain()), to);
             write_number(address.as_bytes().len() as u64, to);
@@ -143,6 +148,11 @@ impl Writer {
         let age = fact.first_paid.map(|first| at.millis_since(first));
         write_number(age.map_or(0, |age| age.saturating_add(1)), to);
         fact.tag.write(to);
+        if let Some(call) = &fact.call {
+            // What cannot be read again is refused there; text and names can always be written.
+            let text = serde_json::to_vec(&**call).unwrap_or_default();
+            write_slice(&text, to);
+        }
     }
 
     fn finish(self) -> Vec<u8> {
@@ -263,7 +273,7 @@ impl<'a> Block<'a> {
         let shape = shape(index(from)?)?;
         let amount = Code::read(from)?;
         let flags = u8::read(from)?;
-        let to = match flags & !VALUED {
+        let to = match flags & !(VALUED | CALLED) {
             0 => None,
             1 => Some(self.read_address(from)?),
             _ => return None,
@@ -284,6 +294,10 @@ impl<'a> Block<'a> {
                 )),
             },
             tag: Code::read(from)?,
+            call: match flags & CALLED {
+                0 => None,
+                _ => Some(Arc::new(read_call(from)?)),
+            },
         })
     }
 
@@ -296,6 +310,13 @@ impl<'a> Block<'a> {
             _ => Address::from_script(chain, bytes),
         }
     }
+}
+
+fn read_call(from: &mut &[u8]) -> Option<ChargedCall> {
+    let text = read_slice(from)?;
+    let call: ChargedCall = serde_json::from_slice(text).ok()?;
+    // In the one spelling.
+    (serde_json::to_vec(&call).ok()? == text).then_some(call)
 }
 
 fn index(from: &mut &[u8]) -> Option<usize> {

@@ -5,14 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use tx::{AccountClass, Address, Amount, Asset, EffectKind, FeeTerms, Interval, Name, Own, Time};
+use serde::{Deserialize, Serialize};
+use tx::{
+    AccountClass, Address, Amount, Asset, Call, EffectKind, FeeTerms, Interval, Name, Own, Time,
+};
 
 use super::{GroupKey, destinations::address_hash};
 use crate::{
-    Attempt, AttemptId, Digest, Fact, Limit, Selector, SignedBy, Statement,
+    ArgumentBooks, Attempt, AttemptId, Digest, Fact, Limit, Selector, SignedBy, Statement,
     code::Code,
     hours::{InHours, spoken},
-    select::{Books, Parties, People, Reading, Recorded, Subject},
+    select::{Books, Called, Parties, People, Reading, Recorded, Subject},
     state::Present,
 };
 
@@ -42,6 +45,17 @@ pub(super) struct ChargedFact {
     /// When the destination had been paid first, by then.
     pub(super) first_paid: Option<Time>,
     pub(super) tag: Option<Box<str>>,
+    /// What was called, of a call.
+    pub(super) call: Option<Arc<ChargedCall>>,
+}
+
+/// A call, with the books that held addresses among its arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChargedCall {
+    call: Call,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    books: BTreeMap<String, ArgumentBooks>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +119,7 @@ impl Charge {
             let recorded = fact.recorded(self);
             let now = Subject {
                 parties: present.parties(recorded.account, recorded.to, fact.shape.books()),
+                call: fact.called(Some(present)),
                 ..recorded
             };
             let selector = &limit.selector;
@@ -159,6 +174,12 @@ impl ChargedFact {
             to: to.map(|to| to.address.clone()),
             first_paid: fact.classes.first_paid,
             tag: fact.effect.tag.as_deref().map(Box::from),
+            call: fact.effect.call.as_deref().map(|call| {
+                Arc::new(ChargedCall {
+                    call: call.clone(),
+                    books: fact.classes.arguments.clone(),
+                })
+            }),
         }
     }
 
@@ -171,6 +192,14 @@ impl ChargedFact {
         self.reference.unwrap_or_default().max(least)
     }
 
+    fn called<'a>(&'a self, present: Option<&'a Present>) -> Option<Called<'a>> {
+        self.call.as_deref().map(|charged| Called {
+            call: &charged.call,
+            books: &charged.books,
+            present,
+        })
+    }
+
     fn recorded<'a>(&'a self, charge: &'a Charge) -> Subject<'a> {
         let shape = &*self.shape;
         Subject {
@@ -180,6 +209,7 @@ impl ChargedFact {
             amount: self.amount,
             to: self.to.as_ref(),
             tag: self.tag.as_deref(),
+            call: self.called(None),
             client: &shape.client,
             source: shape.source.as_ref(),
             fee_terms: &charge.fee_terms,

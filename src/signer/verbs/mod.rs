@@ -10,6 +10,8 @@ pub mod requests;
 pub mod sign;
 pub mod statements;
 
+use std::sync::Arc;
+
 use api::{
     problem::{Problem, ProblemKind},
     signing::{Receipt, SignRequest},
@@ -35,12 +37,12 @@ async fn understand(
     record: Record,
 ) -> Result<SignCommand, Problem> {
     let (request, transaction) = wire::request(client, wire)?;
-    let (basis, registry, rules) = {
+    let (policy, registry) = {
         let state = service.journal.state();
-        let policy = state.policy().ok_or_else(no_policy)?;
-        let rules = policy.chain_rules(wire.transaction.chain());
-        (policy.hash, state.registry(), rules)
+        let policy = Arc::clone(state.policy().ok_or_else(no_policy)?);
+        (policy, state.registry())
     };
+    let (basis, rules) = (policy.hash, policy.chain_rules(wire.transaction.chain()));
     match tx::decode(&wire.transaction, &registry, rules) {
         Ok(decoded) => Ok(SignCommand {
             decoded,

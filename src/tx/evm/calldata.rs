@@ -1,10 +1,10 @@
-//! Calldata: the one call that is signed, and the known ones that are refused by name.
+//! Calldata of what is no declared function: the one transfer that is signed, and what is refused by name.
 //!
-//! Only ERC-20 `transfer(address,uint256)` in its canonical ABI encoding is understood. Every other
-//! selector is refused; those by which money has been stolen have a name of their own, so that an
-//! operator reads in the journal what was tried.
+//! Only ERC-20 `transfer(address,uint256)` in its canonical ABI encoding is understood without a
+//! declaration. Every other selector is refused; those by which money has been stolen have a name of their
+//! own, so that an operator reads in the journal what was tried, and cannot be declared.
 
-use super::Refusal;
+use super::{DeclareError, Refusal, known::KNOWN};
 use crate::Amount;
 
 /// `transfer(address,uint256)`, EIP-20.
@@ -16,70 +16,6 @@ pub(super) struct Transfer {
     pub(super) to: [u8; 20],
     pub(super) amount: Amount,
 }
-
-/// A function that is known and never signed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct KnownCall {
-    selector: [u8; 4],
-    /// Its canonical signature, such as `approve(address,uint256)`.
-    pub signature: &'static str,
-    pub(super) code: &'static str,
-}
-
-const fn known(selector: u32, code: &'static str, signature: &'static str) -> KnownCall {
-    KnownCall {
-        selector: selector.to_be_bytes(),
-        signature,
-        code,
-    }
-}
-
-#[rustfmt::skip]
-static KNOWN: &[KnownCall] = &[
-    // A spender gets a right over tokens: the whole balance is exposed (EIP-20, EIP-721, EIP-2612).
-    known(0x095e_a7b3, "evm-approve", "approve(address,uint256)"),
-    known(0x3950_9351, "evm-increase-allowance", "increaseAllowance(address,uint256)"),
-    known(0xd73d_d623, "evm-increase-allowance", "increaseApproval(address,uint256)"),
-    known(0xa457_c2d7, "evm-decrease-allowance", "decreaseAllowance(address,uint256)"),
-    known(0xa22c_b465, "evm-set-approval-for-all", "setApprovalForAll(address,bool)"),
-    known(0xd505_accf, "evm-permit", "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)"),
-    known(0x8fcb_af0c, "evm-permit", "permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32)"),
-    known(0x8751_7c45, "evm-permit2", "approve(address,address,uint160,uint48)"),
-    known(0x2b67_b570, "evm-permit2", "permit(address,((address,uint160,uint48,uint48),address,uint256),bytes)"),
-    known(0x2a2d_80d1, "evm-permit2", "permit(address,((address,uint160,uint48,uint48)[],address,uint256),bytes)"),
-    known(0x36c7_8516, "evm-permit2", "transferFrom(address,address,uint160,address)"),
-    // Someone else than the sender is debited, or a collectible moves.
-    known(0x23b8_72dd, "evm-transfer-from", "transferFrom(address,address,uint256)"),
-    known(0x4284_2e0e, "evm-transfer-from", "safeTransferFrom(address,address,uint256)"),
-    known(0xb88d_4fde, "evm-transfer-from", "safeTransferFrom(address,address,uint256,bytes)"),
-    known(0xf242_432a, "evm-transfer-from", "safeTransferFrom(address,address,uint256,uint256,bytes)"),
-    known(0x2eb2_c2d6, "evm-transfer-from", "safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)"),
-    // Someone's signature moves their tokens (EIP-3009).
-    known(0xe3ee_160e, "evm-transfer-with-authorization", "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"),
-    known(0xef55_bec6, "evm-transfer-with-authorization", "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"),
-    // A transfer that also runs the recipient's code (EIP-677, EIP-777, EIP-1363).
-    known(0x4000_aea0, "evm-transfer-and-call", "transferAndCall(address,uint256,bytes)"),
-    known(0x1296_ee62, "evm-transfer-and-call", "transferAndCall(address,uint256)"),
-    known(0x9bd9_bbc6, "evm-transfer-and-call", "send(address,uint256,bytes)"),
-    // Calls within a call.
-    known(0xac96_50d8, "evm-multicall", "multicall(bytes[])"),
-    known(0x5ae4_01dc, "evm-multicall", "multicall(uint256,bytes[])"),
-    known(0x1f04_64d1, "evm-multicall", "multicall(bytes32,bytes[])"),
-    known(0x252d_ba42, "evm-multicall", "aggregate((address,bytes)[])"),
-    known(0x82ad_56cb, "evm-multicall", "aggregate3((address,bool,bytes)[])"),
-    known(0x8d80_ff0a, "evm-multi-send", "multiSend(bytes)"),
-    known(0x6a76_1202, "evm-exec-transaction", "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"),
-    known(0x4687_21a7, "evm-exec-transaction", "execTransactionFromModule(address,uint256,bytes,uint8)"),
-    known(0xb61d_27f6, "evm-execute", "execute(address,uint256,bytes)"),
-    known(0x34fc_d5be, "evm-execute", "executeBatch((address,uint256,bytes)[])"),
-    known(0x47e1_da2a, "evm-execute", "executeBatch(address[],uint256[],bytes[])"),
-    known(0xe9ae_5c53, "evm-execute", "execute(bytes32,bytes)"),
-    // Who may act for a contract changes, or its code does.
-    known(0xf2fd_e38b, "evm-authority", "transferOwnership(address)"),
-    known(0x2f2f_f15d, "evm-authority", "grantRole(bytes32,address)"),
-    known(0x3659_cfe6, "evm-authority", "upgradeTo(address)"),
-    known(0x4f1e_f286, "evm-authority", "upgradeToAndCall(address,bytes)"),
-];
 
 impl Transfer {
     /// Reads calldata that is not empty.
@@ -120,6 +56,20 @@ pub(super) fn encode_transfer(to: &[u8], amount: Amount) -> Vec<u8> {
     calldata.extend_from_slice(to);
     calldata.extend_from_slice(&amount.to_be_bytes());
     calldata
+}
+
+/// Whether a bundle may declare a function of this selector.
+pub(super) fn check_declarable(selector: [u8; 4]) -> Result<(), DeclareError> {
+    if selector == TRANSFER {
+        return Err(DeclareError::Transfer);
+    }
+    match KNOWN.iter().find(|call| call.selector == selector) {
+        Some(call) => Err(DeclareError::Known {
+            signature: call.signature,
+            code: call.code,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn refuse_selector(selector: [u8; 4]) -> Refusal {

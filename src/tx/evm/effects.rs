@@ -1,7 +1,7 @@
-//! What a transfer does to our own accounts.
+//! What a transfer or a call does to our own accounts.
 
 use super::{Action, Refusal, Unsigned};
-use crate::{Address, Amount, Asset, Destination, Effect, EffectKind, OwnKey, Registry};
+use crate::{Address, Amount, Asset, Call, Destination, Effect, EffectKind, OwnKey, Registry};
 
 /// The effects of a transaction sent from `from`, whose key is `key`: what it moves, then the fee.
 pub(super) fn effects(
@@ -17,12 +17,25 @@ pub(super) fn effects(
             asset: native.clone(),
             amount: *value,
             to,
+            call: None,
         },
         Action::Erc20 { token, to, amount } => Movement {
             kind: token_kind(from, token, to, registry)?,
             asset: Asset::erc20(token.clone()),
             amount: *amount,
             to,
+            call: None,
+        },
+        Action::Call {
+            contract,
+            value,
+            call,
+        } => Movement {
+            kind: call_kind(contract, registry)?,
+            asset: native.clone(),
+            amount: *value,
+            to: contract,
+            call: Some(call.described(unsigned.chain(), registry)),
         },
     };
     let fee = Effect {
@@ -32,6 +45,7 @@ pub(super) fn effects(
         amount: unsigned.fee_max(),
         to: None,
         tag: None,
+        call: None,
     };
     Ok(vec![moved.effect(key, registry), fee])
 }
@@ -41,6 +55,7 @@ struct Movement<'a> {
     asset: Asset,
     amount: Amount,
     to: &'a Address,
+    call: Option<Call>,
 }
 
 impl Movement<'_> {
@@ -55,6 +70,7 @@ impl Movement<'_> {
                 own: registry.own(self.to).cloned(),
             }),
             tag: None,
+            call: self.call.map(Box::new),
         }
     }
 }
@@ -80,14 +96,20 @@ fn token_kind(
     to: &Address,
     registry: &Registry,
 ) -> Result<EffectKind, Refusal> {
-    if registry.own(token).is_some() {
-        let address = token.clone();
-        return Err(Refusal::CallOfOwn { address });
-    }
+    call_kind(token, registry)?;
     if to == from {
         return Err(Refusal::DestinationSelf);
     }
     Ok(kind_by_owner(to, registry))
+}
+
+fn call_kind(contract: &Address, registry: &Registry) -> Result<EffectKind, Refusal> {
+    match registry.own(contract) {
+        None => Ok(EffectKind::Call),
+        Some(_) => Err(Refusal::CallOfOwn {
+            address: contract.clone(),
+        }),
+    }
 }
 
 /// An EVM account has no change: what goes to another address of ours is a transfer, also within

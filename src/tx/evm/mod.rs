@@ -1,15 +1,23 @@
-//! EVM chains: EIP-1559, EIP-2930 and EIP-155 transfers of the native coin and of ERC-20 tokens.
+//! EVM chains: EIP-1559, EIP-2930 and EIP-155 transfers of the native coin and of ERC-20 tokens, and calls
+//! of functions that the bundle declares.
 
 pub(crate) mod address;
 
+mod abi;
 mod calldata;
 mod effects;
+mod functions;
+mod known;
 mod payload;
 mod refusal;
 mod rlp;
 mod unsigned;
 
-pub use calldata::KnownCall;
+pub use abi::{AbiFault, Parameter, Signature, SignatureError, Type, Value, ValueError};
+pub use functions::{
+    ArgumentsError, CALLDATA_BYTES_MAX, CallData, DeclareError, Function, Functions,
+};
+pub use known::KnownCall;
 pub use refusal::Refusal;
 pub use rlp::RlpFault;
 pub use unsigned::{Action, Fees, Terms, Unsigned};
@@ -27,8 +35,9 @@ pub(crate) fn decode(
     from: &str,
     payload: &str,
     registry: &Registry,
+    functions: &Functions,
 ) -> Result<Decoded, Refusal> {
-    let unsigned = Unsigned::parse(chain, payload)?;
+    let unsigned = Unsigned::parse_with(chain, payload, functions)?;
     let from = Address::parse(chain, from).map_err(Refusal::FromForm)?;
     let key = signing_key(&from, registry)?;
     let nonce = unsigned.terms().nonce;

@@ -1,7 +1,7 @@
 //! The payload: an unsigned transaction's bytes, read and written by one codec.
 
 use super::{
-    Action, Fees, Refusal, Terms, Unsigned,
+    Action, Fees, Functions, Refusal, Terms, Unsigned,
     calldata::{Transfer, encode_transfer},
     rlp::{List, Reader, RlpFault},
     unsigned::chain_id,
@@ -31,8 +31,16 @@ impl Unsigned {
     /// Everything that is not exactly one canonical EIP-1559, EIP-2930 or EIP-155 transfer that
     /// does not already carry a signature.
     pub fn parse(chain: Chain, payload: &str) -> Result<Self, Refusal> {
+        Self::parse_with(chain, payload, Functions::NONE)
+    }
+
+    /// As [`Unsigned::parse`], also of calls of these functions.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(chain: Chain, payload: &str, functions: &Functions) -> Result<Self, Refusal> {
         let bytes = from_hex(payload)?;
-        let unsigned = read(chain, &bytes)?;
+        let unsigned = read(chain, &bytes, functions)?;
         check_identical(&unsigned.encode(), &bytes)?;
         Ok(unsigned)
     }
@@ -105,7 +113,12 @@ impl Unsigned {
 }
 
 impl Action {
-    fn parse(chain: Chain, to: &[u8], value: Amount, calldata: &[u8]) -> Result<Self, Refusal> {
+    fn parse(
+        chain: Chain,
+        to: &[u8],
+        value: Amount,
+        (calldata, functions): (&[u8], &Functions),
+    ) -> Result<Self, Refusal> {
         let length = to.len();
         let called = match <[u8; 20]>::try_from(to) {
             Ok(to) => address(chain, to)?,
@@ -114,6 +127,13 @@ impl Action {
         };
         if calldata.is_empty() {
             return Ok(Self::Native { to: called, value });
+        }
+        if let Some(call) = functions.read(&called, calldata) {
+            return Ok(Self::Call {
+                contract: called,
+                value,
+                call: call?,
+            });
         }
         let Transfer { to, amount } = Transfer::parse(calldata)?;
         if !value.is_zero() {
@@ -130,6 +150,7 @@ impl Action {
         match self {
             Self::Native { .. } => Vec::new(),
             Self::Erc20 { to, amount, .. } => encode_transfer(to.as_bytes(), *amount),
+            Self::Call { call, .. } => call.encode(),
         }
     }
 }
@@ -230,7 +251,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn read(chain: Chain, bytes: &[u8]) -> Result<Unsigned, Refusal> {
+fn read(chain: Chain, bytes: &[u8], functions: &Functions) -> Result<Unsigned, Refusal> {
     let id = chain_id(chain)?;
     let (envelope, list) = Envelope::split(bytes)?;
     let reader = Reader::of_list(list).map_err(in_field("transaction"))?;
@@ -254,7 +275,8 @@ fn read(chain: Chain, bytes: &[u8]) -> Result<Unsigned, Refusal> {
         gas_limit,
         fees,
     };
-    Unsigned::new(chain, terms, Action::parse(chain, to, value, calldata)?)
+    let action = Action::parse(chain, to, value, (calldata, functions))?;
+    Unsigned::new(chain, terms, action)
 }
 
 fn read_fees(envelope: Envelope, fields: &mut Fields<'_>) -> Result<Fees, Refusal> {

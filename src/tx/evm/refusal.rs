@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{KnownCall, RlpFault, unsigned::GAS_LIMIT};
+use super::{AbiFault, KnownCall, RlpFault, unsigned::GAS_LIMIT};
 use crate::{Address, AddressError, Amount, Chain};
 
 /// Why an EVM transaction is refused.
@@ -146,7 +146,7 @@ pub enum Refusal {
     AccessList,
 
     /// No recipient.
-    #[error("the transaction creates a contract; only transfers are signed")]
+    #[error("the transaction creates a contract; only transfers and declared calls are signed")]
     ContractCreation,
     /// The recipient is no address.
     #[error("the recipient has {length} bytes; an address has 20")]
@@ -195,14 +195,35 @@ pub enum Refusal {
     #[error("the 12 bytes before the recipient in the calldata are not zero")]
     CalldataDirty,
     /// A function that is not known.
-    #[error("the function 0x{selector} is not known; only transfer(address,uint256) is signed")]
+    #[error(
+        "the function 0x{selector} is not known; transfer(address,uint256) is signed, and what the bundle \
+         declares of this contract"
+    )]
     CalldataUnknown {
         /// The selector, 8 hexadecimal digits.
         selector: String,
     },
     /// A function that is known and never signed.
-    #[error("{} is never signed; only transfer(address,uint256) is", .0.signature)]
+    #[error("{} is never signed", .0.signature)]
     CallKnown(&'static KnownCall),
+    /// The calldata of a declared function is longer than is decoded.
+    #[error("the calldata has {length} bytes; of a call at most {max} are read")]
+    CalldataSize {
+        /// Its length in bytes.
+        length: usize,
+        /// The longest that is read.
+        max: usize,
+    },
+    /// The arguments of a declared function are not in their one encoding.
+    #[error("the argument {argument:?} of {function} is not in its one encoding: {fault}")]
+    Argument {
+        /// The function's canonical signature.
+        function: String,
+        /// The first argument that is wrong; nothing of a function without any.
+        argument: String,
+        /// What is wrong.
+        fault: AbiFault,
+    },
     /// Native value beside a token transfer.
     #[error("the token transfer also sends {value} wei; its value is 0")]
     ValueWithCall {
@@ -275,6 +296,8 @@ impl Refusal {
             Self::CalldataDirty => "evm-calldata-dirty",
             Self::CalldataUnknown { .. } => "evm-calldata-unknown",
             Self::CallKnown(call) => call.code,
+            Self::CalldataSize { .. } => "evm-calldata-size",
+            Self::Argument { fault, .. } => fault.code(),
             Self::ValueWithCall { .. } => "evm-value-with-call",
             Self::CallOfOwn { .. } => "evm-call-of-own",
             Self::NotIdentical => "evm-not-identical",

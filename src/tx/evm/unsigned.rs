@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
-use super::Refusal;
+use super::{CallData, Refusal};
 use crate::{Address, Amount, Chain, FeeTerms};
 
 /// From what a plain transfer costs to half of the largest blocks; a larger limit only raises the
@@ -76,6 +76,15 @@ pub enum Action {
         to: Address,
         /// In the token's base units.
         amount: Amount,
+    },
+    /// A declared function of a contract.
+    Call {
+        /// The contract.
+        contract: Address,
+        /// The native value that goes with it, in wei.
+        value: Amount,
+        /// The function and its arguments.
+        call: CallData,
     },
 }
 
@@ -191,16 +200,17 @@ impl Action {
     /// The native value that it sends, in wei.
     pub(super) fn value(&self) -> Amount {
         match self {
-            Self::Native { value, .. } => *value,
+            Self::Native { value, .. } | Self::Call { value, .. } => *value,
             Self::Erc20 { .. } => Amount::ZERO,
         }
     }
 
-    /// Whom the transaction is sent to: the recipient, or the token.
+    /// Whom the transaction is sent to: the recipient, the token or the contract.
     pub(super) fn called(&self) -> &Address {
         match self {
             Self::Native { to, .. } => to,
             Self::Erc20 { token, .. } => token,
+            Self::Call { contract, .. } => contract,
         }
     }
 
@@ -220,6 +230,11 @@ impl Action {
                     return Err(Refusal::AmountZero);
                 }
                 Ok(())
+            }
+            Self::Call { contract, .. } => {
+                // System contracts live in the reserved range.
+                check_chain(chain, contract)?;
+                check_not_zero(contract)
             }
         }
     }

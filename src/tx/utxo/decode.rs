@@ -113,6 +113,7 @@ fn effects(view: &View, source: &Own, registry: &Registry) -> Result<Vec<Effect>
         amount: Amount::from(amount),
         to,
         tag: None,
+        call: None,
     };
     let mut effects = Vec::new();
     for (output, ViewOutput { address, amount }) in view.outputs.iter().enumerate() {

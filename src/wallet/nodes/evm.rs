@@ -331,6 +331,16 @@ fn call(from: &Address, action: &Action) -> Value {
             let data = hex::encode_prefixed(data.concat());
             json!({ "from": from, "to": token.to_string(), "data": data })
         }
+        Action::Call {
+            contract,
+            value,
+            call,
+        } => json!({
+            "from": from,
+            "to": contract.to_string(),
+            "value": quantity_text(*value),
+            "data": hex::encode_prefixed(call.encode()),
+        }),
     }
 }
 

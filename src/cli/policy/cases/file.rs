@@ -50,7 +50,9 @@ pub struct Case {
     /// What is paid; several on a Bitcoin-like chain. Nothing on an EVM chain: a cancellation.
     #[serde(default)]
     pub pay: Vec<Payment>,
-    /// The chain, where nothing is paid that says it.
+    /// What is called instead; on an EVM chain, where nothing is paid.
+    pub call: Option<Called>,
+    /// The chain, where nothing is paid or called that says it.
     pub chain: Option<tx::Chain>,
     /// The fee's rate: `20 gwei` or `10 sat/vb`, which it is unless given.
     pub fee_rate: Option<String>,
@@ -98,6 +100,22 @@ pub struct Payment {
     pub tag: Option<String>,
 }
 
+/// A call of a declared function.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Called {
+    /// The function, as the bundle calls it.
+    pub function: Name,
+    /// The contract, `<chain>:<address>`, where several have the function.
+    pub contract: Option<String>,
+    /// The arguments by their names, `order.owner` of a field of a tuple: each the text that it has, an
+    /// address also as `own-account:<name>`, a number also as `1.5 eth`.
+    #[serde(default)]
+    pub args: BTreeMap<String, String>,
+    /// What is sent with it, as `1.5 eth`; nothing unless given.
+    pub value: Option<String>,
+}
+
 /// What was signed before.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,7 +132,10 @@ pub struct Earlier {
     /// The key that paid.
     pub key: Option<Name>,
     /// What was paid.
+    #[serde(default)]
     pub pay: Vec<Payment>,
+    /// What was called.
+    pub call: Option<Called>,
     /// The fee's rate.
     pub fee_rate: Option<String>,
 }

@@ -14,11 +14,13 @@ use tx::evm::{Action, Fees, Terms, Unsigned};
 use tx::utxo::{Draft, DraftInput, DraftOutput, INPUTS_MAX, Outpoint};
 use tx::{Address, Amount, Asset, AssetKind, Chain, Intent, IntentId, Name, Time, Transaction};
 
-use super::file::Payment;
+use super::call::{self, UncalledError};
+use super::file::{Called, Payment};
 
-/// What a plain transfer takes, and what is set aside for one of a token.
+/// What a plain transfer takes, and what is set aside for one of a token, and for a call.
 const NATIVE_GAS: u64 = 21_000;
 const TOKEN_GAS: u64 = 65_000;
+const CALL_GAS: u64 = 200_000;
 /// The most gas of a transaction, and how many numbers of gas are tried for a fee.
 const GAS_MAX: u64 = 30_000_000;
 const GAS_TRIED: u64 = 100_000;
@@ -48,8 +50,11 @@ pub enum UnbuiltError {
     /// Payments on two chains.
     #[error("one transaction does not pay on both {0} and {1}")]
     Chains(Chain, Chain),
-    /// An EVM transaction pays once.
-    #[error("a transaction on {0} pays once")]
+    /// What is called, or its arguments.
+    #[error(transparent)]
+    Call(UncalledError),
+    /// An EVM transaction pays or calls once.
+    #[error("a transaction on {0} pays or calls once")]
     Several(Chain),
     /// A Bitcoin-like transaction pays something.
     #[error("a transaction on {0} pays something")]
@@ -84,6 +89,7 @@ pub struct Order<'a> {
     pub account: &'a Name,
     pub key: Option<&'a Name>,
     pub pay: &'a [Payment],
+    pub call: Option<&'a Called>,
     pub chain: Option<Chain>,
     pub fee_rate: Option<&'a str>,
     /// What it costs at most, where that is not by the rate.
@@ -149,6 +155,10 @@ pub fn make(policy: &Policy, state: &State, order: &Order<'_>) -> Result<Made, U
 
 fn chain(policy: &Policy, order: &Order<'_>) -> Result<Chain, UnbuiltError> {
     let mut chain = order.chain;
+    if let Some(called) = order.call {
+        let (contract, _) = call::function(policy, called).map_err(UnbuiltError::Call)?;
+        chain = Some(contract.chain());
+    }
     for pay in order.pay {
         let (unit, _) = policy.amount(&pay.amount).map_err(UnbuiltError::Quantity)?;
         match chain {
@@ -228,13 +238,18 @@ fn evm(
     (chain, from, outputs): (Chain, &Address, &[Output]),
 ) -> Result<(Transaction, Amount), UnbuiltError> {
     let refused = |refusal| UnbuiltError::Refused(tx::Refusal::Evm(refusal));
-    let action = match outputs {
-        [] => Action::cancellation(from.clone()),
-        [output] => transfer(output)?,
+    let action = match (outputs, order.call) {
+        ([], None) => Action::cancellation(from.clone()),
+        ([output], None) => transfer(output)?,
+        ([], Some(called)) => {
+            let own = |account: &str| own(policy, state, account, chain);
+            call::action(policy, called, own).map_err(UnbuiltError::Call)?
+        }
         _ => return Err(UnbuiltError::Several(chain)),
     };
     let gas_limit = match action {
         Action::Erc20 { .. } => TOKEN_GAS,
+        Action::Call { .. } => CALL_GAS,
         _ => NATIVE_GAS,
     };
     let rate = order.fee_rate.unwrap_or("20 gwei");

@@ -9,9 +9,10 @@ use std::fmt;
 use policy::{Limit, Measure, Policy, Selector, Statement, To, Verb};
 use tx::{Address, Amount, Asset, Chain, EffectKind, Interval, Name, Time};
 
-use super::super::cases::file::{Case, Earlier, Payment, Prices};
+use super::super::cases::file::{Called, Case, Earlier, Payment, Prices};
 use super::super::decided::Expected;
 use super::super::{offline, words};
+use super::called::{self, Call};
 
 /// The most that are made; what would be more is thinned evenly.
 const MOST: usize = 20_000;
@@ -30,6 +31,8 @@ pub struct Probe {
     asset: Asset,
     amount: Amount,
     to: Destination,
+    /// What is called instead of paid; the amount goes with it.
+    call: Option<Call>,
     source: Option<Name>,
     tag: Option<String>,
     /// In base units a gas or vbyte.
@@ -87,6 +90,41 @@ impl Making<'_> {
             }));
             all.extend(self.histories(&base));
         }
+        all.extend(self.calls());
+        all
+    }
+
+    /// Everyone who may ask, for every call with nothing and with amounts at the edges.
+    fn calls(&self) -> BTreeSet<Probe> {
+        let mut all = BTreeSet::new();
+        for (client, account) in self.grants() {
+            for call in called::of(self.policies()) {
+                let base = Probe {
+                    client: client.clone(),
+                    account: account.clone(),
+                    asset: Asset::native(call.contract.chain()),
+                    amount: one(),
+                    to: Destination::Address(call.contract.clone()),
+                    call: Some(call),
+                    source: None,
+                    tag: None,
+                    fee_rate: None,
+                    time: None,
+                    earlier: None,
+                };
+                let amounts = self.amounts(&base.asset).into_iter();
+                all.extend(amounts.chain([base.amount]).map(|amount| Probe {
+                    amount,
+                    ..base.clone()
+                }));
+                let times = self.times().into_iter().map(Some);
+                all.extend(times.map(|time| Probe {
+                    time,
+                    ..base.clone()
+                }));
+                all.extend(self.histories(&base));
+            }
+        }
         all
     }
 
@@ -106,6 +144,7 @@ impl Making<'_> {
                             asset: asset.clone(),
                             amount: Amount::from(1_u64),
                             to: to.clone(),
+                            call: None,
                             source,
                             tag: None,
                             fee_rate: None,
@@ -277,7 +316,11 @@ impl Making<'_> {
             .into_iter()
             .flat_map(|policy| &policy.limits);
         let limits: Vec<&Statement<Limit>> = limits
-            .filter(|limit| speaks_of(&limit.selector, &base.asset) && moves(&limit.selector))
+            .filter(|limit| speaks_of(&limit.selector, &base.asset))
+            .filter(|limit| match &base.call {
+                None => moves(&limit.selector),
+                Some(_) => selects(&limit.selector, EffectKind::Call),
+            })
             .collect();
         let windows: BTreeSet<u64> = limits
             .iter()
@@ -345,8 +388,12 @@ fn edges(named: BTreeSet<Amount>) -> BTreeSet<Amount> {
 /// Whether it selects what moves, and not fees alone.
 fn moves(selector: &Selector) -> bool {
     let moves = [EffectKind::Payment, EffectKind::OwnTransfer];
+    moves.into_iter().any(|kind| selects(selector, kind))
+}
+
+fn selects(selector: &Selector, kind: EffectKind) -> bool {
     let effects = selector.effects.as_ref();
-    effects.is_none_or(|effects| moves.iter().any(|kind| effects.contains(kind)))
+    effects.is_none_or(|effects| effects.contains(&kind))
 }
 
 fn speaks_of(selector: &Selector, asset: &Asset) -> bool {
@@ -355,7 +402,7 @@ fn speaks_of(selector: &Selector, asset: &Asset) -> bool {
 }
 
 /// The conditions of every statement.
-fn selectors(policy: &Policy) -> impl Iterator<Item = &Selector> {
+pub fn selectors(policy: &Policy) -> impl Iterator<Item = &Selector> {
     let allows = policy.allows.iter().map(|one| &one.selector);
     let denies = policy.denies.iter().map(|one| &one.selector);
     let requires = policy.requires.iter().map(|one| &one.selector);
@@ -375,8 +422,27 @@ impl Probe {
             let known = policy.assets.values().any(|unit| unit.asset == self.asset);
             known.then(|| words::amount(policy, &self.asset, amount))
         };
+        let call = |amount: Amount| {
+            let call = self.call.as_ref();
+            let called = call.map(|call| {
+                Some(Called {
+                    function: call.function.clone(),
+                    contract: Some(call.contract.qualified()),
+                    args: call.args.clone(),
+                    value: Some(unit(amount)?),
+                })
+            });
+            // Nothing is called, or what cannot be written down.
+            match called {
+                None => Some(None),
+                Some(called) => called.map(Some),
+            }
+        };
         let pay = |amount: Amount| {
-            Some(Payment {
+            if self.call.is_some() {
+                return Some(Vec::new());
+            }
+            let payment = Payment {
                 to: match &self.to {
                     Destination::Address(address) => address.to_string(),
                     Destination::Own(account) => format!("own-account:{account}"),
@@ -384,7 +450,8 @@ impl Probe {
                 amount: unit(amount)?,
                 source: self.source.clone(),
                 tag: self.tag.clone(),
-            })
+            };
+            Some(vec![payment])
         };
         let earlier = match self.earlier {
             None => Vec::new(),
@@ -394,7 +461,8 @@ impl Probe {
                 client: None,
                 account: None,
                 key: None,
-                pay: vec![pay(amount)?],
+                pay: pay(amount)?,
+                call: call(amount)?,
                 fee_rate: None,
             }],
         };
@@ -406,7 +474,8 @@ impl Probe {
             client: self.client.clone(),
             account: self.account.clone(),
             key: None,
-            pay: vec![pay(self.amount)?],
+            pay: pay(self.amount)?,
+            call: call(self.amount)?,
             chain: None,
             fee_rate: self.fee_rate.map(|rate| match self.asset.chain {
                 Chain::Evm(_) => format!("{rate} wei"),
@@ -428,6 +497,13 @@ impl fmt::Display for Probe {
         match &self.to {
             Destination::Address(address) => write!(f, " to {address}")?,
             Destination::Own(account) => write!(f, " to the own account {account}")?,
+        }
+        if let Some(call) = &self.call {
+            write!(f, " with a call of {}", call.function)?;
+            for (number, (name, text)) in call.args.iter().enumerate() {
+                let word = if number == 0 { " where" } else { " and" };
+                write!(f, "{word} {name} = {text}")?;
+            }
         }
         match &self.source {
             Some(source) => write!(f, " for {source}")?,

@@ -146,3 +146,62 @@ fn every_kind_of_change_has_an_example() {
         }
     }
 }
+
+const CALLS: &str = r#"
+[[function]]
+name = "stake"
+contract = "eip155:1:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+signature = "stake(bytes key, (address owner, uint256 amount) of, uint8[2][] list)"
+[[allow]]
+name = "stake"
+effect = "call"
+asset = "eth"
+function = "stake"
+args."of.owner" = "own-account:hot"
+args."of.amount" = { over = "0", max = "2 eth" }
+args.key = ["0x00", "0x01"]
+[[limit]]
+name = "calls"
+effect = "call"
+asset = "eth"
+measure = "amount"
+window = "24h"
+cap = "3 eth"
+[[limit]]
+name = "calls-count"
+effect = "call"
+asset = "eth"
+measure = "count"
+window = "24h"
+cap = "2"
+"#;
+
+#[test]
+fn changes_of_calls_are_found() {
+    let with = |change: (&str, &str)| {
+        assert!(CALLS.contains(change.0), "{}", change.0);
+        [BUNDLE, &CALLS.replace(change.0, change.1)].concat()
+    };
+    let old = with(("stake(", "stake("));
+    assert_eq!(compared(&old, &old)["changed"], 0);
+    let changes = [
+        ("max = \"2 eth\"", "max = \"2.1 eth\"", false),
+        ("over = \"0\"", "over = \"1\"", true),
+        (
+            "\"own-account:hot\"",
+            "\"address:eip155:1:0x70997970C51812dc3A010C7d01b50e0d17dc79C8\"",
+            false,
+        ),
+        ("[\"0x00\", \"0x01\"]", "\"0x01\"", true),
+        ("cap = \"3 eth\"", "cap = \"2 eth\"", true),
+        ("cap = \"2\"", "cap = \"3\"", false),
+    ];
+    for (was, is, narrower) in changes {
+        let report = compared(&old, &with((was, is)));
+        assert_ne!(report["changed"], 0, "{is}: {report:#}");
+        assert_eq!(report["narrower"], narrower, "{is}: {report:#}");
+    }
+    let declared = compared(BUNDLE, &old);
+    assert_ne!(declared["changed"], 0, "{declared:#}");
+    assert_eq!(declared["narrower"], false);
+}

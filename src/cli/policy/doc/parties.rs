@@ -1,11 +1,13 @@
 //! Who there is, and what is ours.
 
+use std::sync::Arc;
+
 use policy::{
     Account, AttestationKind, Attestations, Attester, Book, BookApart, Client, ClientIdentity,
     Clocks, Governance, Hours, Person, Policy, PriceRule, Source, Stretch, Verb,
 };
 use ssh_key::{HashAlg, PublicKey};
-use tx::{Chain, Name};
+use tx::{Address, Chain, Name, evm::Function};
 
 use super::super::words;
 use super::sentences::class;
@@ -36,6 +38,7 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
         assets: _,
         chains: _,
         sequences: _,
+        functions,
         books,
         hours,
         attestations: _,
@@ -65,9 +68,31 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
             "",
             books.iter().map(book).collect(),
         ),
+        listing(
+            "What may be called",
+            "",
+            functions.iter().map(function).collect(),
+        ),
         listing("Hours of the week", "", hours.iter().map(weekly).collect()),
         listing("Who attests", "", attests(&policy.attestations)),
     ]
+}
+
+fn function((contract, of): (&Address, &Arc<Function>)) -> String {
+    let name = code(of.name.as_str());
+    let parameters = of.signature.leaves().into_iter();
+    let parameters: Vec<String> = parameters
+        .map(|(name, of)| format!("{of} {name}"))
+        .collect();
+    let canonical = code(&of.signature.canonical());
+    let contract = code(&contract.qualified());
+    match parameters.is_empty() {
+        true => format!("{name} is {canonical} of the contract {contract}."),
+        false => format!(
+            "{name} is {canonical} of the contract {contract}, with the arguments {}.",
+            code(&parameters.join(", "))
+        ),
+    }
 }
 
 fn who_governs(policy: &Policy) -> Vec<String> {

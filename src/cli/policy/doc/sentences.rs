@@ -1,11 +1,11 @@
 //! Statements as sentences. Every condition of a selector is in its sentence: the fields are taken apart by
 //! name, so that a new one has to be given words here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
-    Allow, Deny, Evacuate, Group, Limit, Need, Policy, Require, Selector, SignerSelector,
-    SourceSelector, Statement, To,
+    Allow, ArgumentCondition, ArgumentConditions, Deny, Evacuate, FunctionId, Group, Integer,
+    Limit, Need, Policy, Require, Selector, SignerSelector, SourceSelector, Statement, To,
 };
 use tx::{AccountClass, Amount, Asset, Chain, EffectKind, Name};
 
@@ -101,6 +101,7 @@ pub fn effects(policy: &Policy, selector: &Selector) -> String {
         chains,
         assets,
         effects,
+        functions,
         to,
         to_except,
         amount_max,
@@ -130,12 +131,10 @@ pub fn effects(policy: &Policy, selector: &Selector) -> String {
     add(chains
         .as_ref()
         .map(|chains| format!("on {}", any(chains, Chain::to_string))));
-    add(accounts
-        .as_ref()
-        .map(|accounts| format!("from account {}", named(accounts))));
-    add(classes
-        .as_ref()
-        .map(|of| format!("from accounts of class {}", any(of, class))));
+    debited(accounts.as_ref(), classes.as_ref())
+        .into_iter()
+        .for_each(&mut add);
+    add(functions.as_ref().map(|of| called(policy, of)));
     let toward = [("to", to), ("to anywhere but", to_except)];
     let named_to = |(word, to): (&str, &Option<BTreeSet<To>>)| {
         let to = destinations(policy, to.as_ref()?);
@@ -162,6 +161,17 @@ pub fn effects(policy: &Policy, selector: &Selector) -> String {
         .into_iter()
         .for_each(&mut add);
     words.join(" ")
+}
+
+/// Who pays.
+fn debited(
+    accounts: Option<&BTreeSet<Name>>,
+    classes: Option<&BTreeSet<AccountClass>>,
+) -> [Option<String>; 2] {
+    [
+        accounts.map(|accounts| format!("from account {}", named(accounts))),
+        classes.map(|of| format!("from accounts of class {}", any(of, class))),
+    ]
 }
 
 /// In which hours.
@@ -241,6 +251,50 @@ fn destinations(policy: &Policy, to: &BTreeSet<To>) -> String {
         To::OwnAccount(account) => format!("the own account {}", code(account.as_str())),
     };
     listed(to.iter().map(destination), "or")
+}
+
+/// Functions, and what is asked of their arguments.
+fn called(policy: &Policy, functions: &BTreeMap<FunctionId, ArgumentConditions>) -> String {
+    let each = functions.iter().map(|(id, conditions)| {
+        let declared = policy.functions.iter();
+        let mut declared = declared.filter(|(contract, function)| {
+            **contract == id.contract && function.signature.canonical() == id.signature
+        });
+        let function = declared.next().map(|(_, function)| function);
+        let name = function.map(|function| function.name.to_string());
+        let leaves = function.map(|function| function.signature.leaves());
+        let asked = conditions.iter().map(|(place, condition)| {
+            let leaf = leaves.as_ref().and_then(|leaves| leaves.get(*place));
+            let leaf = leaf.map(|(name, _)| name.clone()).unwrap_or_default();
+            format!("{} {}", code(&leaf), argument(policy, condition))
+        });
+        let asked: Vec<String> = asked.collect();
+        let with = match asked.is_empty() {
+            true => String::new(),
+            false => format!(" where {}", listed(asked.into_iter(), "and")),
+        };
+        format!(
+            "of {} ({} of {}:{}){with}",
+            code(&name.unwrap_or_default()),
+            code(&id.signature),
+            id.contract.chain(),
+            id.contract,
+        )
+    });
+    listed(each, "or")
+}
+
+fn argument(policy: &Policy, condition: &ArgumentCondition) -> String {
+    match condition {
+        ArgumentCondition::Among(texts) => format!("is {}", any(texts, String::clone)),
+        ArgumentCondition::To(to) => format!("is {}", destinations(policy, to)),
+        ArgumentCondition::Within { over, max } => {
+            let bounds = [("above", over), ("at most", max)];
+            let bound =
+                |(word, of): (&str, &Option<Integer>)| Some(format!("{word} {}", of.as_ref()?));
+            format!("is {}", listed(bounds.into_iter().filter_map(bound), "and"))
+        }
+    }
 }
 
 fn sourced(sources: &BTreeSet<SourceSelector>) -> String {

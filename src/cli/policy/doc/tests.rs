@@ -46,6 +46,10 @@ clients = "walletd"
 name = "customers"
 chain = "eip155:1"
 addresses = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+[[function]]
+name = "stake"
+contract = "eip155:1:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+signature = "stake(address owner, uint256 amount)"
 [[hours]]
 name = "office"
 zone = "UTC"
@@ -91,6 +95,14 @@ fn example(condition: &str) -> (&'static str, &'static str) {
             "\"book:customers\"",
             "to anywhere but the book `customers` (1 address)",
         ),
+        "function" => (
+            "\"stake\"",
+            "a call of a contract of `stake` (`stake(address,uint256)` of eip155:1:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC)",
+        ),
+        "args" => (
+            "{ owner = \"own-account:hot\", amount = { over = \"0\", max = \"5 eth\" } }",
+            " where `owner` is the own account `hot` and `amount` is above 0 and at most 5000000000000000000",
+        ),
         "tag" => ("\"77\"", "with the tag `77`"),
         "age_min" => ("\"7d\"", "first paid at least 7 days ago"),
         "age_below" => ("\"36h\"", "first paid less than 36 h ago, or never"),
@@ -111,6 +123,8 @@ fn every_condition_that_the_parser_takes_is_in_its_sentence() {
         let (value, says) = example(condition);
         let beside = match condition {
             "effect" => "",
+            "function" => "effect = \"call\"",
+            "args" => "effect = \"call\"\nfunction = \"stake\"",
             "fee_rate_max" | "fee_rate_over" => "effect = \"fee\"\nasset = \"eth\"",
             "amount_max" | "amount_over" => "effect = \"payment\"\nasset = \"eth\"",
             _ => "effect = \"payment\"",
@@ -184,6 +198,7 @@ fn the_statements_are_sentences() {
         "- The hot account `hot` on `eip155:1`, signed for by `hot-1`.",
         "- `customers` has `0x70997970C51812dc3A010C7d01b50e0d17dc79C8`.",
         "- `office` is mon 08:00-18:00, tue 08:00-18:00, wed 08:00-18:00, thu 08:00-18:00 and fri 08:00-18:00, by the clocks of UTC.",
+        "- `stake` is `stake(address,uint256)` of the contract `eip155:1:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC`, with the arguments `address owner, uint256 amount`.",
         "- Never a call of a contract.",
         "- Never a transfer between own accounts.",
     ] {

@@ -116,6 +116,7 @@ fn decided(
         account: &step.account,
         key: None,
         pay: &pay,
+        call: None,
         chain: Some(step.chain),
         fee_rate: None,
         fee: Some(step.fee),

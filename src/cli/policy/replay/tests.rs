@@ -100,6 +100,7 @@ impl Log {
                 account: &account,
                 key: None,
                 pay: &pay,
+                call: None,
                 chain: None,
                 fee_rate: None,
                 fee: None,

@@ -39,6 +39,8 @@ pub enum Form {
     Need,
     /// People, and how many of them.
     Quorum,
+    /// Conditions on arguments, by their names.
+    Arguments,
 }
 
 const NAME: Form = Form::Pattern("^[a-z0-9._-]{1,64}$");
@@ -165,6 +167,16 @@ pub const CONDITIONS: &[Key] = &[
         "Where to: book:<name>, address:<chain>:<address>, own-class:<class>, own-account:<name>.",
     ),
     optional("to_except", Form::Each(&DESTINATION), "Where to not."),
+    optional(
+        "function",
+        NAMES,
+        "Which functions are called; of calls alone.",
+    ),
+    optional(
+        "args",
+        Form::Arguments,
+        "What their arguments must be, by the names of the arguments.",
+    ),
     optional("tag", TEXTS, "The destination tag."),
     optional(
         "age_min",
@@ -406,6 +418,23 @@ pub const KINDS: &[Kind] = &[
         "evacuate",
         "What may happen under a freeze once its people agree.",
         &[NAMED, CONDITIONS, NEEDED],
+    ),
+    many(
+        "function",
+        "A function of a contract that may be called where an allow says so.",
+        &[&[
+            required("name", NAME, "By which statements name it."),
+            required(
+                "contract",
+                Form::Each(&Form::Pattern("^eip155:[1-9][0-9]*:0x[0-9a-fA-F]{40}$")),
+                "The contract, as <chain>:<address>; several that have the same function.",
+            ),
+            required(
+                "signature",
+                Form::Pattern("^[A-Za-z_$][A-Za-z0-9_$]*\\(.*\\)$"),
+                "Name, and the type and name of each argument: deposit(bytes key, uint256 amount).",
+            ),
+        ]],
     ),
     once(
         "governance",

@@ -1,12 +1,12 @@
 //! Limits that can never bind: their author believes that they bound something.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tx::{Amount, Chain, EffectKind};
 
 use super::super::diagnostic::{Diagnostic, Place, Report};
 use super::{covers::covers, idle::never};
-use crate::{Allow, Limit, Measure, Policy, Selector, Statement};
+use crate::{Allow, ArgumentConditions, FunctionId, Limit, Measure, Policy, Selector, Statement};
 
 /// Warns of every limit that is never the one that refuses.
 pub(super) fn check(policy: &Policy, report: &Report) {
@@ -132,6 +132,7 @@ fn meets(allow: &Statement<Allow>, selector: &Selector, policy: &Policy) -> bool
         chains,
         assets,
         effects,
+        functions,
         to: _,
         to_except: _,
         amount_max,
@@ -165,12 +166,22 @@ fn meets(allow: &Statement<Allow>, selector: &Selector, policy: &Policy) -> bool
         || apart(&allow.chains, chains)
         || apart(&allow.assets, assets)
         || apart(&allow.effects, effects)
+        || apart(&called(&allow.functions), &called(functions))
         || apart(&allow.tags, tags)
         || apart(&asset_chains(&allow.assets), chains)
         || apart(&allow.chains, &asset_chains(assets))
         || over(*amount_over, allow.amount_max)
         || over(allow.amount_over, *amount_max)
         || never(&both, policy).is_some())
+}
+
+/// The functions, whatever their arguments are.
+fn called(
+    functions: &Option<BTreeMap<FunctionId, ArgumentConditions>>,
+) -> Option<BTreeSet<&FunctionId>> {
+    functions
+        .as_ref()
+        .map(|functions| functions.keys().collect())
 }
 
 /// Whether both are named and nothing of the one is in the other.

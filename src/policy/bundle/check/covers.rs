@@ -1,11 +1,11 @@
 //! Whether one selector speaks about all that another does. Errs to no.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tx::{AccountClass, Chain};
 
 use super::chains;
-use crate::{Policy, Selector};
+use crate::{ArgumentConditions, FunctionId, Policy, Selector};
 
 /// Whether every effect that `inner` matches is matched by `outer`, as far as the two texts show.
 /// Condition by condition, so that a bound accepted here is one that a reader sees, too.
@@ -33,6 +33,7 @@ fn covers_classes(
         chains,
         assets,
         effects,
+        functions,
         to,
         to_except,
         amount_max,
@@ -53,6 +54,7 @@ fn covers_classes(
         && within(inner_chains(inner).as_ref(), chains.as_ref())
         && within(inner.assets.as_ref(), assets.as_ref())
         && within(inner.effects.as_ref(), effects.as_ref())
+        && within_functions(inner.functions.as_ref(), functions.as_ref())
         && within(inner.to.as_ref(), to.as_ref())
         && excepts(inner.to_except.as_ref(), to_except.as_ref())
         && at_most(inner.amount_max, *amount_max)
@@ -65,6 +67,26 @@ fn covers_classes(
         && within(inner.signed_by.as_ref(), signed_by.as_ref())
         && within(inner.hours.as_ref(), hours.as_ref())
         && excepts(inner.hours_except.as_ref(), hours_except.as_ref())
+}
+
+type Functions = BTreeMap<FunctionId, ArgumentConditions>;
+
+/// Whether every call of the inner functions is one of the outer: of the same function, by arguments that meet
+/// all that the outer one asks.
+fn within_functions(inner: Option<&Functions>, outer: Option<&Functions>) -> bool {
+    let (inner, outer) = match (inner, outer) {
+        (_, None) => return true,
+        (None, Some(_)) => return false,
+        (Some(inner), Some(outer)) => (inner, outer),
+    };
+    inner.iter().all(|(id, conditions)| {
+        outer.get(id).is_some_and(|asked| {
+            asked.iter().all(|(place, asked)| {
+                let condition = conditions.get(place);
+                condition.is_some_and(|condition| condition.implies(asked))
+            })
+        })
+    })
 }
 
 fn within<T: Ord>(inner: Option<&BTreeSet<T>>, outer: Option<&BTreeSet<T>>) -> bool {

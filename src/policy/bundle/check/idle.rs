@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tx::{AccountClass, Chain, EffectKind, Name};
+use tx::{AccountClass, Asset, Chain, EffectKind, Name};
 
 use super::super::diagnostic::{Diagnostic, Place, Report};
 use crate::{
-    Location, Policy, Selector, SignerSelector, SourceSelector, Statement, To, Verb,
-    statement::bare,
+    ArgumentCondition, FunctionId, Location, Policy, Selector, SignerSelector, SourceSelector,
+    Statement, To, Verb, statement::bare,
 };
 
 /// Warns of every statement that no effect can match.
@@ -86,7 +86,7 @@ struct Rule {
     why: &'static str,
 }
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 15] = [
     Rule {
         holds: empty_amounts,
         why: "the least amount is not below the highest",
@@ -110,6 +110,18 @@ const RULES: [Rule; 12] = [
     Rule {
         holds: idle_sources,
         why: "none of the clients may bring intents of the sources",
+    },
+    Rule {
+        holds: no_function,
+        why: "the bundle has no [[function]]",
+    },
+    Rule {
+        holds: foreign_functions,
+        why: "none of the functions is on the chains, with its coin among the assets",
+    },
+    Rule {
+        holds: no_argument,
+        why: "no argument is left",
     },
     Rule {
         holds: fee_destination,
@@ -201,6 +213,33 @@ fn idle_sources(selector: &Selector, policy: &Policy) -> bool {
             .get(name)
             .is_some_and(|source| !source.clients.is_disjoint(clients)),
     })
+}
+
+fn no_function(selector: &Selector, policy: &Policy) -> bool {
+    selector.effects == Some(BTreeSet::from([EffectKind::Call])) && policy.functions.is_empty()
+}
+
+/// What a call sends is the coin of its chain.
+fn foreign_functions(selector: &Selector, _: &Policy) -> bool {
+    let Some(functions) = &selector.functions else {
+        return false;
+    };
+    let is_meant = |id: &FunctionId| {
+        let chain = id.contract.chain();
+        let chains = selector.chains.as_ref();
+        let assets = selector.assets.as_ref();
+        chains.is_none_or(|chains| chains.contains(&chain))
+            && assets.is_none_or(|assets| assets.contains(&Asset::native(chain)))
+    };
+    !functions.keys().any(is_meant)
+}
+
+fn no_argument(selector: &Selector, _: &Policy) -> bool {
+    let Some(functions) = &selector.functions else {
+        return false;
+    };
+    let mut each = functions.values();
+    each.all(|conditions| conditions.values().any(ArgumentCondition::is_empty))
 }
 
 fn fee_destination(selector: &Selector, _: &Policy) -> bool {

@@ -192,7 +192,9 @@ fn an_outward_allow_names_its_assets() {
 
 #[test]
 fn calls_need_a_count_and_an_amount() {
-    let call = "[[allow]]\nname = \"call\"\neffect = \"call\"\nasset = \"eth\"\n";
+    let call = "[[allow]]\nname = \"call\"\neffect = \"call\"\nasset = \"eth\"\n\
+                [[function]]\nname = \"ping\"\nsignature = \"ping()\"\n\
+                contract = \"eip155:1:0x90F79bf6EB2c4f870365E785982E1f101E93b906\"\n";
     let amount = limit(
         "calls",
         "measure = \"amount\"\neffect = \"call\"\nasset = \"eth\"\ncap = \"1 eth\"",
@@ -342,7 +344,7 @@ fn a_cap_that_no_effect_reaches_is_warned_of() {
         ))
     };
     for conditions in [
-        "effect = \"call\"",
+        "effect = \"rent\"",
         "effect = \"own-transfer\"",
         "effect = \"payment\"\naccount = \"ltc-hot\"",
         "effect = \"payment\"\nchain = \"litecoin:regtest\"",

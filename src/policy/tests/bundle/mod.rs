@@ -3,6 +3,7 @@
 mod ages;
 mod attesters;
 mod bounds;
+mod calls;
 mod diagnostics;
 mod fixture;
 mod hours;

@@ -3,15 +3,16 @@
 use std::sync::LazyLock;
 
 use k256::ecdsa::SigningKey;
-use strongroom_tx::evm::{Action, Fees, Refusal, Terms, Unsigned};
+use strongroom_tx::evm::{Action, Fees, Functions, Refusal, Terms, Unsigned};
 use strongroom_tx::{
     AccountClass, Address, Amount, Chain, ChainRules, Decoded, EcdsaSignature, Own, OwnAddress,
     OwnKey, PublicKey, Registry, Transaction, decode,
 };
 
 pub(crate) const MAINNET: Chain = Chain::Evm(1);
-pub(crate) const RULES: ChainRules = ChainRules {
+pub(crate) const RULES: ChainRules<'static> = ChainRules {
     locktime_height_max: 0,
+    functions: Functions::NONE,
 };
 /// A destination that is not ours.
 pub(crate) const STRANGER: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";

@@ -142,6 +142,7 @@ fn effects(alloy: &TypedTransaction, registry: &Registry) -> Vec<Effect> {
     let (asset, to, amount) = match action(alloy) {
         Action::Native { to, value } => (Asset::native(MAINNET), to, value),
         Action::Erc20 { token, to, amount } => (Asset::erc20(token), to, amount),
+        Action::Call { .. } => panic!("nothing is declared here"),
     };
     let own = registry.own(&to).cloned();
     let kind = match &own {
@@ -159,6 +160,7 @@ fn effects(alloy: &TypedTransaction, registry: &Registry) -> Vec<Effect> {
         amount,
         to: Some(Destination { address: to, own }),
         tag: None,
+        call: None,
     };
     let fee = Effect {
         kind: EffectKind::Fee,
@@ -167,6 +169,7 @@ fn effects(alloy: &TypedTransaction, registry: &Registry) -> Vec<Effect> {
         amount: Amount::from_be_bytes(fee.to_be_bytes()),
         to: None,
         tag: None,
+        call: None,
     };
     vec![moved, fee]
 }

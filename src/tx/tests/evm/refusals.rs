@@ -7,6 +7,7 @@ use alloy_rlp::Header;
 use strongroom_tx::evm::{Action, Fees, Refusal, Unsigned};
 use strongroom_tx::{Address, Amount, Chain, EcdsaSignature, Network, Transaction, assemble};
 
+use super::calls as declared;
 use super::fixture::{
     COLD, MAINNET, STRANGER, TOKEN, address, decode_from_hot, decode_request, deposit, eip155,
     eip1559, eip2930, erc20, hot, native, payload, request, terms,
@@ -87,6 +88,15 @@ fn call(calldata: &[u8]) -> Refusal {
         .with(VALUE, string(&[]))
         .with(DATA, string(calldata))
         .refusal()
+}
+
+/// The payload of a transaction that sends nothing but calldata.
+fn payload_of(to: &str, calldata: &[u8]) -> String {
+    let fields = fields()
+        .with(TO, string(address(to).as_bytes()))
+        .with(VALUE, string(&[]))
+        .with(DATA, string(calldata));
+    hex::encode_prefixed(fields.bytes())
 }
 
 fn transfer_to(to: &[u8], amount: u64) -> Vec<u8> {
@@ -308,6 +318,49 @@ fn calldata_cases() -> Vec<(&'static str, Refusal)> {
     cases
 }
 
+fn argument_cases() -> Vec<(&'static str, Refusal)> {
+    let refusal = |arguments: &[u8]| {
+        let calldata = [declared::selector().as_slice(), arguments].concat();
+        declared::decode(&payload_of(TOKEN, &calldata)).unwrap_err()
+    };
+    let good = declared::arguments();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        refusal(&bytes)
+    };
+    assert!(
+        declared::decode(&payload_of(
+            TOKEN,
+            &[declared::selector().as_slice(), &good].concat()
+        ))
+        .is_ok()
+    );
+    vec![
+        ("evm-abi-short", refusal(&good[..good.len() - 1])),
+        ("evm-abi-short", refusal(&[])),
+        // A text of 2^63 bytes and more.
+        ("evm-abi-short", changed(128 + 24, 0x80)),
+        (
+            "evm-abi-trailing",
+            refusal(&[good.as_slice(), &[0; 32]].concat()),
+        ),
+        (
+            "evm-abi-trailing",
+            refusal(&[good.as_slice(), &[0]].concat()),
+        ),
+        ("evm-abi-offset", changed(31, 0xa0)),
+        ("evm-abi-offset", changed(31, 0x60)),
+        ("evm-abi-padding", changed(191, 1)),
+        ("evm-abi-padding", changed(32, 1)),
+        ("evm-abi-padding", changed(64, 0x80)),
+        ("evm-abi-bool", changed(127, 2)),
+        ("evm-abi-bool", changed(96, 1)),
+        ("evm-abi-utf8", changed(160, 0xff)),
+        ("evm-calldata-size", refusal(&vec![0; 8 * 1024])),
+    ]
+}
+
 /// One function for each name.
 const KNOWN: [(&str, &str); 15] = [
     ("evm-approve", "approve(address,uint256)"),
@@ -371,6 +424,7 @@ fn cases() -> Vec<(&'static str, Refusal)> {
         number_cases(),
         destination_cases(),
         calldata_cases(),
+        argument_cases(),
         assembly_cases(),
     ]
     .concat()
@@ -394,7 +448,8 @@ fn every_name_in_the_code_has_a_case() {
     let sources = [
         include_str!("../../evm/refusal.rs"),
         include_str!("../../evm/rlp.rs"),
-        include_str!("../../evm/calldata.rs"),
+        include_str!("../../evm/known.rs"),
+        include_str!("../../evm/abi/decode.rs"),
     ];
     let names = sources.iter().flat_map(|source| {
         let literals = source.split('"').skip(1).step_by(2);

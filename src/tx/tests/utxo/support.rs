@@ -14,8 +14,9 @@ use strongroom_tx::{
 
 pub const BITCOIN: Chain = Chain::Bitcoin(Network::Mainnet);
 pub const LITECOIN: Chain = Chain::Litecoin(Network::Mainnet);
-pub const RULES: ChainRules = ChainRules {
+pub const RULES: ChainRules<'static> = ChainRules {
     locktime_height_max: 850_000,
+    functions: strongroom_tx::evm::Functions::NONE,
 };
 
 /// The keys of the global map and of an input's.

@@ -206,9 +206,7 @@ impl State {
                 None => Decision::Unfinished,
             };
         }
-        let rules = ChainRules {
-            locktime_height_max: 0,
-        };
+        let rules = ChainRules::default();
         let decoded = match tx::decode(&request.transaction, &self.registry, rules) {
             Ok(decoded) => decoded,
             Err(refusal) => return Decision::Refuse(vec![reason(refusal.code(), refusal)]),
@@ -278,9 +276,7 @@ impl State {
     /// The signature over what was charged.
     fn finish(&mut self, index: u64, book: &Book) {
         let entry = self.journal.get_mut(&index).unwrap();
-        let rules = ChainRules {
-            locktime_height_max: 0,
-        };
+        let rules = ChainRules::default();
         let decoded = tx::decode(&entry.request.transaction, &self.registry, rules).unwrap();
         let made_of = tx::decode(&entry.request.transaction, &self.registry, rules).unwrap();
         let signatures: Vec<_> = decoded

@@ -142,6 +142,7 @@ impl EvmNode for SimEvmNode {
         Ok(match action {
             Action::Native { .. } => 21_000,
             Action::Erc20 { .. } => 52_000,
+            Action::Call { .. } => panic!("the coordinator calls nothing"),
         })
     }
 
