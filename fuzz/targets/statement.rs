@@ -3,7 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use policy::statement::{Attestation, Freeze, Header, NewEpoch, Prune, Unfreeze, Unseal, Veto};
+use policy::statement::{
+    Attestation, Freeze, Header, Heartbeat, NewEpoch, Prune, Unfreeze, Unseal, Veto,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -19,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         Prune::parse(text).map(|read| read.to_string()),
         Veto::parse(text).map(|read| read.to_string()),
         Freeze::parse(text).map(|read| read.to_string()),
+        Heartbeat::parse(text).map(|read| read.to_string()),
         Unfreeze::parse(text).map(|read| read.to_string()),
         Attestation::parse(text).map(|read| read.to_string()),
     ];

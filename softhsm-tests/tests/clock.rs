@@ -21,22 +21,28 @@ const HOUR_MILLIS: u64 = 3_600_000;
 
 /// A daemon whose wall clock is the machine's plus what stands in a file. Its boot clock is the
 /// kernel's.
-struct MovedClock<'a> {
+pub struct MovedClock<'a> {
     world: &'a World,
     offset: PathBuf,
 }
 
-impl MovedClock<'_> {
-    fn move_to(&self, hours: i64) {
+impl<'a> MovedClock<'a> {
+    /// A clock for the daemons of a world.
+    pub fn of(world: &'a World) -> Self {
+        let offset = world.folder().join("offset");
+        Self { world, offset }
+    }
+
+    pub fn move_to(&self, hours: i64) {
         self.step_to(hours * 3600);
     }
 
-    fn step_to(&self, seconds: i64) {
+    pub fn step_to(&self, seconds: i64) {
         self.say(&format!("{seconds:+}"));
     }
 
     /// The clock stands still at a time.
-    fn stop_at(&self, time: &str) {
+    pub fn stop_at(&self, time: &str) {
         self.say(time);
     }
 
@@ -46,7 +52,7 @@ impl MovedClock<'_> {
         fs::rename(prepared, &self.offset).unwrap();
     }
 
-    fn start(&self) -> Signerd {
+    pub fn start(&self) -> Signerd {
         assert!(
             PathBuf::from(FAKETIME).exists(),
             "no faketime: softhsm-tests/run installs it"
@@ -241,7 +247,7 @@ fn no_reading_gives_anything_back_bricks_or_seals() {
 }
 
 /// Hours of whole days: from yesterday to tomorrow, and the three days behind these.
-fn hours() -> String {
+pub fn hours() -> String {
     const DAYS: [&str; 7] = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"];
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

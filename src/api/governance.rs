@@ -22,6 +22,9 @@ pub struct GovernanceAnswer {
     /// The bundle that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<ProposedBundle>,
+    /// Who may replace people under a freeze, where the officers cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoverySet>,
     /// How long a freeze stands that enough officers lift.
     pub unfreeze_delay_secs: u64,
     /// What is frozen.
@@ -31,8 +34,55 @@ pub struct GovernanceAnswer {
     /// The books that the bundle lets be loaded apart from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub books: Vec<LoadedBook>,
+    /// What is asked of people who must say that they are there, and what they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatStatus>,
     /// The time by which it waits: by `lo`.
     pub time: Interval,
+}
+
+/// Who may replace people under a freeze, where the officers cannot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoverySet {
+    /// Whose signatures count.
+    pub people: Vec<String>,
+    /// How many of them must sign a bundle.
+    pub threshold: u32,
+    /// How long it waits.
+    pub delay_secs: u64,
+}
+
+/// When people last said that they are there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatStatus {
+    /// Whose word counts.
+    pub people: Vec<String>,
+    /// How many of them must say so together.
+    pub threshold: u32,
+    /// When it is due.
+    pub due: HeartbeatDue,
+    /// The entry of the last one; nothing before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+    /// A signed checkpoint that the next one may answer; nothing where none is made yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+}
+
+/// When the heartbeat is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatDue {
+    /// Within how long of the last one.
+    pub within_secs: u64,
+    /// From when on it is counted.
+    pub since: Time,
+    /// When everything freezes, by `hi`.
+    pub due: Time,
+    /// Whether that has come.
+    pub overdue: bool,
 }
 
 /// A book that is loaded apart from the bundle.
@@ -101,8 +151,11 @@ pub struct ProposedBundle {
     pub hash: String,
     /// Its sequence.
     pub sequence: u64,
-    /// The officers who signed it.
+    /// The people who signed it.
     pub signed_by: Vec<String>,
     /// Before this time, by `lo`, it does not govern.
     pub not_before: Time,
+    /// Whether the recovery set signed it, and not the officers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_recovery: bool,
 }

@@ -6,7 +6,7 @@ use tx::{
     AccountClass, Amount, Chain, Effect, Intent, Interval, Name, SignedTransaction, Transaction,
 };
 
-use crate::journal::LogStatus;
+use crate::{governance::HeartbeatDue, journal::LogStatus};
 
 /// The largest body of a request, in bytes.
 pub const BODY_MAX: usize = 1024 * 1024;
@@ -211,6 +211,9 @@ pub struct KeysAnswer {
     /// How the signer's log stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<LogStatus>,
+    /// When people must say again that they are there, where they must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatDue>,
 }
 
 /// A key.

@@ -11,7 +11,7 @@ mod reconcile;
 mod report;
 mod restore;
 mod show;
-mod signed;
+pub mod signed;
 mod tail;
 mod tiles;
 mod verify;

@@ -14,6 +14,7 @@ mod explain;
 mod fixture;
 pub mod folder;
 mod governance;
+mod heartbeat;
 mod history;
 mod new;
 mod offline;
@@ -94,6 +95,13 @@ enum Command {
                       `ssh-keygen -Y sign -n strongroom-unfreeze-v1 -f KEY FILE`."
     )]
     Unfreeze(governance::FreezeArgs),
+    /// Say that you are there, where the bundle has a [heartbeat]: without it everything freezes.
+    #[command(
+        after_help = "Without --signing-key the statement is printed. Sign it with `ssh-keygen -Y sign -n\n\
+                      strongroom-heartbeat-v1 -f KEY FILE`, and bring it with --statement and --signature. The key of\n\
+                      the signer's log must be pinned, by --log-key or the profile."
+    )]
+    Heartbeat(heartbeat::Args),
 }
 
 /// Runs one of the group's commands.
@@ -118,5 +126,6 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Veto(args) => governance::veto(&args),
         Command::Freeze(args) => governance::freeze(&args),
         Command::Unfreeze(args) => governance::unfreeze(&args),
+        Command::Heartbeat(args) => heartbeat::run(&args),
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use policy::{
-    BookLoaded, Entry, FreezeScope, PolicyProposed, Resumed, RowKey, State, StateError, Unfrozen,
-    book::Shelf, statement::StatementError,
+    BookLoaded, BundleQuorum, Entry, FreezeScope, PolicyProposed, Resumed, RowKey, State,
+    StateError, Unfrozen, book::Shelf, statement::StatementError,
 };
 use tx::{Name, Time};
 
@@ -22,7 +22,11 @@ pub(crate) enum Governing {
     /// A bundle shall govern.
     Activate(Activation, Reply<Result<Result<(), String>, Stopped>>),
     /// A bundle shall wait.
-    Propose(Activation, Reply<Result<Result<Time, String>, Stopped>>),
+    Propose(
+        Activation,
+        BundleQuorum,
+        Reply<Result<Result<Time, String>, Stopped>>,
+    ),
     /// A book shall have another content; from when on it has cooled, is for the writer to say.
     LoadBook {
         loaded: Box<BookLoaded>,
@@ -63,7 +67,7 @@ impl Governing {
     pub(crate) fn refuse(self, stopped: Stopped) {
         match self {
             Self::Activate(_, reply) => reply.send(Err(stopped)),
-            Self::Propose(_, reply) => reply.send(Err(stopped)),
+            Self::Propose(_, _, reply) => reply.send(Err(stopped)),
             Self::LoadBook { reply, .. } => reply.send(Err(stopped)),
             Self::Shelve { reply, .. } => reply.send(Err(stopped)),
             Self::Stated(_, reply) => reply.send(Err(stopped)),
@@ -82,8 +86,8 @@ pub(crate) fn govern(
             let activated = activate(state, group, activation);
             group.answer(reply, activated)
         }
-        Governing::Propose(activation, reply) => {
-            let proposed = propose(state, group, activation);
+        Governing::Propose(activation, quorum, reply) => {
+            let proposed = propose(state, group, activation, quorum);
             group.answer(reply, proposed)
         }
         Governing::LoadBook {
@@ -146,11 +150,12 @@ fn propose(
     state: &mut State,
     group: &mut OpenGroup,
     activation: Activation,
+    quorum: BundleQuorum,
 ) -> Result<Result<Time, String>, Stopped> {
     let Activation { policy, signed_by } = activation;
-    let checked = state.check_proposal(&policy);
-    let Some(not_before) = state.waits_until(group.now.lo) else {
-        return Ok(Err("no bundle governs yet".into()));
+    let checked = state.check_proposal(&policy, quorum);
+    let Some(not_before) = state.waits_until(group.now.lo, quorum) else {
+        return Ok(Err("no bundle governs yet that lets it wait".into()));
     };
     if let Err(error) = checked {
         return Ok(Err(error.to_string()));
@@ -160,6 +165,7 @@ fn propose(
         sequence: policy.sequence,
         signed_by,
         not_before,
+        quorum,
     });
     let taken = stated(state, group, entry)?;
     Ok(taken

@@ -10,9 +10,9 @@ use std::{
 };
 
 use policy::{
-    AttemptId, Attested, BookLoaded, BookVetoed, Entry, FreezeScope, FrozenBy, IntentDecided,
-    IntentRegistered, KeyRegistration, PolicyVetoed, Pruned, Record, Refused, Resumed, Signed,
-    State, StateError, Verdict, book::Shelf,
+    AttemptId, Attested, BookLoaded, BookVetoed, BundleQuorum, Entry, FreezeScope, FrozenBy,
+    IntentDecided, IntentRegistered, KeyRegistration, PolicyVetoed, Pruned, Record, Refused,
+    Resumed, Signed, State, StateError, Verdict, book::Shelf,
 };
 use thiserror::Error;
 use tlog::{
@@ -22,8 +22,8 @@ use tlog::{
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Activation, Bodies, CheckpointOutcome, Clock, ReadError, Registered, Release, Reply, Rows,
-    Scrubbed, Scrubber, SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
+    Activation, Bodies, CheckpointOutcome, Clock, ReadError, RecallError, Registered, Release,
+    Reply, Rows, Scrubbed, Scrubber, SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
     embedded::EmbeddedReader,
@@ -259,9 +259,11 @@ impl Journal {
     pub fn propose(
         &self,
         activation: Activation,
+        quorum: BundleQuorum,
         reply: Reply<Result<Result<Time, String>, Stopped>>,
     ) {
-        self.insist(Command::Govern(Governing::Propose(activation, reply)));
+        let asked = Governing::Propose(activation, quorum, reply);
+        self.insist(Command::Govern(asked));
     }
 
     /// Keeps the bundle that waits from governing, by a statement of an officer; answers why the state does
@@ -384,6 +386,30 @@ impl Journal {
     ) -> Result<(), Busy> {
         let entry = Entry::Attested(Box::new(said));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
+    }
+
+    /// Takes what people say of being there, by their statement; answers why the state does not take it, if it
+    /// does not.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn heartbeat(
+        &self,
+        by: Resumed,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) -> Result<(), Busy> {
+        let entry = Entry::Heartbeat(Box::new(by));
+        self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
+    }
+
+    /// Whether an attempt may be neither signed nor released: it is frozen, or the heartbeat is overdue and
+    /// everything is about to be.
+    ///
+    /// # Errors
+    /// [`RecallError`].
+    pub fn is_held(&self, attempt: AttemptId) -> Result<bool, RecallError> {
+        let lapsed = self.state().lapsed(self.now()).is_some();
+        Ok(lapsed || self.rows.is_frozen(attempt)?)
     }
 
     /// Un-freezes a scope by a statement of officers; answers from when on, or why the state does not take it.

@@ -28,6 +28,7 @@ mod defect;
 mod embedded;
 mod govern;
 mod group;
+mod heartbeat;
 mod journal;
 mod known;
 mod open;

@@ -19,6 +19,7 @@ use crate::{
     disk::{Disk, FsDisk},
     embedded::{Embedded, EmbeddedReader},
     group::OpenGroup,
+    heartbeat::Settled,
     known::Found,
     lock::{LockError, Owner},
     refusals::Refusals,
@@ -316,6 +317,7 @@ impl Core {
             candidate,
             wanted,
             scrubbed,
+            settled: Settled::default(),
         };
         writer.note_start(started)?;
         Ok(Self {

@@ -16,7 +16,6 @@ use crate::{
     StoredEntry,
     checkpoint::Draft,
     command::{Command, Stopped},
-    govern::govern,
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
     segment::MAX_BLOB_BYTES,
     writer::{REASON_BYTES, Writer, stopped},
@@ -61,7 +60,7 @@ impl Writer {
             }
             Command::Govern(asked) => {
                 self.recall(state, &asked.reads())?;
-                govern(state, group, asked)
+                self.govern(state, group, asked)
             }
             Command::PolicyRefused { reason, reply } => {
                 let reason = shortened(reason, REASON_BYTES);
@@ -125,6 +124,7 @@ impl Writer {
             }
             let is_frozen = state.is_frozen(known.attempt);
             let is_frozen = is_frozen.map_err(|error| stopped(&error))?;
+            let is_frozen = is_frozen || state.lapsed(group.now).is_some();
             if let Some(outcome) = self.known(request, known, is_frozen) {
                 return Ok(Decision::Outcome(outcome));
             }
@@ -282,6 +282,7 @@ impl Writer {
         let is_frozen = state.is_frozen(attempt).map_err(|error| stopped(&error))?;
         #[cfg(test)]
         let is_frozen = defect::held(is_frozen);
+        let is_frozen = is_frozen || state.lapsed(group.now).is_some();
         Ok(if is_frozen {
             Release::Withheld
         } else {

@@ -27,6 +27,7 @@ use crate::{
     checkpoint::is_witnessed,
     command::{Command, Failed, Stopped},
     group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
+    heartbeat::Settled,
     map::MapError,
     refusals::Refusals,
     roots::{Builder, Built, Candidate, Done, Frozen, Growth, Rows, recall},
@@ -92,6 +93,8 @@ pub(crate) struct Writer {
     pub(crate) wanted: Arc<AtomicU64>,
     /// What reading the log again has come to.
     pub(crate) scrubbed: Arc<Scrubbed>,
+    /// How far the clocks can be believed.
+    pub(crate) settled: Settled,
 }
 
 /// Is told how many entries are durable, on the writer's thread.
@@ -237,6 +240,7 @@ impl Writer {
         let now = defect::believed(now, reading.wall_millis);
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
         self.boot_millis = reading.boot_millis;
+        self.settled.take(now, reading, jump.is_some());
         (now, jump)
     }
 
@@ -261,6 +265,7 @@ impl Writer {
         if let Some(millis) = jump {
             group.push(&mut state, Entry::ClockJump { millis })?;
         }
+        self.freeze_if_overdue(&mut state, group)?;
         for entry in self.refusals.due(self.boot_millis, SUMMARIES_MAX) {
             group.push(&mut state, entry)?;
         }

@@ -162,6 +162,8 @@ pub enum Entry {
     IntentDecided(Box<IntentDecided>),
     /// An attester said what it saw.
     Attested(Box<Attested>),
+    /// People said that they are there, by a statement ([`crate::statement::Heartbeat`]).
+    Heartbeat(Box<Resumed>),
     /// The wall clock moved as the boot clock does not explain.
     ClockJump {
         /// Milliseconds by which the wall clock moved more than the boot clock.
@@ -474,6 +476,24 @@ pub struct Pruned {
     pub by: Resumed,
 }
 
+/// Whose signatures let a bundle replace the running one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BundleQuorum {
+    /// Enough officers'.
+    #[default]
+    Officers,
+    /// Enough of the recovery set's, and not enough officers'.
+    Recovery,
+}
+
+impl BundleQuorum {
+    /// Whether it is that of the officers.
+    pub fn is_officers(&self) -> bool {
+        *self == Self::Officers
+    }
+}
+
 /// A bundle that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -486,6 +506,9 @@ pub struct PolicyProposed {
     pub signed_by: BTreeSet<Name>,
     /// The `lo` before which it does not govern, by the delay of the bundle that was running.
     pub not_before: Time,
+    /// Whose signatures they are.
+    #[serde(default, skip_serializing_if = "BundleQuorum::is_officers")]
+    pub quorum: BundleQuorum,
 }
 
 /// Which bundle does not govern, and the statement ([`crate::statement::Veto`]) that says so.

@@ -34,29 +34,29 @@ mod window;
 
 pub use argument::{ArgumentBooks, ArgumentCondition, ArgumentConditions, FunctionId, Integer};
 pub use entry::{
-    Asked, Attempt, AttemptId, Attested, Blob, BookLoaded, BookVetoed, BundleHash, Checkpoint,
-    Classes, Digest, Entry, Fact, FreezeScope, FrozenBy, IntentDecided, IntentRegistered,
-    KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, PolicyProposed, PolicyVetoed,
-    Pruned, Record, Refused, RefusedMany, Resumed, SignatureRecord, Signed, SignedBy, StateRoot,
-    Unfrozen,
+    Asked, Attempt, AttemptId, Attested, Blob, BookLoaded, BookVetoed, BundleHash, BundleQuorum,
+    Checkpoint, Classes, Digest, Entry, Fact, FreezeScope, FrozenBy, IntentDecided,
+    IntentRegistered, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, PolicyProposed,
+    PolicyVetoed, Pruned, Record, Refused, RefusedMany, Resumed, SignatureRecord, Signed, SignedBy,
+    StateRoot, Unfrozen,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
 pub use model::{
     Account, Allow, AssetUnit, AttestationKind, Attestations, Attester, Book, BookApart,
-    ChainSettings, Client, ClientIdentity, Deny, Evacuate, Governance, Group, Limit, Location,
-    Measure, Need, Passkeys, Person, Policy, Rejection, Require, Selector, SequenceStart,
-    SignerSelector, Source, SourceSelector, Statement, To, Verb,
+    ChainSettings, Client, ClientIdentity, Deny, Evacuate, Governance, Group, Heartbeat, Limit,
+    Location, Measure, Need, Passkeys, Person, Policy, Recovery, Rejection, Require, Selector,
+    SequenceStart, SignerSelector, Source, SourceSelector, Statement, To, Verb,
 };
-pub use narrower::{Widening, widenings};
+pub use narrower::{Widening, beside_people, widenings};
 pub use price::{Price, PriceError, PriceRule, REFERENCE_DECIMALS, reference_value};
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use requirement::{AskedBy, Requirement};
 pub use state::{
-    AttemptState, BookState, BookStep, Consumed, Decided, FinalState, FreezeState, HotState,
-    HotStateError, IntentState, KeyDigest, NotRecalled, PriceState, Proposed, RRepeated,
-    RegisteredIntent, RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State,
-    StateError, Supposed, Unpriced,
+    AnswerableCheckpoint, AttemptState, BookState, BookStep, Consumed, Decided, FinalState,
+    FreezeState, Heard, HeartbeatState, HotState, HotStateError, IntentState, KeyDigest, Lapse,
+    NotRecalled, PriceState, Proposed, RRepeated, RegisteredIntent, RequestState, RequestStatus,
+    RestoreError, Row, RowError, RowKey, State, StateError, Supposed, Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

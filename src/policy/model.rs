@@ -27,6 +27,10 @@ pub struct Policy {
     pub sequence: u64,
     /// Who may change it.
     pub governance: Governance,
+    /// Who may replace people under a freeze, where the officers cannot.
+    pub recovery: Option<Recovery>,
+    /// How often people must say that they are there, if they must.
+    pub heartbeat: Option<Heartbeat>,
     /// The witnesses without whose cosignatures nothing that was signed is released, if there are any.
     pub witnesses: Option<Quorum>,
     /// To whom what the entries say is encrypted, for witnesses to keep; nobody where it is empty.
@@ -85,6 +89,28 @@ pub struct Governance {
     pub delay_millis: u64,
     /// How long a freeze stands that enough officers lift, in milliseconds.
     pub unfreeze_delay_millis: u64,
+}
+
+/// Who may replace people, slowly and under a freeze, where the officers cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many signatures of different people a bundle needs.
+    pub threshold: u32,
+    /// The people whose signatures count.
+    pub people: BTreeSet<Name>,
+    /// How long such a bundle waits, in milliseconds.
+    pub delay_millis: u64,
+}
+
+/// How often people must say that they are there: without that, everything freezes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Within how long of the last time, in milliseconds.
+    pub within_millis: u64,
+    /// How many different people must say so together.
+    pub threshold: u32,
+    /// The people whose word counts.
+    pub people: BTreeSet<Name>,
 }
 
 /// A person.

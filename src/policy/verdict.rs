@@ -97,7 +97,7 @@ pub enum ReasonCode {
     Price,
     /// A number in the computation is 2^256 or more.
     Overflow,
-    /// A freeze holds it.
+    /// A freeze holds it, or the heartbeat is overdue.
     Frozen,
 }
 

@@ -10,7 +10,10 @@ use policy::StateError;
 use thiserror::Error;
 use tlog::{checkpoint::SignedCheckpoint, cosignature::Quorum, note::ForeignSignature};
 
-use crate::service::{Service, ask};
+use crate::{
+    heartbeat,
+    service::{Service, ask},
+};
 
 /// How long to wait after a first failure; twice as long after each further one, up to the most.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,7 +54,10 @@ pub enum CheckpointError {
 pub async fn run(service: Arc<Service>) {
     let mut pause = PAUSE;
     while service.journal.stopped().is_none() {
-        service.checkpoints.until_due(&service.journal).await;
+        tokio::select! {
+            () = service.checkpoints.until_due(&service.journal) => {}
+            () = heartbeat::until_stale(&service.journal) => {}
+        }
         if let Some(quorum) = witnesses(&service) {
             service.witnesses.until_paced(&quorum).await;
         }
@@ -96,7 +102,8 @@ pub async fn make(service: &Service) -> Result<(), CheckpointError> {
         Some(_) => service.witnesses.add(signed.clone()),
         None => service.journal.covered(&signed),
     }
-    service.checkpoints.publish(signed);
+    let signed = service.checkpoints.publish(signed);
+    service.heartbeats.offer(&service.journal.state(), &signed);
     service.metrics.checkpoints.increment();
     Ok(())
 }

@@ -145,7 +145,7 @@ impl Checkpoints {
     }
 
     /// Takes the newest one into service. Who waits for it does not wait for the disk.
-    pub fn publish(&self, signed: SignedCheckpoint) {
+    pub fn publish(&self, signed: SignedCheckpoint) -> Arc<SignedCheckpoint> {
         *lock(&self.trouble) = None;
         let signed = Arc::new(signed);
         self.newest.send_replace(Some(Arc::clone(&signed)));
@@ -154,6 +154,7 @@ impl Checkpoints {
         {
             tracing::warn!(error = %error, "the newest checkpoint is not remembered");
         }
+        signed
     }
 
     /// Whether the file is new enough: where answers wait, hundreds are made a second, and to replace a

@@ -8,7 +8,7 @@ use std::{
 
 use journal::{Activation, BundleStore, FolderError, Journal, read_folder};
 use policy::{
-    BundleHash, Policy,
+    BundleHash, BundleQuorum, Policy,
     bundle::{LoadError, ManifestError, Trust, VerifiedBundle, load},
     widenings,
 };
@@ -35,6 +35,11 @@ pub enum GovernanceError {
         /// The journal's.
         journal: Name,
     },
+    /// The recovery set signed it, and not everything is frozen.
+    #[error(
+        "the recovery set signed the bundle, and replaces people while everything is frozen alone"
+    )]
+    RecoveryFrozen,
     /// The state does not take it.
     #[error("the bundle does not fit the journal: {0}")]
     State(String),
@@ -50,6 +55,7 @@ impl GovernanceError {
             Self::Folder(_) => "bundle-folder",
             Self::Load(error) => name(error),
             Self::Fleet { .. } => "bundle-fleet",
+            Self::RecoveryFrozen => "bundle-recovery-frozen",
             Self::State(_) => "bundle-not-taken",
             Self::Journal(_) => "journal-stopped",
         }
@@ -57,7 +63,10 @@ impl GovernanceError {
 
     /// Whether the bundle is what is wrong.
     fn is_of_the_bundle(&self) -> bool {
-        matches!(self, Self::Load(_) | Self::Fleet { .. } | Self::State(_))
+        matches!(
+            self,
+            Self::Load(_) | Self::Fleet { .. } | Self::RecoveryFrozen | Self::State(_)
+        )
     }
 }
 
@@ -77,6 +86,7 @@ fn name(error: &LoadError) -> &'static str {
         LoadError::Answers { .. } => "bundle-sequence",
         LoadError::Signatures(_) => "bundle-signatures",
         LoadError::Quorum { .. } => "bundle-quorum",
+        LoadError::Recovery(_) => "bundle-recovery-differs",
         _ => "bundle-refused",
     }
 }
@@ -153,6 +163,9 @@ async fn take(journal: &Journal, config: &Config) -> Result<Arc<Policy>, Governa
         let bundle = offered.policy.fleet.clone();
         return Err(GovernanceError::Fleet { bundle, journal });
     }
+    if offered.quorum == BundleQuorum::Recovery && !journal.state().stands_frozen() {
+        return Err(GovernanceError::RecoveryFrozen);
+    }
     let store = BundleStore::of(&config.data);
     let kept = store.keep(offered.policy.hash, &files);
     kept.map_err(GovernanceError::Folder)?;
@@ -169,6 +182,7 @@ async fn take(journal: &Journal, config: &Config) -> Result<Arc<Policy>, Governa
 struct Offered {
     policy: Arc<Policy>,
     signed_by: BTreeSet<Name>,
+    quorum: BundleQuorum,
 }
 
 impl Offered {
@@ -176,13 +190,21 @@ impl Offered {
         for warning in bundle.warnings() {
             tracing::warn!(%warning, "the bundle");
         }
-        let signed_by = bundle.signed_by().clone();
+        let (signed_by, quorum) = (bundle.signed_by().clone(), bundle.quorum());
         let policy = Arc::new(bundle.into_policy());
-        Self { policy, signed_by }
+        Self {
+            policy,
+            signed_by,
+            quorum,
+        }
     }
 
-    /// Whether it is not shown to be narrower than the running one, which lets nothing else govern at once.
+    /// Whether it is not shown to be narrower than the running one, which lets nothing else govern at once; and
+    /// always where the recovery set signed it.
     fn must_wait(&self, running: &Policy) -> bool {
+        if self.quorum == BundleQuorum::Recovery {
+            return true;
+        }
         if running.governance.delay_millis == 0 {
             return false;
         }
@@ -194,7 +216,9 @@ impl Offered {
     }
 
     fn into_activation(self) -> Activation {
-        let Self { policy, signed_by } = self;
+        let Self {
+            policy, signed_by, ..
+        } = self;
         Activation { policy, signed_by }
     }
 }
@@ -215,15 +239,16 @@ async fn activate(journal: &Journal, offered: Offered) -> Result<Arc<Policy>, Go
 
 async fn propose(journal: &Journal, offered: Offered) -> Result<(), GovernanceError> {
     let (hash, sequence) = (offered.policy.hash, offered.policy.sequence);
+    let quorum = offered.quorum;
     let activation = offered.into_activation();
     let not_before = ask(|reply| {
-        journal.propose(activation, reply);
+        journal.propose(activation, quorum, reply);
         Ok(())
     })
     .await
     .map_err(|problem| GovernanceError::Journal(problem.detail))?
     .map_err(GovernanceError::State)?;
-    tracing::warn!(%hash, sequence, %not_before, "a bundle waits; one officer can veto it");
+    tracing::warn!(%hash, sequence, %not_before, ?quorum, "a bundle waits; one officer can veto it");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::{metrics::Gauge, seal::Seal, service::Service};
+use crate::{heartbeat, metrics::Gauge, seal::Seal, service::Service};
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 16;
@@ -138,6 +138,12 @@ fn metrics(subject: &Subject) -> Answer {
             service.tls().generation,
         ),
     ]);
+    let due = heartbeat::due(&service.journal.state(), now);
+    gauges.extend(due.map(|due| {
+        let help = "Seconds until everything freezes for want of a heartbeat";
+        let left = heartbeat::left_secs(now, due.due);
+        gauge("signerd_heartbeat_due_seconds", help, left)
+    }));
     let mut text = service.metrics.exposition(&gauges);
     seal_metrics(&mut text, service.sealed());
     scrub_metrics(&mut text, service.journal.scrubbed());

@@ -329,7 +329,7 @@ impl Route {
             Door::Api => !matches!(self, Self::Page(_)),
             Door::Officers => matches!(
                 self,
-                Self::Intents(_) | Self::Governance | Self::State | Self::Page(_)
+                Self::Intents(_) | Self::Governance | Self::State | Self::Attest | Self::Page(_)
             ),
         }
     }
@@ -543,6 +543,7 @@ mod tests {
             (Method::POST, "/v1/intents/payouts/w-1/approvals"),
             (Method::GET, "/v1/governance"),
             (Method::POST, "/v1/governance/statements"),
+            (Method::POST, "/v1/statements"),
         ];
         for (method, path) in &open {
             assert!(verb(method, path, Door::Officers).is_ok(), "{path}");

@@ -15,6 +15,7 @@ pub mod device;
 pub mod governance;
 pub mod hardening;
 pub mod health;
+pub mod heartbeat;
 pub mod http;
 pub mod identity;
 pub mod log;

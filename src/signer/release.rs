@@ -70,7 +70,7 @@ impl Unreleased {
             return Err(Problem::new(ProblemKind::JournalStopped, detail));
         }
         for attempt in &self.shown {
-            let frozen = service.journal.rows().is_frozen(*attempt);
+            let frozen = service.journal.is_held(*attempt);
             if !frozen.map_err(|error| forgotten(&error))? {
                 continue;
             }

@@ -30,6 +30,7 @@ use crate::{
     control::{Control, Message},
     governance,
     health::{self, Subject},
+    heartbeat::Heartbeats,
     http::Officers,
     registration::{self, Registration, RegistrationError},
     seal::Seal,
@@ -111,6 +112,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         device: Mutex::default(),
         device_trouble: Mutex::new(Some("It is being started.".into())),
         checkpoints,
+        heartbeats: Heartbeats::default(),
         bundles,
         witnesses: Witnesses::new(),
         relay_rates: Rates::new(RELAY_REQUESTS_PER_SECOND),
@@ -346,6 +348,7 @@ impl Server {
     /// Lets the bundle govern that has waited long enough. One that does not fit is not tried again by this
     /// process: nothing of it changes while it runs but what is registered.
     async fn turn(&self, unfit: &mut Option<policy::BundleHash>) {
+        self.service.heartbeats.warn(&self.service.journal);
         books::cool(&self.service.journal).await;
         let Some(due) = governance::due(&self.service.journal) else {
             return;

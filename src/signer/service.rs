@@ -17,7 +17,10 @@ use keys::KeyPool;
 use policy::{AttemptId, Policy};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{checkpoints::Checkpoints, metrics::Metrics, seal::Seal, witnesses::Witnesses};
+use crate::{
+    checkpoints::Checkpoints, heartbeat::Heartbeats, metrics::Metrics, seal::Seal,
+    witnesses::Witnesses,
+};
 
 /// The daemon's parts, as its verbs use them.
 pub struct Service {
@@ -45,6 +48,8 @@ pub struct Service {
     pub device_trouble: Mutex<Option<String>>,
     /// Checkpoints of the journal.
     pub checkpoints: Checkpoints,
+    /// What is known of heartbeats.
+    pub heartbeats: Heartbeats,
     /// The bundles that governed.
     pub bundles: BundleStore,
     /// What witnesses have said of them.

@@ -3,7 +3,10 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use strongroom_api::{
-    governance::{BookContent, FrozenScope, GovernanceAnswer, LoadedBook, ProposedBundle},
+    governance::{
+        BookContent, FrozenScope, GovernanceAnswer, HeartbeatDue, HeartbeatStatus, LoadedBook,
+        ProposedBundle, RecoverySet,
+    },
     intents::{
         ApprovalRequest, IntentAnswer, IntentNeed, IntentUnit, IntentsAnswer, ListedIntent,
         PasskeyAssertion, PersonDecided,
@@ -148,6 +151,11 @@ fn governance() -> Vec<Example> {
         sequence: 5,
         signed_by: vec!["ann".into(), "ben".into()],
         not_before: time.lo.after_millis(86_400_000),
+        by_recovery: true,
+    };
+    let by_officers = ProposedBundle {
+        by_recovery: false,
+        ..proposed.clone()
     };
     let bare = GovernanceAnswer {
         fleet: "main".into(),
@@ -161,6 +169,8 @@ fn governance() -> Vec<Example> {
         freezes: vec![],
         unfrozen: 0,
         books: vec![],
+        heartbeat: None,
+        recovery: None,
         time,
     };
     let frozen = FrozenScope {
@@ -175,6 +185,8 @@ fn governance() -> Vec<Example> {
     let (loaded, never, content) = books(time.lo);
     let whole = GovernanceAnswer {
         books: vec![loaded.clone(), never.clone()],
+        heartbeat: Some(heartbeat()),
+        recovery: Some(recovery()),
         proposed: Some(proposed.clone()),
         freezes: vec![lifted.clone()],
         unfrozen: 1200,
@@ -182,11 +194,46 @@ fn governance() -> Vec<Example> {
     };
     vec![
         example("GovernanceAnswer", &whole, &bare),
-        example("ProposedBundle", &proposed, &proposed),
+        example("ProposedBundle", &proposed, &by_officers),
+        example("RecoverySet", &recovery(), &recovery()),
         example("FrozenScope", &lifted, &frozen),
+        example("HeartbeatStatus", &heartbeat(), &unheard()),
+        example("HeartbeatDue", &unheard().due, &unheard().due),
         example("LoadedBook", &loaded, &never),
         example("BookContent", &content, &content),
     ]
+}
+
+fn recovery() -> RecoverySet {
+    RecoverySet {
+        people: vec!["rita".into(), "roy".into()],
+        threshold: 2,
+        delay_secs: 1_209_600,
+    }
+}
+
+fn heartbeat() -> HeartbeatStatus {
+    HeartbeatStatus {
+        entry: Some(1290),
+        checkpoint: Some("strongroom/main/0011\n7\n".into()),
+        ..unheard()
+    }
+}
+
+/// Before anybody said so.
+fn unheard() -> HeartbeatStatus {
+    HeartbeatStatus {
+        people: vec!["ann".into(), "ben".into()],
+        threshold: 1,
+        due: HeartbeatDue {
+            within_secs: 259_200,
+            since: now().lo,
+            due: now().lo.after_millis(259_200_000),
+            overdue: false,
+        },
+        entry: None,
+        checkpoint: None,
+    }
 }
 
 /// The time of an answer.
@@ -476,9 +523,11 @@ fn answers() -> Vec<Example> {
         policy: "ab".repeat(32),
         time: interval(),
         journal: Some(log_status()),
+        heartbeat: Some(unheard().due),
     };
     let bare_keys = KeysAnswer {
         journal: None,
+        heartbeat: None,
         ..keys.clone()
     };
     let requests = RequestsAnswer {

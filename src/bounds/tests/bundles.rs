@@ -393,11 +393,17 @@ fn empty(of: &Making) -> Policy {
         locktime_height_max: 0,
         max_ahead: 1_000,
     };
+    let known = Book {
+        addresses: [1, 2].map(|n| stranger(of.chain, n)).into(),
+        apart: None,
+    };
     Policy {
         hash: BundleHash([1; 32]),
         fleet: name("main"),
         sequence: 1,
         governance: nobody(),
+        recovery: None,
+        heartbeat: None,
         witnesses: None,
         auditors: BTreeSet::new(),
         approval_page: None,
@@ -412,14 +418,7 @@ fn empty(of: &Making) -> Policy {
         chains: [(of.chain, settings)].into(),
         sequences: starts.collect(),
         functions: tx::evm::Functions::default(),
-        books: [(
-            name("known"),
-            Book {
-                addresses: [1, 2].map(|n| stranger(of.chain, n)).into(),
-                apart: None,
-            },
-        )]
-        .into(),
+        books: [(name("known"), known)].into(),
         hours: BTreeMap::new(),
         allows: Vec::new(),
         denies: Vec::new(),

@@ -384,6 +384,7 @@ fn event(index: u64, record: &Record, entry: &Entry) -> Event {
         Entry::Unfrozen(unfrozen) => texts(&unfrozen.by.signed_by),
         Entry::IntentDecided(decided) => texts(decided.signed_by.keys()),
         Entry::Attested(said) => texts([&said.attester]),
+        Entry::Heartbeat(by) => texts(&by.signed_by),
         Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => texts(&resumed.signed_by),
         Entry::Pruned(pruned) => texts(&pruned.by.signed_by),
         _ => Vec::new(),

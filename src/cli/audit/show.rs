@@ -5,7 +5,8 @@ use std::fmt;
 use api::journal::JournalBody;
 use policy::statement::{Attestation, Seen};
 use policy::{
-    Attempt, Entry, Fact, NumberedDigest, Reason, Record, Refused, Resumed, approval::Says,
+    Attempt, BundleQuorum, Entry, Fact, NumberedDigest, PolicyProposed, Reason, Record, Refused,
+    Resumed, approval::Says,
 };
 use serde::Serialize;
 use tx::{Effect, EffectKind};
@@ -132,10 +133,7 @@ pub fn summary(entry: &Entry) -> String {
 /// The same of what officers decided.
 fn of_officers(entry: &Entry) -> String {
     match entry {
-        Entry::PolicyProposed(proposed) => format!(
-            "policy proposed: bundle {} waits until {} ({})",
-            proposed.sequence, proposed.not_before, proposed.hash
-        ),
+        Entry::PolicyProposed(proposed) => waits(proposed),
         Entry::PolicyVetoed(vetoed) => format!(
             "policy vetoed: {} kept bundle {} from governing",
             joined(&vetoed.by.signed_by),
@@ -198,8 +196,22 @@ fn of_officers(entry: &Entry) -> String {
             ),
             _ => format!("attested: {} said so", said.attester),
         },
+        Entry::Heartbeat(by) => format!("heartbeat: {} said so", joined(&by.signed_by)),
         other => named(other),
     }
+}
+
+fn waits(proposed: &PolicyProposed) -> String {
+    format!(
+        "policy proposed: bundle {} waits until {} ({}){}",
+        proposed.sequence,
+        proposed.not_before,
+        proposed.hash,
+        match proposed.quorum {
+            BundleQuorum::Officers => "",
+            BundleQuorum::Recovery => ", by the recovery set",
+        }
+    )
 }
 
 /// A kind of entry that has no words here yet.
@@ -290,6 +302,7 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
         Entry::Unfrozen(unfrozen) => of_statement(&unfrozen.by),
         Entry::IntentDecided(decided) => lines(&decided.statement),
         Entry::Attested(said) => lines(&said.statement),
+        Entry::Heartbeat(by) => of_statement(by),
         Entry::KeyRegistered(key) => vec![
             ("public", key.public.clone()),
             ("device", format!("{} ({})", key.device, key.assurance)),

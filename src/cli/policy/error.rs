@@ -176,6 +176,15 @@ pub enum PolicyError {
         /// The scope.
         scope: String,
     },
+    /// The signer's bundle asks for no heartbeat.
+    #[error("the bundle that governs the signer has no [heartbeat]")]
+    NoHeartbeat,
+    /// The signer has no checkpoint to answer yet.
+    #[error("the signer has no checkpoint yet that a heartbeat may answer")]
+    NoCheckpoint,
+    /// A file holds another statement, or none.
+    #[error("the file holds no such statement")]
+    Statement(#[source] policy::statement::StatementError),
     /// The signer's fleet is no name.
     #[error("the signer calls its fleet {fleet:?}, which is no name")]
     Fleet {
@@ -212,6 +221,9 @@ impl Explained for PolicyError {
             Self::Book { .. } => "policy-book",
             Self::NotCooling { .. } => "policy-not-cooling",
             Self::NotFrozen { .. } => "policy-not-frozen",
+            Self::NoHeartbeat => "policy-no-heartbeat",
+            Self::NoCheckpoint => "policy-no-checkpoint",
+            Self::Statement(_) => "policy-statement",
             Self::Fleet { .. } => "policy-fleet",
             Self::State(_) => "policy-keys",
         }
@@ -225,6 +237,8 @@ impl Explained for PolicyError {
             | Self::NotUnderstood { .. }
             | Self::NotProposed { .. }
             | Self::NotCooling { .. }
+            | Self::NoHeartbeat
+            | Self::NoCheckpoint
             | Self::NotFrozen { .. } => Exit::Refused,
             _ => Exit::Usage,
         }
@@ -272,6 +286,9 @@ impl Explained for PolicyError {
             Self::NotFrozen { .. } => {
                 "Run `strongroom policy status`: what is frozen is un-frozen by the scope that it shows."
             }
+            Self::NoHeartbeat => "See \"Heartbeat\" in policy/README.md.",
+            Self::NoCheckpoint => "Try again in a moment; look whether its device answers.",
+            Self::Statement(_) => "Give the file that this command printed, as it is.",
             Self::Fleet { .. } => "Look whether it is your signer that answers.",
             Self::State(_) => "Compare the accounts' keys and addresses with the keys given.",
         }

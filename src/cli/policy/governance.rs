@@ -12,6 +12,7 @@ use serde::Serialize;
 use tx::Name;
 
 use super::error::PolicyError;
+use super::heartbeat;
 use super::sign::key;
 use crate::client::{PeerArgs, Signer};
 use crate::failure::Failure;
@@ -187,9 +188,9 @@ struct Status(GovernanceAnswer);
 
 /// The statement, to be signed elsewhere.
 #[derive(Debug, Serialize)]
-struct Unsigned {
-    namespace: String,
-    statement: String,
+pub(super) struct Unsigned {
+    pub(super) namespace: String,
+    pub(super) statement: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -207,10 +208,12 @@ impl fmt::Display for Status {
             threshold,
             delay_secs,
             proposed,
+            recovery,
             unfreeze_delay_secs,
             freezes,
             unfrozen: _,
             books,
+            heartbeat,
             time,
         } = &self.0;
         writeln!(f, "fleet       {fleet}")?;
@@ -232,27 +235,50 @@ impl fmt::Display for Status {
                 None => writeln!(f, "frozen      {scope}, by entry {entry}")?,
             }
         }
+        if let Some(recovery) = recovery {
+            let (needed, people) = (recovery.threshold, recovery.people.join(", "));
+            writeln!(
+                f,
+                "recovery    {needed} of {people}, after {} s under a freeze",
+                recovery.delay_secs
+            )?;
+        }
+        if let Some(heartbeat) = heartbeat {
+            heartbeat::status(f, heartbeat)?;
+        }
         for one in books {
             book(f, one)?;
         }
         match proposed {
             None => writeln!(f, "waits       nothing"),
-            Some(ProposedBundle {
-                entry,
-                hash,
-                sequence,
-                signed_by,
-                not_before,
-            }) => {
-                writeln!(f, "waits       bundle {sequence} ({hash}), entry {entry}")?;
-                writeln!(f, "  signed by {}", signed_by.join(", "))?;
-                writeln!(
-                    f,
-                    "  governs   at {not_before} of the signer's time, unless vetoed"
-                )
-            }
+            Some(one) => waits(f, one),
         }
     }
+}
+
+fn waits(f: &mut fmt::Formatter<'_>, bundle: &ProposedBundle) -> fmt::Result {
+    let ProposedBundle {
+        entry,
+        hash,
+        sequence,
+        signed_by,
+        not_before,
+        by_recovery,
+    } = bundle;
+    writeln!(f, "waits       bundle {sequence} ({hash}), entry {entry}")?;
+    let set = if *by_recovery {
+        ", the recovery set"
+    } else {
+        ""
+    };
+    writeln!(f, "  signed by {}{set}", signed_by.join(", "))?;
+    if *by_recovery {
+        writeln!(f, "  replaces  people alone, unless the freeze is lifted")?;
+    }
+    writeln!(
+        f,
+        "  governs   at {not_before} of the signer's time, unless vetoed"
+    )
 }
 
 fn book(f: &mut fmt::Formatter<'_>, book: &LoadedBook) -> fmt::Result {

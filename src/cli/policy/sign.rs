@@ -51,6 +51,9 @@ struct Report {
     manifest: PathBuf,
     /// The officers of this bundle who have signed it. A running bundle counts its own.
     signed_by: BTreeSet<Name>,
+    /// The recovery set's, where the bundle names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<Signed>,
     threshold: u32,
     /// Signatures over an earlier manifest, which were taken out.
     dropped: usize,
@@ -95,8 +98,18 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         write(&args.folder.join(SIGNATURES), &armour)?;
     }
     let policy = parsed.under(&manifest);
+    let officers = &policy.governance.officers;
+    let recovery = policy.recovery.as_ref().map(|recovery| {
+        let signed_by = signed_by((&policy, &recovery.people), &manifest, &armour)?;
+        let threshold = recovery.threshold;
+        Ok::<_, PolicyError>(Signed {
+            threshold,
+            signed_by,
+        })
+    });
     Answer::done(&Report {
-        signed_by: signed_by(&policy, &manifest, &armour)?,
+        signed_by: signed_by((&policy, officers), &manifest, &armour)?,
+        recovery: recovery.transpose()?,
         threshold: policy.governance.threshold,
         fingerprint: format!("sha256:{}", manifest.hash()),
         manifest: args.folder.join(MANIFEST),
@@ -137,15 +150,22 @@ fn write(path: &Path, text: &str) -> Result<(), PolicyError> {
 }
 
 fn signed_by(
-    policy: &Policy,
+    (policy, names): (&Policy, &BTreeSet<Name>),
     manifest: &Manifest,
     armour: &str,
 ) -> Result<BTreeSet<Name>, PolicyError> {
     let signatures = Signatures::parse(armour).map_err(PolicyError::Signatures)?;
     let (text, namespace) = (manifest.to_string(), manifest.header().namespace());
     let mut people = statement::verify(&text, &namespace, &signatures, &policy.people);
-    people.retain(|name| policy.governance.officers.contains(name));
+    people.retain(|name| names.contains(name));
     Ok(people)
+}
+
+/// Signatures of a set of people.
+#[derive(Debug, Serialize)]
+struct Signed {
+    threshold: u32,
+    signed_by: BTreeSet<Name>,
 }
 
 impl fmt::Display for Report {
@@ -168,6 +188,16 @@ impl fmt::Display for Report {
         let names: Vec<&str> = self.signed_by.iter().map(Name::as_str).collect();
         let (signed, names) = (names.len(), names.join(", "));
         writeln!(f, "  signed by   {signed} of {}: {names}", self.threshold)?;
+        let recovery = self.recovery.iter().filter(|one| !one.signed_by.is_empty());
+        for Signed {
+            threshold,
+            signed_by,
+        } in recovery
+        {
+            let names: Vec<&str> = signed_by.iter().map(Name::as_str).collect();
+            let (signed, names) = (names.len(), names.join(", "));
+            writeln!(f, "  recovery    {signed} of {threshold}: {names}")?;
+        }
         writeln!(f, "  fingerprint {}", self.fingerprint)
     }
 }

@@ -44,6 +44,8 @@ fn silent() -> Policy {
             delay_millis: 0,
             unfreeze_delay_millis: 0,
         },
+        recovery: None,
+        heartbeat: None,
         witnesses: None,
         auditors: BTreeSet::new(),
         approval_page: None,

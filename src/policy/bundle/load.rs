@@ -7,8 +7,8 @@ use tx::Name;
 
 use super::{Bundle, Diagnostic, MANIFEST, Manifest, ManifestError, SIGNATURES, parse};
 use crate::{
-    BundleHash, Policy,
-    statement::{self, Signatures, SignaturesError},
+    BundleHash, BundleQuorum, Policy, Recovery, beside_people,
+    statement::{self, Signatures, SignaturesError, people_signed},
 };
 
 /// By what a bundle is taken to be ours.
@@ -30,6 +30,7 @@ pub enum Trust<'a> {
 pub struct VerifiedBundle {
     policy: Policy,
     signed_by: BTreeSet<Name>,
+    quorum: BundleQuorum,
     warnings: Vec<Diagnostic>,
 }
 
@@ -73,6 +74,9 @@ pub enum LoadError {
         /// The sequence that the bundle replaces.
         answers: u64,
     },
+    /// Enough of the recovery set have signed, and it may not do that.
+    #[error("the recovery set signed it, and it changes {}", .0.iter().copied().collect::<Vec<_>>().join(", "))]
+    Recovery(BTreeSet<&'static str>),
     /// `manifest.sig` cannot be read.
     #[error("manifest.sig cannot be read")]
     Signatures(#[source] SignaturesError),
@@ -109,21 +113,31 @@ pub fn load(
         Trust::Pinned(_) | Trust::Running(_) => signatures(file(files, SIGNATURES)?)?,
     };
     // Before any file is parsed, where who may sign is known: a parser is a larger door.
-    let signed_by = match trust {
-        Trust::Running(running) => Some(quorum(&manifest, &signatures, running)?),
+    let signed = match trust {
+        Trust::Running(running) => Some(replaces(&manifest, &signatures, running)?),
         Trust::Pinned(_) | Trust::Activated(_) => None,
     };
     let bundle: Bundle = parse(files).map_err(LoadError::Policy)?;
     let warnings = bundle.warnings.clone();
     let policy = bundle.under(&manifest);
-    let signed_by = match (signed_by, trust) {
-        (Some(officers), _) => officers,
-        (None, Trust::Activated(_)) => BTreeSet::new(),
-        (None, _) => quorum(&manifest, &signatures, &policy)?,
+    let (signed_by, quorum) = match (signed, trust) {
+        (Some(signed), _) => signed,
+        (None, Trust::Activated(_)) => Default::default(),
+        (None, _) => (
+            officers(&manifest, &signatures, &policy)?,
+            BundleQuorum::Officers,
+        ),
     };
+    if let (BundleQuorum::Recovery, Trust::Running(running)) = (quorum, trust) {
+        let differs = beside_people(running, &policy);
+        if !differs.is_empty() {
+            return Err(LoadError::Recovery(differs));
+        }
+    }
     Ok(VerifiedBundle {
         policy,
         signed_by,
+        quorum,
         warnings,
     })
 }
@@ -167,8 +181,31 @@ fn expected(manifest: &Manifest, trust: Trust<'_>) -> Result<(), LoadError> {
     }
 }
 
+/// Who of the running policy signed the manifest, if they are enough: officers, or else the recovery set.
+fn replaces(
+    manifest: &Manifest,
+    signatures: &Signatures,
+    running: &Policy,
+) -> Result<(BTreeSet<Name>, BundleQuorum), LoadError> {
+    let missed = match officers(manifest, signatures, running) {
+        Ok(signed_by) => return Ok((signed_by, BundleQuorum::Officers)),
+        Err(missed) => missed,
+    };
+    let Some(Recovery {
+        threshold, people, ..
+    }) = &running.recovery
+    else {
+        return Err(missed);
+    };
+    let (text, namespace) = (manifest.to_string(), manifest.header().namespace());
+    let needed = (*threshold, people);
+    let signed_by = people_signed((&text, &namespace), signatures, running, needed);
+    let recovered = signed_by.map(|signed_by| (signed_by, BundleQuorum::Recovery));
+    recovered.map_err(|_| missed)
+}
+
 /// The officers of `policy` who signed the manifest, if they are enough.
-fn quorum(
+fn officers(
     manifest: &Manifest,
     signatures: &Signatures,
     policy: &Policy,
@@ -193,9 +230,14 @@ impl VerifiedBundle {
         self.policy
     }
 
-    /// The officers whose signatures counted; none for a bundle taken by its hash alone.
+    /// The people whose signatures counted; none for a bundle taken by its hash alone.
     pub fn signed_by(&self) -> &BTreeSet<Name> {
         &self.signed_by
+    }
+
+    /// Whose signatures they are.
+    pub fn quorum(&self) -> BundleQuorum {
+        self.quorum
     }
 
     /// What is suspicious in it.

@@ -14,12 +14,14 @@ mod document;
 mod draft;
 mod functions;
 mod groups;
+mod heartbeat;
 mod hours;
 mod load;
 mod manifest;
 mod names;
 mod people;
 mod quantity;
+mod recovery;
 mod sections;
 mod selector;
 mod statements;
@@ -196,6 +198,12 @@ fn read(
     groups::groups(sections.take("group"), draft);
     if let Some(table) = sections.take_governance(report) {
         people::governance(table, draft);
+    }
+    if let Some(table) = sections.take_heartbeat() {
+        heartbeat::heartbeat(table, draft);
+    }
+    if let Some(table) = sections.take_recovery() {
+        recovery::recovery(table, draft);
     }
     if let Some(table) = sections.take_witnesses() {
         witnesses::witnesses(table, draft);

@@ -150,6 +150,8 @@ fn can_be_met(
     if passkeys == Passkeys::Count {
         if policy.approval_page.is_none() {
             value.error("passkeys count, and no [approval_page] says where they are used");
+        } else if !people.iter().any(|name| has_passkey(name, policy)) {
+            value.warn("passkeys count, and none of its people has one");
         }
         return;
     }
@@ -161,6 +163,21 @@ fn can_be_met(
             format!("can never be met: {with} of its people have keys, the others passkeys alone"),
             "add passkeys = \"count\", or people who have keys",
         );
+    }
+}
+
+fn has_passkey(name: &Name, policy: &Policy) -> bool {
+    let person = policy.people.get(name);
+    person.is_some_and(|one| !one.passkeys.is_empty())
+}
+
+/// Reports those of these people who have passkeys alone, which sign no such statement.
+pub(super) fn have_keys(table: &Table<'_>, key: &str, people: &BTreeSet<Name>, policy: &Policy) {
+    for one in only_passkeys(people, policy) {
+        table.error(format!(
+            "{key}: {:?} has passkeys alone, which sign nothing but approvals",
+            one.as_str()
+        ));
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 24] = [
+const KINDS: [&str; 26] = [
     "account",
     "allow",
     "approval_page",
@@ -30,10 +30,12 @@ const KINDS: [&str; 24] = [
     "function",
     "governance",
     "group",
+    "heartbeat",
     "hours",
     "limit",
     "person",
     "price",
+    "recovery",
     "require",
     "sequence",
     "source",
@@ -47,6 +49,17 @@ const GOVERNANCE: &str = "governance";
 const WITNESSES: &str = "witnesses";
 const APPROVAL_PAGE: &str = "approval_page";
 const ATTESTED: &str = "attested";
+const HEARTBEAT: &str = "heartbeat";
+const RECOVERY: &str = "recovery";
+/// All of these.
+const ONCE: [&str; 6] = [
+    GOVERNANCE,
+    WITNESSES,
+    APPROVAL_PAGE,
+    ATTESTED,
+    HEARTBEAT,
+    RECOVERY,
+];
 
 /// All tables of a bundle.
 #[derive(Debug, Default)]
@@ -117,6 +130,16 @@ impl<'d> Sections<'d> {
         self.take_one(ATTESTED, "what is attested stands")
     }
 
+    /// The one table that says how often people must say that they are there, if there is one.
+    pub fn take_heartbeat(&mut self) -> Option<Table<'d>> {
+        self.take_one(HEARTBEAT, "the heartbeat stands")
+    }
+
+    /// The one table that says who may replace people under a freeze, if there is one.
+    pub fn take_recovery(&mut self) -> Option<Table<'d>> {
+        self.take_one(RECOVERY, "the recovery set stands")
+    }
+
     fn take_one(&mut self, kind: &'static str, stands: &str) -> Option<Table<'d>> {
         let mut found = self.take(kind).into_iter();
         let first = found.next()?;
@@ -133,7 +156,7 @@ fn tables<'d>(
     value: &'d Spanned<DeValue<'d>>,
 ) -> Result<Vec<(Range<usize>, &'d DeTable<'d>)>, String> {
     let table = |value: &'d Spanned<DeValue<'d>>| Some((value.span(), value.get_ref().as_table()?));
-    let one = [GOVERNANCE, WITNESSES, APPROVAL_PAGE, ATTESTED].contains(&kind);
+    let one = ONCE.contains(&kind);
     let form = value.get_ref();
     match form {
         DeValue::Table(_) if one => Ok(table(value).into_iter().collect()),

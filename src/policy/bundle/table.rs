@@ -172,6 +172,14 @@ impl<'d> Value<'d> {
         self.subject.report.add(self.diagnostic(message).hint(hint));
     }
 
+    /// Reports something suspicious about the value.
+    pub fn warn(&self, message: impl Display) {
+        let place = self.subject.document.place(self.node.span().start);
+        let message = format!("{}: {}: {message}", self.subject.title, self.key);
+        let report = self.subject.report;
+        report.add(Diagnostic::warning(place, message).key(self.key));
+    }
+
     fn diagnostic(&self, message: impl Display) -> Diagnostic {
         let place = self.subject.document.place(self.node.span().start);
         let message = format!("{}: {}: {message}", self.subject.title, self.key);

@@ -29,6 +29,10 @@ pub(crate) enum UnitError {
     Window { text: String },
     #[error("{text:?} is no length of time from 0s to 90d, such as \"24h\"")]
     Delay { text: String },
+    #[error("{text:?} is no length of time from 1h to 90d, such as \"72h\"")]
+    Within { text: String },
+    #[error("{text:?} is no length of time from 7d to 90d, such as \"14d\"")]
+    Recovery { text: String },
     #[error("{text:?} is no length of time from 1m to 7d, such as \"24h\"")]
     Valid { text: String },
 }
@@ -97,6 +101,20 @@ pub(super) fn window(text: &str) -> Result<u64, UnitError> {
     millis
         .filter(|millis| (MINUTE..=crate::Limit::WINDOW_MILLIS_MAX).contains(millis))
         .ok_or_else(|| UnitError::Window { text: text.into() })
+}
+
+/// Within how long people must say that they are there, in milliseconds.
+pub(super) fn within(text: &str) -> Result<u64, UnitError> {
+    const SHORTEST: u64 = 3_600_000;
+    let millis = window(text).ok().filter(|millis| *millis >= SHORTEST);
+    millis.ok_or_else(|| UnitError::Within { text: text.into() })
+}
+
+/// How long a bundle of the recovery set waits, in milliseconds.
+pub(super) fn recovery(text: &str) -> Result<u64, UnitError> {
+    const SHORTEST: u64 = 7 * 86_400_000;
+    let millis = window(text).ok().filter(|millis| *millis >= SHORTEST);
+    millis.ok_or_else(|| UnitError::Recovery { text: text.into() })
 }
 
 /// How long a bundle waits, in milliseconds.

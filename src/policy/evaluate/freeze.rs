@@ -9,6 +9,14 @@ use crate::{
 };
 
 pub(super) fn check<'a>(case: &'a Case<'_>, findings: &mut Findings<'a>) {
+    if let Some(lapse) = case.state.lapsed(case.now()) {
+        // Before that is written down, not even what is evacuated: it would be held by it for ever.
+        findings.refuse_built_in(
+            ReasonCode::Frozen,
+            format!("the heartbeat was due at {}", lapse.due),
+            "people have to bring a heartbeat; everything freezes until then",
+        );
+    }
     let frozen: Vec<&FreezeScope> = case
         .state
         .freezes(case.lo)

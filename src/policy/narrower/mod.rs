@@ -8,6 +8,7 @@
 
 mod books;
 mod parties;
+mod replaced;
 mod statements;
 
 use std::{collections::BTreeSet, fmt};
@@ -15,6 +16,8 @@ use std::{collections::BTreeSet, fmt};
 use tx::Name;
 
 use crate::Policy;
+
+pub use replaced::beside_people;
 
 /// Something for which a bundle is not shown to be narrower than the running one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

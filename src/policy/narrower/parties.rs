@@ -6,8 +6,8 @@ use tx::Name;
 
 use super::Widening;
 use crate::{
-    AttestationKind, Attestations, Book, ChainSettings, Client, Person, Policy, PriceRule, Source,
-    Verb,
+    AttestationKind, Attestations, Book, ChainSettings, Client, Heartbeat, Person, Policy,
+    PriceRule, Source, Verb,
 };
 
 pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<Widening>) {
@@ -17,7 +17,12 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
         }
     }
     let officers = &running.governance.officers;
-    let people = |name: &Name, old: &Person, new: &Person| match officers.contains(name) {
+    let recovers = |name: &Name| {
+        let recovery = running.recovery.as_ref();
+        recovery.is_some_and(|recovery| recovery.people.contains(name))
+    };
+    let governs = |name: &Name| officers.contains(name) || recovers(name);
+    let people = |name: &Name, old: &Person, new: &Person| match governs(name) {
         true => new == old,
         false => new.keys.is_subset(&old.keys) && new.passkeys.is_subset(&old.passkeys),
     };
@@ -29,6 +34,9 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
     each("client", &running.clients, &offered.clients, clients, found);
     if !keeps_governing(running, offered) {
         found.insert(Widening::Changed("who can bring a veto"));
+    }
+    if !beats_as_often(running, offered) {
+        found.insert(Widening::Changed("the heartbeat"));
     }
     let sources = |_: &Name, old: &Source, new: &Source| issues_less(old, new);
     each("source", &running.sources, &offered.sources, sources, found);
@@ -47,13 +55,15 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
 }
 
 /// What must be as it was.
-fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 11] {
+fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 12] {
     // Every field by name: a new one has to be thought about here, or beside it.
     let Policy {
         hash: _,
         fleet,
         sequence: _,
         governance,
+        recovery,
+        heartbeat: _,
         witnesses,
         auditors,
         approval_page,
@@ -80,6 +90,7 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 11] {
     [
         ("the fleet", *fleet == running.fleet),
         ("who governs", *governance == running.governance),
+        ("the recovery set", *recovery == running.recovery),
         ("the witnesses", *witnesses == running.witnesses),
         ("the auditors", *auditors == running.auditors),
         // Without one, no passkey says anything.
@@ -137,6 +148,24 @@ fn asks_less(old: &Client, new: &Client) -> bool {
     new.identity == old.identity
         && new.verbs.is_subset(&old.verbs)
         && new.accounts.is_subset(&old.accounts)
+}
+
+/// Whether people must say that they are there as often, as many, and none whose word did not count. One
+/// that nobody had to give freezes more.
+fn beats_as_often(running: &Policy, offered: &Policy) -> bool {
+    let Some(old) = &running.heartbeat else {
+        return true;
+    };
+    offered.heartbeat.as_ref().is_some_and(|new| {
+        let Heartbeat {
+            within_millis,
+            threshold,
+            people,
+        } = new;
+        *within_millis <= old.within_millis
+            && *threshold >= old.threshold
+            && people.is_subset(&old.people)
+    })
 }
 
 /// A bundle that keeps vetoes from being brought would make the next one sure.

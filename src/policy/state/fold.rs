@@ -8,8 +8,8 @@ use super::{
     AttemptState, Consumers, IntentState, KeyDigest, Present, RequestStatus, State, StateError,
 };
 use crate::{
-    Attempt, AttemptId, Entry, KeyRegistration, NumberedDigest, Policy, Record, Resumed,
-    SignedIntent, statement::Unseal, window::Charge,
+    Attempt, AttemptId, BundleQuorum, Entry, KeyRegistration, NumberedDigest, Policy, Record,
+    Resumed, SignedIntent, statement::Unseal, window::Charge,
 };
 
 impl State {
@@ -26,6 +26,7 @@ impl State {
     /// As [`State::apply`], for an entry that follows from those before it.
     pub(super) fn take_in(&mut self, index: u64, record: &Record) -> Result<(), StateError> {
         self.count(index, record)?;
+        self.begin_heartbeat();
         self.turned = matches!(record.entry, Entry::PolicyActivated { .. });
         self.time = Some(record.time);
         self.entries = self.entries.saturating_add(1);
@@ -54,6 +55,7 @@ impl State {
             Entry::Checkpoint(checkpoint) => {
                 self.next_call = checkpoint.call.saturating_add(1);
                 self.checkpoint = Some(checkpoint.clone());
+                self.note_checkpoint(record.time.lo, checkpoint);
             }
             Entry::StateRoot(root) => self.rooted = root.covers,
             Entry::Resumed(resumed) => self.resume(resumed),
@@ -67,6 +69,8 @@ impl State {
             }
             Entry::IntentDecided(decided) => self.decide_intent(index, record.time, decided),
             Entry::Attested(said) => self.attest(said),
+            Entry::Heartbeat(by) => self.hear(index, by),
+            Entry::Started { .. } => self.note_start(),
             _ => {}
         }
         if !matches!(record.entry, Entry::Checkpoint(_)) {
@@ -111,9 +115,7 @@ impl State {
     /// # Errors
     /// As [`State::activate`].
     pub fn check_activation(&self, policy: &Arc<Policy>) -> Result<(), StateError> {
-        if self.proposed_hash() != Some(policy.hash) {
-            self.check_step(policy)?;
-        }
+        self.check_next(policy)?;
         self.check_policy(policy)?;
         Present::check(policy, &self.registrations).map_err(StateError::Registry)
     }
@@ -122,7 +124,12 @@ impl State {
     ///
     /// # Errors
     /// As [`State::activate`].
-    pub fn check_proposal(&self, policy: &Arc<Policy>) -> Result<(), StateError> {
+    pub fn check_proposal(
+        &self,
+        policy: &Arc<Policy>,
+        quorum: BundleQuorum,
+    ) -> Result<(), StateError> {
+        self.check_waited(policy, Some(quorum))?;
         self.check_policy(policy)?;
         Present::check(policy, &self.registrations).map_err(StateError::Registry)
     }

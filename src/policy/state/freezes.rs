@@ -1,9 +1,9 @@
 //! What is frozen, by which entry, and from when on it is no longer.
 
 use serde::{Deserialize, Serialize};
-use tx::Time;
+use tx::{Interval, Time};
 
-use super::{AttemptState, NotRecalled, State, StateError};
+use super::{AttemptState, Lapse, NotRecalled, State, StateError};
 use crate::{
     AttemptId, FreezeScope, FrozenBy, Policy, Unfrozen,
     statement::{Freeze, StatementError, Unfreeze},
@@ -64,6 +64,9 @@ impl State {
 
     pub(super) fn unfreeze(&mut self, index: u64, unfrozen: &Unfrozen) {
         self.unfrozen = index;
+        if unfrozen.scope == FreezeScope::All {
+            self.put_recovery_aside();
+        }
         if let Some(freeze) = self.freezes.get_mut(&unfrozen.scope) {
             freeze.until = Some(unfrozen.from);
         }
@@ -102,9 +105,10 @@ impl State {
     /// By what it says, that enough officers signed it, and that it holds from when the bundle says.
     pub(super) fn validate_unfrozen(
         &self,
-        lo: Time,
+        time: Interval,
         unfrozen: &Unfrozen,
     ) -> Result<(), StateError> {
+        let lo = time.lo;
         let by = &unfrozen.by;
         let statement = Unfreeze::parse(&by.statement).map_err(StateError::Unseal)?;
         if statement.hash() != by.hash || statement.scope != unfrozen.scope {
@@ -120,6 +124,10 @@ impl State {
         let Some(policy) = self.policy() else {
             return Ok(());
         };
+        let overdue = self.overdue(time);
+        if let Some(Lapse { due, .. }) = overdue.filter(|_| unfrozen.scope == FreezeScope::All) {
+            return Err(StateError::HeartbeatFirst { due });
+        }
         let (said, must) = (unfrozen.from, frozen_until(lo, policy));
         if said != must {
             return Err(StateError::Delay { said, must });

@@ -7,8 +7,8 @@ use tx::{Name, Time};
 
 use super::{State, StateError};
 use crate::{
-    BundleHash, Policy, PolicyProposed, PolicyVetoed,
-    narrower::widenings,
+    BundleHash, BundleQuorum, FreezeScope, Policy, PolicyProposed, PolicyVetoed,
+    narrower::{beside_people, widenings},
     statement::{StatementError, Veto},
 };
 
@@ -26,6 +26,9 @@ pub struct Proposed {
     pub signed_by: BTreeSet<Name>,
     /// The `lo` before which it does not govern.
     pub not_before: Time,
+    /// Whose signatures they are.
+    #[serde(default, skip_serializing_if = "BundleQuorum::is_officers")]
+    pub quorum: BundleQuorum,
 }
 
 impl State {
@@ -49,7 +52,8 @@ impl State {
         if self.active() == Some(hash) {
             return;
         }
-        self.waited = self.proposed_hash().filter(|proposed| *proposed == hash);
+        let waited = self.proposed.as_ref().filter(|one| one.hash == hash);
+        self.waited = waited.map(|one| (one.hash, one.quorum));
         self.proposed = None;
         self.vetoed.clear();
         self.active = Some((hash, sequence));
@@ -61,6 +65,7 @@ impl State {
             sequence,
             signed_by,
             not_before,
+            quorum,
         } = proposed.clone();
         self.proposed = Some(Proposed {
             entry,
@@ -68,7 +73,20 @@ impl State {
             sequence,
             signed_by,
             not_before,
+            quorum,
         });
+    }
+
+    /// What the recovery set offered waits under a freeze that is not lifted meanwhile: whoever lifts it, is there.
+    pub(super) fn put_recovery_aside(&mut self) {
+        let recovers = |one: &Proposed| one.quorum == BundleQuorum::Recovery;
+        self.proposed.take_if(|one| recovers(one));
+    }
+
+    /// Whether everything is frozen, and nobody has said until when.
+    pub fn stands_frozen(&self) -> bool {
+        let everything = self.freezes.get(&FreezeScope::All);
+        everything.is_some_and(|freeze| freeze.until.is_none())
     }
 
     pub(super) fn veto(&mut self, bundle: BundleHash) {
@@ -83,6 +101,11 @@ impl State {
         sequence: u64,
     ) -> Result<(), StateError> {
         self.replaces(hash, sequence)?;
+        let waits = self.proposed.as_ref().filter(|one| one.hash == hash);
+        let recovers = waits.is_some_and(|one| one.quorum == BundleQuorum::Recovery);
+        if recovers && !self.stands_frozen() {
+            return Err(StateError::RecoveryFrozen);
+        }
         match &self.proposed {
             Some(proposed) if proposed.hash == hash && lo < proposed.not_before => {
                 let not_before = proposed.not_before;
@@ -125,10 +148,32 @@ impl State {
         let Some(policy) = self.policy() else {
             return Ok(());
         };
-        let (said, must) = (proposed.not_before, waits_until(lo, policy));
-        match said == must {
+        if proposed.quorum == BundleQuorum::Recovery {
+            self.validate_recovery(policy, &proposed.signed_by)?;
+        }
+        let said = proposed.not_before;
+        match waits_until(lo, policy, proposed.quorum) {
+            Some(must) if said == must => Ok(()),
+            Some(must) => Err(StateError::Delay { said, must }),
+            None => Err(StateError::NoRecovery),
+        }
+    }
+
+    /// The recovery set acts under a freeze of everything alone, and by enough of its people.
+    fn validate_recovery(
+        &self,
+        running: &Policy,
+        signed_by: &BTreeSet<Name>,
+    ) -> Result<(), StateError> {
+        let recovery = running.recovery.as_ref().ok_or(StateError::NoRecovery)?;
+        let enough = usize::try_from(recovery.threshold);
+        let enough = enough.is_ok_and(|enough| signed_by.len() >= enough);
+        if !enough || !signed_by.is_subset(&recovery.people) {
+            return Err(StateError::Statement);
+        }
+        match self.stands_frozen() {
             true => Ok(()),
-            false => Err(StateError::Delay { said, must }),
+            false => Err(StateError::RecoveryFrozen),
         }
     }
 
@@ -158,27 +203,60 @@ impl State {
 
     /// Whether a bundle may govern without having waited, or has.
     pub(super) fn check_step(&self, offered: &Policy) -> Result<(), StateError> {
-        let Some(running) = self.policy() else {
+        let waited = self.waited.filter(|(hash, _)| *hash == offered.hash);
+        self.check_waited(offered, waited.map(|(_, quorum)| quorum))
+    }
+
+    /// As [`State::check_step`], of a bundle that is to govern next.
+    pub(super) fn check_next(&self, offered: &Policy) -> Result<(), StateError> {
+        let waits = self
+            .proposed
+            .as_ref()
+            .filter(|one| one.hash == offered.hash);
+        self.check_waited(offered, waits.map(|one| one.quorum))
+    }
+
+    /// What a bundle may change, by whose signatures it has waited, if it has.
+    pub(super) fn check_waited(
+        &self,
+        offered: &Policy,
+        waited: Option<BundleQuorum>,
+    ) -> Result<(), StateError> {
+        let Some(running) = self.policy().filter(|running| running.hash != offered.hash) else {
             return Ok(());
         };
-        let waits = running.governance.delay_millis > 0;
-        if !waits || running.hash == offered.hash || self.waited == Some(offered.hash) {
-            return Ok(());
-        }
-        let widenings = widenings(running, offered);
-        match widenings.is_empty() {
-            true => Ok(()),
-            false => Err(StateError::Wider(widenings)),
+        match waited {
+            Some(BundleQuorum::Officers) => Ok(()),
+            Some(BundleQuorum::Recovery) => {
+                let differs = beside_people(running, offered);
+                match differs.is_empty() {
+                    true => Ok(()),
+                    false => Err(StateError::RecoveryDiffers(differs)),
+                }
+            }
+            None if running.governance.delay_millis == 0 => Ok(()),
+            None => {
+                let widenings = widenings(running, offered);
+                match widenings.is_empty() {
+                    true => Ok(()),
+                    false => Err(StateError::Wider(widenings)),
+                }
+            }
         }
     }
 
-    /// The `lo` before which a bundle does not govern that is proposed now; `None` without a policy.
-    pub fn waits_until(&self, lo: Time) -> Option<Time> {
+    /// The `lo` before which a bundle does not govern that is proposed now by these people; `None` without a
+    /// policy, or where it has no such people.
+    pub fn waits_until(&self, lo: Time, quorum: BundleQuorum) -> Option<Time> {
         let policy = self.policy()?;
-        Some(waits_until(self.lo.max(lo), policy))
+        waits_until(self.lo.max(lo), policy, quorum)
     }
 }
 
-fn waits_until(lo: Time, running: &Policy) -> Time {
-    lo.after_millis(running.governance.delay_millis)
+fn waits_until(lo: Time, running: &Policy, quorum: BundleQuorum) -> Option<Time> {
+    let millis = match quorum {
+        BundleQuorum::Officers => running.governance.delay_millis,
+        BundleQuorum::Recovery => running.recovery.as_ref()?.delay_millis,
+    };
+    Some(lo.after_millis(millis))
 }

@@ -11,7 +11,8 @@ use thiserror::Error;
 use tx::{Address, Asset, Interval, Name, Time};
 
 use super::{
-    BookState, Epoch, FinalState, FreezeState, PriceState, Proposed, RegisteredIntent, State,
+    BookState, Epoch, FinalState, FreezeState, HeartbeatState, PriceState, Proposed,
+    RegisteredIntent, State,
 };
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
@@ -72,6 +73,9 @@ pub struct HotState {
     /// In the order of accounts and attesters; not written where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     finals: Vec<Final>,
+    /// Not written where no heartbeat is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heartbeat: Option<HeartbeatState>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -253,6 +257,7 @@ impl HotState {
                 .into_iter()
                 .map(|one| ((one.account, one.attester), one.said))
                 .collect(),
+            heartbeat: self.heartbeat,
             ..State::new()
         };
         (state, self.authorised)
@@ -329,6 +334,7 @@ impl State {
                     said: said.clone(),
                 })
                 .collect(),
+            heartbeat: self.heartbeat.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod epoch;
 mod fold;
 mod freezes;
 mod governing;
+mod heartbeat;
 mod hot;
 mod lanes;
 mod present;
@@ -32,8 +33,8 @@ use tx::{
 };
 
 use crate::{
-    AttemptId, BundleHash, Checkpoint, Digest, FreezeScope, KeyAlgorithm, KeyRegistration, Limit,
-    NumberedDigest, Policy, RequestId, Room, Statement, Widening,
+    AttemptId, BundleHash, BundleQuorum, Checkpoint, Digest, FreezeScope, KeyAlgorithm,
+    KeyRegistration, Limit, NumberedDigest, Policy, RequestId, Room, Statement, Widening,
     book::Shelf,
     passkey::AssertionError,
     statement::{Head, StatementError},
@@ -47,6 +48,7 @@ pub use books::{BookState, BookStep};
 use epoch::Epoch;
 pub use freezes::FreezeState;
 pub use governing::Proposed;
+pub use heartbeat::{AnswerableCheckpoint, Heard, HeartbeatState, Lapse};
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
 pub(crate) use present::Present;
@@ -81,7 +83,7 @@ pub struct State {
     /// Bundles that officers kept from replacing the one that governs.
     vetoed: BTreeSet<BundleHash>,
     /// The bundle that governs since it has waited: it need not be narrower than the one before it.
-    waited: Option<BundleHash>,
+    waited: Option<(BundleHash, BundleQuorum)>,
     present: Option<Present>,
     windows: Windows,
     /// Whether the last entry said which policy governs: whether it does already, is not of the state.
@@ -136,6 +138,10 @@ pub struct State {
     shelves: BTreeMap<Name, Arc<Shelf>>,
     /// What each attester said last of each account's final sequences.
     finals: BTreeMap<(Address, Name), FinalState>,
+    /// When people last said that they are there, where the bundle asks for that.
+    heartbeat: Option<HeartbeatState>,
+    /// Whether people are supposed to be there, for tools.
+    supposed_alive: bool,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -419,6 +425,48 @@ pub enum StateError {
     NotSeenYet {
         /// When.
         at: Time,
+    },
+    /// The bundle names no recovery set.
+    #[error("the running bundle has no [recovery]")]
+    NoRecovery,
+    /// The recovery set acts under a freeze alone.
+    #[error("the recovery set replaces people while everything is frozen, and it is not")]
+    RecoveryFrozen,
+    /// The recovery set replaces people and nothing else.
+    #[error("the recovery set signed it, and it changes {}", .0.iter().copied().collect::<Vec<_>>().join(", "))]
+    RecoveryDiffers(BTreeSet<&'static str>),
+    /// The bundle asks nobody to say that they are there.
+    #[error("the bundle asks for no heartbeat")]
+    NoHeartbeat,
+    /// A heartbeat answers no checkpoint of this log that is lately enough.
+    #[error(
+        "it answers none of this log's latest checkpoints, of {size} entries: \
+         make one of the checkpoint that the signer shows now"
+    )]
+    HeartbeatCheckpoint {
+        /// How many entries it says there were.
+        size: u64,
+    },
+    /// A heartbeat answers a checkpoint that is not newer than the one before.
+    #[error("people said so of {last} entries already")]
+    HeartbeatOlder {
+        /// How many.
+        last: u64,
+    },
+    /// The heartbeat is overdue and everything is about to be frozen, which comes first.
+    #[error("the heartbeat was due at {due}: everything freezes first; bring it again in a minute")]
+    Lapsed {
+        /// When.
+        due: Time,
+    },
+    /// What a missing heartbeat froze is lifted once there is one again.
+    #[error(
+        "the heartbeat was due at {due}, so that everything would freeze again at once: \
+         bring a heartbeat first"
+    )]
+    HeartbeatFirst {
+        /// When.
+        due: Time,
     },
     /// The intent was issued in another epoch.
     #[error("intent {intent} was issued in another epoch")]

@@ -26,8 +26,10 @@ pub struct Supposed {
 impl Supposed {
     /// Before the first entry.
     pub fn new(policy: Arc<Policy>) -> Self {
+        let mut state = State::new();
+        state.suppose_alive();
         Self {
-            state: State::new(),
+            state,
             policy,
             governs: None,
         }

@@ -67,12 +67,13 @@ impl State {
             Entry::EpochBegan(began) => self.validate_epoch(record.time.lo, began),
             Entry::Pruned(pruned) => self.validate_pruned(pruned),
             Entry::FrozenBy(frozen) => self.validate_frozen(record.time.lo, frozen),
-            Entry::Unfrozen(unfrozen) => self.validate_unfrozen(record.time.lo, unfrozen),
+            Entry::Unfrozen(unfrozen) => self.validate_unfrozen(record.time, unfrozen),
             Entry::IntentRegistered(registered) => {
                 self.validate_registered(record.time, registered)
             }
             Entry::IntentDecided(decided) => self.validate_decided(record.time, decided),
             Entry::Attested(said) => self.validate_attested(record.time, said),
+            Entry::Heartbeat(by) => self.validate_heartbeat(record, by),
             _ => Ok(()),
         }
     }

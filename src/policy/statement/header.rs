@@ -58,6 +58,8 @@ pub enum Kind {
     BookVeto,
     /// Which sequences of an account are final.
     Final,
+    /// That people are there, and have seen the journal.
+    Heartbeat,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -94,7 +96,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -108,6 +110,7 @@ impl Kind {
         Self::Book,
         Self::BookVeto,
         Self::Final,
+        Self::Heartbeat,
     ];
 
     fn as_str(self) -> &'static str {
@@ -125,6 +128,7 @@ impl Kind {
             Self::Book => "book",
             Self::BookVeto => "book-veto",
             Self::Final => "final",
+            Self::Heartbeat => "heartbeat",
         }
     }
 }

@@ -153,6 +153,13 @@ fn account(class: AccountClass, keys: &[&str], addresses: &[Address]) -> Account
     }
 }
 
+fn from_the_first() -> SequenceStart {
+    SequenceStart {
+        next: 0,
+        finalized: 0,
+    }
+}
+
 /// Governance by nobody, at once.
 fn nobody() -> Governance {
     Governance {
@@ -179,10 +186,7 @@ pub fn policy() -> Policy {
         locktime_height_max: 0,
         max_ahead: 100,
     };
-    let start = SequenceStart {
-        next: 0,
-        finalized: 0,
-    };
+    let start = from_the_first();
     let sequences = ["k1", "k2", "k3", "k4"].map(|key| ((name(key), ETH), start));
     let everything = [
         EffectKind::Payment,
@@ -195,6 +199,8 @@ pub fn policy() -> Policy {
         fleet: name("main"),
         sequence: 1,
         governance: nobody(),
+        recovery: None,
+        heartbeat: None,
         witnesses: None,
         auditors: BTreeSet::new(),
         approval_page: None,

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use strongroom_policy::{
-    BundleHash, Digest, Entry, HotState, Policy, PolicyProposed, PolicyVetoed, Record, Resumed,
-    State, StateError,
+    BundleHash, BundleQuorum, Digest, Entry, HotState, Policy, PolicyProposed, PolicyVetoed,
+    Record, Resumed, State, StateError,
     statement::{self, StatementError, Veto},
 };
 use tx::{Interval, Time};
@@ -52,6 +52,7 @@ fn proposed(policy: &Policy, not_before: u64) -> Entry {
         sequence: policy.sequence,
         signed_by: BTreeSet::new(),
         not_before: Time::from_millis(START + not_before),
+        quorum: BundleQuorum::Officers,
     })
 }
 

@@ -55,7 +55,7 @@ fn body(service: &Service, index: u64) -> Result<JournalBody, Problem> {
     // What is frozen is released to nobody.
     let held = match &record.entry {
         Entry::Signed(signed) => {
-            let frozen = service.journal.rows().is_frozen(signed.attempt);
+            let frozen = service.journal.is_held(signed.attempt);
             frozen.map_err(|error| forgotten(&error))?
         }
         _ => false,

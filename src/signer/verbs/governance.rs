@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 
 use api::{
-    governance::{BookContent, FrozenScope, GovernanceAnswer, LoadedBook, ProposedBundle},
+    governance::{
+        BookContent, FrozenScope, GovernanceAnswer, LoadedBook, ProposedBundle, RecoverySet,
+    },
     problem::{Problem, ProblemKind},
     server::Answer,
     signing::Statement,
 };
 use hyper::StatusCode;
 use policy::{
-    BookApart, BookStep, BookVetoed, FreezeScope, FreezeState, FrozenBy, Policy, PolicyVetoed,
-    Proposed, Resumed, State,
+    BookApart, BookStep, BookVetoed, BundleQuorum, FreezeScope, FreezeState, FrozenBy, Policy,
+    PolicyVetoed, Proposed, Recovery, Resumed, State,
     statement::{BookVeto, Freeze, Header, Kind, StatementError, Unfreeze, Veto},
 };
 use tx::Name;
@@ -42,10 +44,14 @@ pub fn governance(service: &Service) -> Result<Answer, Problem> {
         threshold: governance.threshold,
         delay_secs: governance.delay_millis / 1_000,
         proposed: state.proposed().map(proposed),
+        recovery: policy.recovery.as_ref().map(recovery),
         unfreeze_delay_secs: governance.unfreeze_delay_millis / 1_000,
         freezes: state.freezes(time.lo).map(frozen).collect(),
         unfrozen: state.last_unfrozen(),
         books: books(&state, policy),
+        heartbeat: service
+            .heartbeats
+            .status(&state, time, service.checkpoints.newest()),
         time,
     };
     Ok(Answer::json(StatusCode::OK, &answer))
@@ -59,6 +65,15 @@ fn proposed(proposed: &Proposed) -> ProposedBundle {
         sequence: proposed.sequence,
         signed_by: signed_by.collect(),
         not_before: proposed.not_before,
+        by_recovery: proposed.quorum == BundleQuorum::Recovery,
+    }
+}
+
+fn recovery(recovery: &Recovery) -> RecoverySet {
+    RecoverySet {
+        people: recovery.people.iter().map(ToString::to_string).collect(),
+        threshold: recovery.threshold,
+        delay_secs: recovery.delay_millis / 1_000,
     }
 }
 
@@ -230,7 +245,7 @@ async fn unfreeze(service: &Service, text: &str, signatures: String) -> Result<(
     Ok(())
 }
 
-fn joined(officers: &BTreeSet<Name>) -> String {
+pub(crate) fn joined(officers: &BTreeSet<Name>) -> String {
     let officers: Vec<&str> = officers.iter().map(Name::as_str).collect();
     officers.join(", ")
 }

@@ -11,7 +11,7 @@ use policy::{Client, Group, Limit, State};
 use tx::{Chain, Name, OwnKey};
 
 use super::evaluate::unknown;
-use crate::{service::Service, wire};
+use crate::{heartbeat, service::Service, wire};
 
 /// The keys of the client's accounts, or the one of this name.
 ///
@@ -48,6 +48,7 @@ pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<A
         policy: policy.hash.to_string(),
         time: now,
         journal: Some(log_status(service, &state)),
+        heartbeat: heartbeat::due(&state, now),
     };
     Ok(Answer::json(StatusCode::OK, &answer))
 }

@@ -145,7 +145,7 @@ fn describe(
         policy::RequestStatus::Failed => (RequestStatus::Failed, None),
         policy::RequestStatus::Signed { index } => {
             // What a freeze holds is known to be signed, and does not leave.
-            let frozen = service.journal.rows().is_frozen(attempt);
+            let frozen = service.journal.is_held(attempt);
             let withheld = frozen.map_err(|error| forgotten(&error))?;
             let signed = if withheld {
                 None

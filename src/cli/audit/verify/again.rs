@@ -7,8 +7,8 @@ use api::journal::BodyOpening;
 use journal::BundleStore;
 use keys::verify::check_ecdsa;
 use policy::{
-    Attempt, AttemptId, Blob, BundleHash, Entry, NumberedDigest, Reason, ReasonCode, Record,
-    Refused, Request, Signed, State, Verdict,
+    Attempt, AttemptId, Blob, BundleHash, BundleQuorum, Entry, NumberedDigest, Reason, ReasonCode,
+    Record, Refused, Request, Signed, State, Verdict,
     bundle::{Trust, load},
     evaluate,
 };
@@ -71,11 +71,15 @@ impl<'a> Again<'a> {
                 Ok(())
             }
             Entry::Signed(signed) => self.signed(state, signed),
+            Entry::PolicyProposed(proposed) => {
+                let (hash, quorum) = (proposed.hash, Some(proposed.quorum));
+                self.activated(state, hash, &proposed.signed_by, quorum)
+            }
             Entry::PolicyActivated {
                 hash, signed_by, ..
             } => {
                 self.bundles.insert(*hash);
-                self.activated(state, *hash, signed_by)
+                self.activated(state, *hash, signed_by, None)
             }
             _ => Ok(()),
         });
@@ -213,6 +217,7 @@ impl<'a> Again<'a> {
         state: &State,
         hash: BundleHash,
         signed_by: &BTreeSet<Name>,
+        said: Option<BundleQuorum>,
     ) -> Result<(), String> {
         let files = self.store.files(hash);
         let files = files.map_err(|error| format!("bundle {hash}: {error}"))?;
@@ -221,6 +226,15 @@ impl<'a> Again<'a> {
             None => Trust::Pinned(hash),
         };
         let bundle = load(&files, trust).map_err(|error| format!("bundle {hash}: {error}"))?;
+        // What the recovery set signed has waited as that, or does not govern.
+        let waited = state.proposed().filter(|one| one.hash == hash);
+        let said = said.or(waited.map(|one| one.quorum)).unwrap_or_default();
+        if bundle.quorum() != said {
+            return Err(format!(
+                "bundle {hash}: signed by the {:?}, not the {said:?}",
+                bundle.quorum()
+            ));
+        }
         if bundle.signed_by() == signed_by {
             Ok(())
         } else {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use policy::{
     Account, AttestationKind, Attestations, Attester, Book, BookApart, Client, ClientIdentity,
-    Clocks, Governance, Hours, Person, Policy, PriceRule, Source, Stretch, Verb,
+    Clocks, Governance, Heartbeat, Hours, Person, Policy, PriceRule, Recovery, Source, Stretch,
+    Verb,
 };
 use ssh_key::{HashAlg, PublicKey};
 use tx::{Address, Chain, Name, evm::Function};
@@ -25,6 +26,8 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
         fleet: _,
         sequence,
         governance: _,
+        recovery: _,
+        heartbeat: _,
         witnesses: _,
         auditors: _,
         approval_page: _,
@@ -97,6 +100,8 @@ fn function((contract, of): (&Address, &Arc<Function>)) -> String {
 
 fn who_governs(policy: &Policy) -> Vec<String> {
     let mut lines = governing(&policy.governance);
+    lines.extend(policy.recovery.as_ref().map(recovering));
+    lines.extend(policy.heartbeat.as_ref().map(beating));
     lines.extend(policy.witnesses.as_ref().map(|quorum| {
         let (needed, named) = (quorum.needed(), quorum.witnesses().len());
         format!("What is signed is released once {needed} of {named} witnesses cosigned the log.")
@@ -199,6 +204,34 @@ fn governing(governance: &Governance) -> Vec<String> {
             wait(*unfreeze_delay_millis, "at once", "after")
         ),
     ]
+}
+
+fn recovering(recovery: &Recovery) -> String {
+    let Recovery {
+        threshold,
+        people,
+        delay_millis,
+    } = recovery;
+    let people = listed(people.iter().map(|name| code(name.as_str())), "and");
+    let delay = words::length(*delay_millis);
+    format!(
+        "While everything is frozen, {threshold} of {people} can replace people, after {delay} in which any one \
+         officer can veto it; nothing else."
+    )
+}
+
+fn beating(heartbeat: &Heartbeat) -> String {
+    let Heartbeat {
+        within_millis,
+        threshold,
+        people,
+    } = heartbeat;
+    let people = listed(people.iter().map(|name| code(name.as_str())), "and");
+    let within = words::length(*within_millis);
+    format!(
+        "Everything freezes unless {threshold} of {people} said within {within} that they are there and have \
+         seen the log."
+    )
 }
 
 fn person(name: &Name, person: &Person) -> String {

@@ -462,6 +462,27 @@ pub const KINDS: &[Kind] = &[
             required("members", PEOPLE, "People and other groups."),
         ]],
     ),
+    once(
+        "heartbeat",
+        "How often people must say that they are there; everything freezes without it.",
+        &[&[
+            required(
+                "within",
+                WINDOW,
+                "Within how long of the last time: 1h to 90d.",
+            ),
+            optional(
+                "people",
+                PEOPLE,
+                "Whose word counts; the officers' unless given.",
+            ),
+            optional(
+                "threshold",
+                Form::Number(1, U32_MAX),
+                "How many of them must say so together; 1 unless given.",
+            ),
+        ]],
+    ),
     many(
         "hours",
         "Hours of the week.",
@@ -531,6 +552,23 @@ pub const KINDS: &[Kind] = &[
                 "By how much an attested price is raised: 10%.",
             ),
             required("max_age", WINDOW, "How long an attested price holds."),
+        ]],
+    ),
+    once(
+        "recovery",
+        "Who may replace people under a freeze, where the officers cannot.",
+        &[&[
+            required(
+                "people",
+                PEOPLE,
+                "Whose signatures count: people, and group:<name>.",
+            ),
+            required(
+                "threshold",
+                Form::Number(2, U32_MAX),
+                "How many of them must sign; more than half.",
+            ),
+            required("delay", WINDOW, "How long such a bundle waits: 7d to 90d."),
         ]],
     ),
     many(

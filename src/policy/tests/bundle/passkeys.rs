@@ -53,6 +53,24 @@ fn people_have_keys_passkeys_or_both() {
 }
 
 #[test]
+fn passkeys_that_count_where_nobody_has_one_are_warned_of() {
+    let eva = person("eva", &[], &[passkey(1)]);
+    let tables = format!("{}{eva}", page());
+    let warned = |people: &str| {
+        let parsed = parse(&bundle(&tables, people, COUNT)).unwrap();
+        let found = parsed.warnings().iter().map(ToString::to_string);
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(warned("\"ann\", \"eva\""), Vec::<String>::new());
+    let found = warned("\"ann\"");
+    let expected = "need: passkeys count, and none of its people has one";
+    assert!(
+        found.len() == 1 && found[0].contains(expected),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn what_could_not_be_used_is_refused_at_its_place() {
     let eva = person("eva", &[], &[passkey(1)]);
     let many: Vec<String> = (1..=17).map(passkey).collect();

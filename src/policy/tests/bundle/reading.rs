@@ -173,6 +173,9 @@ fn quickstart() -> Files {
         "[[group]]\nname = \"deputies\"\nmembers = [\"bob\"]\n",
         &person("alice", &[&ann]),
         &person("bob", &[&ben]),
+        // Who stands by for them in the guide.
+        &person("rita", &[&fixture::line(21)]),
+        &person("roy", &[&fixture::line(22)]),
     ]
     .concat();
     files.insert("people.toml".into(), people.into());
@@ -263,7 +266,7 @@ fn the_guides_examples_are_right() {
     // Cases and claims stand beside a bundle, not in it.
     examples
         .retain(|example| !example.starts_with("[[case]]") && !example.starts_with("[[claim]]"));
-    assert_eq!(examples.len(), 16);
+    assert_eq!(examples.len(), 18);
     files.insert("examples.toml".into(), examples.concat().into());
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);

@@ -82,6 +82,7 @@ impl Signer for Scripted {
             policy: String::new(),
             time: Interval { lo: now, hi: now },
             journal: None,
+            heartbeat: None,
         })
     }
 

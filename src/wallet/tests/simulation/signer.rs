@@ -466,6 +466,7 @@ pub fn keys_answer(
             hi: Time::from_millis(0),
         },
         journal: None,
+        heartbeat: None,
     }
 }
 

@@ -86,6 +86,7 @@ pub fn keys() -> KeysAnswer {
             hi: Time::default(),
         },
         journal: None,
+        heartbeat: None,
     }
 }
 
