@@ -41,6 +41,7 @@ mod replay;
 mod sealed;
 #[path = "../../src/policy/tests/security_key.rs"]
 mod security_key;
+mod selectors;
 mod storage;
 mod support;
 mod transparency;
