@@ -19,6 +19,7 @@ mod engines;
 mod epoch;
 mod epoch_kills;
 mod evm;
+mod fates;
 mod finality;
 mod governance;
 mod heartbeat;

@@ -309,6 +309,7 @@ mod tests {
                     hours_surely: BTreeSet::new(),
                 },
                 reference: None,
+                dead: BTreeSet::new(),
             }],
             fee_terms: FeeTerms::Utxo {
                 fee: 250,

@@ -149,10 +149,23 @@ pub struct Need {
     pub statement: String,
     /// Where it stands: `file:line`.
     pub at: String,
-    /// How many people.
+    /// How many people, or attesters.
     pub threshold: u32,
-    /// Who may.
+    /// Who may; nobody, where attesters have to say something.
     pub people: Vec<String>,
+    /// What attesters have to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attested: Option<AttestedNeed>,
+}
+
+/// What attesters have to say before something is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestedNeed {
+    /// What: `head` or `reconciled`.
+    pub kind: String,
+    /// How long what was said holds, in seconds.
+    pub within_secs: u64,
 }
 
 /// The answer to `POST /v1/evaluate` where it would be signed now, status 200. Nothing is consumed.

@@ -1,5 +1,5 @@
-//! A policy that lets out no less and asks for less: ages of destinations and who signed are not looked at, and
-//! assets are worth their floors.
+//! A policy that lets out no less and asks for less: ages of destinations, who signed, what is dead and what
+//! attesters said lately are not looked at, and assets are worth their floors.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -8,7 +8,7 @@ use tx::{Asset, Name};
 
 use crate::destinations::{apart, blurred, selectors};
 
-/// The policy without conditions on an age or on who signed: what allows does so anyway, and what is against
+/// The policy without conditions on an age, on who signed or on what is dead: what allows does so anyway, and what is against
 /// something, or bounds it, is gone. So is what names more books that are loaded apart than are told apart. A
 /// limit on values is one on the amount of each asset, as much as can be worth no more than its cap at whatever
 /// price: what else takes from it is left out. The same one where nothing has such a condition or measure, and
@@ -24,6 +24,7 @@ pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
     for allow in &mut loose.allows {
         let selector = &mut allow.selector;
         (selector.age_min, selector.age_below, selector.signed_by) = (None, None, None);
+        selector.dead = None;
         if names(selector, &blurred) {
             (selector.to, selector.to_except) = (None, None);
         }
@@ -60,7 +61,10 @@ fn names(selector: &Selector, books: &BTreeSet<Name>) -> bool {
 }
 
 fn is_beyond(selector: &Selector) -> bool {
-    selector.age_min.is_some() || selector.age_below.is_some() || selector.signed_by.is_some()
+    selector.age_min.is_some()
+        || selector.age_below.is_some()
+        || selector.signed_by.is_some()
+        || selector.dead.is_some()
 }
 
 fn is_of_values(limit: &Statement<Limit>) -> bool {

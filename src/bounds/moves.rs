@@ -405,6 +405,7 @@ impl Builder<'_> {
             },
             signed_by: SignedBy::default(),
             reference: None,
+            dead: BTreeSet::new(),
             effect,
         }
     }

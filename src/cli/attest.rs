@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use api::signing::Statement;
 use clap::Subcommand;
-use policy::statement::{Attestation, Seen, Signatures};
-use policy::{BundleHash, Policy};
+use policy::statement::{Attestation, Fate, Seen, Signatures, TransactionId};
+use policy::{AttemptId, BundleHash, Digest, Policy, RequestHash};
 use serde::Serialize;
-use tx::{Address, Name, Time};
+use tx::{Address, Chain, Name, Time};
 
 use self::error::AttestError;
 use crate::approve::{self, key};
@@ -33,8 +33,15 @@ pub struct Args {
 enum Command {
     /// Say what one unit of an asset is worth.
     Price(Box<PriceArgs>),
-    /// Say that all nonces of an own address below one are used by transactions in final blocks.
+    /// Say that all nonces of an own address below one are used by transactions in final blocks, or that an
+    /// attempt is in one.
     Final(Box<FinalArgs>),
+    /// Say that an attempt can never be included.
+    Dead(Box<DeadArgs>),
+    /// Say which height a chain has.
+    Head(Box<HeadArgs>),
+    /// Say that the journal, up to an entry, agrees with the chains.
+    Reconciled(Box<ReconciledArgs>),
     /// Bring a statement that was signed elsewhere.
     Bring(Box<BringArgs>),
 }
@@ -54,10 +61,56 @@ struct PriceArgs {
 #[derive(Debug, clap::Args)]
 struct FinalArgs {
     /// The address with its chain: eip155:1:0x….
-    #[arg(value_parser = Address::parse_qualified)]
-    address: Address,
+    #[arg(value_parser = Address::parse_qualified, required_unless_present = "attempt", requires = "next")]
+    address: Option<Address>,
     /// The first nonce that need not be final.
-    next: u64,
+    next: Option<u64>,
+    /// The index of the attempt's entry, of what has no nonce.
+    #[arg(long, value_name = "ENTRY", conflicts_with = "address", requires_all = ["request", "transaction"])]
+    attempt: Option<u64>,
+    /// The fingerprint of the attempt's request.
+    #[arg(long, value_name = "HASH", requires = "attempt")]
+    request: Option<RequestHash>,
+    /// The id of the attempt's transaction.
+    #[arg(long, value_name = "ID", requires = "attempt")]
+    transaction: Option<TransactionId>,
+    #[command(flatten)]
+    says: Says,
+}
+
+/// `strongroom attest dead`.
+#[derive(Debug, clap::Args)]
+struct DeadArgs {
+    /// The index of the attempt's entry.
+    attempt: u64,
+    /// The fingerprint of the attempt's request, `request_hash` in its entry.
+    #[arg(long, value_name = "HASH")]
+    request: RequestHash,
+    /// The id of the attempt's transaction.
+    #[arg(long, value_name = "ID")]
+    transaction: TransactionId,
+    #[command(flatten)]
+    says: Says,
+}
+
+/// `strongroom attest head`.
+#[derive(Debug, clap::Args)]
+struct HeadArgs {
+    /// The chain, such as eip155:1.
+    chain: Chain,
+    /// The number of its last block.
+    height: u64,
+    #[command(flatten)]
+    says: Says,
+}
+
+/// `strongroom attest reconciled`.
+#[derive(Debug, clap::Args)]
+struct ReconciledArgs {
+    /// How many entries.
+    size: u64,
+    /// The journal's root over them, in hexadecimal.
+    root: Digest,
     #[command(flatten)]
     says: Says,
 }
@@ -80,7 +133,8 @@ struct Says {
     /// When it was seen [default: now].
     #[arg(long, value_name = "TIME")]
     at: Option<Time>,
-    /// The statement's number, above that of each one before [default: the milliseconds of its time].
+    /// The statement's number, above that of each one before and no more than the milliseconds of its time
+    /// [default: these].
     #[arg(long, value_name = "NUMBER")]
     number: Option<u64>,
     /// What to sign with: an OpenSSH private key, or the public key of one that an agent or a security key
@@ -112,8 +166,27 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         }
         Command::Final(args) => {
             let policy = args.says.verified()?;
-            let (account, next) = (args.address.clone(), args.next);
-            args.says.say(&policy, Seen::Final { account, next })
+            args.says.say(&policy, finality(args)?)
+        }
+        Command::Dead(args) => {
+            let policy = args.says.verified()?;
+            let seen = Seen::Fate {
+                attempt: AttemptId(args.attempt),
+                request: args.request,
+                transaction: args.transaction.clone(),
+                fate: Fate::Dead,
+            };
+            args.says.say(&policy, seen)
+        }
+        Command::Head(args) => {
+            let policy = args.says.verified()?;
+            let (chain, height) = (args.chain, args.height);
+            args.says.say(&policy, Seen::Head { chain, height })
+        }
+        Command::Reconciled(args) => {
+            let policy = args.says.verified()?;
+            let (size, root) = (args.size, args.root);
+            args.says.say(&policy, Seen::Reconciled { size, root })
         }
         Command::Bring(args) => bring(args),
     }
@@ -165,6 +238,22 @@ fn price(args: &PriceArgs, policy: &Policy) -> Result<Seen, AttestError> {
         currency: attestations.currency.clone().ok_or_else(not_priced)?,
         price: policy.price(&args.price).map_err(AttestError::Price)?,
     })
+}
+
+/// Which nonces are final, or which attempt.
+fn finality(args: &FinalArgs) -> Result<Seen, AttestError> {
+    match (&args.address, args.next) {
+        (Some(account), Some(next)) => Ok(Seen::Final {
+            account: account.clone(),
+            next,
+        }),
+        _ => Ok(Seen::Fate {
+            attempt: AttemptId(args.attempt.ok_or(AttestError::Nothing)?),
+            request: args.request.ok_or(AttestError::Nothing)?,
+            transaction: args.transaction.clone().ok_or(AttestError::Nothing)?,
+            fate: Fate::Final,
+        }),
+    }
 }
 
 fn bring(args: &BringArgs) -> Result<Answer, Failure> {

@@ -360,6 +360,9 @@ pub struct Fact {
     pub classes: Classes,
     /// Its value in the reference currency, in its smallest unit, where a price was attested.
     pub reference: Option<Amount>,
+    /// Of a re-issue, all attempts of the intent before it, where every one of them was dead; else none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dead: BTreeSet<AttemptId>,
 }
 
 /// What the bundle of the time said of an effect's parties.

@@ -43,20 +43,21 @@ pub use entry::{
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
 pub use model::{
-    Account, Allow, AssetUnit, AttestationKind, Attestations, Attester, Book, BookApart,
-    ChainSettings, Client, ClientIdentity, Deny, Evacuate, Governance, Group, Heartbeat, Limit,
-    Location, Measure, Need, Passkeys, Person, Policy, Recovery, Rejection, Require, Selector,
-    SequenceStart, SignerSelector, Source, SourceSelector, Statement, To, Verb,
+    Account, Allow, AssetUnit, AttestationKind, Attestations, AttestedNeed, Attester, Book,
+    BookApart, ChainSettings, Client, ClientIdentity, Deny, Evacuate, Governance, Group, Heartbeat,
+    Limit, Location, Measure, Need, Passkeys, Person, Policy, Recovery, Rejection, Require,
+    Selector, SequenceStart, SignerSelector, Source, SourceSelector, Statement, To, Verb,
 };
 pub use narrower::{Widening, beside_people, widenings};
 pub use price::{Price, PriceError, PriceRule, REFERENCE_DECIMALS, reference_value};
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use requirement::{AskedBy, Requirement};
 pub use state::{
-    AnswerableCheckpoint, AttemptState, BookState, BookStep, Consumed, Decided, FinalState,
-    FreezeState, Heard, HeartbeatState, HotState, HotStateError, IntentState, KeyDigest, Lapse,
-    NotRecalled, PriceState, Proposed, RRepeated, RegisteredIntent, RequestState, RequestStatus,
-    RestoreError, Row, RowError, RowKey, State, StateError, Supposed, Unpriced,
+    AnswerableCheckpoint, AttemptState, BookState, BookStep, Consumed, Decided, FateSaid,
+    FinalState, FreezeState, HeadState, Heard, HeartbeatState, HotState, HotStateError,
+    IntentState, KeyDigest, Lapse, NotRecalled, PriceState, Proposed, RRepeated, ReconciledState,
+    RegisteredIntent, RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State,
+    StateError, Supposed, Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

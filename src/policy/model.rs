@@ -70,8 +70,10 @@ pub struct Policy {
     pub allows: Vec<Statement<Allow>>,
     /// What is refused.
     pub denies: Vec<Statement<Deny>>,
-    /// What needs people or an attestation.
+    /// What needs people.
     pub requires: Vec<Statement<Require>>,
+    /// What needs attesters to have said something lately.
+    pub requires_attested: Vec<Statement<AttestedNeed>>,
     /// What is bounded.
     pub limits: Vec<Statement<Limit>>,
     /// What may happen under a freeze.
@@ -250,8 +252,14 @@ pub struct Attester {
 pub enum AttestationKind {
     /// What an asset is worth.
     Price,
-    /// Which sequences of an account are final.
+    /// Which sequences of an account are final, and which attempts.
     Final,
+    /// Which attempts can never be included.
+    Dead,
+    /// Which height a chain has.
+    Head,
+    /// Up to which entry the journal agrees with the chains.
+    Reconciled,
 }
 
 /// A list of destinations.
@@ -342,6 +350,8 @@ pub struct Selector {
     pub hours: Option<BTreeSet<Name>>,
     /// Hours in which it does not.
     pub hours_except: Option<BTreeSet<Name>>,
+    /// Whether all earlier attempts of the intent are dead. Binds re-issues alone.
+    pub dead: Option<bool>,
 }
 
 /// A source, or that there is none.
@@ -388,6 +398,16 @@ pub struct Deny;
 pub struct Require {
     /// What.
     pub need: Need,
+}
+
+/// What attesters must have said lately before an effect may happen. No people stand in for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestedNeed {
+    /// What: one of [`AttestationKind::WITHIN`].
+    pub attested: AttestationKind,
+    /// How long what was said holds, in milliseconds, by `hi`.
+    pub within_millis: u64,
 }
 
 /// What people do before an effect may happen.
@@ -497,13 +517,25 @@ impl Attestations {
 
 impl AttestationKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Price, Self::Final];
+    pub const ALL: [Self; 5] = [
+        Self::Price,
+        Self::Final,
+        Self::Dead,
+        Self::Head,
+        Self::Reconciled,
+    ];
+
+    /// Those that a requirement can ask for.
+    pub const WITHIN: [Self; 2] = [Self::Head, Self::Reconciled];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Price => "price",
             Self::Final => "final",
+            Self::Dead => "dead",
+            Self::Head => "head",
+            Self::Reconciled => "reconciled",
         }
     }
 }

@@ -30,6 +30,9 @@ pub(crate) struct Subject<'a> {
     /// When the destination had been paid first by then.
     pub(crate) first_paid: Option<Time>,
     pub(crate) keys: &'a BTreeSet<String>,
+    /// Whether it is a re-issue of an intent of which every attempt is dead. Of what was charged it is not
+    /// known, and no limit asks.
+    pub(crate) dead: bool,
     pub(crate) parties: Parties<'a>,
 }
 
@@ -121,6 +124,7 @@ impl<'a> Subject<'a> {
             at,
             first_paid: fact.classes.first_paid,
             keys: &fact.signed_by.keys,
+            dead: !fact.dead.is_empty(),
             parties: Parties {
                 class: Some(fact.classes.account),
                 books: Books {
@@ -199,6 +203,9 @@ impl Selector {
             && holds(&self.classes, class)
             && holds(&self.chains, |set| set.contains(&subject.asset.chain))
             && holds(&self.assets, |set| set.contains(subject.asset))
+            && holds(&self.dead, |dead| {
+                subject.kind == EffectKind::Reissue && subject.dead == *dead
+            })
             && holds(&self.signed_by, |set| {
                 set.iter().any(|signer| signer.signed(subject))
             })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use tx::{Amount, Name};
 
-use crate::{Attempt, AttemptId, Fact, Group, Location, window::GroupKey};
+use crate::{Attempt, AttemptId, AttestedNeed, Fact, Group, Location, window::GroupKey};
 
 /// The answer to a request.
 #[derive(Debug)]
@@ -109,10 +109,13 @@ pub struct UnmetNeed {
     pub statement: Name,
     /// Where it stands.
     pub at: Location,
-    /// How many people it needs.
+    /// How many people it needs, or attesters.
     pub threshold: u32,
-    /// Who may.
+    /// Who may; nobody, where attesters have to say something.
     pub people: BTreeSet<Name>,
+    /// What attesters have to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attested: Option<AttestedNeed>,
 }
 
 /// A transaction that may be signed, once this is durable. Turned into the [`Attempt`] that is

@@ -119,6 +119,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         relay_in_flight: Semaphore::new(RELAY_IN_FLIGHT),
         officer_rates: Rates::new(config.bounds.requests_per_second),
         officer_in_flight: Semaphore::new(OFFICERS_IN_FLIGHT),
+        attester_rates: Rates::new(ATTESTED_PER_SECOND),
         sealed: OnceLock::new(),
     });
     let server = Server {
@@ -450,6 +451,8 @@ impl Server {
 
 /// Requests a second of a client that brings cosignatures.
 const RELAY_REQUESTS_PER_SECOND: u32 = 2_000;
+/// What is taken of one attester: its statements stay in the log for ever.
+const ATTESTED_PER_SECOND: u32 = 10;
 /// Requests of such clients at the same time.
 const RELAY_IN_FLIGHT: usize = 64;
 /// Requests by the officers' listener at the same time.

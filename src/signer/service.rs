@@ -62,6 +62,8 @@ pub struct Service {
     pub officer_rates: Rates,
     /// Theirs at the same time: whoever fills all other places takes none of these.
     pub officer_in_flight: Semaphore,
+    /// Statements a second of each attester, whoever brings them.
+    pub attester_rates: Rates,
     /// Why nothing is signed any more, since the journal was shown not to be as it was left.
     pub sealed: OnceLock<Seal>,
 }

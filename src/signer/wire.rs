@@ -1,6 +1,6 @@
 //! Between the policy's words and the wire's.
 
-use api::signing::{CoveredEffect, LimitRoom, Need, Reason, SignRequest};
+use api::signing::{AttestedNeed, CoveredEffect, LimitRoom, Need, Reason, SignRequest};
 use policy::{
     AllowedBy, AttemptId, Blob, Location, Proof, Request, RequestHash, Room, SignedIntent,
     UnmetNeed,
@@ -68,6 +68,10 @@ pub fn need(need: &UnmetNeed) -> Need {
         at: location(&need.at),
         threshold: need.threshold,
         people: need.people.iter().map(ToString::to_string).collect(),
+        attested: need.attested.as_ref().map(|need| AttestedNeed {
+            kind: need.attested.as_str().to_owned(),
+            within_secs: need.within_millis.checked_div(1000).unwrap_or(0),
+        }),
     }
 }
 

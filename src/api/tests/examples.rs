@@ -18,9 +18,9 @@ use strongroom_api::{
     },
     problem::{Problem, ProblemKind},
     signing::{
-        CoveredEffect, EvaluateAnswer, Inclusion, Key, KeyAddress, KeysAnswer, LimitRoom, Need,
-        PendingAnswer, Reason, Receipt, RequestAnswer, RequestStatus, RequestsAnswer, SignAnswer,
-        SignRequest, SignedIntent, Statement,
+        AttestedNeed, CoveredEffect, EvaluateAnswer, Inclusion, Key, KeyAddress, KeysAnswer,
+        LimitRoom, Need, PendingAnswer, Reason, Receipt, RequestAnswer, RequestStatus,
+        RequestsAnswer, SignAnswer, SignRequest, SignedIntent, Statement,
     },
 };
 use tx::{
@@ -596,7 +596,8 @@ fn parts() -> Vec<Example> {
         example("Receipt", &receipt, &unproven),
         example("Inclusion", &inclusion(), &inclusion()),
         example("SignedTransaction", &signed(), &signed()),
-        example("Need", &need(), &need()),
+        example("Need", &attested_need(), &need()),
+        example("AttestedNeed", &of_attesters(), &of_attesters()),
         example("Reason", &reason(), &nameless),
         example("CoveredEffect", &covered(), &covered()),
         example("Effect", &effect, &fee),
@@ -690,6 +691,22 @@ pub fn need() -> Need {
         at: "statements.toml:81".into(),
         threshold: 1,
         people: vec!["alice".into(), "bob".into()],
+        attested: None,
+    }
+}
+
+pub fn attested_need() -> Need {
+    Need {
+        people: vec![],
+        attested: Some(of_attesters()),
+        ..need()
+    }
+}
+
+pub fn of_attesters() -> AttestedNeed {
+    AttestedNeed {
+        kind: "head".into(),
+        within_secs: 600,
     }
 }
 

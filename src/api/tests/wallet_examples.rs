@@ -13,7 +13,9 @@ use strongroom_api::{
 };
 use tx::{Amount, IntentId};
 
-use crate::examples::{Example, call, covered, example, interval, need, parsed, reason};
+use crate::examples::{
+    Example, attested_need, call, covered, example, interval, need, of_attesters, parsed, reason,
+};
 
 /// All of them.
 pub fn all() -> Vec<Example> {
@@ -237,7 +239,8 @@ fn parts() -> Vec<Example> {
         example("Event", &event(), &about_nothing),
         example("IntentId", &id(), &id()),
         example("Interval", &interval(), &interval()),
-        example("Need", &need(), &need()),
+        example("Need", &attested_need(), &need()),
+        example("AttestedNeed", &of_attesters(), &of_attesters()),
         example("Reason", &reason(), &nameless),
         example("Effect", &effect, &fee),
         example("Call", &call(), &call()),

@@ -423,6 +423,7 @@ fn empty(of: &Making) -> Policy {
         allows: Vec::new(),
         denies: Vec::new(),
         requires: Vec::new(),
+        requires_attested: Vec::new(),
         limits: Vec::new(),
         evacuates: Vec::new(),
         attestations: policy::Attestations::default(),

@@ -29,6 +29,9 @@ pub enum AttestError {
         /// What.
         kind: AttestationKind,
     },
+    /// It says neither which nonces nor which attempt.
+    #[error("it says neither which nonces nor which attempt")]
+    Nothing,
     /// The price.
     #[error("the price is not one of this bundle")]
     Price(#[source] QuantityError),
@@ -52,7 +55,7 @@ impl Explained for AttestError {
             Self::File(error) => error.kind(),
             Self::NotPriced { .. } | Self::Price(_) => "attest-price",
             Self::NoAttester { .. } | Self::OtherKey { .. } => "attest-attester",
-            Self::Text(_) => "attest-statement",
+            Self::Text(_) | Self::Nothing => "attest-statement",
             Self::Signature(_) => "attest-signature",
         }
     }
@@ -69,6 +72,9 @@ impl Explained for AttestError {
         match self {
             Self::File(error) => return error.next(),
             Self::NotPriced { .. } => "Name an asset that the bundle has a [[price]] for.",
+            Self::Nothing => {
+                "Give an address and a nonce, or --attempt with --request and --transaction."
+            }
             Self::NoAttester { .. } => "Name an [[attester]] of the bundle.",
             Self::Price(_) => {
                 "Write it as a number and the bundle's currency, such as \"3050.25 usd\"."

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use api::journal::JournalBody;
-use policy::statement::{Attestation, Seen};
+use policy::statement::{Attestation, Fate, Seen};
 use policy::{
-    Attempt, BundleQuorum, Entry, Fact, NumberedDigest, PolicyProposed, Reason, Record, Refused,
-    Resumed, approval::Says,
+    Attempt, Attested, BundleQuorum, Entry, Fact, NumberedDigest, PolicyProposed, Reason, Record,
+    Refused, Resumed, approval::Says,
 };
 use serde::Serialize;
 use tx::{Effect, EffectKind};
@@ -181,21 +181,7 @@ fn of_officers(entry: &Entry) -> String {
             joined(decided.signed_by.keys()),
             if decided.closes { ", for ever" } else { "" }
         ),
-        Entry::Attested(said) => match Attestation::parse(&said.statement).map(|one| one.seen) {
-            Ok(Seen::Price {
-                asset,
-                currency,
-                price,
-            }) => format!(
-                "attested: {asset} is worth {price} {currency}: {} said so",
-                said.attester
-            ),
-            Ok(Seen::Final { account, next }) => format!(
-                "attested: what {account} sent below {next} is final: {} said so",
-                said.attester
-            ),
-            _ => format!("attested: {} said so", said.attester),
-        },
+        Entry::Attested(said) => attested(said),
         Entry::Heartbeat(by) => format!("heartbeat: {} said so", joined(&by.signed_by)),
         other => named(other),
     }
@@ -212,6 +198,36 @@ fn waits(proposed: &PolicyProposed) -> String {
             BundleQuorum::Recovery => ", by the recovery set",
         }
     )
+}
+
+/// What an attester said, as far as it is read.
+fn attested(said: &Attested) -> String {
+    let seen = match Attestation::parse(&said.statement).map(|one| one.seen) {
+        Ok(Seen::Price {
+            asset,
+            currency,
+            price,
+        }) => format!("{asset} is worth {price} {currency}: "),
+        Ok(Seen::Final { account, next }) => format!("what {account} sent below {next} is final: "),
+        Ok(Seen::Fate {
+            attempt,
+            transaction,
+            fate,
+            ..
+        }) => {
+            let became = match fate {
+                Fate::Final => "is final",
+                Fate::Dead => "can never be included",
+            };
+            format!("attempt {attempt}, transaction {transaction}, {became}: ")
+        }
+        Ok(Seen::Head { chain, height }) => format!("{chain} has height {height}: "),
+        Ok(Seen::Reconciled { size, root }) => {
+            format!("the first {size} entries, root {root}, agree with the chains: ")
+        }
+        _ => String::new(),
+    };
+    format!("attested: {seen}{} said so", said.attester)
 }
 
 /// A kind of entry that has no words here yet.

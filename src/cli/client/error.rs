@@ -236,7 +236,14 @@ pub fn need_text(need: &Need) -> String {
         at,
         threshold,
         people,
+        attested,
     } = need;
+    if let Some(attested) = attested {
+        let (kind, secs) = (&attested.kind, attested.within_secs);
+        return plain(&format!(
+            "{threshold} attesters must have said {kind} within the last {secs} s ({statement}, {at})"
+        ));
+    }
     plain(&format!(
         "{threshold} of {} must approve ({statement}, {at})",
         people.join(", ")

@@ -126,6 +126,12 @@ fn page(policy: &Policy) -> Page {
             |require| sentences::require(policy, require),
         ),
         statements(
+            "What waits for attesters",
+            "Every one that speaks about an effect must be met, and no people stand in for it.",
+            &policy.requires_attested,
+            |require| sentences::require_attested(policy, require),
+        ),
+        statements(
             "How much",
             "Every limit that speaks about an effect must have room. Of transactions that can replace one \
              another the most expensive one counts, from the moment it is authorised, sent or not; nothing \

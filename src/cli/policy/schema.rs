@@ -8,7 +8,7 @@ mod kinds;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use self::kinds::{Form, KINDS, Key, Kind, NEED, Once};
+use self::kinds::{ATTESTED_NEED, Form, KINDS, Key, Kind, NEED, Once};
 use crate::failure::Failure;
 use crate::output::Answer;
 
@@ -36,6 +36,7 @@ fn schema() -> Value {
     let mut properties = Map::new();
     let mut definitions = Map::new();
     definitions.insert("need".to_owned(), table(&NEED));
+    definitions.insert("attested_need".to_owned(), table(&ATTESTED_NEED));
     for kind in KINDS {
         let reference = json!({"$ref": format!("#/$defs/{}", kind.name)});
         let property = match kind.once {
@@ -109,6 +110,10 @@ fn form(form: &Form) -> Value {
                 "additionalProperties": {"anyOf": [texts, within]},
             })
         }
+        Form::Required => json!({
+            "anyOf": [{"$ref": "#/$defs/need"}, {"$ref": "#/$defs/attested_need"}]
+        }),
+        Form::Truth => json!({"type": "boolean"}),
         Form::Quorum => json!({
             "type": "object",
             "properties": {

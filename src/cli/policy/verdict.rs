@@ -7,6 +7,8 @@ use policy::{AllowedBy, AssetUnit, Location, Reason, Room, UnmetNeed, Verdict};
 use serde::Serialize;
 use tx::{Amount, Asset, Effect, Name};
 
+use super::words::length;
+
 /// What the signer would answer.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -136,7 +138,7 @@ impl fmt::Display for Report {
                 "would be signed, by the signer of this log\n"
             }
             Word::Permit => "would be signed, by a signer that has signed nothing yet\n",
-            Word::Pending => "would wait for people\n",
+            Word::Pending => "would wait\n",
             Word::Refuse => "would be refused\n",
         })?;
         for effect in &self.effects {
@@ -178,8 +180,18 @@ impl fmt::Display for Report {
             )?;
         }
         for need in &self.needs {
+            let statement = at(&need.statement, &need.at);
+            if let Some(attested) = &need.attested {
+                let (kind, within) = (attested.attested.as_str(), length(attested.within_millis));
+                let threshold = need.threshold;
+                writeln!(
+                    f,
+                    "  needs    {threshold} attesters, {kind} within {within}: {statement}"
+                )?;
+                continue;
+            }
             let people: Vec<&str> = need.people.iter().map(Name::as_str).collect();
-            let (statement, people) = (at(&need.statement, &need.at), people.join(", "));
+            let people = people.join(", ");
             writeln!(f, "  needs    {} of {people}: {statement}", need.threshold)?;
         }
         Ok(())

@@ -423,6 +423,59 @@ fn a_case_that_cannot_be_says_why() {
     place.fails("policy test bundle nowhere.toml", 2, "file");
 }
 
+#[test]
+fn a_case_says_what_is_attested_and_what_became_of_the_first_issue() {
+    let place = quickstart();
+    let line = |seed: u8| {
+        let key = ssh_key::private::Ed25519Keypair::from_seed(&[seed; 32]);
+        ssh_key::PrivateKey::from(key)
+            .public_key()
+            .to_openssh()
+            .unwrap()
+    };
+    let mut watching = String::new();
+    for number in 1..=3 {
+        watching.push_str(&format!(
+            "[[attester]]\nname = \"w{number}\"\nkeys = {:?}\nsays = [\"dead\", \"head\"]\n",
+            line(number)
+        ));
+    }
+    watching.push_str(
+        "[[require]]\nname = \"fresh\"\neffect = \"payment\"\nneed = { attested = \"head\", within = \"10m\" }\n",
+    );
+    let statements = String::from_utf8(place.read("bundle/statements.toml")).unwrap();
+    let people = "name = \"reissue-people\"\n";
+    assert_eq!(statements.matches(people).count(), 1);
+    let statements = statements.replace(people, &format!("{people}dead = false\n"));
+    write(&place, "bundle/statements.toml", &statements);
+    write(&place, "bundle/watching.toml", &watching);
+    let case = |name: &str, rest: &str| {
+        format!(
+            "[[case]]\nname = \"{name}\"\nclient = \"walletd\"\naccount = \"eth-hot\"\n\
+             pay = [{{ to = {ANN:?}, source = \"payouts\", amount = \"1 eth\" }}]\n{rest}\n"
+        )
+    };
+    let head = "attested = [\"head\"]\n";
+    let cases = [
+        case("blind", "expect = \"pending\"\nneeds = [\"fresh\"]"),
+        case("seen", &format!("{head}expect = \"permit\"")),
+        case(
+            "dead",
+            &format!("{head}reissue = \"dead\"\nexpect = \"permit\""),
+        ),
+        case(
+            "alive",
+            &format!(
+                "{head}reissue = \"alive\"\nexpect = \"pending\"\nneeds = [\"reissue-people\"]"
+            ),
+        ),
+    ];
+    write(&place, "cases.toml", &cases.concat());
+    let output = place.run("policy test bundle cases.toml");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("4 cases, 0 failed"), "{text}");
+}
+
 /// The quick start's bundle, which pays by the clocks of Zurich.
 fn by_hours() -> Place {
     let place = quickstart();

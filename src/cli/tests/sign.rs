@@ -111,6 +111,7 @@ fn attempt(request: &SignRequest) -> Attempt {
             signed_by: SignedBy::default(),
             classes,
             reference: None,
+            dead: BTreeSet::new(),
         }],
         fee_terms: FeeTerms::Utxo { fee: 0, vsize: 0 },
         valid_until: ValidUntil::Unbounded,

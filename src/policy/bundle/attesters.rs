@@ -13,8 +13,8 @@ use super::{
     units,
 };
 use crate::{
-    AttestationKind, Attester, Policy, Price, PriceRule, REFERENCE_DECIMALS, Selector,
-    statement::PublicKeyLine,
+    AttestationKind, AttestedNeed, Attester, Policy, Price, PriceRule, REFERENCE_DECIMALS,
+    Selector, statement::PublicKeyLine,
 };
 
 /// The most attesters: what each said last of each asset stays in memory.
@@ -85,7 +85,7 @@ fn count(policy: &Policy, kind: AttestationKind) -> u32 {
 /// How many attesters a kind needs.
 fn needed(value: &Value<'_>, kind: AttestationKind, policy: &mut Policy) {
     let there_are = count(policy, kind);
-    let Some(wanted) = value.number() else {
+    let Some(wanted) = value.number::<u32>() else {
         return;
     };
     if wanted == 0 {
@@ -93,6 +93,11 @@ fn needed(value: &Value<'_>, kind: AttestationKind, policy: &mut Policy) {
     } else if wanted > there_are {
         value.error(format!(
             "is above the number of attesters who say that, {there_are}"
+        ));
+    } else if wanted.saturating_mul(2) <= there_are {
+        value.warn(format!(
+            "is no more than half of the {there_are} attesters who say that: two parts of them can say \
+             different things, and either is taken"
         ));
     }
     policy.attestations.needed.insert(kind, wanted);
@@ -104,6 +109,33 @@ fn currency(value: &Value<'_>, policy: &Policy) -> Option<Name> {
         value.error("is the name of an asset: amounts of it could be taken for values");
     }
     Some(currency)
+}
+
+/// Reads `{ attested = "head", within = "10m" }`.
+pub(super) fn need(value: &Value<'_>, policy: &Policy) -> Option<AttestedNeed> {
+    let mut table = value.table()?;
+    let attested = table.required("attested");
+    let within = table.required("within");
+    table.finish();
+    let attested = attested?;
+    let kind: AttestationKind = attested.word()?;
+    if !AttestationKind::WITHIN.contains(&kind) {
+        attested.error_hint(
+            format!("no requirement can ask for {:?}", kind.as_str()),
+            "ask for \"head\" or \"reconciled\"",
+        );
+        return None;
+    }
+    if count(policy, kind) == 0 {
+        attested.error_hint(
+            "nobody attests that, so that nothing would meet it",
+            format!("add an [[attester]] with says = {:?}", kind.as_str()),
+        );
+    }
+    Some(AttestedNeed {
+        attested: kind,
+        within_millis: within?.map(units::window)?,
+    })
 }
 
 /// Reads one `[[price]]`.

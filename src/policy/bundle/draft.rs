@@ -66,6 +66,7 @@ fn silent() -> Policy {
         allows: Vec::new(),
         denies: Vec::new(),
         requires: Vec::new(),
+        requires_attested: Vec::new(),
         limits: Vec::new(),
         evacuates: Vec::new(),
     }

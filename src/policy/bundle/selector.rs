@@ -42,6 +42,7 @@ pub(super) fn read(table: &mut Table<'_>, policy: &Policy) -> Selector {
         hours_except: set(table, "hours_except", |one| {
             one.known("hours", policy.hours.keys())
         }),
+        dead: table.optional("dead").and_then(|value| value.truth()),
         ..Selector::default()
     };
     selector.functions = functions::conditions(table, policy, &selector);

@@ -13,7 +13,8 @@ use super::{
     units,
 };
 use crate::{
-    Allow, Deny, Evacuate, Group, Limit, Measure, Need, Policy, Require, Selector, Statement,
+    Allow, AttestedNeed, Deny, Evacuate, Group, Limit, Measure, Need, Policy, Require, Selector,
+    Statement,
 };
 
 /// Reads every statement. No two have one name, so that an answer names exactly one.
@@ -24,12 +25,35 @@ pub(super) fn read(sections: &mut Sections<'_>, draft: &mut Draft) {
     let denies = each(sections.take("deny"), policy, &mut taken, |_, _, _| {
         Some(Deny)
     });
-    let requires = each(sections.take("require"), policy, &mut taken, require);
+    let (mut requires, mut requires_attested) = (Vec::new(), Vec::new());
+    for one in each(sections.take("require"), policy, &mut taken, require) {
+        let Statement {
+            name,
+            at,
+            selector,
+            says,
+        } = one;
+        match says {
+            Required::People(says) => requires.push(Statement {
+                name,
+                at,
+                selector,
+                says,
+            }),
+            Required::Attesters(says) => requires_attested.push(Statement {
+                name,
+                at,
+                selector,
+                says,
+            }),
+        }
+    }
     let limits = each(sections.take("limit"), policy, &mut taken, limit);
     let evacuates = each(sections.take("evacuate"), policy, &mut taken, evacuate);
     draft.policy.allows = allows;
     draft.policy.denies = denies;
     draft.policy.requires = requires;
+    draft.policy.requires_attested = requires_attested;
     draft.policy.limits = limits;
     draft.policy.evacuates = evacuates;
 }
@@ -69,8 +93,18 @@ fn allow(table: &mut Table<'_>, selector: &Selector, _: &Policy) -> Option<Allow
     Some(Allow)
 }
 
-fn require(table: &mut Table<'_>, _: &Selector, policy: &Policy) -> Option<Require> {
-    needed(table, policy).map(|need| Require { need })
+/// Whom a requirement asks.
+enum Required {
+    People(Require),
+    Attesters(AttestedNeed),
+}
+
+fn require(table: &mut Table<'_>, _: &Selector, policy: &Policy) -> Option<Required> {
+    let value = table.required("need")?;
+    match value.has("attested") || value.has("within") {
+        true => attesters::need(&value, policy).map(Required::Attesters),
+        false => need(&value, policy).map(|need| Required::People(Require { need })),
+    }
 }
 
 fn evacuate(table: &mut Table<'_>, _: &Selector, policy: &Policy) -> Option<Evacuate> {
@@ -83,6 +117,12 @@ fn needed(table: &mut Table<'_>, policy: &Policy) -> Option<Need> {
 }
 
 fn limit(table: &mut Table<'_>, selector: &Selector, policy: &Policy) -> Option<Limit> {
+    if selector.dead.is_some() {
+        table.error_hint(
+            "counts re-issues whether what was attempted before is dead or not",
+            "take `dead` out; an allow, a deny or a require can have it",
+        );
+    }
     let measure: Option<Measure> = table.required("measure").and_then(|value| value.word());
     let window = table.required("window");
     let cap = table.required("cap");

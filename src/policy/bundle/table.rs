@@ -211,6 +211,15 @@ impl<'d> Value<'d> {
         T::deserialize(word).map_err(|error| self.error(error)).ok()
     }
 
+    /// `true` or `false`.
+    pub fn truth(&self) -> Option<bool> {
+        let truth = self.node.get_ref().as_bool();
+        if truth.is_none() {
+            self.error("must be true or false, without quotes");
+        }
+        truth
+    }
+
     /// A whole number in plain decimal: no sign, underscore or other base.
     pub fn number<T: FromStr + Display>(&self) -> Option<T> {
         let raw = self.subject.document.raw(self.node.span());
@@ -290,6 +299,12 @@ impl<'d> Value<'d> {
     /// Whether it is a table.
     pub fn is_table(&self) -> bool {
         self.node.get_ref().as_table().is_some()
+    }
+
+    /// Whether it is a table with this key.
+    pub fn has(&self, key: &str) -> bool {
+        let table = self.node.get_ref().as_table();
+        table.is_some_and(|table| table.iter().any(|(known, _)| known.get_ref() == key))
     }
 
     /// A table within the table.

@@ -10,7 +10,7 @@ use tx::{
 };
 
 use super::Case;
-use crate::{ArgumentBooks, Classes, Fact, NotRecalled, SignedBy, book::Held};
+use crate::{ArgumentBooks, AttemptId, Classes, Fact, NotRecalled, SignedBy, book::Held};
 
 /// So many characters of a call are told in a reason.
 const CALL_LENGTH_MAX: usize = 600;
@@ -123,17 +123,33 @@ pub(super) fn facts(case: &Case<'_>) -> Result<Vec<Fact>, NotRecalled> {
     }
     for intent in intents().filter(|intent| is_reissue(case, intent)) {
         let origin = Origin::of(case, &intent.id);
-        facts.push(fact(case, reissue(case, intent), origin)?);
+        let reissued = fact(case, reissue(case, intent), origin)?;
+        facts.push(Fact {
+            dead: dead(case, intent)?,
+            ..reissued
+        });
     }
     facts.sort();
     Ok(facts)
 }
 
-/// Whether the intent is attempted outside of what its attempts share. An attempt that is taken up
-/// again is the same transaction, so that it is none.
+/// Whether the intent is attempted outside of what its attempts share since it was last issued. So is one that
+/// is taken up again after the intent was issued elsewhere: what was never signed may have counted as dead then.
 fn is_reissue(case: &Case<'_>, intent: &Intent) -> bool {
     let attempted = case.intents.get(&intent.id);
-    case.resumes().is_none() && attempted.is_some_and(|known| known.is_disjoint(case.keys()))
+    attempted.is_some_and(|known| known.is_disjoint(case.keys()))
+}
+
+/// All attempts of the intent, where every one of them is dead; else none.
+fn dead(case: &Case<'_>, intent: &Intent) -> Result<BTreeSet<AttemptId>, NotRecalled> {
+    let known = case.intents.get(&intent.id);
+    let attempts = known.map(|known| known.attempts()).unwrap_or_default();
+    for id in attempts {
+        if !case.state.is_dead(*id, case.lo)? {
+            return Ok(BTreeSet::new());
+        }
+    }
+    Ok(attempts.iter().copied().collect())
 }
 
 fn reissue(case: &Case<'_>, intent: &Intent) -> Effect {
@@ -186,6 +202,7 @@ fn fact(case: &Case<'_>, effect: Effect, origin: Origin) -> Result<Fact, NotReca
             hours_surely: case.hours.surely(),
         },
         reference: case.value(&effect),
+        dead: BTreeSet::new(),
         effect,
     })
 }

@@ -6,8 +6,8 @@ use tx::{IntentId, Name};
 
 use super::met::{self, Approvals};
 use crate::{
-    AllowedBy, Digest, Need, Permit, Reason, ReasonCode, Refusal, Statement, UnmetNeed, Verdict,
-    verdict::Spoke,
+    AllowedBy, AttestedNeed, Digest, Need, Permit, Reason, ReasonCode, Refusal, Statement,
+    UnmetNeed, Verdict, verdict::Spoke,
 };
 
 /// Everything that was found so far. Sets, so that no order of checks or statements shows.
@@ -16,6 +16,8 @@ pub(super) struct Findings<'a> {
     reasons: BTreeSet<Reason>,
     /// Every need that has to be met, who asks for it, and the intents that it must be approved of.
     asked: BTreeMap<Need, Asked<'a>>,
+    /// What attesters have to say first.
+    unattested: BTreeSet<UnmetNeed>,
     pub(super) met: BTreeMap<Digest, BTreeSet<Name>>,
     pub(super) carried: BTreeSet<Digest>,
     pub(super) allowed_by: Vec<AllowedBy>,
@@ -71,6 +73,7 @@ impl<'a> Findings<'a> {
             approvals,
             reasons: BTreeSet::new(),
             asked: BTreeMap::new(),
+            unattested: BTreeSet::new(),
             met: BTreeMap::new(),
             carried: BTreeSet::new(),
             allowed_by: Vec::new(),
@@ -123,9 +126,21 @@ impl<'a> Findings<'a> {
             at: statement.at.clone(),
             threshold: need.threshold,
             people: need.people.clone(),
+            attested: None,
         });
         asked.of_none |= intents.is_empty();
         asked.intents.extend(intents);
+    }
+
+    /// Asks for so many attesters, for whom nobody stands in.
+    pub(super) fn unattested(&mut self, require: &Statement<AttestedNeed>, needed: u32) {
+        self.unattested.insert(UnmetNeed {
+            statement: require.name.clone(),
+            at: require.at.clone(),
+            threshold: needed,
+            people: BTreeSet::new(),
+            attested: Some(require.says),
+        });
     }
 
     /// All reasons speak before any need, all needs before the permit.
@@ -146,7 +161,7 @@ impl<'a> Findings<'a> {
     /// Gives the needs of each intent people of their own, and says which have not enough.
     fn unmet(&mut self) -> BTreeSet<UnmetNeed> {
         let nobody = BTreeMap::new();
-        let mut unmet = BTreeSet::new();
+        let mut unmet = std::mem::take(&mut self.unattested);
         for asked in self.asked.values().filter(|asked| asked.of_none) {
             unmet.extend(asked.unmet.iter().cloned());
         }

@@ -240,7 +240,13 @@ fn used<'a>(
     let mut used = BTreeMap::new();
     for signed in &request.intents {
         let id = &signed.intent.id;
-        used.extend(state.intent(id)?.map(|known| (id, known)));
+        let known = state.intent(id)?;
+        // Whether it is a re-issue of the dead hangs on them: no verdict is to hang on what was not recalled.
+        for attempt in known.map(IntentState::attempts).unwrap_or_default() {
+            state.attempt(*attempt)?;
+            state.fates(*attempt)?;
+        }
+        used.extend(known.map(|known| (id, known)));
     }
     Ok(used)
 }

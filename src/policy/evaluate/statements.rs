@@ -111,6 +111,16 @@ fn required<'a>(
             findings.need(require, &require.says.need, &case.intents_of(fact));
         }
     }
+    let chain = case.decoded.chain();
+    for require in &case.policy.requires_attested {
+        if require.selector.matches(subject, Reading::Takes)
+            && case.hours.takes(&require.selector)
+            && !case.state.is_attested(&require.says, chain, case.hi)
+        {
+            let needed = case.policy.attestations.needed(require.says.attested);
+            findings.unattested(require, needed);
+        }
+    }
 }
 
 /// Own value moves between classes along listed edges alone, and never to what is retired: who

@@ -84,6 +84,7 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 12] {
         allows: _,
         denies: _,
         requires: _,
+        requires_attested: _,
         limits: _,
         evacuates: _,
     } = offered;

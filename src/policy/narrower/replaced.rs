@@ -41,6 +41,7 @@ pub fn beside_people(running: &Policy, offered: &Policy) -> BTreeSet<&'static st
         allows: _,
         denies: _,
         requires: _,
+        requires_attested: _,
         limits: _,
         evacuates: _,
     } = offered;
@@ -103,11 +104,15 @@ fn parties(running: &Policy, offered: &Policy) -> [(&'static str, bool); 15] {
     ]
 }
 
-fn statements(running: &Policy, offered: &Policy) -> [(&'static str, bool); 5] {
+fn statements(running: &Policy, offered: &Policy) -> [(&'static str, bool); 6] {
     let (old, new) = (running, offered);
     [
         ("an allow", by_name(&new.allows) == by_name(&old.allows)),
         ("a deny", by_name(&new.denies) == by_name(&old.denies)),
+        (
+            "a require of attesters",
+            by_name(&new.requires_attested) == by_name(&old.requires_attested),
+        ),
         (
             "a require",
             by_name(&new.requires) == by_name(&old.requires),

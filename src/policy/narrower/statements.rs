@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Widening, books::Books};
-use crate::{Limit, Need, Policy, Selector, Statement, bundle::covers_as_written};
+use crate::{AttestedNeed, Limit, Need, Policy, Selector, Statement, bundle::covers_as_written};
 
 pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<Widening>) {
     let books = Books::between(running, offered);
@@ -57,6 +57,13 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
         let restricting = restricting.filter(|new| restricts(&old.selector, &new.selector));
         let needs = restricting.map(|new| &new.says.need);
         let covered = replaced.covers(&old.says.need, needs);
+        less("require", &old.name, covered);
+    }
+    for old in &running.requires_attested {
+        let covered = offered
+            .requires_attested
+            .iter()
+            .any(|new| restricts(&old.selector, &new.selector) && is_fresher(&old.says, &new.says));
         less("require", &old.name, covered);
     }
     let bounds = |old: &Statement<Limit>, new: &Statement<Limit>| {
@@ -121,6 +128,16 @@ fn is_stricter(old: &Need, new: &Need) -> bool {
         && *valid_millis <= old.valid_millis
         && *rejection >= old.rejection
         && *passkeys <= old.passkeys
+}
+
+/// Whether what meets the new need meets the old one, by the same attesters.
+fn is_fresher(old: &AttestedNeed, new: &AttestedNeed) -> bool {
+    // Every field by name: a new one has to be thought about here.
+    let AttestedNeed {
+        attested,
+        within_millis,
+    } = new;
+    *attested == old.attested && *within_millis <= old.within_millis
 }
 
 /// Whether what the new limit lets through has room in the old one.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tx::{Address, Asset, Interval, Name, Time};
 
-use super::{State, StateError};
+use super::{FateSaid, HeadState, ReconciledState, State, StateError};
 use crate::{
     AttestationKind, Attested, Attester, Digest, Policy, Price,
     statement::{Attestation, Seen, Signatures, StatementError, bare},
@@ -68,7 +68,7 @@ mod text {
 
 impl Attester {
     /// The line of its key of this name, without what is asked of signatures.
-    fn line(&self, key: &str) -> Option<&String> {
+    pub(super) fn line(&self, key: &str) -> Option<&String> {
         self.keys.iter().find(|line| bare(line) == key)
     }
 }
@@ -152,6 +152,11 @@ impl State {
     /// [`StateError`]; that it is new is for the writer to say.
     pub fn attesting(&self, text: &str, signatures: &str) -> Result<Attested, StateError> {
         let statement = Attestation::parse(text).map_err(StateError::Unseal)?;
+        // Whoever uses up all numbers at once could say nothing for ever after. No entry hangs on it: older
+        // ones may have others.
+        if statement.number > statement.at.millis() {
+            return Err(StateError::NumberAhead { at: statement.at });
+        }
         let policy = self.policy().ok_or(StateError::Statement)?;
         let attester = attester(policy, &statement)?;
         let parsed = Signatures::parse(signatures);
@@ -212,6 +217,18 @@ impl State {
                 let last = self.finals.get(&(account.clone(), attester));
                 last.map(|last| (last.number, last.hash))
             }
+            Seen::Fate { attempt, .. } => {
+                let last = self.fate_said(*attempt, &attester)?;
+                last.map(|last| (last.number, last.hash))
+            }
+            Seen::Head { chain, .. } => {
+                let last = self.heads.get(&(*chain, attester));
+                last.map(|last| (last.number, last.hash))
+            }
+            Seen::Reconciled { .. } => {
+                let last = self.reconciled.get(&attester);
+                last.map(|last| (last.number, last.hash))
+            }
         };
         match last {
             Some((_, hash)) if hash == statement.hash() => Err(StateError::SaidAlready),
@@ -251,6 +268,16 @@ impl State {
                     }),
                 }
             }
+            Seen::Fate {
+                attempt,
+                request,
+                transaction: _,
+                fate,
+            } => self.is_fate(policy, &statement.attester, (*attempt, *request, *fate)),
+            Seen::Head { chain, height } => self.is_head(&statement.attester, (*chain, *height)),
+            Seen::Reconciled { size, root } => {
+                self.is_reconciled(&statement.attester, (*size, *root))
+            }
         }
     }
 
@@ -260,13 +287,37 @@ impl State {
             return;
         };
         let (number, hash, key) = (statement.number, said.hash, said.key.clone());
+        let at = statement.at;
         match statement.seen {
+            Seen::Fate { attempt, fate, .. } => {
+                self.take_fate(attempt, FateSaid::of(&statement, said, fate));
+            }
+            Seen::Head { chain, height } => {
+                let state = HeadState {
+                    number,
+                    hash,
+                    at,
+                    height,
+                    key,
+                };
+                self.heads.insert((chain, statement.attester), state);
+            }
+            Seen::Reconciled { size, root } => {
+                let state = ReconciledState {
+                    number,
+                    hash,
+                    at,
+                    size,
+                    root,
+                    key,
+                };
+                self.reconciled.insert(statement.attester, state);
+            }
             Seen::Price {
                 asset,
                 currency,
                 price,
             } => {
-                let at = statement.at;
                 let state = PriceState {
                     number,
                     hash,

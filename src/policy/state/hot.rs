@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use tx::{Address, Asset, Interval, Name, Time};
+use tx::{Address, Asset, Chain, Interval, Name, Time};
 
 use super::{
-    BookState, Epoch, FinalState, FreezeState, HeartbeatState, PriceState, Proposed,
-    RegisteredIntent, State,
+    BookState, Epoch, FinalState, FreezeState, HeadState, HeartbeatState, PriceState, Proposed,
+    ReconciledState, RegisteredIntent, State,
 };
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
@@ -76,6 +76,12 @@ pub struct HotState {
     /// Not written where no heartbeat is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     heartbeat: Option<HeartbeatState>,
+    /// In the order of chains and attesters; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    heads: Vec<OfChain>,
+    /// Not written where there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    reconciled: BTreeMap<Name, ReconciledState>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -117,6 +123,15 @@ struct Final {
     account: Address,
     attester: Name,
     said: FinalState,
+}
+
+/// What an attester said last of a chain's height.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfChain {
+    chain: Chain,
+    attester: Name,
+    said: HeadState,
 }
 
 /// Why bytes are no hot state.
@@ -258,6 +273,12 @@ impl HotState {
                 .map(|one| ((one.account, one.attester), one.said))
                 .collect(),
             heartbeat: self.heartbeat,
+            heads: self
+                .heads
+                .into_iter()
+                .map(|one| ((one.chain, one.attester), one.said))
+                .collect(),
+            reconciled: self.reconciled,
             ..State::new()
         };
         (state, self.authorised)
@@ -270,11 +291,13 @@ impl HotState {
         let ids = self.registered.iter().map(|one| &one.intent.id);
         let prices = self.prices.iter().map(|said| (&said.asset, &said.attester));
         let finals = self.finals.iter().map(|one| (&one.account, &one.attester));
+        let heads = self.heads.iter().map(|one| (&one.chain, &one.attester));
         names.is_sorted_by(|one, next| one < next)
             && scopes.is_sorted_by(|one, next| one < next)
             && ids.is_sorted_by(|one, next| one < next)
             && prices.is_sorted_by(|one, next| one < next)
             && finals.is_sorted_by(|one, next| one < next)
+            && heads.is_sorted_by(|one, next| one < next)
     }
 }
 
@@ -335,6 +358,15 @@ impl State {
                 })
                 .collect(),
             heartbeat: self.heartbeat.clone(),
+            heads: self
+                .heads()
+                .map(|(chain, attester, said)| OfChain {
+                    chain: *chain,
+                    attester: attester.clone(),
+                    said: said.clone(),
+                })
+                .collect(),
+            reconciled: self.reconciled.clone(),
         }
     }
 }

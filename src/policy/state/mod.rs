@@ -5,6 +5,7 @@ mod attested;
 mod books;
 mod charges;
 mod epoch;
+mod fates;
 mod fold;
 mod freezes;
 mod governing;
@@ -20,6 +21,7 @@ mod rows;
 mod supposed;
 mod validate;
 mod view;
+mod watched;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -28,7 +30,7 @@ use std::{
 
 use thiserror::Error;
 use tx::{
-    Address, Asset, ConflictKey, Decoded, IntentId, IntentPayload, Interval, Name, Registry,
+    Address, Asset, Chain, ConflictKey, Decoded, IntentId, IntentPayload, Interval, Name, Registry,
     RegistryError, Time,
 };
 
@@ -46,6 +48,7 @@ pub use attempt::{AttemptState, IntentState, KeyDigest, RequestState, RequestSta
 pub use attested::{FinalState, PriceState, Unpriced};
 pub use books::{BookState, BookStep};
 use epoch::Epoch;
+pub use fates::FateSaid;
 pub use freezes::FreezeState;
 pub use governing::Proposed;
 pub use heartbeat::{AnswerableCheckpoint, Heard, HeartbeatState, Lapse};
@@ -59,6 +62,7 @@ pub use registered::{Decided, RegisteredIntent};
 pub use restore::RestoreError;
 pub use rows::{Consumed, Row, RowError, RowKey};
 pub use supposed::Supposed;
+pub use watched::{HeadState, ReconciledState};
 
 /// The state of the signer: a fold over journal entries.
 ///
@@ -142,6 +146,12 @@ pub struct State {
     heartbeat: Option<HeartbeatState>,
     /// Whether people are supposed to be there, for tools.
     supposed_alive: bool,
+    /// What attesters said of attempts, each in the order of their names.
+    fates: HashMap<AttemptId, Vec<FateSaid>>,
+    /// What each attester said last of each chain's height.
+    heads: BTreeMap<(Chain, Name), HeadState>,
+    /// Up to where each attester said last that the journal agrees with the chains.
+    reconciled: BTreeMap<Name, ReconciledState>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -419,6 +429,59 @@ pub enum StateError {
     NotNewer {
         /// The last number.
         last: u64,
+    },
+    /// Its number is above the milliseconds of its time.
+    #[error("its number is above the milliseconds of {at}, when it was seen")]
+    NumberAhead {
+        /// When.
+        at: Time,
+    },
+    /// The attempt is of another request.
+    #[error("attempt {attempt} is of another request")]
+    OtherRequest {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Nothing becomes of an attempt that is not signed.
+    #[error("attempt {attempt} is not signed")]
+    NotSigned {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The attester said that the attempt is final.
+    #[error("the attester said that attempt {attempt} is final")]
+    IsFinal {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// A re-issue says that earlier attempts are dead, and not all of them are.
+    #[error("not all earlier attempts of a re-issued intent are dead")]
+    NotDead,
+    /// The bundle describes no such chain.
+    #[error("no [[chain]] of the bundle describes {chain}")]
+    NoChain {
+        /// The chain.
+        chain: Chain,
+    },
+    /// The attester said more before.
+    #[error("it says less than {last}, which the attester said before")]
+    Lower {
+        /// What it said.
+        last: u64,
+    },
+    /// The journal has no such root.
+    #[error("the first {size} entries have another root")]
+    OtherRoot {
+        /// How many entries.
+        size: u64,
+    },
+    /// The journal has no so many entries.
+    #[error("it is about {size} entries, and there are {entries}")]
+    NoEntries {
+        /// How many it says.
+        size: u64,
+        /// How many there are.
+        entries: u64,
     },
     /// It was seen in the future.
     #[error("it was seen at {at}, which has not come")]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 use tx::Name;
 
-use super::{Consumers, HotState, RestoreError, State};
+use super::{Consumers, HotState, RestoreError, State, fates::attempt_of};
 use crate::{Attempt, AttemptId, ChargeState, Entry, KeptBlocks, Row, RowKey, Signed};
 
 /// A row was read that is neither in memory nor recalled. No absence follows from that.
@@ -132,6 +132,7 @@ impl State {
             }
             RowKey::Paid(address) => drop(self.paid.remove(address)),
             RowKey::R(r) => drop(self.r_used.remove(r)),
+            RowKey::Fate(attempt) => drop(self.fates.remove(attempt)),
         }
     }
 
@@ -150,6 +151,7 @@ impl State {
             RowKey::Consumed(key) => self.consumers.contains_key(key),
             RowKey::Paid(address) => self.paid.contains_key(address),
             RowKey::R(r) => self.r_used.contains_key(r),
+            RowKey::Fate(attempt) => self.fates.contains_key(attempt),
         }
     }
 
@@ -176,6 +178,7 @@ impl State {
             }
             Row::Paid(address, first) => drop(self.paid.insert(address, first)),
             Row::R(r, what) => drop(self.r_used.insert(r, what)),
+            Row::Fate(attempt, said) => drop(self.fates.insert(attempt, said)),
         }
     }
 
@@ -236,6 +239,10 @@ impl RowKey {
             Entry::IntentDecided(decided) if decided.closes => {
                 vec![Self::Intent(decided.intent.clone())]
             }
+            Entry::Attested(said) => match attempt_of(said) {
+                Some(attempt) => vec![Self::Attempt(attempt), Self::Fate(attempt)],
+                None => Vec::new(),
+            },
             _ => Vec::new(),
         }
     }
@@ -250,6 +257,7 @@ impl RowKey {
 
     fn read_by_attempt(attempt: &Attempt) -> impl Iterator<Item = Self> {
         let intents = attempt.intents.iter();
+        let dead = attempt.facts.iter().flat_map(|fact| &fact.dead);
         [Self::Request(
             attempt.client.clone(),
             attempt.request.clone(),
@@ -259,5 +267,6 @@ impl RowKey {
         .chain(attempt.keys.iter().cloned().map(Self::Consumed))
         .chain(intents.map(|signed| Self::Intent(signed.intent.id.clone())))
         .chain(attempt.paid().cloned().map(Self::Paid))
+        .chain(dead.flat_map(|id| [Self::Attempt(*id), Self::Fate(*id)]))
     }
 }

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tx::{Asset, Interval, Time};
 
-use super::{PriceState, State, StateError};
+use super::{HeadState, PriceState, ReconciledState, State, StateError};
 use crate::{
-    Attempt, BundleHash, ChargesError, Digest, Entry, Policy, Price, Record, Room, select::Subject,
-    statement::bare, window::GroupKey,
+    Attempt, AttestationKind, BundleHash, ChargesError, Digest, Entry, Policy, Price, Record, Room,
+    select::Subject, statement::bare, window::GroupKey,
 };
 
 /// The fold of a log as if one bundle had governed from the first on that did: what was signed is
@@ -119,6 +119,43 @@ impl State {
                 key: key.unwrap_or_default(),
             };
             self.prices.insert((asset.clone(), name.clone()), said);
+        }
+    }
+
+    /// Supposes that every attester says for ever what requirements can ask for of this kind: of every chain,
+    /// and of the whole journal. As [`State::suppose_price`].
+    pub fn suppose_attested(&mut self, kind: AttestationKind) {
+        let Some(policy) = self.policy().cloned() else {
+            return;
+        };
+        let at = Time::from_millis(u64::MAX);
+        let (number, hash) = (0, Digest([0; 32]));
+        for (name, attester) in &policy.attestations.attesters {
+            let key = attester.keys.first().map(|line| bare(line).to_owned());
+            let key = key.unwrap_or_default();
+            if kind == AttestationKind::Reconciled {
+                let (size, root) = (0, Digest([0; 32]));
+                let said = ReconciledState {
+                    number,
+                    hash,
+                    at,
+                    size,
+                    root,
+                    key: key.clone(),
+                };
+                self.reconciled.insert(name.clone(), said);
+            }
+            let chains = policy.chains.keys();
+            for chain in chains.filter(|_| kind == AttestationKind::Head) {
+                let said = HeadState {
+                    number,
+                    hash,
+                    at,
+                    height: 0,
+                    key: key.clone(),
+                };
+                self.heads.insert((*chain, name.clone()), said);
+            }
         }
     }
 

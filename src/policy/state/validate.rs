@@ -47,7 +47,10 @@ impl State {
             }
             Entry::BookVetoed(vetoed) => self.validate_book_vetoed(vetoed),
             Entry::KeyRegistered(key) => self.validate_key(key),
-            Entry::Attempt(attempt) => self.validate_attempt(attempt),
+            Entry::Attempt(attempt) => {
+                self.validate_attempt(attempt)?;
+                self.validate_dead(record.time.lo, attempt)
+            }
             Entry::Call { attempt, calls } => {
                 self.validate_unsigned(*attempt)?;
                 self.validate_calls(calls)

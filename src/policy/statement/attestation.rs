@@ -2,11 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tx::{Address, AddressError, Asset, Name, Time};
+use thiserror::Error;
+use tx::{Address, AddressError, Asset, Chain, Name, Time};
 
 use super::{Answers, Header, Kind, Signatures, StatementError, decision, lines::Lines};
-use crate::{AttestationKind, Digest, Price};
+use crate::{AttemptId, AttestationKind, Digest, Price, RequestHash};
 
 /// A statement of one attester.
 ///
@@ -26,6 +28,28 @@ use crate::{AttestationKind, Digest, Price};
 /// ```text
 /// account eip155:1:0x52908400098527886E0F7030069857D2E4169EE7
 /// next 42
+/// ```
+///
+/// or, of an attempt, of the kind `strongroom-final-v1` or `strongroom-dead-v1`
+///
+/// ```text
+/// attempt 57
+/// request 9e5d…
+/// transaction 0x3b1f…
+/// ```
+///
+/// or, of the kind `strongroom-head-v1`,
+///
+/// ```text
+/// chain eip155:1
+/// height 23894021
+/// ```
+///
+/// or, of the kind `strongroom-reconciled-v1`,
+///
+/// ```text
+/// size 1042
+/// root 5fd1…
 /// ```
 ///
 /// The sequence is the statement's own number: above that of each one that the attester said of the same
@@ -64,6 +88,87 @@ pub enum Seen {
         /// The first sequence that need not be.
         next: u64,
     },
+    /// What became of an attempt that is signed.
+    Fate {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The fingerprint of its request: in a log that was lost and begun anew, the index alone would be
+        /// another attempt's.
+        request: RequestHash,
+        /// Its transaction.
+        transaction: TransactionId,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// Which height a chain has.
+    Head {
+        /// The chain.
+        chain: Chain,
+        /// The height of its last block.
+        height: u64,
+    },
+    /// That what the first entries of the journal say agrees with the chains.
+    Reconciled {
+        /// How many entries.
+        size: u64,
+        /// The journal's root over them.
+        root: Digest,
+    },
+}
+
+/// What became of an attempt, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It is in a final block.
+    Final,
+    /// It can never be included.
+    Dead,
+}
+
+/// A transaction's id as explorers show it: 64 lower-case hexadecimal digits, on EVM chains behind `0x`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionId(String);
+
+/// A text is no id of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a transaction's id has 64 lower-case hexadecimal digits, on EVM chains behind 0x")]
+pub struct TransactionIdError;
+
+impl TransactionId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TransactionId {
+    type Err = TransactionIdError;
+
+    fn from_str(text: &str) -> Result<Self, TransactionIdError> {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        match digits.len() == 64 && digits.bytes().all(is_digit) {
+            true => Ok(Self(text.into())),
+            false => Err(TransactionIdError),
+        }
+    }
+}
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Fate {
+    /// The kind of statement that says it.
+    pub const fn kind(self) -> AttestationKind {
+        match self {
+            Self::Final => AttestationKind::Final,
+            Self::Dead => AttestationKind::Dead,
+        }
+    }
 }
 
 /// An address with its chain, in its one spelling.
@@ -105,6 +210,9 @@ impl Attestation {
         let read = match kind {
             Kind::Price => price,
             Kind::Final => finality,
+            Kind::Dead => dead,
+            Kind::Head => head,
+            Kind::Reconciled => reconciled,
             _ => return Err(StatementError::Kind),
         };
         let attester = lines.field("attester ", "`attester` and a name")?;
@@ -125,15 +233,21 @@ impl Attestation {
         match self.seen {
             Seen::Price { .. } => AttestationKind::Price,
             Seen::Final { .. } => AttestationKind::Final,
+            Seen::Fate { fate, .. } => fate.kind(),
+            Seen::Head { .. } => AttestationKind::Head,
+            Seen::Reconciled { .. } => AttestationKind::Reconciled,
         }
     }
 
     /// The first three lines.
     pub fn header(&self) -> Header {
         Header {
-            kind: match self.seen {
-                Seen::Price { .. } => Kind::Price,
-                Seen::Final { .. } => Kind::Final,
+            kind: match self.kind() {
+                AttestationKind::Price => Kind::Price,
+                AttestationKind::Final => Kind::Final,
+                AttestationKind::Dead => Kind::Dead,
+                AttestationKind::Head => Kind::Head,
+                AttestationKind::Reconciled => Kind::Reconciled,
             },
             version: 1,
             fleet: self.fleet.clone(),
@@ -161,9 +275,39 @@ fn price(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
 }
 
 fn finality(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
+    if lines.begins("attempt ") {
+        return fate(lines, Fate::Final);
+    }
     let Qualified(account) = lines.field("account ", "`account` and a chain with an address")?;
     let next = lines.field("next ", "`next` and a sequence")?;
     Ok(Seen::Final { account, next })
+}
+
+fn dead(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
+    fate(lines, Fate::Dead)
+}
+
+fn fate(lines: &mut Lines<'_>, fate: Fate) -> Result<Seen, StatementError> {
+    Ok(Seen::Fate {
+        attempt: lines.field("attempt ", "`attempt` and the index of its entry")?,
+        request: lines.field("request ", "`request` and the fingerprint of the request")?,
+        transaction: lines.field("transaction ", "`transaction` and its id")?,
+        fate,
+    })
+}
+
+fn head(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
+    Ok(Seen::Head {
+        chain: lines.field("chain ", "`chain` and a chain such as eip155:1")?,
+        height: lines.field("height ", "`height` and the number of a block")?,
+    })
+}
+
+fn reconciled(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
+    Ok(Seen::Reconciled {
+        size: lines.field("size ", "`size` and a number of entries")?,
+        root: lines.field("root ", "`root` and the journal's root")?,
+    })
 }
 
 impl fmt::Display for Attestation {
@@ -184,6 +328,24 @@ impl fmt::Display for Attestation {
             Seen::Final { account, next } => {
                 writeln!(f, "account {}", account.qualified())?;
                 writeln!(f, "next {next}")
+            }
+            Seen::Fate {
+                attempt,
+                request,
+                transaction,
+                fate: _,
+            } => {
+                writeln!(f, "attempt {attempt}")?;
+                writeln!(f, "request {request}")?;
+                writeln!(f, "transaction {transaction}")
+            }
+            Seen::Head { chain, height } => {
+                writeln!(f, "chain {chain}")?;
+                writeln!(f, "height {height}")
+            }
+            Seen::Reconciled { size, root } => {
+                writeln!(f, "size {size}")?;
+                writeln!(f, "root {root}")
             }
         }
     }

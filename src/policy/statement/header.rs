@@ -56,10 +56,16 @@ pub enum Kind {
     Book,
     /// That a book's content which is cooling does not count as cooled.
     BookVeto,
-    /// Which sequences of an account are final.
+    /// Which sequences of an account are final, or that an attempt is.
     Final,
     /// That people are there, and have seen the journal.
     Heartbeat,
+    /// That an attempt can never be included.
+    Dead,
+    /// Which height a chain has.
+    Head,
+    /// Up to which entry the journal agrees with the chains.
+    Reconciled,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -96,7 +102,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -111,6 +117,9 @@ impl Kind {
         Self::BookVeto,
         Self::Final,
         Self::Heartbeat,
+        Self::Dead,
+        Self::Head,
+        Self::Reconciled,
     ];
 
     fn as_str(self) -> &'static str {
@@ -129,6 +138,9 @@ impl Kind {
             Self::BookVeto => "book-veto",
             Self::Final => "final",
             Self::Heartbeat => "heartbeat",
+            Self::Dead => "dead",
+            Self::Head => "head",
+            Self::Reconciled => "reconciled",
         }
     }
 }

@@ -21,6 +21,11 @@ impl<'t> Lines<'t> {
         StatementError::Line { line, expected }
     }
 
+    /// Whether the next line begins so.
+    pub(super) fn begins(&self, key: &str) -> bool {
+        self.body.starts_with(key)
+    }
+
     /// The next line.
     pub(super) fn field<T: FromStr + Display>(
         &mut self,

@@ -19,7 +19,7 @@ mod sshsig;
 mod unseal;
 mod veto;
 
-pub use attestation::{Attestation, Seen};
+pub use attestation::{Attestation, Fate, Seen, TransactionId, TransactionIdError};
 pub use book::{BookUpdate, BookVeto};
 pub use decision::StatementError;
 pub(crate) use decision::opened;

@@ -8,7 +8,7 @@ use tx::{Interval, Time};
 
 use crate::fixture::{Signer, name, policy, registration};
 
-fn log_key() -> KeyRegistration {
+pub fn log_key() -> KeyRegistration {
     KeyRegistration {
         purpose: KeyPurpose::Checkpoint,
         algorithm: KeyAlgorithm::Ed25519,

@@ -38,7 +38,7 @@ fn finality(signer: &Signer, who: &str, number: u64, next: u64) -> Attestation {
     }
 }
 
-fn try_say(signer: &mut Signer, statement: &Attestation) -> Result<(), StateError> {
+pub fn try_say(signer: &mut Signer, statement: &Attestation) -> Result<(), StateError> {
     let said = attested(statement, attester_seed(statement.attester.as_str()));
     let record = Record {
         v: 1,

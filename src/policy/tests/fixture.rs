@@ -238,6 +238,7 @@ pub fn policy() -> Policy {
         allows: vec![statement("everything", effects(&everything), Allow)],
         denies: Vec::new(),
         requires: Vec::new(),
+        requires_attested: Vec::new(),
         limits: Vec::new(),
         evacuates: Vec::new(),
     }

@@ -161,9 +161,22 @@ fn an_invented_intent_is_held_by_one_to_one_and_by_its_source() {
     assert_eq!(signer.codes(&foreign), [ReasonCode::IntentSource].into());
 }
 
-/// The same attempt taken up again is the same transaction: no re-issue, and no way around one.
 #[test]
-fn taking_up_again_is_no_reissue() {
+fn taking_up_again_is_no_reissue_of_the_last_issue() {
+    let mut signer = Signer::new(policy());
+    let ask = Ask::utxo("a", [0], 1_000).pay("i", 5, 1);
+    let first = signer.charged(&ask);
+    signer.pass(61_000);
+    let (_, again) = signer.charge(&ask).unwrap();
+    assert_eq!((again.resumes, again.set), (Some(first), Some(first)));
+    let mut facts = again.facts.iter();
+    assert!(facts.all(|fact| fact.effect.kind != EffectKind::Reissue));
+}
+
+/// The same attempt taken up again is the same transaction: no re-issue, unless its intent was issued elsewhere
+/// by then, and no way around one.
+#[test]
+fn taking_up_again_is_a_reissue_where_the_intent_was_issued_elsewhere() {
     let mut signer = Signer::new(policy());
     let ask = Ask::utxo("a", [0], 1_000).pay("i", 5, 1);
     let first = signer.charged(&ask);
@@ -182,9 +195,9 @@ fn taking_up_again_is_no_reissue() {
         again
             .facts
             .iter()
-            .all(|fact| fact.effect.kind != EffectKind::Reissue)
+            .any(|fact| fact.effect.kind == EffectKind::Reissue)
     );
-    // It belongs to the first issue; a third coin would be a third issue.
+    // The issue elsewhere is still the last; a third coin would be a further one.
     let third = signer
         .permit(&Ask::utxo("c", [2], 1_000).pay("i", 5, 1))
         .unwrap();

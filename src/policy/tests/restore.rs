@@ -184,7 +184,8 @@ fn what_is_not_recalled_stops_the_decision() {
         }
         let states: Vec<(RowKey, State)> = rows
             .keys()
-            .filter(|key| !matches!(key, RowKey::Attempt(_)))
+            // Fates are read where something is said to be dead.
+            .filter(|key| !matches!(key, RowKey::Attempt(_) | RowKey::Fate(_)))
             .map(|key| (key.clone(), few(key)))
             .collect();
         let Ok((attempt, _)) = lived.charge(&ask) else {

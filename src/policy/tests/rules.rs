@@ -145,6 +145,7 @@ pub fn selectors() -> impl Strategy<Value = Selector> {
                 signed_by,
                 hours,
                 hours_except,
+                dead: None,
             }
         },
     )

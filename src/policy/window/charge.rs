@@ -216,6 +216,7 @@ impl ChargedFact {
             at: charge.at,
             first_paid: self.first_paid,
             keys: &shape.signed_by.keys,
+            dead: false,
             parties: Parties {
                 class: Some(shape.class),
                 books: Books {

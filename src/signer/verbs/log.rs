@@ -306,7 +306,8 @@ fn covered_root(service: &Service, field: &'static str, size: u64) -> Result<Has
     root(service, size)
 }
 
-fn root(service: &Service, size: u64) -> Result<Hash, Problem> {
+/// The root over the first entries, of which there are as many.
+pub(super) fn root(service: &Service, size: u64) -> Result<Hash, Problem> {
     let nodes = Nodes(service.journal.tree());
     root_at(&nodes, size).map_err(|error: ProveError<ReadError>| damaged(&error))
 }

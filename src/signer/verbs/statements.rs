@@ -1,14 +1,17 @@
 //! `POST /v1/statements`: what attesters saw, and that people are there. Who brings it counts for nothing; who
 //! signed it does.
 
+use std::time::Instant;
+
 use api::{
     problem::{Problem, ProblemKind},
     server::Answer,
     signing::Statement,
 };
+use journal::EntryError;
 use policy::{
-    Resumed, StateError,
-    statement::{Header, Heartbeat, Kind, StatementError},
+    AttemptId, Digest, RequestStatus, Resumed, StateError,
+    statement::{Attestation, Header, Heartbeat, Kind, Seen, StatementError, TransactionId},
 };
 
 use super::governance::{SIGNATURES_MAX_BYTES, joined};
@@ -40,6 +43,13 @@ pub async fn attest(service: &Service, body: &Statement) -> Result<Answer, Probl
     };
     let said = attesting.map_err(|error| refused(chain(&error)))?;
     let (attester, key) = (said.attester.clone(), said.key.clone());
+    // Behind the signature, so that nobody else uses up what an attester may say.
+    if !service.attester_rates.take(&attester, Instant::now()) {
+        service.metrics.throttled.increment();
+        let detail = format!("Attester {attester} says more a second than is taken.");
+        return Err(Problem::new(ProblemKind::TooManyRequests, detail));
+    }
+    is_of_journal(service, &body.statement)?;
     let taken = ask(|reply| service.journal.attest(said, reply)).await?;
     match taken {
         Ok(()) => tracing::info!(%attester, key, "attested"),
@@ -80,6 +90,59 @@ async fn heartbeat(service: &Service, body: &Statement) -> Result<Answer, Proble
     Ok(Answer::empty())
 }
 
+/// Looks up what the state does not know: the transaction of an attempt, and the root over some entries.
+fn is_of_journal(service: &Service, text: &str) -> Result<(), Problem> {
+    let statement = Attestation::parse(text).map_err(|error| refused(chain(&error)))?;
+    match &statement.seen {
+        Seen::Fate {
+            attempt,
+            transaction,
+            ..
+        } => is_transaction(service, *attempt, transaction),
+        Seen::Reconciled { size, root } => is_root(service, *size, *root),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the journal has this root over so many entries that are durable.
+fn is_root(service: &Service, size: u64, root: Digest) -> Result<(), Problem> {
+    let entries = service.journal.tree().head().size;
+    if size > entries {
+        return Err(refused(chain(&StateError::NoEntries { size, entries })));
+    }
+    match *super::log::root(service, size)?.as_bytes() == root.0 {
+        true => Ok(()),
+        false => Err(refused(chain(&StateError::OtherRoot { size }))),
+    }
+}
+
+/// Whether an attempt was signed as this transaction. Where the body that says so was pruned, the fingerprint of
+/// the request says enough, which the state knows for ever.
+fn is_transaction(
+    service: &Service,
+    attempt: AttemptId,
+    transaction: &TransactionId,
+) -> Result<(), Problem> {
+    let known = service.journal.rows().attempt(attempt);
+    let known = known.map_err(|error| unreadable(&chain(&error)))?;
+    let known = known.ok_or_else(|| refused(chain(&StateError::UnknownAttempt { attempt })))?;
+    let RequestStatus::Signed { index } = known.status() else {
+        return Err(refused(chain(&StateError::NotSigned { attempt })));
+    };
+    match service.journal.signed_at(index) {
+        Ok(signed) if signed.txid == transaction.as_str() => Ok(()),
+        Ok(_) => Err(refused(format!(
+            "attempt {attempt} was signed as another transaction"
+        ))),
+        Err(EntryError::Read(read)) if read.is_pruned() => Ok(()),
+        Err(error) => Err(unreadable(&chain(&error))),
+    }
+}
+
 fn refused(why: String) -> Problem {
     Problem::new(ProblemKind::StatementRefused, format!("{why}."))
+}
+
+fn unreadable(why: &str) -> Problem {
+    Problem::new(ProblemKind::Internal, format!("{why}."))
 }

@@ -9,7 +9,10 @@ use api::{
     client::{Client, ClientError, Settings, SettingsError},
     known::KnownLog,
     problem::{Problem, ProblemKind},
-    signing::{KeysAnswer, Need, Reason, RequestAnswer, RequestsAnswer, SignAnswer, SignRequest},
+    signing::{
+        AttestedNeed, KeysAnswer, Need, Reason, RequestAnswer, RequestsAnswer, SignAnswer,
+        SignRequest,
+    },
 };
 use async_trait::async_trait;
 
@@ -312,6 +315,10 @@ fn needs(needs: &[Need]) -> Vec<Need> {
         at: shown(&need.at),
         threshold: need.threshold,
         people: need.people.iter().map(|person| shown(person)).collect(),
+        attested: need.attested.as_ref().map(|need| AttestedNeed {
+            kind: shown(&need.kind),
+            within_secs: need.within_secs,
+        }),
     };
     needs.iter().map(need).collect()
 }

@@ -21,6 +21,12 @@ pub fn without_each(policy: &Policy) -> Vec<(Unnoticed, Arc<Policy>)> {
     each(policy, "allow", |policy| &mut policy.allows, &mut all);
     each(policy, "deny", |policy| &mut policy.denies, &mut all);
     each(policy, "require", |policy| &mut policy.requires, &mut all);
+    each(
+        policy,
+        "require",
+        |policy| &mut policy.requires_attested,
+        &mut all,
+    );
     each(policy, "limit", |policy| &mut policy.limits, &mut all);
     each(policy, "evacuate", |policy| &mut policy.evacuates, &mut all);
     all

@@ -13,7 +13,7 @@ use tx::{Decoded, Interval, Name, Time};
 
 use super::super::decided::{Decided, Expected};
 use super::super::offline;
-use super::file::{Case, Prices};
+use super::file::{Before, Case, Prices};
 use super::transaction::{self, Made, Order, UnbuiltError};
 
 /// Noon of 1 January 2026: a case that says no time is decided alike for ever.
@@ -104,7 +104,7 @@ impl Bench {
     /// [`UndecidedError`].
     pub fn decide(&mut self, case: &Case) -> Result<Decided, UndecidedError> {
         let now = case.time.unwrap_or(Time::from_millis(NOON_MILLIS));
-        if case.frozen || !case.earlier.is_empty() || is_priced(case) {
+        if case.frozen || !case.earlier.is_empty() || is_supposed(case) {
             let mut state = self.state(now)?;
             return decide_on(&self.policy, &mut state, case, now);
         }
@@ -131,21 +131,15 @@ fn decide_on(
     now: Time,
 ) -> Result<Decided, UndecidedError> {
     suppose_prices(policy, state, &case.prices)?;
+    for kind in &case.attested {
+        state.suppose_attested(*kind);
+    }
     for (number, asked) in earlier(case, now)?.iter().enumerate() {
-        let of = format!("earlier payment {number}");
-        match request(policy, state, asked, &of)? {
-            Verdict::Permit(permit) => sign(state, asked.order.at, *permit)?,
-            other => {
-                let other = Decided::of(other);
-                let by = other.refused_by.union(&other.needs);
-                let by: Vec<&str> = by.map(Name::as_str).collect();
-                return Err(UndecidedError::Earlier {
-                    of,
-                    word: other.word,
-                    by: by.join(", "),
-                });
-            }
-        }
+        signed(policy, state, asked, format!("earlier payment {number}"))?;
+    }
+    if let Some(before) = case.reissue {
+        let first = first_issue(case, before, now);
+        signed(policy, state, &first, "the first issue".into())?;
     }
     if case.frozen {
         let frozen = Entry::Frozen {
@@ -154,7 +148,13 @@ fn decide_on(
         };
         offline::append(state, at(now), frozen).map_err(UndecidedError::State)?;
     }
-    let asked = Asked {
+    let asked = asked(case, now);
+    request(policy, state, &asked, "the request").map(Decided::of)
+}
+
+/// What the case asks.
+fn asked(case: &Case, now: Time) -> Asked<'_> {
+    Asked {
         client: &case.client,
         order: Order {
             id: case.name.to_string(),
@@ -164,16 +164,55 @@ fn decide_on(
             call: case.call.as_ref(),
             chain: case.chain,
             fee_rate: case.fee_rate.as_deref(),
+            issued: None,
             fee: None,
             at: now,
         },
-    };
-    request(policy, state, &asked, "the request").map(Decided::of)
+    }
 }
 
-/// Whether the state is one of its own, since attesters say something in it.
-fn is_priced(case: &Case) -> bool {
-    !matches!(&case.prices, Prices::Said(said) if said.is_empty())
+/// How long before a case an attempt was authorised that was never signed, and is too old to be.
+const DEAD_MILLIS: u64 = 5 * 60_000;
+
+/// The attempt of the case's own intents before it: just now, or so long ago that what is not signed by now is
+/// dead.
+fn first_issue(case: &Case, before: Before, now: Time) -> Asked<'_> {
+    let mut first = asked(case, now);
+    first.order.issued = Some((case.name.to_string(), now));
+    first.order.id = format!("{}.first-issue", case.name);
+    first.order.at = match before {
+        Before::Dead => now.before_millis(DEAD_MILLIS),
+        Before::Alive => now,
+    };
+    first
+}
+
+/// Signs what is permitted.
+fn signed(
+    policy: &Arc<Policy>,
+    state: &mut State,
+    asked: &Asked<'_>,
+    of: String,
+) -> Result<(), UndecidedError> {
+    match request(policy, state, asked, &of)? {
+        Verdict::Permit(permit) => sign(state, asked.order.at, *permit),
+        other => {
+            let other = Decided::of(other);
+            let by = other.refused_by.union(&other.needs);
+            let by: Vec<&str> = by.map(Name::as_str).collect();
+            Err(UndecidedError::Earlier {
+                of,
+                word: other.word,
+                by: by.join(", "),
+            })
+        }
+    }
+}
+
+/// Whether the state is one of its own, since something was said or signed in it.
+fn is_supposed(case: &Case) -> bool {
+    let no_prices = matches!(&case.prices, Prices::Said(said) if said.is_empty());
+    !no_prices || !case.attested.is_empty() || case.reissue.is_some()
 }
 
 /// Has attesters say what a case says that they do, from the first earlier payment on.
@@ -222,6 +261,7 @@ fn earlier(case: &Case, now: Time) -> Result<Vec<Asked<'_>>, UndecidedError> {
                     call: earlier.call.as_ref(),
                     chain: None,
                     fee_rate: earlier.fee_rate.as_deref(),
+                    issued: None,
                     fee: None,
                     at: now.before_millis(ago),
                 },

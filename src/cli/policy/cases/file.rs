@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use policy::AttestationKind;
 use serde::Deserialize;
 use toml::Spanned;
 use tx::{Name, Time};
@@ -38,6 +39,11 @@ pub struct Case {
     /// What attesters say that assets are worth, by the names of the assets: `3050.25 usd`.
     #[serde(default)]
     pub prices: Prices,
+    /// What enough attesters said just now: `head`, of every chain, and `reconciled`.
+    #[serde(default)]
+    pub attested: BTreeSet<AttestationKind>,
+    /// Whether its intents were attempted before elsewhere, so that it is a re-issue, and what became of that.
+    pub reissue: Option<Before>,
     /// Whether everything is frozen.
     #[serde(default)]
     pub frozen: bool,
@@ -67,6 +73,16 @@ pub struct Case {
     pub refused_by: Option<BTreeSet<Name>>,
     /// The statements that want people, all of them.
     pub needs: Option<BTreeSet<Name>>,
+}
+
+/// What became of an attempt that was made before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Before {
+    /// It can never be included.
+    Dead,
+    /// It may be.
+    Alive,
 }
 
 /// What attesters say that assets are worth.

@@ -92,6 +92,8 @@ pub struct Order<'a> {
     pub call: Option<&'a Called>,
     pub chain: Option<Chain>,
     pub fee_rate: Option<&'a str>,
+    /// What its intents are named after and when they were issued, where that is not by its own id and time.
+    pub issued: Option<(String, Time)>,
     /// What it costs at most, where that is not by the rate.
     pub fee: Option<Amount>,
     pub at: Time,
@@ -127,9 +129,11 @@ pub fn make(policy: &Policy, state: &State, order: &Order<'_>) -> Result<Made, U
         _ => utxo(order, (chain, &from, &outputs))?,
     };
     let mut intents = Vec::new();
+    let own = (order.id.clone(), order.at);
+    let (named, issued_at) = order.issued.as_ref().unwrap_or(&own);
     for (number, (pay, output)) in order.pay.iter().zip(outputs).enumerate() {
         if let Some(source) = &pay.source {
-            let id = format!("{}.{number}", order.id);
+            let id = format!("{named}.{number}");
             let intent = Intent {
                 id: IntentId {
                     source: source.clone(),
@@ -141,7 +145,7 @@ pub fn make(policy: &Policy, state: &State, order: &Order<'_>) -> Result<Made, U
                 destination: output.to,
                 tag: pay.tag.clone(),
                 max_fee: fee,
-                expires: order.at.after_millis(INTENT_MILLIS),
+                expires: issued_at.after_millis(INTENT_MILLIS),
             };
             let signatures = Vec::new();
             intents.push(SignedIntent { intent, signatures });

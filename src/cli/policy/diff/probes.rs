@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use policy::{Limit, Measure, Policy, Selector, Statement, To, Verb};
+use policy::{AttestationKind, Limit, Measure, Policy, Selector, Statement, To, Verb};
 use tx::{Address, Amount, Asset, Chain, EffectKind, Interval, Name, Time};
 
 use super::super::cases::file::{Called, Case, Earlier, Payment, Prices};
@@ -406,11 +406,13 @@ pub fn selectors(policy: &Policy) -> impl Iterator<Item = &Selector> {
     let allows = policy.allows.iter().map(|one| &one.selector);
     let denies = policy.denies.iter().map(|one| &one.selector);
     let requires = policy.requires.iter().map(|one| &one.selector);
+    let attested = policy.requires_attested.iter().map(|one| &one.selector);
     let limits = policy.limits.iter().map(|one| &one.selector);
     let evacuates = policy.evacuates.iter().map(|one| &one.selector);
     allows
         .chain(denies)
         .chain(requires)
+        .chain(attested)
         .chain(limits)
         .chain(evacuates)
 }
@@ -470,6 +472,8 @@ impl Probe {
             name: format!("probe-{number}").parse().ok()?,
             time: self.time,
             prices: Prices::Floors,
+            attested: AttestationKind::WITHIN.into(),
+            reissue: None,
             frozen: false,
             client: self.client.clone(),
             account: self.account.clone(),

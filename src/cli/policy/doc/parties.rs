@@ -48,6 +48,7 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
         allows: _,
         denies: _,
         requires: _,
+        requires_attested: _,
         limits: _,
         evacuates: _,
     } = policy;
@@ -344,10 +345,13 @@ fn attests(attestations: &Attestations) -> Vec<String> {
     attesters.chain(needed).chain(prices).collect()
 }
 
-fn attested(kind: AttestationKind) -> &'static str {
+pub(super) fn attested(kind: AttestationKind) -> &'static str {
     match kind {
         AttestationKind::Price => "prices",
-        AttestationKind::Final => "which nonces are final",
+        AttestationKind::Final => "what is final",
+        AttestationKind::Dead => "which attempts are dead",
+        AttestationKind::Head => "the heads of chains",
+        AttestationKind::Reconciled => "that the journal agrees with the chains",
         _ => kind.as_str(),
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
-    Allow, ArgumentCondition, ArgumentConditions, Deny, Evacuate, FunctionId, Group, Integer,
-    Limit, Need, Policy, Require, Selector, SignerSelector, SourceSelector, Statement, To,
+    Allow, ArgumentCondition, ArgumentConditions, AttestedNeed, Deny, Evacuate, FunctionId, Group,
+    Integer, Limit, Need, Policy, Require, Selector, SignerSelector, SourceSelector, Statement, To,
 };
 use tx::{AccountClass, Amount, Asset, Chain, EffectKind, Name};
 
@@ -29,6 +29,22 @@ pub fn require(policy: &Policy, require: &Statement<Require>) -> String {
     let Require { need } = &require.says;
     let effects = capital(&effects(policy, &require.selector));
     format!("{effects} waits until {}.", agreement(need))
+}
+
+/// What a require says that asks attesters.
+pub fn require_attested(policy: &Policy, require: &Statement<AttestedNeed>) -> String {
+    let AttestedNeed {
+        attested,
+        within_millis,
+    } = require.says;
+    let effects = capital(&effects(policy, &require.selector));
+    let needed = policy.attestations.needed(attested);
+    let attested = super::parties::attested(attested);
+    format!(
+        "{effects} waits until {needed} of those who attest {attested} have said so within the last {}; nobody \
+         stands in for them.",
+        words::length(within_millis)
+    )
 }
 
 /// What an evacuate says.
@@ -114,6 +130,7 @@ pub fn effects(policy: &Policy, selector: &Selector) -> String {
         signed_by,
         hours,
         hours_except,
+        dead,
     } = selector;
     let mut words = vec![kinds(effects.as_ref())];
     let mut add = |word: Option<String>| words.extend(word);
@@ -145,11 +162,9 @@ pub fn effects(policy: &Policy, selector: &Selector) -> String {
         .as_ref()
         .map(|tags| format!("with the tag {}", any(tags, String::clone))));
     aged(*age_min, *age_below).into_iter().for_each(&mut add);
-    let rates = [("up to", fee_rate_max), ("more than", fee_rate_over)];
-    let rate = |(word, rate): (&str, &Option<Amount>)| {
-        Some(format!("at {word} {}", fee_rate(selector, (*rate)?)))
-    };
-    rates.map(rate).into_iter().for_each(&mut add);
+    let rates = [("up to", *fee_rate_max), ("more than", *fee_rate_over)];
+    let rates = rates.map(|(word, rate)| Some(rated(selector, word, rate?)));
+    rates.into_iter().for_each(&mut add);
     add(sources.as_ref().map(sourced));
     add(signed_by
         .as_ref()
@@ -157,6 +172,7 @@ pub fn effects(policy: &Policy, selector: &Selector) -> String {
     add(clients
         .as_ref()
         .map(|clients| format!("asked for by {}", named(clients))));
+    add(dead.map(after));
     within(hours.as_ref(), hours_except.as_ref())
         .into_iter()
         .for_each(&mut add);
@@ -172,6 +188,20 @@ fn debited(
         accounts.map(|accounts| format!("from account {}", named(accounts))),
         classes.map(|of| format!("from accounts of class {}", any(of, class))),
     ]
+}
+
+/// At which rate.
+fn rated(selector: &Selector, word: &str, rate: Amount) -> String {
+    format!("at {word} {}", fee_rate(selector, rate))
+}
+
+/// After which attempts.
+fn after(dead: bool) -> String {
+    let these = match dead {
+        true => "all of which can never be included",
+        false => "some of which may be included",
+    };
+    format!("after attempts {these}")
 }
 
 /// In which hours.

@@ -119,6 +119,7 @@ fn decided(
         call: None,
         chain: Some(step.chain),
         fee_rate: None,
+        issued: None,
         fee: Some(step.fee),
         at: step.at,
     };

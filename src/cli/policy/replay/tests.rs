@@ -103,6 +103,7 @@ impl Log {
                 call: None,
                 chain: None,
                 fee_rate: None,
+                issued: None,
                 fee: None,
                 at: at(minute).lo,
             },

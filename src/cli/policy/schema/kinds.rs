@@ -37,6 +37,10 @@ pub enum Form {
     /// One, or a list of them without repetition.
     Each(&'static Form),
     Need,
+    /// People who agree, or what attesters said lately.
+    Required,
+    /// `true` or `false`.
+    Truth,
     /// People, and how many of them.
     Quorum,
     /// Conditions on arguments, by their names.
@@ -90,7 +94,9 @@ pub const EFFECTS: [&str; 11] = [
 /// What a limit measures.
 pub const MEASURES: [&str; 3] = ["amount", "count", "reference"];
 /// What attesters attest.
-pub const ATTESTATIONS: [&str; 2] = ["price", "final"];
+pub const ATTESTATIONS: [&str; 5] = ["price", "final", "dead", "head", "reconciled"];
+/// What a requirement can ask attesters for.
+pub const WITHIN: [&str; 2] = ["head", "reconciled"];
 /// What a limit counts apart.
 pub const GROUPS: [&str; 4] = ["destination", "client", "source", "account"];
 
@@ -204,6 +210,11 @@ pub const CONDITIONS: &[Key] = &[
         "Hours of the week in which it does not speak.",
     ),
     optional(
+        "dead",
+        Form::Truth,
+        "Whether all earlier attempts of a re-issued intent can never be included; no limit has it.",
+    ),
+    optional(
         "amount_max",
         AMOUNT,
         "Up to and including, in the one asset that is selected.",
@@ -222,6 +233,22 @@ const NEEDED: &[Key] = &[required(
     Form::Need,
     "The people who have to agree.",
 )];
+
+const REQUIRED: &[Key] = &[required(
+    "need",
+    Form::Required,
+    "The people who have to agree, or what attesters must have said lately.",
+)];
+
+/// What attesters must have said lately.
+pub const ATTESTED_NEED: Kind = many(
+    "attested_need",
+    "What attesters must have said lately; nobody stands in for them.",
+    &[&[
+        required("attested", Form::Words(&WITHIN), "What."),
+        required("within", WINDOW, "How long what was said holds: 1m to 90d."),
+    ]],
+);
 
 /// The people who have to agree.
 pub const NEED: Kind = many(
@@ -310,7 +337,22 @@ pub const KINDS: &[Kind] = &[
             optional(
                 "final",
                 Form::Number(1, U32_MAX),
-                "How many attesters must say which nonces are final; more than half unless given.",
+                "How many attesters must say what is final; more than half unless given.",
+            ),
+            optional(
+                "dead",
+                Form::Number(1, U32_MAX),
+                "How many attesters must say that an attempt is dead; more than half unless given.",
+            ),
+            optional(
+                "head",
+                Form::Number(1, U32_MAX),
+                "How many attesters must have seen a chain's head; more than half unless given.",
+            ),
+            optional(
+                "reconciled",
+                Form::Number(1, U32_MAX),
+                "How many attesters must have reconciled the journal; more than half unless given.",
             ),
         ]],
     ),
@@ -574,7 +616,7 @@ pub const KINDS: &[Kind] = &[
     many(
         "require",
         "An effect waits for people.",
-        &[NAMED, CONDITIONS, NEEDED],
+        &[NAMED, CONDITIONS, REQUIRED],
     ),
     many(
         "sequence",

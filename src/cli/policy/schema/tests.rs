@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::kinds::{
-    ATTESTATIONS, CLASSES, EFFECTS, GROUPS, KINDS, Kind, MEASURES, NEED, Once, PASSKEYS,
-    REJECTIONS, VERBS,
+    ATTESTATIONS, ATTESTED_NEED, CLASSES, EFFECTS, GROUPS, KINDS, Kind, MEASURES, NEED, Once,
+    PASSKEYS, REJECTIONS, VERBS,
 };
 use super::schema;
 
@@ -99,6 +99,18 @@ fn the_keys_of_every_table_are_those_that_the_parser_takes() {
         assert_keys(&NEED, |keys| {
             format!("[[{table}]]\nname = \"x\"\n{inner} = {{ {keys} }}\n")
         });
+    }
+    // By either of its keys the parser knows it from one of people.
+    let required = |keys: &str| format!("[[require]]\nname = \"x\"\nneed = {{ {keys} }}\n");
+    let strange = required(&format!("attested = \"head\", {STRANGE} = 1"));
+    assert_eq!(asked(&strange), names(&ATTESTED_NEED).len());
+    for (keys, missing) in [
+        ("attested = \"head\"", "within"),
+        ("within = \"1m\"", "attested"),
+    ] {
+        let found = said(&required(keys));
+        let missing = format!("{missing} is missing");
+        assert!(found.iter().any(|one| one.contains(&missing)), "{found:#?}");
     }
 }
 

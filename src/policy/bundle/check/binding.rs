@@ -145,6 +145,7 @@ fn meets(allow: &Statement<Allow>, selector: &Selector, policy: &Policy) -> bool
         signed_by: _,
         hours: _,
         hours_except: _,
+        dead: _,
     } = selector;
     let allow = &allow.selector;
     let over = |least: Option<Amount>, most: Option<Amount>| matches!((least, most), (Some(least), Some(most)) if least >= most);

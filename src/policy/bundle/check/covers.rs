@@ -46,6 +46,7 @@ fn covers_classes(
         signed_by,
         hours,
         hours_except,
+        dead,
     } = outer;
     within(inner.clients.as_ref(), clients.as_ref())
         && within(inner.sources.as_ref(), sources.as_ref())
@@ -67,6 +68,7 @@ fn covers_classes(
         && within(inner.signed_by.as_ref(), signed_by.as_ref())
         && within(inner.hours.as_ref(), hours.as_ref())
         && excepts(inner.hours_except.as_ref(), hours_except.as_ref())
+        && (dead.is_none() || inner.dead == *dead)
 }
 
 type Functions = BTreeMap<FunctionId, ArgumentConditions>;

@@ -6,8 +6,8 @@ use tx::{AccountClass, Asset, Chain, EffectKind, Name};
 
 use super::super::diagnostic::{Diagnostic, Place, Report};
 use crate::{
-    ArgumentCondition, FunctionId, Location, Policy, Selector, SignerSelector, SourceSelector,
-    Statement, To, Verb, statement::bare,
+    ArgumentCondition, AttestationKind, FunctionId, Location, Policy, Selector, SignerSelector,
+    SourceSelector, Statement, To, Verb, statement::bare,
 };
 
 /// Warns of every statement that no effect can match.
@@ -15,6 +15,7 @@ pub(super) fn check(policy: &Policy, report: &Report) {
     each("allow", &policy.allows, policy, report);
     each("deny", &policy.denies, policy, report);
     each("require", &policy.requires, policy, report);
+    each("require", &policy.requires_attested, policy, report);
     each("limit", &policy.limits, policy, report);
     each("evacuate", &policy.evacuates, policy, report);
     unmeetable(policy, report);
@@ -86,7 +87,7 @@ struct Rule {
     why: &'static str,
 }
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 17] = [
     Rule {
         holds: empty_amounts,
         why: "the least amount is not below the highest",
@@ -142,6 +143,14 @@ const RULES: [Rule; 15] = [
     Rule {
         holds: idle_signers,
         why: "none of the signers is one of a source that is meant",
+    },
+    Rule {
+        holds: dead_otherwise,
+        why: "only a re-issue is of something dead or not",
+    },
+    Rule {
+        holds: never_dead,
+        why: "nobody attests that attempts are dead",
     },
     Rule {
         holds: no_hour,
@@ -282,6 +291,15 @@ fn ageless(selector: &Selector, _: &Policy) -> bool {
     let to = selector.to.as_ref();
     aged && (effects.is_some_and(|effects| effects.iter().all(is_inward))
         || to.is_some_and(|to| to.iter().all(is_own)))
+}
+
+fn dead_otherwise(selector: &Selector, _: &Policy) -> bool {
+    let effects = selector.effects.as_ref();
+    selector.dead.is_some() && effects.is_some_and(|of| !of.contains(&EffectKind::Reissue))
+}
+
+fn never_dead(selector: &Selector, policy: &Policy) -> bool {
+    selector.dead == Some(true) && policy.attestations.needed(AttestationKind::Dead) == 0
 }
 
 fn idle_signers(selector: &Selector, policy: &Policy) -> bool {

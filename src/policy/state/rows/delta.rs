@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tx::{ConflictKey, IntentId, Name};
 
-use super::{Consumed, Row, RowKey};
+use super::{super::fates::attempt_of, Consumed, Row, RowKey};
 use crate::{Attempt, AttemptId, Entry, RequestId, State};
 
 impl State {
@@ -32,6 +32,8 @@ impl State {
         let paid = paid.map(|(address, first)| Row::Paid(address.clone(), *first));
         let r_used = self.r_used.iter();
         let r_used = r_used.map(|(r, what)| Row::R(*r, what.clone()));
+        let fates = self.fates.iter();
+        let fates = fates.map(|(attempt, said)| Row::Fate(*attempt, said.clone()));
         attempts
             .chain(requests)
             .chain(authorised)
@@ -39,6 +41,7 @@ impl State {
             .chain(consumed)
             .chain(paid)
             .chain(r_used)
+            .chain(fates)
     }
 
     /// The row of this key, if it is in memory.
@@ -66,6 +69,10 @@ impl State {
                 Some(Row::Paid(address.clone(), *first))
             }
             RowKey::R(r) => Some(Row::R(*r, self.r_used.get(r)?.clone())),
+            RowKey::Fate(attempt) => {
+                let said = self.fates.get(attempt)?;
+                Some(Row::Fate(*attempt, said.clone()))
+            }
         }
     }
 
@@ -90,6 +97,7 @@ impl State {
             Entry::IntentDecided(decided) if decided.closes => {
                 [RowKey::Intent(decided.intent.clone())].into()
             }
+            Entry::Attested(said) => attempt_of(said).map(RowKey::Fate).into_iter().collect(),
             _ => BTreeSet::new(),
         };
         keys.into_iter().filter_map(|key| {

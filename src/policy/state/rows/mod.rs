@@ -18,6 +18,7 @@
 //! consumed         conflict key text           ?set that it anchors | attempts [attempt]
 //! paid             chain text | bytes          when it was first paid
 //! r                32                          key text | digest 32
+//! fate             attempt                     [attester text | 0 final or 1 dead | number u64 | statement 32 | key text]
 //! ```
 
 mod delta;
@@ -27,7 +28,7 @@ mod recall;
 use thiserror::Error;
 use tx::{Address, ConflictKey, IntentId, Name, Time};
 
-use super::{AttemptState, IntentState, KeyDigest};
+use super::{AttemptState, FateSaid, IntentState, KeyDigest};
 use crate::{
     AttemptId, Digest, RequestId,
     code::{Code, read_whole},
@@ -54,6 +55,8 @@ pub enum RowKey {
     Paid(Address),
     /// The `r` of a signature.
     R(Digest),
+    /// What attesters said became of an attempt.
+    Fate(AttemptId),
 }
 
 /// One thing that is remembered for ever.
@@ -74,6 +77,8 @@ pub enum Row {
     Paid(Address, Time),
     /// What the signature of an `r` is of.
     R(Digest, KeyDigest),
+    /// What attesters said became of an attempt, in the order of their names.
+    Fate(AttemptId, Vec<FateSaid>),
 }
 
 /// What consumes a key.
@@ -116,6 +121,7 @@ impl RowKey {
             Self::Consumed(_) => "consumed",
             Self::Paid(_) => "paid",
             Self::R(_) => "r",
+            Self::Fate(_) => "fate",
         }
     }
 
@@ -136,6 +142,7 @@ impl RowKey {
             Self::Consumed(key) => key.write(&mut name),
             Self::Paid(address) => address.write(&mut name),
             Self::R(r) => r.write(&mut name),
+            Self::Fate(attempt) => attempt.write(&mut name),
         }
         name
     }
@@ -154,6 +161,7 @@ impl Row {
             Self::Consumed(key, _) => RowKey::Consumed(key.clone()),
             Self::Paid(address, _) => RowKey::Paid(address.clone()),
             Self::R(r, _) => RowKey::R(*r),
+            Self::Fate(attempt, _) => RowKey::Fate(*attempt),
         }
     }
 
@@ -169,6 +177,7 @@ impl Row {
             Self::Consumed(_, consumed) => consumed.write(&mut value),
             Self::Paid(_, first) => first.write(&mut value),
             Self::R(_, what) => what.write(&mut value),
+            Self::Fate(_, said) => said.write(&mut value),
         }
         value
     }
@@ -199,6 +208,7 @@ impl Row {
             RowKey::Consumed(key) => Self::Consumed(key, read_whole(fields)?),
             RowKey::Paid(address) => Self::Paid(address, read_whole(fields)?),
             RowKey::R(r) => Self::R(r, read_whole(fields)?),
+            RowKey::Fate(attempt) => Self::Fate(attempt, read_whole(fields)?),
         })
     }
 }

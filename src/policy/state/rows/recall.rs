@@ -30,12 +30,19 @@ impl RowKey {
 }
 
 impl Row {
-    /// The keys of the rows that a decision reads because of this one: the request's latest attempt, and
-    /// those that consume what it consumes. They name no further ones.
+    /// The keys of the rows that a decision reads because of this one: the request's latest attempt, those that
+    /// consume what it consumes, and those of an intent, which may be dead, with what was said of them. They
+    /// name no further ones.
     pub fn names(&self) -> BTreeSet<RowKey> {
         let attempts = match self {
             Self::Request(_, _, latest) => std::slice::from_ref(latest),
             Self::Consumed(_, consumed) => &consumed.attempts,
+            Self::Intent(_, intent) => {
+                let attempts = intent.attempts().iter();
+                return attempts
+                    .flat_map(|id| [RowKey::Attempt(*id), RowKey::Fate(*id)])
+                    .collect();
+            }
             _ => &[],
         };
         attempts.iter().copied().map(RowKey::Attempt).collect()

@@ -1,6 +1,6 @@
 //! Attesters and prices in a bundle.
 
-use strongroom_policy::{AttestationKind, Measure, Policy};
+use strongroom_policy::{AttestationKind, AttestedNeed, Measure, Policy};
 use tx::Amount;
 
 use super::fixture::{POLICY, errors, files, line, manifest, parse, replaced};
@@ -69,8 +69,8 @@ fn how_many_are_needed_can_be_said() {
         replaced(&whole(), "currency = \"usd\"", &table)
     };
     let needed = |number: &str| {
-        let policy = policy(&said(number));
-        policy.attestations.needed(AttestationKind::Price)
+        let parsed = parse(&said(number)).unwrap();
+        parsed.policy().attestations.needed(AttestationKind::Price)
     };
     assert_eq!([needed("1"), needed("3")], [1, 3]);
     for (number, expected) in [
@@ -186,4 +186,111 @@ fn a_limit_on_values_has_a_hard_one_on_the_amount_beside_it() {
         "name = \"eth-day\"\neffect = \"own-transfer\"\n",
     );
     assert_error(&alone, "nothing bounds the amount of eth payment");
+}
+
+/// Three attesters who say what became of attempts, of chains and of the journal.
+fn watchers() -> String {
+    let says = "says = [\"final\", \"dead\", \"head\", \"reconciled\"]";
+    let all = [("w1", 11), ("w2", 12), ("w3", 13)];
+    let all = all.map(|(name, number)| attester(name, number).replace("says = \"price\"", says));
+    all.concat()
+}
+
+const FRESH: &str = r#"
+[[require]]
+name = "fresh"
+effect = "payment"
+need = { attested = "head", within = "10m" }
+"#;
+
+const REISSUE: &str = r#"
+[[allow]]
+name = "again"
+effect = "reissue"
+asset = "eth"
+dead = true
+"#;
+
+#[test]
+fn what_attesters_said_lately_can_be_required() {
+    let read = policy(&format!("{POLICY}{}{FRESH}{REISSUE}", watchers()));
+    assert_eq!(read.attestations.needed(AttestationKind::Dead), 2);
+    assert_eq!(read.requires_attested.len(), 1);
+    let need = AttestedNeed {
+        attested: AttestationKind::Head,
+        within_millis: 600_000,
+    };
+    assert_eq!(read.requires_attested[0].says, need);
+    let mut allows = read.allows.iter();
+    let again = allows.find(|one| one.name.as_str() == "again").unwrap();
+    assert_eq!(again.selector.dead, Some(true));
+    let with = |part: &str, by: &str| {
+        let text = format!("{POLICY}{}{FRESH}{REISSUE}", watchers());
+        errors(&replaced(&text, part, by))
+    };
+    let has = |found: &[String], expected: &str| {
+        assert!(found.iter().any(|one| one.contains(expected)), "{found:#?}");
+    };
+    has(
+        &with("attested = \"head\"", "attested = \"price\""),
+        "no requirement can ask for \"price\"",
+    );
+    has(
+        &with("within = \"10m\"", "within = \"10s\""),
+        "no length of time",
+    );
+    has(&with(", within = \"10m\"", ""), "within is missing");
+    has(
+        &with("within = \"10m\"", "within = \"10m\", people = \"ann\""),
+        "unknown key \"people\"",
+    );
+    has(
+        &with("dead = true", "dead = \"true\""),
+        "must be true or false",
+    );
+    has(&errors(&format!("{POLICY}{FRESH}")), "nobody attests that");
+    let limit = LIMIT.replace("asset = \"eth\"", "asset = \"eth\"\ndead = true");
+    has(
+        &errors(&format!("{}{limit}", replaced(&whole(), LIMIT, ""))),
+        "counts re-issues whether",
+    );
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let parsed = parse(text).unwrap_or_else(|found| panic!("{found:#?}"));
+    parsed.warnings().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_looks_wrong_about_attesters_is_warned_of() {
+    let one = |text: &str, expected: &str| {
+        let found = warnings(text);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].contains(expected), "{found:#?}");
+    };
+    one(
+        &format!("{POLICY}{REISSUE}"),
+        "nobody attests that attempts are dead",
+    );
+    let payment = REISSUE.replace("effect = \"reissue\"", "effect = \"cancellation\"");
+    one(
+        &format!("{POLICY}{}{payment}", watchers()),
+        "only a re-issue is of something dead",
+    );
+    for kind in ["price", "final", "dead", "head", "reconciled"] {
+        let extra = attester("w4", 14);
+        let text = match kind {
+            "price" => replaced(
+                &format!("{}{extra}", whole()),
+                "currency = \"usd\"",
+                "currency = \"usd\"\nprice = 2",
+            ),
+            _ => format!(
+                "{POLICY}{}[[attester]]\nname = \"w4\"\nkeys = {:?}\nsays = {kind:?}\n[attested]\n{kind} = 2\n",
+                watchers(),
+                line(14)
+            ),
+        };
+        one(&text, "is no more than half of the 4 attesters");
+    }
 }

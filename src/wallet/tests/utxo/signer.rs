@@ -58,6 +58,7 @@ impl Signer {
                     at: "rules.toml:3".into(),
                     threshold: 2,
                     people: vec!["ann".into(), "bob".into()],
+                    attested: None,
                 }],
             },
             Some(Mood::Sealed) => SignOutcome::NotNow {

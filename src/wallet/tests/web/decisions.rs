@@ -161,6 +161,7 @@ async fn a_quote_says_what_the_policy_would() {
         at: "rules.toml:3".into(),
         threshold: 2,
         people: vec!["ann".into(), "bob".into()],
+        attested: None,
     };
     let (reasons, needs) = (vec![reason], vec![need]);
     let refused = Verdict::Refused {

@@ -168,6 +168,7 @@ pub(super) fn pending() -> SignOutcome {
             at: "rules.toml:3".into(),
             threshold: 2,
             people: vec!["ann".into(), "bob".into()],
+            attested: None,
         }],
     }
 }

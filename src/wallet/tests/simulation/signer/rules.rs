@@ -122,6 +122,7 @@ impl State {
             at: "policy.toml:7".into(),
             threshold: 2,
             people: vec!["ann".into(), "bob".into(), "eve".into()],
+            attested: None,
         }]
     }
 }
