@@ -113,6 +113,7 @@ fn example(condition: &str) -> (&'static str, &'static str) {
         "amount_over" => ("\"0.5 eth\"", "above 0.5 eth"),
         "fee_rate_max" => ("\"50 gwei\"", "at up to 50 gwei a gas"),
         "fee_rate_over" => ("\"7 wei\"", "at more than 7 wei a gas"),
+        "dead" => ("true", "after attempts all of which can never be included"),
         other => panic!("give {other} an example"),
     }
 }
