@@ -29,11 +29,11 @@ use strongroom_softhsm_tests::{
 use crate::support::{CUSTOMER, STRANGER, sender, transfer};
 
 /// A client that may read everything and do nothing.
-const EXAMINER: &str = "\n[[client]]\nname = \"examiner\"\n\
+pub const EXAMINER: &str = "\n[[client]]\nname = \"examiner\"\n\
     uri = \"urn:strongroom:client:examiner\"\nverbs = [\"journal\", \"bodies\"]\naccounts = [\"eth-hot\"]\n";
 
 /// A world with somebody who looks into it.
-struct Audited {
+pub struct Audited {
     world: World,
     key: String,
 }
@@ -45,13 +45,19 @@ impl Audited {
         }))
     }
 
-    fn on(world: World) -> (Self, Signerd) {
+    /// Of a world whose bundle has [`EXAMINER`].
+    pub fn on(world: World) -> (Self, Signerd) {
         let world = world.with_checkpoints();
         world.pki.client("examiner");
         let daemon = world.start();
         let log = world.walletd().keys().journal.expect("a log");
         let key = log.log_key.expect("a key");
         (Self { world, key }, daemon)
+    }
+
+    /// The world.
+    pub fn world(&self) -> &World {
+        &self.world
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -82,7 +88,8 @@ impl Audited {
         good(&self.audit_as("examiner", arguments))
     }
 
-    fn export(&self, name: &str) -> (PathBuf, Value) {
+    /// `strongroom audit export` into a folder of this name, which goes on where that ended.
+    pub fn export(&self, name: &str) -> (PathBuf, Value) {
         let folder = self.path(name);
         let answer = self.audit(&["export", "--out", folder.to_str().unwrap()]);
         (folder, answer)
@@ -181,7 +188,8 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-fn lines(folder: &Path) -> Vec<String> {
+/// The exported bodies, a line each.
+pub fn lines(folder: &Path) -> Vec<String> {
     let text = fs::read_to_string(folder.join("bodies.ndjson")).unwrap();
     text.lines().map(str::to_owned).collect()
 }

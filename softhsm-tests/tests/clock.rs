@@ -27,12 +27,15 @@ pub struct MovedClock<'a> {
 }
 
 impl<'a> MovedClock<'a> {
-    /// A clock for the daemons of a world.
+    /// The clock of this world's daemon, which is right as yet.
     pub fn of(world: &'a World) -> Self {
         let offset = world.folder().join("offset");
-        Self { world, offset }
+        let clock = Self { world, offset };
+        clock.move_to(0);
+        clock
     }
 
+    /// The clock is so many hours ahead.
     pub fn move_to(&self, hours: i64) {
         self.step_to(hours * 3600);
     }
@@ -88,11 +91,7 @@ fn a_stepping_clock_gives_nothing_back_and_stops_nothing() {
     });
     world.configure("[bounds]\nrequests_per_second = 100000");
     world.bootstrap();
-    let clock = MovedClock {
-        world: &world,
-        offset: world.folder().join("offset"),
-    };
-    clock.move_to(0);
+    let clock = MovedClock::of(&world);
     let daemon = clock.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
@@ -164,11 +163,7 @@ fn now() -> String {
 fn nearly_used(world: &World) -> (MovedClock<'_>, Signerd, Client, String) {
     world.configure("[bounds]\nrequests_per_second = 100000");
     world.bootstrap();
-    let clock = MovedClock {
-        world,
-        offset: world.folder().join("offset"),
-    };
-    clock.move_to(0);
+    let clock = MovedClock::of(world);
     let daemon = clock.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
@@ -275,11 +270,7 @@ fn a_clock_that_is_set_into_the_hours_opens_nothing_and_out_of_them_closes() {
     });
     world.configure("");
     world.bootstrap();
-    let clock = MovedClock {
-        world: &world,
-        offset: world.folder().join("offset"),
-    };
-    clock.move_to(0);
+    let clock = MovedClock::of(&world);
     let _daemon = clock.start();
     let mut client = world.walletd();
     let from = sender(&mut client);

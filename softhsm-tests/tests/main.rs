@@ -39,6 +39,7 @@ mod races;
 mod recovery;
 mod refusals;
 mod replay;
+mod room;
 mod sealed;
 #[path = "../../src/policy/tests/security_key.rs"]
 mod security_key;

@@ -1,0 +1,443 @@
+//! The room of limits, held against what an auditor computes from exported entries: behind a daemon that was
+//! killed, limits that were edited and renamed, and a wall clock that was moved there and back.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use api::signing::{KeysAnswer, SignRequest};
+use rustix::process::Signal;
+use serde::Deserialize;
+use serde_json::Value;
+use strongroom_softhsm_tests::{
+    anvil::Anvil,
+    ask::{intent, request},
+    bundle::Bundle,
+    coins::{self, Previous},
+    evm::{Draft, ETHER, GWEI},
+    program::{until, until_within},
+    signerd::Signerd,
+    world::{Client, World, json},
+};
+use tx::{Asset, Time};
+
+use crate::{
+    audit::{Audited, EXAMINER, lines},
+    clock::MovedClock,
+    support::{LITECOIN, TOKEN, coin_scripts, eth, sender, transfer, usdx},
+};
+
+const MINUTE_MILLIS: u64 = 60_000;
+const HOUR_MILLIS: u64 = 60 * MINUTE_MILLIS;
+const DAY_MILLIS: u64 = 24 * HOUR_MILLIS;
+
+/// Beside those of the tests' bundle: the shortest window, two groups at once, a count.
+const LIMITS: &str = "
+[[limit]]
+name = \"eth-minute\"
+effect = \"payment\"
+asset = \"eth\"
+measure = \"amount\"
+window = \"1m\"
+cap = \"15 eth\"
+group = [\"account\"]
+
+[[limit]]
+name = \"payments\"
+effect = \"payment\"
+measure = \"count\"
+window = \"6h\"
+cap = \"500\"
+group = [\"account\", \"client\", \"source\"]
+
+[[limit]]
+name = \"small-fees\"
+effect = \"fee\"
+asset = \"eth\"
+measure = \"amount\"
+window = \"36h\"
+cap = \"1 eth\"
+amount_max = \"0.00005 eth\"
+";
+
+/// A limit as the reference knows it.
+struct Bound {
+    name: &'static str,
+    kind: &'static str,
+    asset: Option<Asset>,
+    amount_max: u128,
+    window_millis: u64,
+    counts: bool,
+    group: fn(&Fact) -> Vec<String>,
+}
+
+impl Bound {
+    fn of(name: &'static str, kind: &'static str, asset: Asset) -> Self {
+        Self {
+            name,
+            kind,
+            asset: Some(asset),
+            amount_max: u128::MAX,
+            window_millis: DAY_MILLIS,
+            counts: false,
+            group: |_| Vec::new(),
+        }
+    }
+
+    /// The limits of the first bundle.
+    fn all() -> Vec<Self> {
+        let ltc = Asset::native(LITECOIN);
+        let btc: Asset = "bitcoin:mainnet/native".parse().unwrap();
+        vec![
+            Self::of("eth-day", "payment", eth()),
+            Self::of("usdx-day", "payment", usdx()),
+            Self::of("ltc-day", "payment", ltc.clone()),
+            Self::of("btc-day", "payment", btc.clone()),
+            Self::of("eth-fees-day", "fee", eth()),
+            Self::of("ltc-fees-day", "fee", ltc),
+            Self::of("btc-fees-day", "fee", btc),
+            Self {
+                window_millis: MINUTE_MILLIS,
+                group: |fact| vec![format!("account={}", fact.effect.account)],
+                ..Self::of("eth-minute", "payment", eth())
+            },
+            Self {
+                asset: None,
+                window_millis: 6 * HOUR_MILLIS,
+                counts: true,
+                group: |fact| {
+                    let source = fact.source.as_deref().unwrap();
+                    let account = format!("account={}", fact.effect.account);
+                    let client = format!("client={}", fact.client);
+                    vec![client, format!("source={source}"), account]
+                },
+                ..Self::of("payments", "payment", eth())
+            },
+            Self {
+                amount_max: ETHER / 20_000,
+                window_millis: 36 * HOUR_MILLIS,
+                ..Self::of("small-fees", "fee", eth())
+            },
+        ]
+    }
+
+    fn measure(&self, fact: &Fact) -> u128 {
+        let amount: u128 = fact.effect.amount.parse().unwrap();
+        let asset = self.asset.as_ref().map(ToString::to_string);
+        let counts = fact.effect.kind == self.kind
+            && asset.is_none_or(|asset| fact.effect.asset == asset)
+            && amount <= self.amount_max;
+        match (counts, self.counts) {
+            (false, _) => 0,
+            (true, true) => 1,
+            (true, false) => amount,
+        }
+    }
+
+    /// What each group uses at `lo`: of every set of attempts the most expensive one.
+    fn used(&self, attempts: &[(u64, Charged)], lo: Time) -> BTreeMap<Vec<String>, u128> {
+        let mut sets: BTreeMap<(Vec<String>, u64), u128> = BTreeMap::new();
+        for (entry, charged) in attempts {
+            if charged.at.millis() + self.window_millis <= lo.millis() {
+                continue;
+            }
+            let mut one: BTreeMap<Vec<String>, u128> = BTreeMap::new();
+            for fact in &charged.attempt.facts {
+                let measured = self.measure(fact);
+                if measured > 0 {
+                    *one.entry((self.group)(fact)).or_default() += measured;
+                }
+            }
+            for (group, sum) in one {
+                let set = charged.attempt.set.unwrap_or(*entry);
+                let most = sets.entry((group, set)).or_default();
+                *most = sum.max(*most);
+            }
+        }
+        let mut used = BTreeMap::new();
+        for ((group, _), most) in sets {
+            *used.entry(group).or_default() += most;
+        }
+        used
+    }
+}
+
+/// What the reference reads of an authorised attempt.
+#[derive(Deserialize)]
+struct Attempt {
+    set: Option<u64>,
+    facts: Vec<Fact>,
+}
+
+#[derive(Deserialize)]
+struct Fact {
+    effect: Effect,
+    client: String,
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Effect {
+    kind: String,
+    account: String,
+    asset: String,
+    amount: String,
+}
+
+struct Charged {
+    at: Time,
+    attempt: Attempt,
+}
+
+/// The attempts of an export, with the indices of their entries.
+fn attempts(folder: &Path) -> Vec<(u64, Charged)> {
+    let mut attempts = Vec::new();
+    for line in lines(folder) {
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let Some(body) = line["opening"]["body"].as_str() else {
+            continue;
+        };
+        let record: Value = serde_json::from_str(body).unwrap();
+        if let Some(attempt) = record["entry"].get("attempt") {
+            let at = serde_json::from_value(record["time"]["lo"].clone()).unwrap();
+            let attempt = serde_json::from_value(attempt.clone()).unwrap();
+            attempts.push((line["entry"].as_u64().unwrap(), Charged { at, attempt }));
+        }
+    }
+    attempts
+}
+
+/// A daemon, whoever asks it, and what its limits must be.
+struct Audit<'a> {
+    audited: &'a Audited,
+    client: Client,
+    bounds: Vec<Bound>,
+    checked: u32,
+}
+
+impl Audit<'_> {
+    /// The room that the daemon prints is the reference's, to the unit.
+    fn agrees(&mut self, when: &str) {
+        let answer = self.client.keys();
+        self.agrees_with(answer, when);
+    }
+
+    /// As [`Self::agrees`], of an answer since which nothing was signed.
+    fn agrees_with(&mut self, answer: KeysAnswer, when: &str) {
+        self.checked += 1;
+        until("a checkpoint", || {
+            (self.client.keys().journal?.uncovered == 0).then_some(())
+        });
+        let (folder, _) = self.audited.export("room");
+        let attempts = attempts(&folder);
+        let mut printed: BTreeMap<(String, Vec<String>), String> = BTreeMap::new();
+        for room in answer.limits {
+            let used = room.used.to_string();
+            assert_eq!(room.left, room.cap.saturating_sub(room.used), "{when}");
+            assert!(printed.insert((room.limit, room.group), used).is_none());
+        }
+        let mut expected = BTreeMap::new();
+        for bound in &self.bounds {
+            let mut used = bound.used(&attempts, answer.time.lo);
+            if !["eth-minute", "at-once", "payments"].contains(&bound.name) {
+                used.entry(Vec::new()).or_default();
+            }
+            for (group, used) in used {
+                expected.insert((bound.name.to_owned(), group), used.to_string());
+            }
+        }
+        assert_eq!(printed, expected, "{when}");
+    }
+
+    fn pay(&mut self, nonce: u64, wei: u128) -> u64 {
+        let from = sender(&mut self.client);
+        self.client.sign(&pay(&from, nonce, wei)).attempt
+    }
+
+    /// The same payment at a higher price, in the place of an attempt.
+    fn replace(&mut self, nonce: u64, wei: u128, attempt: u64) {
+        let from = sender(&mut self.client);
+        let mut request = pay(&from, nonce, wei);
+        let to = customer(nonce).to_owned();
+        let raised = Draft {
+            price: 3 * GWEI,
+            tip: 2 * GWEI,
+            ..Draft::transfer(nonce, &to, wei)
+        };
+        request.transaction = raised.from(&from);
+        request.request_id = format!("again-{nonce}");
+        request.replaces = vec![attempt];
+        self.client.sign(&request);
+    }
+
+    fn reload(&mut self, daemon: &Signerd, bundle: &Bundle, sequence: u64) {
+        let hash = bundle.write(&self.audited.world().policy(), sequence, &["ann", "ben"]);
+        daemon.signal(Signal::HUP);
+        until("the bundle", || {
+            (self.client.keys().policy == hash.to_string()).then_some(())
+        });
+    }
+}
+
+fn customer(nonce: u64) -> &'static str {
+    Anvil::ACCOUNTS[1 + nonce as usize % 3]
+}
+
+fn pay(from: &str, nonce: u64, wei: u128) -> SignRequest {
+    let id = format!("pay-{nonce}");
+    transfer(&id, from, &Draft::transfer(nonce, customer(nonce), wei))
+}
+
+/// Two payments in one transaction, of coins that nobody else spends.
+fn batch(client: &mut Client, salt: u64) -> SignRequest {
+    let own = &coin_scripts(client)[0];
+    let coin = Previous::invented(salt, 900_000, own);
+    let outputs = [(500_001, 7), (390_002, 8)].map(|(sat, to)| (sat, coins::foreign_script(to)));
+    let intents = outputs
+        .iter()
+        .zip(["one", "two"])
+        .map(|((sat, script), id)| {
+            let to = coins::address_of(LITECOIN, script);
+            let asset = Asset::native(LITECOIN);
+            intent(&format!("{id}-{salt}"), &asset, (*sat).into(), &to)
+        });
+    let transaction = coins::on(LITECOIN, &coins::psbt(&[coin], &outputs));
+    request(&format!("batch-{salt}"), transaction, intents.collect())
+}
+
+/// Pays one after the other until the daemon is gone; says how many were signed.
+fn pay_until_killed(
+    mut client: Client,
+    requests: &[SignRequest],
+    signed: &std::sync::mpsc::Sender<()>,
+) {
+    for request in requests {
+        match client.connection().post("/v1/sign", &json(request)) {
+            Ok(answer) => assert_eq!(answer.status, 200, "{}", answer.text()),
+            Err(_) => return,
+        }
+        signed.send(()).unwrap();
+    }
+}
+
+#[test]
+fn the_room_is_what_exported_entries_say_behind_a_kill_edits_and_a_moved_clock() {
+    let world = World::with(|bundle| {
+        bundle.append("accounts.toml", EXAMINER);
+        bundle.append("statements.toml", LIMITS);
+    });
+    let (audited, daemon) = Audited::on(world);
+    assert!(daemon.stop().success());
+    let world = audited.world();
+    world.configure("[bounds]\nrequests_per_second = 100000");
+    let clock = MovedClock::of(world);
+    let mut daemon = clock.start();
+    let mut audit = Audit {
+        audited: &audited,
+        client: world.walletd(),
+        bounds: Bound::all(),
+        checked: 0,
+    };
+    let from = sender(&mut audit.client);
+
+    audit.agrees("nothing was paid");
+    for nonce in 0..3 {
+        audit.pay(nonce, ETHER / 7 + u128::from(nonce));
+    }
+    let replaced = audit.pay(3, ETHER / 3);
+    audit.replace(3, ETHER / 3, replaced);
+    let token = Draft::token_transfer(4, TOKEN, customer(4), 1_234_567);
+    let paid = vec![intent("token", &usdx(), 1_234_567, customer(4))];
+    audit
+        .client
+        .sign(&request("token", token.from(&from), paid));
+    let two = batch(&mut audit.client, 1);
+    audit.client.sign(&two);
+    audit.agrees("payments, a replacement, a batch");
+
+    // Killed in the middle of payments; each is asked for again.
+    let requests: Vec<_> = (5..45)
+        .map(|nonce| pay(&from, nonce, ETHER / 1_000 + 1))
+        .collect();
+    let (signed, count) = std::sync::mpsc::channel();
+    let client = world.walletd();
+    std::thread::scope(|scope| {
+        scope.spawn(|| pay_until_killed(client, &requests, &signed));
+        for _ in 0..8 {
+            count.recv().unwrap();
+        }
+        daemon.kill();
+    });
+    daemon = clock.start();
+    audit.client.reconnect();
+    audit.agrees("killed");
+    for request in &requests {
+        audit.client.sign(request);
+    }
+    audit.agrees("what was cut off was asked for again");
+
+    // Edited: a cap and a window; renamed.
+    let mut edited = world.bundle.clone();
+    edited.replace("statements.toml", "cap = \"20 eth\"", "cap = \"19 eth\"");
+    edited.replace("statements.toml", "window = \"36h\"", "window = \"30h\"");
+    audit.reload(&daemon, &edited, 2);
+    for bound in &mut audit.bounds {
+        if bound.name == "small-fees" {
+            bound.window_millis = 30 * HOUR_MILLIS;
+        }
+    }
+    audit.pay(45, ETHER / 11);
+    audit.agrees("edited");
+    edited.replace(
+        "statements.toml",
+        "name = \"eth-day\"",
+        "name = \"ether-a-day\"",
+    );
+    edited.replace(
+        "statements.toml",
+        "name = \"eth-minute\"",
+        "name = \"at-once\"",
+    );
+    audit.reload(&daemon, &edited, 3);
+    for bound in &mut audit.bounds {
+        match bound.name {
+            "eth-day" => bound.name = "ether-a-day",
+            "eth-minute" => bound.name = "at-once",
+            _ => (),
+        }
+    }
+    audit.pay(46, ETHER / 13);
+    audit.agrees("renamed");
+
+    // An export is a new connection, for which the certificate must be valid by the daemon's clock.
+    for (nonce, hours) in [(47, 2), (48, -2)] {
+        clock.move_to(hours);
+        audit.pay(nonce, ETHER / 17);
+        let answer = audit.client.keys();
+        clock.move_to(0);
+        audit.agrees_with(answer, &format!("the clock was moved by {hours} hours"));
+        audit.agrees("the clock was moved back");
+    }
+    clock.move_to(2);
+    audit.pay(49, ETHER / 17);
+    daemon.kill();
+    clock.move_to(0);
+    let daemon = clock.start();
+    audit.client.reconnect();
+    audit.agrees("killed under a moved clock");
+
+    // The charges leave the shortest window one after the other.
+    let checked = audit.checked;
+    let mut seen = None;
+    until_within(Duration::from_secs(180), "an empty minute", || {
+        let limits = audit.client.keys().limits;
+        let at_once = limits.into_iter().find(|room| room.limit == "at-once");
+        let left = at_once.is_none();
+        if seen.replace(at_once.clone()) != Some(at_once) {
+            audit.agrees("as time passes");
+        }
+        left.then_some(())
+    });
+    assert!(audit.checked > checked + 2, "the charges left at once");
+    audit.pay(50, ETHER / 19);
+    audit.agrees("after the minute");
+    assert!(daemon.stop().success());
+}
