@@ -11,14 +11,16 @@ use strongroom_policy::{
     Allow, Book, BookApart, BookLoaded, BookVetoed, Deny, Digest, Entry, HotState, Policy,
     ReasonCode, Record, Resumed, Selector, State, StateError, To, Verdict,
     book::{BookError, BookFile, Shelf, file_hash},
+    evaluate,
     statement::{self, BookUpdate, BookVeto, StatementError},
     widenings,
 };
-use tx::{EffectKind, Time};
+use tx::{Address, EffectKind, Time};
 
 use crate::{
     fixture::{
         Ask, BTC, DAY, START, Signer, amount, btc, effects, limit, name, statement, stranger,
+        stranger_of,
     },
     unseal::{governed, officer},
 };
@@ -69,10 +71,11 @@ fn denying() -> Policy {
 
 /// A book's file with these strangers.
 fn file(strangers: &[u8]) -> Vec<u8> {
-    let mut lines: Vec<String> = strangers
-        .iter()
-        .map(|n| format!("{}\n", stranger(BTC, *n)))
-        .collect();
+    file_of(strangers.iter().map(|n| stranger(BTC, *n)))
+}
+
+fn file_of(addresses: impl Iterator<Item = Address>) -> Vec<u8> {
+    let mut lines: Vec<String> = addresses.map(|one| format!("{one}\n")).collect();
     lines.sort();
     lines.concat().into_bytes()
 }
@@ -92,14 +95,18 @@ impl Site {
     }
 
     fn update(&self, strangers: &[u8]) -> BookUpdate {
+        self.update_to(&file(strangers))
+    }
+
+    fn update_to(&self, file: &[u8]) -> BookUpdate {
         let book = self.signer.state.book(&name("payees"));
         BookUpdate {
             fleet: name("main"),
             replaces: book.map_or(0, |book| book.sequence),
             book: name("payees"),
             chain: BTC,
-            addresses: strangers.len() as u64,
-            file: file_hash(&file(strangers)),
+            addresses: file.iter().filter(|byte| **byte == b'\n').count() as u64,
+            file: file_hash(file),
         }
     }
 
@@ -123,8 +130,12 @@ impl Site {
     }
 
     fn load(&mut self, strangers: &[u8]) {
-        let update = self.update(strangers);
-        self.files.borrow_mut().insert(update.file, file(strangers));
+        self.load_file(file(strangers));
+    }
+
+    fn load_file(&mut self, file: Vec<u8>) {
+        let update = self.update_to(&file);
+        self.files.borrow_mut().insert(update.file, file);
         let entry = Entry::BookLoaded(Box::new(self.loaded(&update)));
         self.apply(entry).unwrap();
         self.shelve();
@@ -521,4 +532,26 @@ impl From<BookError> for Wrong {
     fn from(error: BookError) -> Self {
         Self(error)
     }
+}
+
+/// Where a book is apart from the bundle, as where it is in it (`crate::allocations`).
+#[test]
+fn a_decision_allocates_nothing_that_grows_with_a_book_apart() {
+    let [few, many] = [10, 20_000].map(|addresses: u32| {
+        let mut site = Site::new(running());
+        let others = (0..addresses).map(|n| stranger_of(BTC, 1_000 + n));
+        site.load_file(file_of(others.chain([stranger(BTC, 3)])));
+        site.signer.pass(COOLING);
+        site.cool(1).unwrap();
+        let ask = Ask::utxo("pay", [1], 1).pay("a", 5, 3);
+        let decoded = ask.transaction.clone().decoded();
+        let (state, now) = (&site.signer.state, site.signer.now);
+        let counted = allocation_counter::measure(|| {
+            let verdict = evaluate(state, now, &decoded, &ask.request);
+            assert!(matches!(verdict, Ok(Verdict::Permit(_))));
+        });
+        (counted.count_total, counted.bytes_total)
+    });
+    assert!(few.0 > 0, "nothing was counted");
+    assert_eq!(few, many);
 }
