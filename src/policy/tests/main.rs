@@ -39,6 +39,7 @@ mod restore;
 mod rows;
 mod rules;
 mod security_key;
+mod selectors;
 mod state;
 mod statements;
 mod time;
