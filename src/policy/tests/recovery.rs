@@ -383,6 +383,14 @@ const OF_WHAT_IS_OURS: &[(&str, Change)] = &[
         to.chains.values_mut().next().unwrap().max_ahead += 1;
     }),
     ("where a sequence starts", |to| to.sequences.clear()),
+    ("a function", |to| {
+        let function = tx::evm::Function {
+            name: name("poke"),
+            signature: tx::evm::Signature::parse("poke(uint256 n)").unwrap(),
+        };
+        let contract = crate::fixture::stranger(crate::fixture::ETH, 9);
+        to.functions.declare(contract, Arc::new(function)).unwrap();
+    }),
     ("a book", |to| {
         to.books.insert(name("more"), crate::fixture::book([]));
     }),
@@ -402,6 +410,15 @@ const OF_WHAT_IS_SAID: &[(&str, Change)] = &[
             selector: strongroom_policy::Selector::default(),
             says: strongroom_policy::Deny,
         });
+    }),
+    ("a require of attesters", |to| {
+        let says = strongroom_policy::AttestedNeed {
+            attested: strongroom_policy::AttestationKind::Head,
+            within_millis: DAY,
+        };
+        let selector = strongroom_policy::Selector::default();
+        let require = crate::fixture::statement("seen", selector, says);
+        to.requires_attested.push(require);
     }),
     ("a limit", |to| {
         to.limits
