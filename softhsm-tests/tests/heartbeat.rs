@@ -40,7 +40,10 @@ const HOUR_MILLIS: u64 = 3_600_000;
 /// Longer than clocks take to be believed.
 const SETTLED: Duration = Duration::from_secs(120);
 
-/// Ann and ben are asked every three days; money may be brought to safety when ann agrees.
+/// Waits here ask more often than a client usually may.
+const PATIENT: &str = "[bounds]\nrequests_per_second = 100000\n";
+
+/// Ann and ben are asked every three days.
 fn world() -> World {
     let world = World::with(|bundle| {
         bundle.set(
@@ -187,6 +190,7 @@ fn only_what_was_seen_by_who_is_asked(client: &mut Client, officer: &mut Client)
 #[test]
 fn without_a_heartbeat_everything_freezes_until_people_and_then_officers_say_otherwise() {
     let world = world();
+    world.configure(PATIENT);
     world.bootstrap();
     let clock = MovedClock::of(&world);
     clock.move_to(0);
@@ -287,7 +291,7 @@ fn private(world: &World, person: &str) -> PathBuf {
 fn people_give_it_by_hand_through_the_officers_listener_of_a_signer_that_does_nothing() {
     let world = world();
     let own = address::free();
-    world.configure(&format!("[officers]\nlisten = \"{own}\"\n"));
+    world.configure(&format!("{PATIENT}[officers]\nlisten = \"{own}\"\n"));
     let daemon: Signerd = world.start();
     let mut client = world.walletd();
     let (mut officer, own) = (officer(&world), own.to_string());
