@@ -19,7 +19,7 @@ type Set = fn(&mut Selector);
 /// A condition, so that it is met, and so that it is not.
 type Condition = (&'static str, Set, Set);
 
-/// Of two payments, by `client` walletd for an intent of payouts, out of `hot`, to a stranger in a book.
+/// Of a payment that `walletd` asks for an intent of `payouts`, out of `hot`, to a stranger in a book.
 const OF_A_PAYMENT: [Condition; 15] = [
     (
         "effect",
@@ -132,13 +132,11 @@ fn with(sets: impl IntoIterator<Item = Set>) -> Selector {
     selector
 }
 
-/// All conditions met, but for one of them.
+/// All conditions met, but for one of them: set last, as some are about the same.
 fn all_but(conditions: &[Condition], one: Option<usize>) -> Selector {
-    let sets = conditions.iter().enumerate();
-    with(sets.map(|(at, (_, met, unmet))| match one == Some(at) {
-        true => *unmet,
-        false => *met,
-    }))
+    let met = conditions.iter().map(|(_, met, _)| *met);
+    let unmet = one.map(|at| conditions[at].2);
+    with(met.chain(unmet))
 }
 
 /// Whether it speaks of the fact exactly as each condition says, alone and beside the others.
@@ -181,7 +179,6 @@ fn each_condition_decides_in_a_verdict() {
         Verdict::Refuse(refused) => refused.reasons.into_iter().map(|one| one.code).collect(),
         _ => BTreeSet::new(),
     };
-    // A payment to somebody new is its first, so that it has no age to be above.
     for at in 0..OF_A_PAYMENT.len() {
         let (what, ..) = OF_A_PAYMENT[at];
         let unmet = || all_but(&OF_A_PAYMENT, Some(at));
