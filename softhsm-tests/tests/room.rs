@@ -268,6 +268,11 @@ impl Audit<'_> {
         self.client.sign(&request);
     }
 
+    fn bound(&mut self, name: &str) -> &mut Bound {
+        let mut bounds = self.bounds.iter_mut();
+        bounds.find(|bound| bound.name == name).unwrap()
+    }
+
     fn reload(&mut self, daemon: &Signerd, bundle: &Bundle, sequence: u64) {
         let hash = bundle.write(&self.audited.world().policy(), sequence, &["ann", "ben"]);
         daemon.signal(Signal::HUP);
@@ -329,16 +334,26 @@ fn the_room_is_what_exported_entries_say_behind_a_kill_edits_and_a_moved_clock()
     let world = audited.world();
     world.configure("[bounds]\nrequests_per_second = 100000");
     let clock = MovedClock::of(world);
-    let mut daemon = clock.start();
+    let daemon = clock.start();
     let mut audit = Audit {
         audited: &audited,
         client: world.walletd(),
         bounds: Bound::all(),
         checked: 0,
     };
-    let from = sender(&mut audit.client);
-
     audit.agrees("nothing was paid");
+    paid_in_every_way(&mut audit);
+    let daemon = killed_and_asked_again(&mut audit, &clock, daemon);
+    edited_and_renamed(&mut audit, &daemon);
+    let daemon = under_a_moved_clock(&mut audit, &clock, daemon);
+    as_a_minute_passes(&mut audit);
+    audit.pay(50, ETHER / 19);
+    audit.agrees("after the minute");
+    assert!(daemon.stop().success());
+}
+
+fn paid_in_every_way(audit: &mut Audit<'_>) {
+    let from = sender(&mut audit.client);
     for nonce in 0..3 {
         audit.pay(nonce, ETHER / 7 + u128::from(nonce));
     }
@@ -352,13 +367,20 @@ fn the_room_is_what_exported_entries_say_behind_a_kill_edits_and_a_moved_clock()
     let two = batch(&mut audit.client, 1);
     audit.client.sign(&two);
     audit.agrees("payments, a replacement, a batch");
+}
 
-    // Killed in the middle of payments; each is asked for again.
+/// Killed in the middle of payments; each is asked for again.
+fn killed_and_asked_again(
+    audit: &mut Audit<'_>,
+    clock: &MovedClock<'_>,
+    daemon: Signerd,
+) -> Signerd {
+    let from = sender(&mut audit.client);
     let requests: Vec<_> = (5..45)
         .map(|nonce| pay(&from, nonce, ETHER / 1_000 + 1))
         .collect();
     let (signed, count) = std::sync::mpsc::channel();
-    let client = world.walletd();
+    let client = audit.audited.world().walletd();
     std::thread::scope(|scope| {
         scope.spawn(|| pay_until_killed(client, &requests, &signed));
         for _ in 0..8 {
@@ -366,48 +388,38 @@ fn the_room_is_what_exported_entries_say_behind_a_kill_edits_and_a_moved_clock()
         }
         daemon.kill();
     });
-    daemon = clock.start();
+    let daemon = clock.start();
     audit.client.reconnect();
     audit.agrees("killed");
     for request in &requests {
         audit.client.sign(request);
     }
     audit.agrees("what was cut off was asked for again");
+    daemon
+}
 
-    // Edited: a cap and a window; renamed.
-    let mut edited = world.bundle.clone();
-    edited.replace("statements.toml", "cap = \"20 eth\"", "cap = \"19 eth\"");
-    edited.replace("statements.toml", "window = \"36h\"", "window = \"30h\"");
-    audit.reload(&daemon, &edited, 2);
-    for bound in &mut audit.bounds {
-        if bound.name == "small-fees" {
-            bound.window_millis = 30 * HOUR_MILLIS;
-        }
-    }
+/// A cap, a window, two names.
+fn edited_and_renamed(audit: &mut Audit<'_>, daemon: &Signerd) {
+    let mut edited = audit.audited.world().bundle.clone();
+    let mut replace = |part: &str, by: &str| edited.replace("statements.toml", part, by);
+    replace("cap = \"20 eth\"", "cap = \"19 eth\"");
+    replace("window = \"36h\"", "window = \"30h\"");
+    audit.reload(daemon, &edited, 2);
+    audit.bound("small-fees").window_millis = 30 * HOUR_MILLIS;
     audit.pay(45, ETHER / 11);
     audit.agrees("edited");
-    edited.replace(
-        "statements.toml",
-        "name = \"eth-day\"",
-        "name = \"ether-a-day\"",
-    );
-    edited.replace(
-        "statements.toml",
-        "name = \"eth-minute\"",
-        "name = \"at-once\"",
-    );
-    audit.reload(&daemon, &edited, 3);
-    for bound in &mut audit.bounds {
-        match bound.name {
-            "eth-day" => bound.name = "ether-a-day",
-            "eth-minute" => bound.name = "at-once",
-            _ => (),
-        }
-    }
+    let mut replace = |part: &str, by: &str| edited.replace("statements.toml", part, by);
+    replace("name = \"eth-day\"", "name = \"ether-a-day\"");
+    replace("name = \"eth-minute\"", "name = \"at-once\"");
+    audit.reload(daemon, &edited, 3);
+    audit.bound("eth-day").name = "ether-a-day";
+    audit.bound("eth-minute").name = "at-once";
     audit.pay(46, ETHER / 13);
     audit.agrees("renamed");
+}
 
-    // An export is a new connection, for which the certificate must be valid by the daemon's clock.
+/// An export is a new connection, for which the certificate must be valid by the daemon's clock.
+fn under_a_moved_clock(audit: &mut Audit<'_>, clock: &MovedClock<'_>, daemon: Signerd) -> Signerd {
     for (nonce, hours) in [(47, 2), (48, -2)] {
         clock.move_to(hours);
         audit.pay(nonce, ETHER / 17);
@@ -423,8 +435,11 @@ fn the_room_is_what_exported_entries_say_behind_a_kill_edits_and_a_moved_clock()
     let daemon = clock.start();
     audit.client.reconnect();
     audit.agrees("killed under a moved clock");
+    daemon
+}
 
-    // The charges leave the shortest window one after the other.
+/// The charges leave the shortest window one after the other.
+fn as_a_minute_passes(audit: &mut Audit<'_>) {
     let checked = audit.checked;
     let mut seen = None;
     until_within(Duration::from_secs(180), "an empty minute", || {
@@ -437,7 +452,4 @@ fn the_room_is_what_exported_entries_say_behind_a_kill_edits_and_a_moved_clock()
         left.then_some(())
     });
     assert!(audit.checked > checked + 2, "the charges left at once");
-    audit.pay(50, ETHER / 19);
-    audit.agrees("after the minute");
-    assert!(daemon.stop().success());
 }

@@ -1,7 +1,7 @@
 //! What each condition of a statement means, one by one and together: every condition that is present must be
 //! met, and one that is not is enough to silence the statement.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice::from_ref};
 
 use strongroom_policy::{
     Allow, Deny, Fact, ReasonCode, Selector, SignerSelector, SourceSelector, To, Verdict,
@@ -179,8 +179,7 @@ fn each_condition_decides_in_a_verdict() {
         Verdict::Refuse(refused) => refused.reasons.into_iter().map(|one| one.code).collect(),
         _ => BTreeSet::new(),
     };
-    for at in 0..OF_A_PAYMENT.len() {
-        let (what, ..) = OF_A_PAYMENT[at];
+    for (at, (what, ..)) in OF_A_PAYMENT.iter().enumerate() {
         let unmet = || all_but(&OF_A_PAYMENT, Some(at));
         let refused = codes(verdict(unmet(), false));
         assert_eq!(refused, [ReasonCode::Uncovered].into(), "allow: {what}");
@@ -295,13 +294,13 @@ fn who_signed_decides_by_key_and_by_person() {
     let speaks = |paid: &Fact, signers: &[SignerSelector]| by(signers).speaks_of(paid, &terms());
     assert!(!speaks(&paid, &[ann.clone(), key.clone()]), "nobody signed");
     paid.signed_by.keys = ["ssh-ed25519 AAAA".to_owned()].into();
-    assert!(speaks(&paid, &[key.clone()]));
+    assert!(speaks(&paid, from_ref(&key)));
     assert!(
-        !speaks(&paid, &[ann.clone()]),
+        !speaks(&paid, from_ref(&ann)),
         "whose the key is was not recorded"
     );
     paid.signed_by.people = names(["ann"]);
-    assert!(speaks(&paid, &[ann.clone()]));
+    assert!(speaks(&paid, from_ref(&ann)));
     let others = [
         SignerSelector::Person(name("ben")),
         SignerSelector::Key("ssh-ed25519 BBBB".into()),
