@@ -4,6 +4,7 @@ mod error;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use api::signing::Statement;
 use clap::Subcommand;
@@ -69,7 +70,7 @@ struct FinalArgs {
     #[arg(long, value_name = "ENTRY", conflicts_with = "address", requires_all = ["request", "transaction"])]
     attempt: Option<u64>,
     /// The fingerprint of the attempt's request.
-    #[arg(long, value_name = "HASH", requires = "attempt")]
+    #[arg(long, value_name = "HASH", requires = "attempt", value_parser = digits::<RequestHash>)]
     request: Option<RequestHash>,
     /// The id of the attempt's transaction.
     #[arg(long, value_name = "ID", requires = "attempt")]
@@ -84,7 +85,7 @@ struct DeadArgs {
     /// The index of the attempt's entry.
     attempt: u64,
     /// The fingerprint of the attempt's request, `request_hash` in its entry.
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", value_parser = digits::<RequestHash>)]
     request: RequestHash,
     /// The id of the attempt's transaction.
     #[arg(long, value_name = "ID")]
@@ -110,9 +111,16 @@ struct ReconciledArgs {
     /// How many entries.
     size: u64,
     /// The journal's root over them, in hexadecimal.
+    #[arg(value_parser = digits::<Digest>)]
     root: Digest,
     #[command(flatten)]
     says: Says,
+}
+
+/// 32 bytes in hexadecimal digits.
+fn digits<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse()
+        .map_err(|_| "64 hexadecimal digits are expected")
 }
 
 /// Who says it, when, and with which key.
