@@ -184,10 +184,10 @@ impl Selector {
     pub(crate) fn matches(&self, subject: &Subject<'_>, reading: Reading) -> bool {
         // First what costs least and tells most apart.
         holds(&self.effects, |set| set.contains(&subject.kind))
+            && self.matches_value(subject)
             && self.matches_origin(subject)
             && self.matches_destination(subject, reading)
             && self.matches_call(subject, reading)
-            && self.matches_value(subject)
     }
 
     fn matches_origin(&self, subject: &Subject<'_>) -> bool {

@@ -1,11 +1,11 @@
 //! What evaluation answers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tx::{Amount, Name};
 
-use crate::{Attempt, AttemptId, AttestedNeed, Fact, Group, Location, window::GroupKey};
+use crate::{Attempt, AttemptId, AttestedNeed, Fact, Group, Location, Policy, window::GroupKey};
 
 /// The answer to a request.
 #[derive(Debug)]
@@ -124,29 +124,31 @@ pub struct UnmetNeed {
 #[must_use]
 pub struct Permit {
     pub(crate) attempt: Attempt,
-    pub(crate) allowed_by: Vec<AllowedBy>,
+    /// The policy that permits it.
+    pub(crate) policy: Arc<Policy>,
+    /// The allows that cover each fact of the attempt, by their places in the policy.
+    pub(crate) covering: Vec<Vec<usize>>,
     pub(crate) spoke: Vec<Spoke>,
 }
 
-/// A limit that spoke, and what it holds with this request.
+/// A limit that spoke, by its place in the policy, and what it holds with this request.
 #[derive(Clone, Debug)]
 pub(crate) struct Spoke {
-    pub(crate) limit: Name,
+    pub(crate) limit: usize,
     pub(crate) group: GroupKey,
-    pub(crate) cap: Amount,
     pub(crate) used: Amount,
-    pub(crate) window_millis: u64,
 }
 
 impl Spoke {
-    fn room(&self) -> Room {
-        Room {
-            limit: self.limit.clone(),
+    fn room(&self, policy: &Policy) -> Option<Room> {
+        let limit = policy.limits.get(self.limit)?;
+        Some(Room {
+            limit: limit.name.clone(),
             group: self.group.shown(),
-            cap: self.cap,
+            cap: limit.says.cap,
             used: self.used,
-            window_millis: self.window_millis,
-        }
+            window_millis: limit.says.window_millis,
+        })
     }
 }
 
@@ -183,13 +185,31 @@ impl Permit {
     }
 
     /// Which statements cover which effect.
-    pub fn allowed_by(&self) -> &[AllowedBy] {
-        &self.allowed_by
+    pub fn allowed_by(&self) -> Vec<AllowedBy> {
+        let facts = self.attempt.facts.iter().zip(&self.covering);
+        let allowed = facts.map(|(fact, covering)| AllowedBy {
+            fact: fact.clone(),
+            statements: self.allows(covering),
+        });
+        allowed.collect()
+    }
+
+    fn allows(&self, places: &[usize]) -> Vec<(Name, Location)> {
+        let allows = places
+            .iter()
+            .filter_map(|place| self.policy.allows.get(*place));
+        let mut allows: Vec<_> = allows.map(|a| (a.name.clone(), a.at.clone())).collect();
+        allows.sort();
+        allows
     }
 
     /// Every limit that spoke, after this request.
     pub fn room(&self) -> Vec<Room> {
-        let mut room: Vec<_> = self.spoke.iter().map(Spoke::room).collect();
+        let mut room: Vec<_> = self
+            .spoke
+            .iter()
+            .filter_map(|spoke| spoke.room(&self.policy))
+            .collect();
         room.sort();
         room
     }

@@ -55,10 +55,7 @@ impl Decided {
                 .collect()
         };
         match verdict {
-            Verdict::Permit(permit) => {
-                let statements = permit.allowed_by().iter().flat_map(|by| &by.statements);
-                Self::permitted(statements.map(|(name, _)| name.clone()).collect())
-            }
+            Verdict::Permit(permit) => Self::permitted(permit.attempt().allowed_by.clone()),
             Verdict::Pending(needs) => Self {
                 waits: waits(&needs),
                 ..Self::not_permitted(&[], names(&needs))

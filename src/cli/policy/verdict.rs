@@ -74,7 +74,7 @@ impl Report {
             }
             Verdict::Permit(permit) => {
                 report.verdict = Word::Permit;
-                report.allowed_by = permit.allowed_by().to_vec();
+                report.allowed_by = permit.allowed_by();
                 report.limits = permit.room().to_vec();
             }
         }

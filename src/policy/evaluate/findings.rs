@@ -6,8 +6,8 @@ use tx::{IntentId, Name};
 
 use super::met::{self, Approvals};
 use crate::{
-    AllowedBy, AttestedNeed, Digest, Need, Permit, Reason, ReasonCode, Refusal, Statement,
-    UnmetNeed, Verdict, verdict::Spoke,
+    AttestedNeed, Digest, Need, Reason, ReasonCode, Refusal, Statement, UnmetNeed, Verdict,
+    verdict::Spoke,
 };
 
 /// Everything that was found so far. Sets, so that no order of checks or statements shows.
@@ -18,9 +18,21 @@ pub(super) struct Findings<'a> {
     asked: BTreeMap<Need, Asked<'a>>,
     /// What attesters have to say first.
     unattested: BTreeSet<UnmetNeed>,
-    pub(super) met: BTreeMap<Digest, BTreeSet<Name>>,
+    met: BTreeMap<Digest, BTreeSet<Name>>,
     pub(super) carried: BTreeSet<Digest>,
-    pub(super) allowed_by: Vec<AllowedBy>,
+    pub(super) covering: Vec<Vec<usize>>,
+    pub(super) spoke: Vec<Spoke>,
+}
+
+/// What permits a request that nothing speaks against.
+pub(super) struct Permitting {
+    /// The needs that people met, and who.
+    pub(super) met: BTreeMap<Digest, BTreeSet<Name>>,
+    /// The needs that carry it over a limit.
+    pub(super) carried: BTreeSet<Digest>,
+    /// The allows that cover each fact, by their places in the policy, in the order of the facts.
+    pub(super) covering: Vec<Vec<usize>>,
+    /// The limits that spoke.
     pub(super) spoke: Vec<Spoke>,
 }
 
@@ -76,7 +88,7 @@ impl<'a> Findings<'a> {
             unattested: BTreeSet::new(),
             met: BTreeMap::new(),
             carried: BTreeSet::new(),
-            allowed_by: Vec::new(),
+            covering: Vec::new(),
             spoke: Vec::new(),
         }
     }
@@ -143,19 +155,24 @@ impl<'a> Findings<'a> {
         });
     }
 
-    /// All reasons speak before any need, all needs before the permit.
-    pub(super) fn verdict(mut self, permit: impl FnOnce(Self) -> Permit) -> Verdict {
+    /// All reasons speak before any need, all needs before what permits.
+    pub(super) fn outcome(mut self) -> Result<Permitting, Verdict> {
         let unmet = self.unmet();
         if !self.reasons.is_empty() {
-            return Verdict::Refuse(Refusal {
+            return Err(Verdict::Refuse(Refusal {
                 reasons: self.reasons.into_iter().collect(),
                 needs: unmet.into_iter().collect(),
-            });
+            }));
         }
         if !unmet.is_empty() {
-            return Verdict::Pending(unmet.into_iter().collect());
+            return Err(Verdict::Pending(unmet.into_iter().collect()));
         }
-        Verdict::Permit(Box::new(permit(self)))
+        Ok(Permitting {
+            met: self.met,
+            carried: self.carried,
+            covering: self.covering,
+            spoke: self.spoke,
+        })
     }
 
     /// Gives the needs of each intent people of their own, and says which have not enough.

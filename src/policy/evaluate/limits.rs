@@ -9,29 +9,40 @@ use crate::{
     ChargesError, Fact, Limit, Measure, ReasonCode, Statement, reference_value,
     select::{Reading, Subject},
     verdict::Spoke,
-    window::{Fading, GroupKey, Seen},
+    window::{Fading, GroupKey, Seen, address_hash},
 };
 
 pub(super) fn check<'a>(
     case: &'a Case<'_>,
     findings: &mut Findings<'a>,
 ) -> Result<(), ChargesError> {
+    let terms = case.decoded.fee_terms();
+    let facts = case.facts.iter();
+    let subjects: Vec<_> = facts
+        .map(|fact| (fact, Subject::of_fact(fact, &terms, case.lo)))
+        .map(|(fact, subject)| (fact, subject, subject.to.map(address_hash)))
+        .collect();
+    findings.spoke.reserve(case.policy.limits.len());
     for (place, limit) in case.policy.limits.iter().enumerate() {
-        for asset in unpriced(case, limit) {
+        let measured = measured(case, limit, &subjects);
+        for asset in unpriced(limit, &measured) {
             findings.refuse(no_price(case, limit, asset));
         }
-        for (group, asked) in asked(case, limit) {
+        for (Measured { group, hash, .. }, asked) in asked(limit, &measured) {
             let seen = Seen {
                 limit: place,
-                group: &group,
+                group,
+                destination: *hash,
                 set: case.set,
             };
             let fading = case.state.windows().fading(case.present, seen, case.lo)?;
             let until = case.state.full_until(limit.says.window_millis);
             Part {
                 case,
+                place,
                 limit,
-                group: &group,
+                measured: &measured,
+                group,
                 fading,
                 full_until: until.filter(|until| case.lo < *until),
             }
@@ -41,10 +52,21 @@ pub(super) fn check<'a>(
     Ok(())
 }
 
+/// A fact that a limit measures.
+struct Measured<'a> {
+    fact: &'a Fact,
+    /// The group that it is measured in.
+    group: GroupKey,
+    /// The hash of its destination.
+    hash: Option<u64>,
+}
+
 /// One limit in one group.
 struct Part<'p, 'a, 'c> {
     case: &'a Case<'c>,
+    place: usize,
     limit: &'a Statement<Limit>,
+    measured: &'p [Measured<'a>],
     group: &'p GroupKey,
     fading: Fading<'p>,
     /// Until when the epoch fills the window.
@@ -52,16 +74,19 @@ struct Part<'p, 'a, 'c> {
 }
 
 /// What the request measures in each group, in their order; `None` at 2^256.
-fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> Vec<(GroupKey, Option<Amount>)> {
-    let mut asked: Vec<_> = measured(case, limit)
-        .map(|(group, fact)| {
-            let value = fact.reference.unwrap_or_default();
-            (group, Some(limit.says.measured(fact.effect.amount, value)))
-        })
-        .collect();
-    asked.sort_by(|(one, _), (other, _)| one.cmp(other));
-    asked.dedup_by(|(group, more), (known, sum)| {
-        let is_known = group == known;
+fn asked<'m, 'a>(
+    limit: &Statement<Limit>,
+    measured: &'m [Measured<'a>],
+) -> Vec<(&'m Measured<'a>, Option<Amount>)> {
+    let measures = measured.iter().map(|one| {
+        let value = one.fact.reference.unwrap_or_default();
+        let measure = limit.says.measured(one.fact.effect.amount, value);
+        (one, Some(measure))
+    });
+    let mut asked: Vec<_> = measures.collect();
+    asked.sort_by(|(one, _), (other, _)| one.group.cmp(&other.group));
+    asked.dedup_by(|(one, more), (known, sum)| {
+        let is_known = one.group == known.group;
         if is_known {
             *sum = sum.zip(*more).and_then(|(sum, more)| sum.checked_add(more));
         }
@@ -71,11 +96,11 @@ fn asked(case: &Case<'_>, limit: &Statement<Limit>) -> Vec<(GroupKey, Option<Amo
 }
 
 /// The assets of which a limit asks for the value, and which have no price now.
-fn unpriced<'a>(case: &'a Case<'_>, limit: &'a Statement<Limit>) -> BTreeSet<&'a Asset> {
+fn unpriced<'a>(limit: &Statement<Limit>, measured: &[Measured<'a>]) -> BTreeSet<&'a Asset> {
     if limit.says.measure != Measure::Reference {
         return BTreeSet::new();
     }
-    let facts = measured(case, limit).map(|(_, fact)| fact);
+    let facts = measured.iter().map(|one| one.fact);
     let unpriced = facts.filter(|fact| fact.reference.is_none());
     unpriced.map(|fact| &fact.effect.asset).collect()
 }
@@ -97,16 +122,20 @@ fn no_price(case: &Case<'_>, limit: &Statement<Limit>, asset: &Asset) -> crate::
 
 /// The facts that the limit measures, and the group of each.
 fn measured<'a>(
-    case: &'a Case<'_>,
-    limit: &'a Statement<Limit>,
-) -> impl Iterator<Item = (GroupKey, &'a Fact)> {
-    let terms = case.decoded.fee_terms();
-    case.facts.iter().filter_map(move |fact| {
-        let subject = Subject::of_fact(fact, &terms, case.lo);
+    case: &Case<'_>,
+    limit: &Statement<Limit>,
+    subjects: &[(&'a Fact, Subject<'_>, Option<u64>)],
+) -> Vec<Measured<'a>> {
+    let measured = subjects.iter().filter_map(|(fact, subject, hash)| {
         let matches =
-            limit.selector.matches(&subject, Reading::Takes) && case.hours.takes(&limit.selector);
-        matches.then(|| (GroupKey::of(&limit.says.group, &subject), fact))
-    })
+            limit.selector.matches(subject, Reading::Takes) && case.hours.takes(&limit.selector);
+        matches.then(|| Measured {
+            fact,
+            group: GroupKey::of(&limit.says.group, subject),
+            hash: *hash,
+        })
+    });
+    measured.collect()
 }
 
 impl<'a> Part<'_, 'a, '_> {
@@ -117,11 +146,9 @@ impl<'a> Part<'_, 'a, '_> {
             return Ok(());
         };
         findings.spoke.push(Spoke {
-            limit: self.limit.name.clone(),
+            limit: self.place,
             group: self.group.clone(),
-            cap: self.limit.says.cap,
             used: with,
-            window_millis: self.limit.says.window_millis,
         });
         if with <= self.limit.says.cap {
             return Ok(());
@@ -139,10 +166,10 @@ impl<'a> Part<'_, 'a, '_> {
 
     /// The intents that it measures something of.
     fn intents(&self) -> BTreeSet<&'a IntentId> {
-        let measured = measured(self.case, self.limit);
-        let measured = measured.filter(|(group, _)| group == self.group);
+        let measured = self.measured.iter();
+        let measured = measured.filter(|one| one.group == *self.group);
         measured
-            .flat_map(|(_, fact)| self.case.intents_of(fact))
+            .flat_map(|one| self.case.intents_of(one.fact))
             .collect()
     }
 

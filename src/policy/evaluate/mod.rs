@@ -30,7 +30,7 @@ use crate::{
     RegisteredIntent, Request, RequestStatus, SignedIntent, State, Verdict, hours::InHours,
     state::Present, statement,
 };
-use findings::{Findings, Spoken};
+use findings::{Findings, Permitting, Spoken};
 use met::Approvals;
 
 /// Decides on a request: at `now`, which is not before the state's own time, and whose transaction
@@ -52,20 +52,33 @@ pub fn evaluate(
     };
     let case = Case::new(state, present, now, decoded, request);
     let case = case.map_err(EvaluateError::NotRecalled)?;
-    decide(&case, &met::approvals(&case))
+    let approvals = met::approvals(&case);
+    decide(case, &approvals)
 }
 
 /// As [`evaluate`], with the people who approved.
-fn decide(case: &Case<'_>, approvals: &Approvals) -> Result<Verdict, EvaluateError> {
+fn decide(case: Case<'_>, approvals: &Approvals) -> Result<Verdict, EvaluateError> {
+    let outcome = outcome(&case, approvals).map_err(EvaluateError::Charges)?;
+    Ok(match outcome {
+        Ok(permitting) => Verdict::Permit(Box::new(permit::permit(case, permitting))),
+        Err(verdict) => verdict,
+    })
+}
+
+/// What permits the request, or the verdict that does not.
+fn outcome(
+    case: &Case<'_>,
+    approvals: &Approvals,
+) -> Result<Result<Permitting, Verdict>, ChargesError> {
     let mut findings = Findings::new(approvals);
     grants::check(case, &mut findings);
     intents::check(case, &mut findings);
     conflicts::check(case, &mut findings);
     statements::check(case, &mut findings);
-    limits::check(case, &mut findings).map_err(EvaluateError::Charges)?;
+    limits::check(case, &mut findings)?;
     drain::check(case, &mut findings);
     freeze::check(case, &mut findings);
-    Ok(findings.verdict(|findings| permit::permit(case, findings)))
+    Ok(findings.outcome())
 }
 
 /// Why there is no verdict. Whoever decides goes on with nothing.

@@ -1,14 +1,17 @@
 //! The attempt that is charged when nothing speaks against it.
 
-use super::{Case, Findings};
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Case, findings::Permitting};
 use crate::{Attempt, Permit, state::lane_of};
 
-pub(super) fn permit(case: &Case<'_>, findings: Findings<'_>) -> Permit {
+pub(super) fn permit(case: Case<'_>, permitting: Permitting) -> Permit {
     let request = case.request;
-    let names = findings
-        .allowed_by
+    // Many facts are covered by the same allows.
+    let covering: BTreeSet<usize> = permitting.covering.iter().flatten().copied().collect();
+    let allows = covering
         .iter()
-        .flat_map(|allowed| &allowed.statements);
+        .filter_map(|place| case.policy.allows.get(*place));
     let attempt = Attempt {
         client: request.client.clone(),
         request: request.id.clone(),
@@ -24,19 +27,20 @@ pub(super) fn permit(case: &Case<'_>, findings: Findings<'_>) -> Permit {
         intents: sorted(&request.intents),
         replaces: sorted(&request.replaces),
         proofs: sorted(&request.proofs),
-        facts: case.facts.clone(),
+        facts: case.facts,
         fee_terms: case.decoded.fee_terms(),
         valid_until: case.decoded.valid_until(),
-        allowed_by: names.map(|(name, _)| name.clone()).collect(),
-        met: findings.met,
-        carried: findings.carried,
+        allowed_by: allows.map(|allow| allow.name.clone()).collect(),
+        met: permitting.met,
+        carried: permitting.carried,
         policy: case.policy.hash,
         calls: case.state.calls_for(case.decoded),
     };
     Permit {
         attempt,
-        allowed_by: findings.allowed_by,
-        spoke: findings.spoke,
+        policy: Arc::clone(case.policy),
+        covering: permitting.covering,
+        spoke: permitting.spoke,
     }
 }
 

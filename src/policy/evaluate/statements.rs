@@ -6,7 +6,7 @@ use tx::{AccountClass, Effect, EffectKind};
 
 use super::{Case, Findings, Spoken, facts::described};
 use crate::{
-    Allow, AllowedBy, Fact, ReasonCode, Statement,
+    Allow, Fact, ReasonCode, Statement,
     select::{Reading, Subject},
 };
 
@@ -49,16 +49,17 @@ fn covered(
     cancels: bool,
     findings: &mut Findings<'_>,
 ) {
-    let matching = case
-        .policy
-        .allows
-        .iter()
-        .filter(|allow| allow.selector.matches(subject, Reading::Gives));
-    let (now, at_other_hours): (Vec<_>, Vec<_>) =
-        matching.partition(|allow| case.hours.gives(&allow.selector));
-    let mut statements: Vec<_> = now.iter().map(|a| (a.name.clone(), a.at.clone())).collect();
-    statements.sort();
-    if statements.is_empty() && !is_built_in(&fact.effect, cancels) {
+    let (mut covering, mut at_other_hours) = (Vec::new(), Vec::new());
+    for (place, allow) in case.policy.allows.iter().enumerate() {
+        if !allow.selector.matches(subject, Reading::Gives) {
+            continue;
+        }
+        match case.hours.gives(&allow.selector) {
+            true => covering.push(place),
+            false => at_other_hours.push(allow),
+        }
+    }
+    if covering.is_empty() && !is_built_in(&fact.effect, cancels) {
         let effect = described(&fact.effect);
         return findings.refuse_built_in(
             ReasonCode::Uncovered,
@@ -66,10 +67,7 @@ fn covered(
             remedy(&at_other_hours),
         );
     }
-    findings.allowed_by.push(AllowedBy {
-        fact: fact.clone(),
-        statements,
-    });
+    findings.covering.push(covering);
 }
 
 /// What would cover an effect, where allows would that are not of this hour.

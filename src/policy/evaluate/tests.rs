@@ -33,7 +33,7 @@ fn decided_by(signer: &Signer, ask: &Ask, approvals: &met::Approvals) -> Verdict
     let decoded = ask.transaction.clone().decoded();
     let present = signer.state.present().unwrap();
     let case = Case::new(&signer.state, present, signer.now, &decoded, &ask.request).unwrap();
-    decide(&case, approvals).unwrap()
+    decide(case, approvals).unwrap()
 }
 
 fn permitted(signer: &Signer, ask: &Ask, approvals: &Approvals) -> Permit {

@@ -745,6 +745,7 @@ impl State {
         let seen = Seen {
             limit: place,
             group,
+            destination: None,
             set: None,
         };
         let fading = self.windows.fading(present, seen, self.lo_of(now))?;

@@ -32,9 +32,10 @@ impl Counting<'_> {
     }
 
     /// The hash of a group's destination, when the group is summed from its charges.
-    pub(super) fn summed_by(&self, group: &GroupKey) -> Option<u64> {
+    pub(super) fn summed_by(&self, group: &GroupKey, hash: Option<u64>) -> Option<u64> {
         let destinations = self.destinations?;
-        let hash = address_hash(group.destination()?);
+        let to = group.destination()?;
+        let hash = hash.unwrap_or_else(|| address_hash(to));
         (!destinations.is_counted(hash)).then_some(hash)
     }
 
@@ -81,7 +82,7 @@ impl Counting<'_> {
     /// What a charge measures in the groups that have totals.
     fn counted(&self, charge: &Charge) -> BTreeMap<GroupKey, Amount> {
         let mut measures = self.window.measures(self.limit, self.present, charge);
-        measures.retain(|group, _| self.summed_by(group).is_none());
+        measures.retain(|group, _| self.summed_by(group, None).is_none());
         measures
     }
 

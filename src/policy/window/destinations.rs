@@ -43,7 +43,7 @@ pub(super) struct Destinations {
 }
 
 /// 59 bits of the SHA-256 of an address; the others are 0.
-pub(super) fn address_hash(address: &Address) -> u64 {
+pub(crate) fn address_hash(address: &Address) -> u64 {
     let hash: [u8; 32] = Sha256::digest(written(address)).into();
     let (first, _) = hash.split_first_chunk().unwrap_or((&[0; 8], &[]));
     Link::of(0, u64::from_be_bytes(*first)).number()

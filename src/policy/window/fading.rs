@@ -13,6 +13,8 @@ pub(crate) struct Seen<'a> {
     /// The limit, by its place in the policy.
     pub(crate) limit: usize,
     pub(crate) group: &'a GroupKey,
+    /// The hash of the destination in it, where that is known.
+    pub(crate) destination: Option<u64>,
     /// The conflict set of the request, `None` for one of its own.
     pub(crate) set: Option<AttemptId>,
 }
@@ -51,7 +53,7 @@ impl<'a> Fading<'a> {
         if let Some(counting) = counting {
             fading.place = counting.window.place;
             let (leaving, place) = counting.leaving(lo)?;
-            match counting.summed_by(seen.group) {
+            match counting.summed_by(seen.group, seen.destination) {
                 Some(hash) => fading.sum(&counting, hash, place)?,
                 None => fading.count(&counting, leaving)?,
             }

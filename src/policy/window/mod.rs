@@ -29,6 +29,7 @@ use tx::{Amount, Time};
 use crate::{BundleHash, Digest, Group, Limit, Measure, Statement, state::Present};
 
 pub(crate) use charge::Charge;
+pub(crate) use destinations::address_hash;
 pub(crate) use fading::{Fading, Seen};
 pub(crate) use group::GroupKey;
 pub use parts::{ChargeState, ChargeStateError, KeptBlocks};
