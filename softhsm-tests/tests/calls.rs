@@ -20,13 +20,13 @@ use tx::{
 use crate::support::{CUSTOMER, EVM, STRANGER, TOKEN, artefact, eth, raw, sender};
 
 /// Where account 0 deploys its first contract, which is `Calls` here.
-const CALLS: &str = TOKEN;
+pub const CALLS: &str = TOKEN;
 const STAKE: &str = "stake(bytes key, address owner, uint256 amount)";
 /// What the bundle allows to be staked for.
 const KEY: &str = "0x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0011";
 
 /// Up to 2 eth at once and 3 a day for customers, in at most three calls.
-fn bundle() -> String {
+pub fn bundle() -> String {
     format!(
         r#"
 [[function]]
@@ -97,7 +97,7 @@ fn calldata(signature: &str, arguments: &[(&str, &str)]) -> Vec<u8> {
     made.unwrap().encode()
 }
 
-fn stake(owner: &str, amount: u128) -> Vec<u8> {
+pub fn stake(owner: &str, amount: u128) -> Vec<u8> {
     let amount = amount.to_string();
     calldata(
         STAKE,
@@ -106,7 +106,7 @@ fn stake(owner: &str, amount: u128) -> Vec<u8> {
 }
 
 /// A request that sends something with calldata to the contract, and pays nobody's intent.
-fn calls(id: &str, from: &str, (nonce, value, data): (u64, u128, Vec<u8>)) -> SignRequest {
+pub fn calls(id: &str, from: &str, (nonce, value, data): (u64, u128, Vec<u8>)) -> SignRequest {
     let draft = Draft {
         gas: 200_000,
         data,
@@ -115,12 +115,12 @@ fn calls(id: &str, from: &str, (nonce, value, data): (u64, u128, Vec<u8>)) -> Si
     request(id, draft.from(from), Vec::new())
 }
 
-fn deploy(anvil: &Anvil) {
+pub fn deploy(anvil: &Anvil) {
     let artefact = artefact("Calls");
     assert_eq!(anvil.deploy(artefact["bytecode"].as_str().unwrap()), CALLS);
 }
 
-fn staked(anvil: &Anvil, owner: &str) -> U256 {
+pub fn staked(anvil: &Anvil, owner: &str) -> U256 {
     let word = format!("{:0>64}", &owner[2..].to_lowercase());
     anvil.view(CALLS, &format!("0x98807d84{word}"))
 }

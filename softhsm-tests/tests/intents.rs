@@ -243,15 +243,25 @@ fn officers_have_a_listener_of_their_own_that_signs_nothing() {
 }
 
 /// A person at a machine of their own, with the bundle that they review.
-struct Desk<'a> {
+pub struct Desk<'a> {
     world: &'a World,
     /// `SSH_AUTH_SOCK`.
     agent: PathBuf,
 }
 
+impl<'a> Desk<'a> {
+    /// One without an agent.
+    pub fn of(world: &'a World) -> Self {
+        Desk {
+            world,
+            agent: world.folder().join("none"),
+        }
+    }
+}
+
 impl Desk<'_> {
     /// Writes a person's private key.
-    fn private(&self, person: &str) -> PathBuf {
+    pub fn private(&self, person: &str) -> PathBuf {
         let key = key(person).to_openssh(LineEnding::LF).unwrap();
         let path = self.world.folder().join(person);
         std::fs::write(&path, &*key).unwrap();
@@ -269,10 +279,15 @@ impl Desk<'_> {
 
     /// `strongroom approve` or `reject`, and its answer.
     fn say(&self, verb: &str, intent: &str, more: &[&str]) -> (bool, Value) {
+        self.about(verb, &[&[intent], more].concat())
+    }
+
+    /// As that, about whatever the arguments say.
+    pub fn about(&self, verb: &str, more: &[&str]) -> (bool, Value) {
         let (certificate, key) = self.world.pki.files("auditor");
         let output = output(
             Command::new(binary("strongroom"))
-                .args(["--json", verb, intent, "--connect"])
+                .args(["--json", verb, "--connect"])
                 .arg(self.world.api().to_string())
                 .arg("--ca")
                 .arg(self.world.pki.authority())

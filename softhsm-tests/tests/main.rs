@@ -46,6 +46,7 @@ mod security_key;
 mod selectors;
 mod storage;
 mod support;
+mod transactions;
 mod transparency;
 mod unseal;
 mod walkthrough;

@@ -19,8 +19,10 @@ use strongroom_softhsm_tests::{
 };
 
 use crate::{
+    calls,
     intents::{bring, edit, is_pending, only_need, register, standing},
     support::{CUSTOMER, sender, transfer},
+    transactions,
 };
 
 /// A signer whose bundle names the page on its officers' listener, and a person's browser.
@@ -37,10 +39,16 @@ const NEED: &str = "people = [\"ann\", \"ben\", \"cem\"]";
 impl Desk {
     /// The page is at an origin that is made of the listener's address.
     fn new(origin: impl FnOnce(SocketAddr) -> String) -> Self {
+        Self::with(|_| {}, origin)
+    }
+
+    /// With more in the bundle.
+    fn with(more: impl FnOnce(&mut Bundle), origin: impl FnOnce(SocketAddr) -> String) -> Self {
         let own = address::free();
         let named = origin(own);
         let world = World::with(|bundle| {
             edit(bundle);
+            more(bundle);
             bundle.replace(
                 "statements.toml",
                 NEED,
@@ -292,6 +300,43 @@ fn the_page_shows_no_text_that_it_does_not_render_itself() {
             .evaluate("document.querySelectorAll('button.approve').length");
         assert_eq!(buttons, Ok(0.into()), "{part}");
     }
+}
+
+#[test]
+fn the_page_signs_nothing_about_a_transaction_and_says_with_what_people_do() {
+    let mut desk = Desk::with(
+        |bundle| {
+            bundle.append("statements.toml", &calls::bundle());
+            bundle.append(
+                "statements.toml",
+                "\n[[require]]\nname = \"calls\"\neffect = \"call\"\nneed = { threshold = 1, \
+                 people = [\"ann\"], passkeys = \"count\" }\n",
+            );
+        },
+        origin_of,
+    );
+    let mut client = desk.world.walletd();
+    let from = sender(&mut client);
+    let data = calls::stake(CUSTOMER, ETHER);
+    let one = calls::calls("stake-1", &from, (0, ETHER, data));
+    let registered = transactions::register(&mut client, &one);
+    desk.browser.visit(&desk.page.clone());
+    let shown = desk.browser.text("#transactions");
+    let command = format!("strongroom approve --transaction {}", registered.entry);
+    assert!(shown.contains(&command), "{shown}");
+    assert!(shown.contains("stake-1 of walletd"), "{shown}");
+    let ways = desk
+        .browser
+        .evaluate("document.querySelectorAll('main a, main button').length");
+    assert_eq!(ways, Ok(0.into()), "{shown}");
+    // Nor does the signer take a passkey's word about it, whoever asks a device for one.
+    let body = serde_json::json!({
+        "statement": registered.needs[0].approve,
+        "passkey": { "authenticator_data": "AA", "client_data": "e30", "signature": "AA" },
+    });
+    let path = format!("/v1/transactions/{}/approvals", registered.entry);
+    let answer = desk.officer.post(&path, body.to_string().as_bytes());
+    assert_eq!(answer.status, 400, "{}", answer.text());
 }
 
 #[test]

@@ -36,6 +36,7 @@ use crate::{
         EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
         SignAnswer, SignRequest, SignedIntent, Statement,
     },
+    transactions::{TransactionAnswer, TransactionRequest},
 };
 
 /// The largest answer about one request: a request has at most 1 MiB, and its answer holds its
@@ -262,6 +263,39 @@ impl Client {
         statement: &Statement,
     ) -> Result<IntentAnswer, ClientError> {
         let path = format!("{}/approvals", path_of(id));
+        self.post(&path, statement).await
+    }
+
+    /// `POST /v1/transactions`: registers a transaction that pays no intent for people to approve.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the problem `transaction-refused` when it is not registered.
+    pub async fn register_transaction(
+        &self,
+        request: &TransactionRequest,
+    ) -> Result<TransactionAnswer, ClientError> {
+        self.post("/v1/transactions", request).await
+    }
+
+    /// `GET /v1/transactions/{entry}`: how a transaction stands that was registered.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn transaction(&self, entry: u64) -> Result<TransactionAnswer, ClientError> {
+        let path = format!("/v1/transactions/{entry}");
+        self.fetch(&path, ANSWER_MAX_BYTES).await
+    }
+
+    /// `POST /v1/transactions/{entry}/approvals`: brings what people said of a transaction.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the problem `statement-refused` when it counts for nothing.
+    pub async fn approve_transaction(
+        &self,
+        entry: u64,
+        statement: &Statement,
+    ) -> Result<TransactionAnswer, ClientError> {
+        let path = format!("/v1/transactions/{entry}/approvals");
         self.post(&path, statement).await
     }
 

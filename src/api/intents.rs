@@ -136,7 +136,8 @@ pub struct IntentNeed {
     /// The time, by `lo`, from which on those approvals that hold are enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enough_from: Option<Time>,
-    /// The text to sign in the namespace `strongroom-approval-v1` to approve it now.
+    /// The text to sign to approve it now: of an intent in the namespace `strongroom-approval-v1`, of a transaction
+    /// in `strongroom-transaction-approval-v1`.
     pub approve: String,
     /// The text to sign to reject it now.
     pub reject: String,

@@ -15,4 +15,5 @@ pub mod receipt;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod signing;
+pub mod transactions;
 pub mod wallet;

@@ -111,6 +111,8 @@ kinds! {
     StatementRefused of Signing = "urn:strongroom:problem:statement-refused", 422, "The statement is refused";
     /// The intent cannot be registered for people to approve.
     IntentRefused of Signing = "urn:strongroom:problem:intent-refused", 422, "The intent is not registered";
+    /// The transaction cannot be registered for people to approve.
+    TransactionRefused of Signing = "urn:strongroom:problem:transaction-refused", 422, "The transaction is not registered";
     /// More requests a second than the client may make.
     TooManyRequests of Signing Wallet = "urn:strongroom:problem:too-many-requests", 429, "Too many requests";
     /// Something that is not the client's fault and not expected.

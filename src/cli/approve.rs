@@ -1,8 +1,10 @@
-//! `strongroom approve` and `strongroom reject`: what a person says of an intent that a coordinator wants paid.
+//! `strongroom approve` and `strongroom reject`: what a person says of an intent that a coordinator wants paid, or of
+//! a transaction that pays none.
 //!
-//! Nothing of what the signer answers is signed as it comes. The text is rendered here, from the intent and a
-//! bundle that was verified here, and has to be to the byte what the signer shows.
+//! Nothing of what the signer answers is signed as it comes. The text is rendered here, from the intent or the bytes of
+//! the transaction and a bundle that was verified here, and has to be to the byte what the signer shows.
 
+mod about;
 mod error;
 pub mod key;
 
@@ -11,15 +13,16 @@ use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use api::intents::{IntentAnswer, IntentNeed};
+use api::intents::IntentNeed;
 use api::signing::Statement;
-use policy::approval::{Approval, Says};
+use policy::approval::Says;
 use policy::bundle::{self, MANIFEST, Manifest, Trust};
 use policy::statement::{self, Signatures};
 use policy::{BundleHash, Need, Policy};
 use serde::Serialize;
 use tx::{IntentId, Name};
 
+use self::about::{About, Asked as Question};
 use self::error::ApproveError;
 use crate::client::{PeerArgs, Signer};
 use crate::failure::Failure;
@@ -36,8 +39,12 @@ pub struct Args {
     #[command(flatten)]
     peer: PeerArgs,
     /// The intent, by its source and the source's id: payouts/w-17.
-    #[arg(value_name = "SOURCE/ID", value_parser = intent)]
-    intent: IntentId,
+    #[arg(value_name = "SOURCE/ID", value_parser = intent, required_unless_present = "transaction",
+          conflicts_with = "transaction")]
+    intent: Option<IntentId>,
+    /// A transaction that pays no intent, by the journal entry that registered it.
+    #[arg(long, value_name = "ENTRY")]
+    transaction: Option<u64>,
     /// The folder of the bundle that governs the signer.
     #[arg(long, value_name = "FOLDER")]
     policy: PathBuf,
@@ -55,7 +62,8 @@ pub struct Args {
     /// A text that was printed before, with --signature.
     #[arg(long, value_name = "FILE", requires = "signature")]
     statement: Option<PathBuf>,
-    /// Its signature, as `ssh-keygen -Y sign -n strongroom-approval-v1` writes it.
+    /// Its signature, as `ssh-keygen -Y sign -n strongroom-approval-v1` writes it; of a transaction with
+    /// `-n strongroom-transaction-approval-v1`.
     #[arg(long, value_name = "FILE", requires = "statement")]
     signature: Option<PathBuf>,
     /// Sign without asking.
@@ -79,20 +87,32 @@ pub fn hash(text: &str) -> Result<BundleHash, &'static str> {
         .map_err(|_| "64 hexadecimal digits are expected")
 }
 
-/// Says it of the intent.
+impl Args {
+    fn question(&self) -> Result<Question, ApproveError> {
+        match (&self.intent, self.transaction) {
+            (_, Some(entry)) => Ok(Question::Transaction(entry)),
+            (Some(intent), None) => Ok(Question::Intent(intent.clone())),
+            (None, None) => Err(ApproveError::OtherIntent),
+        }
+    }
+}
+
+/// Says it of the intent or the transaction.
 ///
 /// # Errors
 /// [`ApproveError`]; [`crate::client::SignerError`].
 pub fn run(args: &Args, says: Says, format: Format) -> Result<Answer, Failure> {
     let signer = args.peer.signer()?;
-    let answer = signer.intent(&args.intent)?;
+    let question = args.question()?;
+    let about = question.ask(&signer)?;
     let policy = verified(&args.policy, args.bundle)?;
-    let asked = Asked::of(args, says, answer, policy)?;
+    let asked = Asked::of(args, says, (question, about), policy)?;
+    let namespace = asked.question.namespace();
     let text = asked.text()?;
     let statement = match (&args.signing_key, &args.statement, &args.signature) {
         (Some(key), _, _) => {
             asked.agree(&text, args, format)?;
-            let signature = key::sign(key, &text, Approval::NAMESPACE)?;
+            let signature = key::sign(key, &text, namespace)?;
             Statement {
                 statement: text,
                 signatures: vec![signature],
@@ -101,12 +121,12 @@ pub fn run(args: &Args, says: Says, format: Format) -> Result<Answer, Failure> {
         (None, Some(statement), Some(signature)) => asked.brought(statement, signature)?,
         _ => {
             return Answer::done(&Unsigned {
-                namespace: Approval::NAMESPACE,
+                namespace,
                 statement: text,
             });
         }
     };
-    asked.send(&signer, &args.intent, &statement)
+    asked.send(&signer, &statement)
 }
 
 /// The bundle in the folder, if it is one that governed: by the fingerprint that a person gave, or because
@@ -129,7 +149,8 @@ pub fn verified(folder: &Path, pinned: Option<BundleHash>) -> Result<Policy, Fai
 
 /// What is asked of a person.
 struct Asked {
-    answer: IntentAnswer,
+    question: Question,
+    about: About,
     policy: Policy,
     says: Says,
     need: IntentNeed,
@@ -140,33 +161,37 @@ impl Asked {
     fn of(
         args: &Args,
         says: Says,
-        answer: IntentAnswer,
+        (question, about): (Question, About),
         policy: Policy,
     ) -> Result<Self, ApproveError> {
-        if answer.policy != policy.hash.to_string() {
+        if about.policy() != policy.hash.to_string() {
             return Err(ApproveError::OtherBundle {
-                governs: answer.policy,
+                governs: about.policy().to_owned(),
                 found: policy.hash,
             });
         }
-        if answer.intent.id != args.intent || answer.intent.payload() != answer.payload {
-            return Err(ApproveError::OtherIntent);
+        if !about.is(&question) {
+            return Err(match question {
+                Question::Intent(_) => ApproveError::OtherIntent,
+                Question::Transaction(_) => ApproveError::OtherTransaction,
+            });
         }
         let begins = args.need.as_deref().unwrap_or_default();
         let meant = |need: &&IntentNeed| need.fingerprint.starts_with(begins);
-        let mut meant = answer.needs.iter().filter(meant);
+        let mut meant = about.needs().iter().filter(meant);
         let need = match (meant.next(), meant.next()) {
             (Some(need), None) => need.clone(),
             (None, _) => return Err(ApproveError::NoNeed),
             (Some(_), Some(_)) => {
-                let needs = answer.needs.iter().map(described).collect();
+                let needs = about.needs().iter().map(described).collect();
                 return Err(ApproveError::Needs { needs });
             }
         };
         let known = policy.needs().find(|one| is(one, &need));
         let people = known.ok_or(ApproveError::UnknownNeed)?.people.clone();
         Ok(Self {
-            answer,
+            question,
+            about,
             policy,
             says,
             need,
@@ -183,16 +208,13 @@ impl Asked {
         self.rendered(shown)
     }
 
-    /// A text, if it is the very one that says so of this intent for this need.
+    /// A text, if it is the very one that says so of this for this need.
     fn rendered(&self, shown: &str) -> Result<String, ApproveError> {
-        let said = Approval::parse(shown).map_err(ApproveError::Text)?;
-        let need = self.need.fingerprint == said.need.to_string();
-        if said.says != self.says || !need || said.rejected_before != self.answer.rejected {
+        let said = self.about.said(shown, &self.policy)?;
+        if !self.about.is_answered(&said, self.says, &self.need) {
             return Err(ApproveError::Differs);
         }
-        let rendered = said.text(&self.policy, &self.answer.intent);
-        let rendered = rendered.filter(|rendered| rendered == shown);
-        rendered.ok_or(ApproveError::Differs)
+        said.rendered(shown).ok_or(ApproveError::Differs)
     }
 
     /// Shows the text and asks.
@@ -202,11 +224,11 @@ impl Asked {
             return args.yes.then_some(()).ok_or(ApproveError::NobodyToAsk);
         }
         let mut out = io::stderr();
-        let told = self.answer.needs.len();
+        let told = self.about.needs().len();
         let by = self.need.asked_by.join(", ");
         let _shown = write!(
             out,
-            "{text}\nasked for by {by}; needs of this intent: {told}\n"
+            "{text}\nasked for by {by}; needs that may ask: {told}\n"
         );
         if args.yes {
             return Ok(());
@@ -236,24 +258,19 @@ impl Asked {
     }
 
     /// Sends it, once it is known whose word it is.
-    fn send(
-        &self,
-        signer: &Signer,
-        intent: &IntentId,
-        statement: &Statement,
-    ) -> Result<Answer, Failure> {
+    fn send(&self, signer: &Signer, statement: &Statement) -> Result<Answer, Failure> {
         let signatures = Signatures::parse_all(&statement.signatures);
         let signatures = signatures.map_err(ApproveError::Signature)?;
         let mut people = self.policy.people.clone();
         people.retain(|name, _| self.people.contains(name));
         let text = &statement.statement;
-        let signed = statement::verify(text, Approval::NAMESPACE, &signatures, &people);
+        let signed = statement::verify(text, self.question.namespace(), &signatures, &people);
         if signed.is_empty() {
             let people = self.people.clone();
             return Err(ApproveError::Nobody { people }.into());
         }
-        let stands = signer.approve(intent, statement)?;
-        let needs = stands.needs.into_iter();
+        let stands = self.question.send(signer, statement)?;
+        let needs = stands.into_needs().into_iter();
         Answer::done(&Brought {
             says: self.says,
             by: signed,

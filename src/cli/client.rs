@@ -13,6 +13,7 @@ use api::intents::IntentAnswer;
 use api::journal::{BodiesAnswer, BundleAnswer, ConsistencyAnswer, ProofsAnswer, ProofsRequest};
 use api::problem::ProblemKind;
 use api::signing::{EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest, Statement};
+use api::transactions::TransactionAnswer;
 use clap::Args;
 use tlog::tile::Resource;
 use tokio::runtime::{Builder, Runtime};
@@ -283,6 +284,26 @@ impl Signer {
         statement: &Statement,
     ) -> Result<IntentAnswer, SignerError> {
         self.ask(|| self.client.approve(id, statement))
+    }
+
+    /// How a transaction stands that people are to approve.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn transaction(&self, entry: u64) -> Result<TransactionAnswer, SignerError> {
+        self.ask(|| self.client.transaction(entry))
+    }
+
+    /// Brings what a person said of a transaction.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn approve_transaction(
+        &self,
+        entry: u64,
+        statement: &Statement,
+    ) -> Result<TransactionAnswer, SignerError> {
+        self.ask(|| self.client.approve_transaction(entry, statement))
     }
 
     /// What became of a request.

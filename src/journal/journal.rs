@@ -12,7 +12,8 @@ use std::{
 use policy::{
     AttemptId, Attested, BookLoaded, BookVetoed, BundleQuorum, Entry, FreezeScope, FrozenBy,
     IntentDecided, IntentRegistered, KeyRegistration, PolicyVetoed, Pruned, Record, Refused,
-    Resumed, Signed, State, StateError, Verdict, book::Shelf,
+    Resumed, Signed, State, StateError, TransactionDecided, TransactionRegistered, Verdict,
+    book::Shelf,
 };
 use thiserror::Error;
 use tlog::{
@@ -372,6 +373,32 @@ impl Journal {
         reply: Reply<Result<Result<(), StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::IntentDecided(Box::new(decided));
+        self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
+    }
+
+    /// Registers a transaction that pays no intent; answers why the state does not take it, if it does not.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn register_transaction(
+        &self,
+        registered: TransactionRegistered,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) -> Result<(), Busy> {
+        let entry = Entry::TransactionRegistered(Box::new(registered));
+        self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
+    }
+
+    /// Takes what people said of a transaction; answers why the state does not take it, if it does not.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn decide_transaction(
+        &self,
+        decided: TransactionDecided,
+        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+    ) -> Result<(), Busy> {
+        let entry = Entry::TransactionDecided(Box::new(decided));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 

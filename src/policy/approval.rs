@@ -1,18 +1,23 @@
-//! What people sign when they approve or reject an intent: one text, rendered by one function.
+//! What people sign when they approve or reject an intent, or a transaction that pays none: one text, rendered by
+//! one function.
 //!
 //! Whoever signs it has seen all that counts, and nothing in it comes from the coordinator: the intent is
 //! fixed by its hash, names and units are those of the bundle. The signer renders the text itself and takes a
 //! signature over exactly these bytes.
 
+mod transaction;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use tx::{Amount, Intent, IntentPayload, Name, Time};
+use tx::{Address, Amount, Asset, Intent, IntentPayload, Name, Time};
 
 use crate::{
     Digest, Need, Passkeys, Policy,
     statement::{Answers, Header, Kind, StatementError, opened},
 };
+
+pub use self::transaction::TransactionApproval;
 
 /// A statement by which a person approves or rejects an intent for a need.
 ///
@@ -61,7 +66,7 @@ pub struct Approval {
     pub expires: Time,
 }
 
-/// What a person says of an intent.
+/// What a person says of an intent or a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Says {
@@ -128,7 +133,7 @@ impl Approval {
     }
 }
 
-/// What the bundle says of an intent's amount and destination, and it alone: a name that somebody else gave is
+/// What the bundle says of an amount and a destination, and it alone: a name that somebody else gave is
 /// none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known<'p> {
@@ -143,13 +148,17 @@ pub struct Known<'p> {
 impl<'p> Known<'p> {
     /// What the policy says of the intent.
     pub fn of(policy: &'p Policy, intent: &Intent) -> Self {
-        let (asset, to) = (&intent.asset, &intent.destination);
+        Self::of_parties(policy, &intent.asset, Some(&intent.destination))
+    }
+
+    /// What the policy says of an asset and an address.
+    fn of_parties(policy: &'p Policy, asset: &Asset, to: Option<&Address>) -> Self {
         let units = policy.assets.iter();
         let units = units.filter(|(_, unit)| unit.asset == *asset);
         let books = policy.books.iter();
-        let books = books.filter(|(_, book)| book.addresses.contains(to));
+        let books = books.filter(|(_, book)| to.is_some_and(|to| book.addresses.contains(to)));
         let accounts = policy.accounts.iter();
-        let accounts = accounts.filter(|(_, account)| account.addresses.contains(to));
+        let accounts = accounts.filter(|(_, of)| to.is_some_and(|to| of.addresses.contains(to)));
         Self {
             units: units.map(|(name, unit)| (name, unit.decimals)).collect(),
             books: books.map(|(name, _)| name).collect(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tx::{
     AccountClass, Address, Amount, Chain, ConflictKey, Effect, EffectKind, FeeTerms, IntentId,
-    Interval, Name, Time, ValidUntil,
+    Interval, Name, Time, Transaction, ValidUntil,
 };
 
 use crate::{
@@ -160,6 +160,10 @@ pub enum Entry {
     IntentRegistered(Box<IntentRegistered>),
     /// People approved or rejected an intent.
     IntentDecided(Box<IntentDecided>),
+    /// A client registered a transaction that pays no intent, for people to approve.
+    TransactionRegistered(Box<TransactionRegistered>),
+    /// People approved or rejected a transaction.
+    TransactionDecided(Box<TransactionDecided>),
     /// An attester said what it saw.
     Attested(Box<Attested>),
     /// People said that they are there, by a statement ([`crate::statement::Heartbeat`]).
@@ -614,6 +618,72 @@ pub struct IntentDecided {
     /// A passkey's assertion over it, where no SSH key signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passkey: Option<Assertion>,
+    /// The people whose signatures were counted, and the key that each of them signed with.
+    pub signed_by: BTreeMap<Name, String>,
+}
+
+/// A transaction that pays no intent, as a client wants it signed under the id of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposedTransaction {
+    /// The client.
+    pub client: Name,
+    /// The client's id of the request by which it will ask for the signatures.
+    pub request: RequestId,
+    /// The transaction.
+    pub transaction: Transaction,
+    /// When nobody's approval of it holds any longer.
+    pub expires: Time,
+}
+
+impl ProposedTransaction {
+    /// The transaction's one text: the JSON that a request's [`Blob`] has of it.
+    pub fn json(&self) -> String {
+        // Strings and numbers alone: nothing in it fails.
+        serde_json::to_string(&self.transaction).unwrap_or_default()
+    }
+
+    /// SHA-256("strongroom-transaction-v1\n" || JSON): of one transaction to the byte.
+    pub fn digest(&self) -> Digest {
+        let hash = Sha256::new()
+            .chain_update("strongroom-transaction-v1\n")
+            .chain_update(self.json());
+        Digest(hash.finalize().into())
+    }
+}
+
+/// A transaction that people are to approve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionRegistered {
+    /// The transaction, and who asks for it.
+    pub proposed: ProposedTransaction,
+    /// [`ProposedTransaction::digest`].
+    pub digest: Digest,
+    /// What it does, as it was understood.
+    pub effects: Vec<Effect>,
+    /// The needs that could ask for people before it is signed, by [`crate::Need::fingerprint`].
+    pub needs: BTreeSet<Digest>,
+}
+
+/// What people said of a transaction, and the statement ([`crate::approval::TransactionApproval`]) that says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionDecided {
+    /// The entry that registered the transaction.
+    pub transaction: u64,
+    /// The need that it was said for.
+    pub need: Digest,
+    /// What was said.
+    pub says: Says,
+    /// When it holds no longer.
+    pub expires: Time,
+    /// Whether the transaction is closed by it, for good.
+    pub closes: bool,
+    /// The statement.
+    pub statement: String,
+    /// The armoured signatures over it.
+    pub signatures: String,
     /// The people whose signatures were counted, and the key that each of them signed with.
     pub signed_by: BTreeMap<Name, String>,
 }

@@ -37,8 +37,9 @@ pub use entry::{
     Asked, Attempt, AttemptId, Attested, Blob, BookLoaded, BookVetoed, BundleHash, BundleQuorum,
     Checkpoint, Classes, Digest, Entry, Fact, FreezeScope, FrozenBy, IntentDecided,
     IntentRegistered, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, PolicyProposed,
-    PolicyVetoed, Pruned, Record, Refused, RefusedMany, Resumed, SignatureRecord, Signed, SignedBy,
-    StateRoot, Unfrozen,
+    PolicyVetoed, ProposedTransaction, Pruned, Record, Refused, RefusedMany, Resumed,
+    SignatureRecord, Signed, SignedBy, StateRoot, TransactionDecided, TransactionRegistered,
+    Unfrozen,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
@@ -56,8 +57,8 @@ pub use state::{
     AnswerableCheckpoint, AttemptState, BookState, BookStep, Consumed, Decided, FateSaid,
     FinalState, FreezeState, HeadState, Heard, HeartbeatState, HotState, HotStateError,
     IntentState, KeyDigest, Lapse, NotRecalled, PriceState, Proposed, RRepeated, ReconciledState,
-    RegisteredIntent, RequestState, RequestStatus, RestoreError, Row, RowError, RowKey, State,
-    StateError, Supposed, Unpriced,
+    RegisteredIntent, RegisteredTransaction, RequestState, RequestStatus, RestoreError, Row,
+    RowError, RowKey, State, StateError, Supposed, Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

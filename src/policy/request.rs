@@ -24,7 +24,7 @@ pub struct Request {
     /// The attempts that this one conflicts with.
     pub replaces: Vec<AttemptId>,
     /// The transaction, as the JSON of [`tx::Transaction`]: what is journalled. Evaluation looks at
-    /// the decoded form alone.
+    /// the decoded form, and by this finds what people said of the very transaction.
     pub transaction: Blob,
     /// Statements of people and attesters that the request brings.
     pub proofs: Vec<Proof>,

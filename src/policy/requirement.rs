@@ -3,10 +3,13 @@
 //! Which account pays, at which hour, and how full a limit is then, is not known of an intent. What may ask is
 //! listed, and people can meet it; what does ask is found when a transaction is evaluated.
 
+mod transaction;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tx::{Amount, Asset, EffectKind, Intent, Name, Own};
 
+pub(crate) use self::transaction::of_transaction;
 use crate::{Digest, Need, Policy, Selector, SourceSelector, To, state::Present};
 
 /// A need, and the statements that may ask for it.
@@ -32,11 +35,15 @@ pub enum AskedBy {
 
 /// The needs that may ask for people before the intent is paid, by their fingerprints.
 pub(crate) fn requirements(present: &Present, intent: &Intent) -> BTreeMap<Digest, Requirement> {
-    let policy = &present.policy;
     let paid = Paid::of(present, intent);
+    asking(&present.policy, |selector| paid.may_match(selector))
+}
+
+/// The needs of the statements that may speak.
+fn asking(policy: &Policy, may_match: impl Fn(&Selector) -> bool) -> BTreeMap<Digest, Requirement> {
     let mut found = BTreeMap::new();
     let mut add = |selector: &Selector, need: &Need, asked_by: AskedBy| {
-        if !paid.may_match(selector) {
+        if !may_match(selector) {
             return;
         }
         let requirement = found

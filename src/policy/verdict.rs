@@ -99,6 +99,8 @@ pub enum ReasonCode {
     Overflow,
     /// A freeze holds it, or the heartbeat is overdue.
     Frozen,
+    /// People rejected this very transaction for good.
+    TransactionClosed,
 }
 
 /// A requirement that is not met.

@@ -190,15 +190,9 @@ async fn carry_out(
             let body = body(service, request).await?;
             verbs::log::seen(service, &body).await
         }
-        Route::Cosignatures => {
-            let body = body(service, request).await?;
-            verbs::log::cosignatures(service, &body)
-        }
+        Route::Cosignatures => verbs::log::cosignatures(service, &body(service, request).await?),
         Route::Resource(path) => verbs::log::resource(service, &path),
-        Route::Proofs => {
-            let body = body(service, request).await?;
-            verbs::log::proofs(service, &body)
-        }
+        Route::Proofs => verbs::log::proofs(service, &body(service, request).await?),
         Route::Bodies => {
             let (from, count) = page(request.uri().query())?;
             verbs::bodies::bodies(service, from, count).await
@@ -215,6 +209,7 @@ async fn carry_out(
         }
         Route::Page(file) => Ok(file.answer()),
         Route::Intents(verb) => about_intents(service, client, verb, request).await,
+        Route::Transactions(verb) => about_transactions(service, client, verb, request).await,
         Route::Consistency => {
             let (from, to) = sizes(request.uri().query())?;
             verbs::log::consistency(service, from, to)
@@ -242,8 +237,28 @@ async fn about_intents(
     }
 }
 
+async fn about_transactions(
+    service: &Service,
+    client: &Name,
+    verb: Transactions,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    match verb {
+        Transactions::Register => {
+            let body = body(service, request).await?;
+            verbs::transactions::register(service, client, body).await
+        }
+        Transactions::List => verbs::transactions::waiting(service),
+        Transactions::Show(entry) => verbs::transactions::transaction(service, client, entry),
+        Transactions::Decide(entry) => {
+            let body = body(service, request).await?;
+            verbs::transactions::decide(service, client, entry, body).await
+        }
+    }
+}
+
 /// The API's routes. The OpenAPI document lists the same ones; a test compares.
-pub const ROUTES: [(&str, &str); 21] = [
+pub const ROUTES: [(&str, &str); 25] = [
     ("POST", "/v1/sign"),
     ("POST", "/v1/evaluate"),
     ("GET", "/v1/keys"),
@@ -265,6 +280,10 @@ pub const ROUTES: [(&str, &str); 21] = [
     ("POST", "/v1/intents"),
     ("GET", "/v1/intents/{source}/{id}"),
     ("POST", "/v1/intents/{source}/{id}/approvals"),
+    ("GET", "/v1/transactions"),
+    ("POST", "/v1/transactions"),
+    ("GET", "/v1/transactions/{entry}"),
+    ("POST", "/v1/transactions/{entry}/approvals"),
 ];
 
 enum Route {
@@ -287,6 +306,7 @@ enum Route {
     State,
     Attest,
     Intents(Intents),
+    Transactions(Transactions),
     /// A file of the approval page, which is no part of the API.
     Page(&'static File),
 }
@@ -297,6 +317,14 @@ enum Intents {
     Register,
     Show(IntentId),
     Decide(IntentId),
+}
+
+/// What is asked about transactions that people approve, each by the entry that registered it.
+enum Transactions {
+    List,
+    Register,
+    Show(u64),
+    Decide(u64),
 }
 
 impl Route {
@@ -317,9 +345,15 @@ impl Route {
             Self::Governance | Self::State => &[Verb::Govern],
             // Whoever asks may: it is the attesters' signatures that count.
             Self::Attest => &Verb::ALL,
-            Self::Intents(Intents::Register) => &[Verb::Intents],
-            Self::Intents(Intents::Show(_)) => &[Verb::Intents, Verb::Approve],
-            Self::Intents(Intents::List | Intents::Decide(_)) | Self::Page(_) => &[Verb::Approve],
+            Self::Intents(Intents::Register) | Self::Transactions(Transactions::Register) => {
+                &[Verb::Intents]
+            }
+            Self::Intents(Intents::Show(_)) | Self::Transactions(Transactions::Show(_)) => {
+                &[Verb::Intents, Verb::Approve]
+            }
+            Self::Intents(Intents::List | Intents::Decide(_))
+            | Self::Transactions(Transactions::List | Transactions::Decide(_))
+            | Self::Page(_) => &[Verb::Approve],
         }
     }
 
@@ -329,7 +363,12 @@ impl Route {
             Door::Api => !matches!(self, Self::Page(_)),
             Door::Officers => matches!(
                 self,
-                Self::Intents(_) | Self::Governance | Self::State | Self::Attest | Self::Page(_)
+                Self::Intents(_)
+                    | Self::Transactions(_)
+                    | Self::Governance
+                    | Self::State
+                    | Self::Attest
+                    | Self::Page(_)
             ),
         }
     }
@@ -359,6 +398,10 @@ fn verb(method: &Method, path: &str, door: Door) -> Result<Route, Problem> {
         "/v1/statements" => (Method::POST, Route::Attest),
         "/v1/intents" if *method == Method::GET => (Method::GET, Route::Intents(Intents::List)),
         "/v1/intents" => (Method::POST, Route::Intents(Intents::Register)),
+        "/v1/transactions" if *method == Method::GET => {
+            (Method::GET, Route::Transactions(Transactions::List))
+        }
+        "/v1/transactions" => (Method::POST, Route::Transactions(Transactions::Register)),
         _ => named(path).ok_or_else(absent)?,
     };
     if !route.is_behind(door) {
@@ -387,6 +430,14 @@ fn named(path: &str) -> Option<(Method, Route)> {
                 Route::Intents(Intents::Show(intent_id(intent)?)),
             )),
         };
+    }
+    if let Some(entry) = path.strip_prefix("/v1/transactions/") {
+        let (method, verb): (_, fn(u64) -> Transactions) = match entry.strip_suffix("/approvals") {
+            Some(_) => (Method::POST, Transactions::Decide),
+            None => (Method::GET, Transactions::Show),
+        };
+        let entry = entry.strip_suffix("/approvals").unwrap_or(entry);
+        return Some((method, Route::Transactions(verb(digits(entry)?))));
     }
     read(path).map(|route| (Method::GET, route))
 }
@@ -456,9 +507,12 @@ fn page(query: Option<&str>) -> Result<(u64, usize), Problem> {
 
 /// The number in `parameter=number`, in decimal digits and nothing else.
 fn value(assigned: &str, parameter: &str) -> Option<u64> {
-    let digits = assigned.strip_prefix(parameter)?.strip_prefix('=')?;
-    let decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
-    decimal.then(|| digits.parse().ok()).flatten()
+    digits(assigned.strip_prefix(parameter)?.strip_prefix('=')?)
+}
+
+fn digits(text: &str) -> Option<u64> {
+    let decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+    decimal.then(|| text.parse().ok()).flatten()
 }
 
 /// A body's length: of one that is too large, what is little is read, so that the answer arrives.
@@ -490,6 +544,7 @@ mod tests {
                 ("{id}", "w-1"),
                 ("{tile}", "0/x001/234.p/7"),
                 ("{hash}", &"0a".repeat(32)),
+                ("{entry}", "1207"),
             ];
             let path = named.iter().fold(path.to_owned(), |path, (name, value)| {
                 path.replace(name, value)
@@ -528,6 +583,10 @@ mod tests {
             "/v1/intents/Payouts/w-1",
             "/v1/intents/payouts/w-1/texts",
             "/v1/intents/payouts//approvals",
+            "/v1/transactions/",
+            "/v1/transactions/+1",
+            "/v1/transactions/w-1",
+            "/v1/transactions//approvals",
         ] {
             let problem = verb(&Method::GET, path, Door::Api).err().unwrap();
             assert_eq!(problem.kind, ProblemKind::NotFound, "{path}");
@@ -541,6 +600,10 @@ mod tests {
             (Method::POST, "/v1/intents"),
             (Method::GET, "/v1/intents/payouts/w-1"),
             (Method::POST, "/v1/intents/payouts/w-1/approvals"),
+            (Method::GET, "/v1/transactions"),
+            (Method::POST, "/v1/transactions"),
+            (Method::GET, "/v1/transactions/1207"),
+            (Method::POST, "/v1/transactions/1207/approvals"),
             (Method::GET, "/v1/governance"),
             (Method::POST, "/v1/governance/statements"),
             (Method::POST, "/v1/statements"),
@@ -558,6 +621,7 @@ mod tests {
         }
         let is_open = |path: &str| {
             let path = path.replace("{source}", "payouts").replace("{id}", "w-1");
+            let path = path.replace("{entry}", "1207");
             open.iter().any(|(_, open)| *open == path)
         };
         for (method, path) in ROUTES.iter().filter(|(_, path)| !is_open(path)) {

@@ -90,6 +90,23 @@ impl EffectKind {
         Self::Reissue,
     ];
 
+    /// The kind in one word, as JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Payment => "payment",
+            Self::OwnTransfer => "own-transfer",
+            Self::Change => "change",
+            Self::Fee => "fee",
+            Self::Cancellation => "cancellation",
+            Self::Call => "call",
+            Self::Approval => "approval",
+            Self::Authority => "authority",
+            Self::Data => "data",
+            Self::Rent => "rent",
+            Self::Reissue => "reissue",
+        }
+    }
+
     /// Whether value or a right may leave to someone else by it, so that an unattended allow needs
     /// a window limit.
     pub fn is_outward(self) -> bool {

@@ -61,6 +61,7 @@ pub fn all() -> Vec<Example> {
     examples.extend(witnesses());
     examples.extend(governance());
     examples.extend(intents());
+    examples.extend(crate::transactions::examples());
     examples.extend(answers());
     examples.extend(parts());
     examples
@@ -237,7 +238,7 @@ fn unheard() -> HeartbeatStatus {
 }
 
 /// The time of an answer.
-fn now() -> Interval {
+pub fn now() -> Interval {
     Interval {
         lo: Time::from_millis(1_790_000_000_000),
         hi: Time::from_millis(1_790_000_000_500),
@@ -245,7 +246,7 @@ fn now() -> Interval {
 }
 
 /// What a person said, a need that nobody has met, and the same met by that.
-fn needs() -> (PersonDecided, IntentNeed, IntentNeed) {
+pub fn needs() -> (PersonDecided, IntentNeed, IntentNeed) {
     let time = now();
     let decided = PersonDecided {
         person: "ann".into(),
@@ -618,7 +619,7 @@ pub fn transactions() -> [Transaction; 2] {
     [eip2718(), psbt()]
 }
 
-fn eip2718() -> Transaction {
+pub fn eip2718() -> Transaction {
     Transaction::Eip2718 {
         chain: parsed("eip155:31337"),
         from: "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266".into(),

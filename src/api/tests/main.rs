@@ -11,5 +11,6 @@
 mod document;
 mod examples;
 mod schema;
+mod transactions;
 mod wallet_examples;
 mod wire;

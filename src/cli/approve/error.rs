@@ -1,4 +1,4 @@
-//! Why nothing was said of an intent.
+//! Why nothing was said of an intent or a transaction.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,7 @@ use tx::Name;
 use crate::failure::{Exit, Explained};
 use crate::files::FileError;
 
-/// Why nothing was said of an intent. Nothing was sent.
+/// Why nothing was said of an intent or a transaction. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApproveError {
@@ -39,11 +39,20 @@ pub enum ApproveError {
     /// The signer answers about another intent.
     #[error("the signer answers about another intent, or its hash is another one")]
     OtherIntent,
+    /// The signer answers about another transaction.
+    #[error("the signer answers about another transaction, or its hash is another one")]
+    OtherTransaction,
+    /// The transaction is not understood here.
+    #[error("the transaction is not understood here")]
+    Transaction(#[source] Box<tx::Refusal>),
+    /// What the signer says of own keys contradicts the bundle.
+    #[error("the keys that the signer shows cannot all be ours")]
+    Registry(#[source] tx::RegistryError),
     /// No need is meant.
-    #[error("no need asks people about this intent, or none begins so")]
+    #[error("no need asks people about this, or none begins so")]
     NoNeed,
     /// Several are.
-    #[error("several needs may ask people about this intent: {}", needs.join("; "))]
+    #[error("several needs may ask people about this: {}", needs.join("; "))]
     Needs {
         /// They.
         needs: Vec<String>,
@@ -55,7 +64,9 @@ pub enum ApproveError {
     #[error("what the signer shows is no text to sign")]
     Text(#[source] StatementError),
     /// The signer shows another text.
-    #[error("the text is not what follows from the intent and the bundle here: nothing was signed")]
+    #[error(
+        "the text is not what follows from what is asked and the bundle here: nothing was signed"
+    )]
     Differs,
     /// There is nobody to ask.
     #[error("there is nobody to ask")]
@@ -93,6 +104,8 @@ impl Explained for ApproveError {
             Self::NoManifest | Self::Manifest(_) | Self::Bundle(_) => "approve-bundle",
             Self::OtherBundle { .. } => "approve-other-bundle",
             Self::OtherIntent => "approve-other-intent",
+            Self::OtherTransaction => "approve-other-transaction",
+            Self::Transaction(_) | Self::Registry(_) => "approve-not-understood",
             Self::NoNeed | Self::Needs { .. } | Self::UnknownNeed => "approve-need",
             Self::Text(_) | Self::Differs => "approve-differs",
             Self::NobodyToAsk | Self::NotAgreed => "approve-not-agreed",
@@ -108,6 +121,9 @@ impl Explained for ApproveError {
             Self::File(error) => error.exit(),
             Self::OtherBundle { .. }
             | Self::OtherIntent
+            | Self::OtherTransaction
+            | Self::Transaction(_)
+            | Self::Registry(_)
             | Self::Differs
             | Self::NotAgreed
             | Self::Nobody { .. } => Exit::Refused,
@@ -125,11 +141,17 @@ impl Explained for ApproveError {
             Self::OtherBundle { .. } => {
                 "Get the bundle that governs from where you review it, and look at what changed."
             }
-            Self::OtherIntent | Self::UnknownNeed | Self::Text(_) | Self::Differs => {
+            Self::OtherIntent
+            | Self::OtherTransaction
+            | Self::Transaction(_)
+            | Self::Registry(_)
+            | Self::UnknownNeed
+            | Self::Text(_)
+            | Self::Differs => {
                 "Ask once more, as somebody may have rejected it meanwhile. If it stays so, sign nothing \
                  and tell whoever runs the signer."
             }
-            Self::NoNeed => "Look at the intent's needs: `--need` takes the beginning of a fingerprint.",
+            Self::NoNeed => "Look at its needs: `--need` takes the beginning of a fingerprint.",
             Self::Needs { .. } => "Say with --need which of them is meant.",
             Self::NobodyToAsk => "Run it in a terminal, or give --yes once you have read the text.",
             Self::NotAgreed => "Type the word that is asked for, and nothing else.",

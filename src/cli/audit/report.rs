@@ -383,6 +383,7 @@ fn event(index: u64, record: &Record, entry: &Entry) -> Event {
         Entry::FrozenBy(frozen) => texts(&frozen.by.signed_by),
         Entry::Unfrozen(unfrozen) => texts(&unfrozen.by.signed_by),
         Entry::IntentDecided(decided) => texts(decided.signed_by.keys()),
+        Entry::TransactionDecided(decided) => texts(decided.signed_by.keys()),
         Entry::Attested(said) => texts([&said.attester]),
         Entry::Heartbeat(by) => texts(&by.signed_by),
         Entry::Resumed(resumed) | Entry::EpochBegan(resumed) => texts(&resumed.signed_by),

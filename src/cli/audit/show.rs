@@ -6,7 +6,7 @@ use api::journal::JournalBody;
 use policy::statement::{Attestation, Fate, Seen};
 use policy::{
     Attempt, Attested, BundleQuorum, Entry, Fact, NumberedDigest, PolicyProposed, Reason, Record,
-    Refused, Resumed, approval::Says,
+    Refused, Resumed, TransactionRegistered, approval::Says,
 };
 use serde::Serialize;
 use tx::{Effect, EffectKind};
@@ -181,6 +181,20 @@ fn of_officers(entry: &Entry) -> String {
             joined(decided.signed_by.keys()),
             if decided.closes { ", for ever" } else { "" }
         ),
+        Entry::TransactionRegistered(registered) => format!(
+            "transaction: request {} of {} is registered for people to approve",
+            registered.proposed.request, registered.proposed.client
+        ),
+        Entry::TransactionDecided(decided) => format!(
+            "{}: the transaction of entry {}: {} said so{}",
+            match decided.says {
+                Says::Approve => "approved",
+                Says::Reject => "rejected",
+            },
+            decided.transaction,
+            joined(decided.signed_by.keys()),
+            if decided.closes { ", for good" } else { "" }
+        ),
         Entry::Attested(said) => attested(said),
         Entry::Heartbeat(by) => format!("heartbeat: {} said so", joined(&by.signed_by)),
         other => named(other),
@@ -293,6 +307,21 @@ fn of_statement(by: &Resumed) -> Vec<(&'static str, String)> {
     lines(&by.statement)
 }
 
+fn registered_transaction(registered: &TransactionRegistered) -> Vec<(&'static str, String)> {
+    let effects = registered.effects.iter().map(|effect| {
+        let (kind, amount, asset) = (effect.kind.as_str(), effect.amount, &effect.asset);
+        let to = effect.to.as_ref().map(|to| format!(" to {}", to.address));
+        let call = effect.call.as_ref().map(|call| format!(": {call}"));
+        let (to, call) = (to.unwrap_or_default(), call.unwrap_or_default());
+        ("effect", format!("{kind} of {amount} {asset}{to}{call}"))
+    });
+    let transaction = [
+        ("digest", registered.digest.to_string()),
+        ("expires", registered.proposed.expires.to_string()),
+    ];
+    transaction.into_iter().chain(effects).collect()
+}
+
 fn lines(statement: &str) -> Vec<(&'static str, String)> {
     let lines = statement.lines();
     lines.map(|line| ("statement", line.to_owned())).collect()
@@ -317,6 +346,8 @@ fn details(entry: &Entry) -> Vec<(&'static str, String)> {
         Entry::FrozenBy(frozen) => of_statement(&frozen.by),
         Entry::Unfrozen(unfrozen) => of_statement(&unfrozen.by),
         Entry::IntentDecided(decided) => lines(&decided.statement),
+        Entry::TransactionRegistered(registered) => registered_transaction(registered),
+        Entry::TransactionDecided(decided) => lines(&decided.statement),
         Entry::Attested(said) => lines(&said.statement),
         Entry::Heartbeat(by) => of_statement(by),
         Entry::KeyRegistered(key) => vec![

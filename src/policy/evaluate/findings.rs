@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tx::{IntentId, Name};
+use tx::Name;
 
-use super::met::{self, Approvals};
+use super::met::{self, About, Approvals};
 use crate::{
     AttestedNeed, Digest, Need, Reason, ReasonCode, Refusal, Statement, UnmetNeed, Verdict,
     verdict::Spoke,
@@ -12,9 +12,9 @@ use crate::{
 
 /// Everything that was found so far. Sets, so that no order of checks or statements shows.
 pub(super) struct Findings<'a> {
-    approvals: &'a Approvals,
+    approvals: &'a Approvals<'a>,
     reasons: BTreeSet<Reason>,
-    /// Every need that has to be met, who asks for it, and the intents that it must be approved of.
+    /// Every need that has to be met, who asks for it, and what it must be approved of.
     asked: BTreeMap<Need, Asked<'a>>,
     /// What attesters have to say first.
     unattested: BTreeSet<UnmetNeed>,
@@ -40,9 +40,7 @@ pub(super) struct Permitting {
 #[derive(Default)]
 struct Asked<'a> {
     unmet: BTreeSet<UnmetNeed>,
-    intents: BTreeSet<&'a IntentId>,
-    /// Something asks that pays no intent, of which nobody can approve.
-    of_none: bool,
+    about: BTreeSet<About<'a>>,
 }
 
 /// Makes reasons.
@@ -80,7 +78,7 @@ impl Spoken {
 }
 
 impl<'a> Findings<'a> {
-    pub(super) fn new(approvals: &'a Approvals) -> Self {
+    pub(super) fn new(approvals: &'a Approvals<'a>) -> Self {
         Self {
             approvals,
             reasons: BTreeSet::new(),
@@ -106,12 +104,12 @@ impl<'a> Findings<'a> {
         self.refuse(Spoken::built_in(code, detail, remedy));
     }
 
-    /// Whether people have met the need by itself, of all these intents; it is not asked for when not.
-    pub(super) fn is_met(&mut self, need: &Need, intents: &BTreeSet<&IntentId>) -> bool {
+    /// Whether people have met the need by itself, of all of this; it is not asked for when not.
+    pub(super) fn is_met(&mut self, need: &Need, about: &BTreeSet<About<'_>>) -> bool {
         let fingerprint = need.fingerprint();
         let mut people = BTreeSet::new();
-        for intent in intents {
-            let approved = self.approvals.get(*intent);
+        for about in about {
+            let approved = self.approvals.get(about);
             let approved = approved.and_then(|approved| approved.get(&fingerprint));
             match approved.and_then(|approved| met::counted(need, approved)) {
                 Some(counted) => people.extend(counted),
@@ -125,12 +123,12 @@ impl<'a> Findings<'a> {
         met
     }
 
-    /// Asks for people to approve of all these intents.
+    /// Asks for people to approve of all of this.
     pub(super) fn need<K>(
         &mut self,
         statement: &Statement<K>,
         need: &Need,
-        intents: &BTreeSet<&'a IntentId>,
+        about: &BTreeSet<About<'a>>,
     ) {
         let asked = self.asked.entry(need.clone()).or_default();
         asked.unmet.insert(UnmetNeed {
@@ -140,8 +138,7 @@ impl<'a> Findings<'a> {
             people: need.people.clone(),
             attested: None,
         });
-        asked.of_none |= intents.is_empty();
-        asked.intents.extend(intents);
+        asked.about.extend(about);
     }
 
     /// Asks for so many attesters, for whom nobody stands in.
@@ -175,25 +172,18 @@ impl<'a> Findings<'a> {
         })
     }
 
-    /// Gives the needs of each intent people of their own, and says which have not enough.
+    /// Gives the needs of each intent, or of the transaction, people of their own, and says which have not enough.
     fn unmet(&mut self) -> BTreeSet<UnmetNeed> {
         let nobody = BTreeMap::new();
         let mut unmet = std::mem::take(&mut self.unattested);
-        for asked in self.asked.values().filter(|asked| asked.of_none) {
-            unmet.extend(asked.unmet.iter().cloned());
-        }
-        let intents: BTreeSet<&IntentId> = self
-            .asked
-            .values()
-            .flat_map(|a| &a.intents)
-            .copied()
-            .collect();
-        for intent in intents {
-            let approved = self.approvals.get(intent).unwrap_or(&nobody);
+        let all = self.asked.values().flat_map(|asked| &asked.about);
+        let all: BTreeSet<About<'_>> = all.copied().collect();
+        for about in all {
+            let approved = self.approvals.get(&about).unwrap_or(&nobody);
             let of_it = self
                 .asked
                 .iter()
-                .filter(|(_, asked)| asked.intents.contains(intent));
+                .filter(|(_, asked)| asked.about.contains(&about));
             let (needs, asked): (Vec<&Need>, Vec<&Asked<'_>>) = of_it.unzip();
             let assigned = met::assigned(&needs, approved);
             for ((need, asked), people) in needs.into_iter().zip(asked).zip(assigned) {

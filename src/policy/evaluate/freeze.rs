@@ -62,16 +62,16 @@ fn is_evacuated<'a>(
     let matches = |evacuate: &&Statement<Evacuate>| {
         evacuate.selector.matches(&subject, Reading::Gives) && case.hours.gives(&evacuate.selector)
     };
-    let intents = case.intents_of(fact);
+    let about = case.approved_by(fact);
     let matching: Vec<_> = case.policy.evacuates.iter().filter(matches).collect();
     if matching
         .iter()
-        .any(|evacuate| findings.is_met(&evacuate.says.need, &intents))
+        .any(|evacuate| findings.is_met(&evacuate.says.need, &about))
     {
         return true;
     }
     for evacuate in matching {
-        findings.need(evacuate, &evacuate.says.need, &intents);
+        findings.need(evacuate, &evacuate.says.need, &about);
     }
     false
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tx::{Amount, Asset, IntentId, Name, Time};
+use tx::{Amount, Asset, Name, Time};
 
-use super::{Case, Findings, Spoken};
+use super::{Case, Findings, Spoken, met::About};
 use crate::{
     ChargesError, Fact, Limit, Measure, ReasonCode, Statement, reference_value,
     select::{Reading, Subject},
@@ -155,7 +155,7 @@ impl<'a> Part<'_, 'a, '_> {
         }
         match &self.limit.says.over {
             Some(need) => {
-                findings.need(self.limit, need, &self.intents());
+                findings.need(self.limit, need, &self.approved_by());
                 // Of use only where all needs are met.
                 findings.carried.insert(need.fingerprint());
             }
@@ -164,12 +164,12 @@ impl<'a> Part<'_, 'a, '_> {
         Ok(())
     }
 
-    /// The intents that it measures something of.
-    fn intents(&self) -> BTreeSet<&'a IntentId> {
+    /// What people approve of where they let it be full: all that it measures something of.
+    fn approved_by(&self) -> BTreeSet<About<'a>> {
         let measured = self.measured.iter();
         let measured = measured.filter(|one| one.group == *self.group);
         measured
-            .flat_map(|one| self.case.intents_of(one.fact))
+            .flat_map(|one| self.case.approved_by(one.fact))
             .collect()
     }
 

@@ -7,12 +7,21 @@ use tx::{IntentId, Name};
 use super::Case;
 use crate::{Digest, Need};
 
-/// Who has approved each intent of a request, by the fingerprint of the need.
-pub(super) type Approvals = BTreeMap<IntentId, BTreeMap<Digest, BTreeSet<Name>>>;
+/// What people approve of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum About<'a> {
+    /// An intent, whichever transaction pays it.
+    Intent(&'a IntentId),
+    /// The one transaction of the request, which pays no intent.
+    Transaction,
+}
 
-/// What people said of the registered intents of the request, as far as it counts now. What a request brings
+/// Who has approved of what, by the fingerprint of the need.
+pub(super) type Approvals<'a> = BTreeMap<About<'a>, BTreeMap<Digest, BTreeSet<Name>>>;
+
+/// What people said of the registered intents of the request, or of its transaction, as far as it counts now. What a request brings
 /// beside is nothing: approvals are journalled before they are of use.
-pub(super) fn approvals(case: &Case<'_>) -> Approvals {
+pub(super) fn approvals<'a>(case: &Case<'a>) -> Approvals<'a> {
     let mut approvals = Approvals::new();
     let now = case.now();
     for signed in &case.request.intents {
@@ -29,7 +38,14 @@ pub(super) fn approvals(case: &Case<'_>) -> Approvals {
                 of_needs.insert(fingerprint, people);
             }
         }
-        approvals.insert(signed.intent.id.clone(), of_needs);
+        approvals.insert(About::Intent(&signed.intent.id), of_needs);
+    }
+    if let Some(registered) = case.state.approvable(case.request, now) {
+        let needs = case.policy.needs();
+        let said = needs.filter(|need| registered.decided.contains_key(&need.fingerprint()));
+        let approving = |need: &Need| registered.approving(case.policy, need, now);
+        let of_needs = said.map(|need| (need.fingerprint(), approving(need)));
+        approvals.insert(About::Transaction, of_needs.collect());
     }
     approvals
 }

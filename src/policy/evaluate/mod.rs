@@ -31,7 +31,7 @@ use crate::{
     state::Present, statement,
 };
 use findings::{Findings, Permitting, Spoken};
-use met::Approvals;
+use met::{About, Approvals};
 
 /// Decides on a request: at `now`, which is not before the state's own time, and whose transaction
 /// was decoded with the state's own registry.
@@ -57,7 +57,7 @@ pub fn evaluate(
 }
 
 /// As [`evaluate`], with the people who approved.
-fn decide(case: Case<'_>, approvals: &Approvals) -> Result<Verdict, EvaluateError> {
+fn decide(case: Case<'_>, approvals: &Approvals<'_>) -> Result<Verdict, EvaluateError> {
     let outcome = outcome(&case, approvals).map_err(EvaluateError::Charges)?;
     Ok(match outcome {
         Ok(permitting) => Verdict::Permit(Box::new(permit::permit(case, permitting))),
@@ -68,11 +68,12 @@ fn decide(case: Case<'_>, approvals: &Approvals) -> Result<Verdict, EvaluateErro
 /// What permits the request, or the verdict that does not.
 fn outcome(
     case: &Case<'_>,
-    approvals: &Approvals,
+    approvals: &Approvals<'_>,
 ) -> Result<Result<Permitting, Verdict>, ChargesError> {
     let mut findings = Findings::new(approvals);
     grants::check(case, &mut findings);
     intents::check(case, &mut findings);
+    rejected(case, &mut findings);
     conflicts::check(case, &mut findings);
     statements::check(case, &mut findings);
     limits::check(case, &mut findings)?;
@@ -184,15 +185,16 @@ impl<'a> Case<'a> {
         Interval { lo, hi }
     }
 
-    /// The intents that people approve of where they let the fact happen: the one that it pays, or all that
-    /// the transaction pays.
-    fn intents_of<'f>(&'f self, fact: &'f Fact) -> BTreeSet<&'f IntentId> {
+    /// What people approve of where they let the fact happen: the intent that it pays, or all that the transaction
+    /// pays; the transaction, where it pays none.
+    fn approved_by<'f>(&'f self, fact: &'f Fact) -> BTreeSet<About<'f>> {
+        let intents = self.request.intents.iter();
         match &fact.intent {
-            Some(intent) => [intent].into(),
-            None => {
-                let intents = self.request.intents.iter();
-                intents.map(|signed| &signed.intent.id).collect()
-            }
+            Some(intent) => [About::Intent(intent)].into(),
+            None if self.request.intents.is_empty() => [About::Transaction].into(),
+            None => intents
+                .map(|signed| About::Intent(&signed.intent.id))
+                .collect(),
         }
     }
 
@@ -214,6 +216,17 @@ impl<'a> Case<'a> {
         let policy: &'a Policy = self.policy;
         let signers = statement::intent_signers(policy, signed);
         statement::people_with(policy, &signers).collect()
+    }
+}
+
+/// What people rejected for good is signed for nobody, whatever asks for people by now.
+fn rejected(case: &Case<'_>, findings: &mut Findings<'_>) {
+    if let Some(entry) = case.state.transaction_rejected(case.request) {
+        findings.refuse_built_in(
+            crate::ReasonCode::TransactionClosed,
+            format!("people rejected this very transaction for good, by entry {entry}"),
+            "do not sign it; what is to be done after all is another transaction",
+        );
     }
 }
 

@@ -106,7 +106,7 @@ fn required<'a>(
     for require in &case.policy.requires {
         if require.selector.matches(subject, Reading::Takes) && case.hours.takes(&require.selector)
         {
-            findings.need(require, &require.says.need, &case.intents_of(fact));
+            findings.need(require, &require.says.need, &case.approved_by(fact));
         }
     }
     let chain = case.decoded.chain();

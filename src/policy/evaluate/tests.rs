@@ -25,11 +25,11 @@ fn approved(need: &Need, people: &[&str]) -> Approvals {
 /// What is decided when these people have approved of every intent.
 fn decided(signer: &Signer, ask: &Ask, approvals: &Approvals) -> Verdict {
     let intents = ask.request.intents.iter();
-    let of_each = intents.map(|signed| (signed.intent.id.clone(), approvals.clone()));
+    let of_each = intents.map(|signed| (met::About::Intent(&signed.intent.id), approvals.clone()));
     decided_by(signer, ask, &of_each.collect())
 }
 
-fn decided_by(signer: &Signer, ask: &Ask, approvals: &met::Approvals) -> Verdict {
+fn decided_by(signer: &Signer, ask: &Ask, approvals: &met::Approvals<'_>) -> Verdict {
     let decoded = ask.transaction.clone().decoded();
     let present = signer.state.present().unwrap();
     let case = Case::new(&signer.state, present, signer.now, &decoded, &ask.request).unwrap();
@@ -229,12 +229,12 @@ fn each_intent_of_a_batch_has_its_own_people() {
         panic!("two intents");
     };
     let alice = || approved(&one, &["alice"]);
-    let one_of_two = [(first.intent.id.clone(), alice())].into();
+    let one_of_two = [(met::About::Intent(&first.intent.id), alice())].into();
     let verdict = decided_by(&signer, &batch, &one_of_two);
     assert!(matches!(verdict, Verdict::Pending(_)));
     let both = [
-        (first.intent.id.clone(), alice()),
-        (second.intent.id.clone(), alice()),
+        (met::About::Intent(&first.intent.id), alice()),
+        (met::About::Intent(&second.intent.id), alice()),
     ]
     .into();
     assert!(matches!(

@@ -76,6 +76,7 @@ impl State {
         self.lost.extend(&statement.lost);
         // Intents of older epochs are refused.
         self.registered.clear();
+        self.transactions.clear();
         let mut epoch = self.begun.take().unwrap_or_else(|| Epoch {
             number: 0,
             from,

@@ -68,6 +68,12 @@ impl State {
                 self.register_intent(index, record.time.lo, registered);
             }
             Entry::IntentDecided(decided) => self.decide_intent(index, record.time, decided),
+            Entry::TransactionRegistered(registered) => {
+                self.register_transaction(index, record.time.lo, registered);
+            }
+            Entry::TransactionDecided(decided) => {
+                self.decide_transaction(index, record.time, decided);
+            }
             Entry::Attested(said) => self.attest(said),
             Entry::Heartbeat(by) => self.hear(index, by),
             Entry::Started { .. } => self.note_start(),

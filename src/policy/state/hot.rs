@@ -12,7 +12,7 @@ use tx::{Address, Asset, Chain, Interval, Name, Time};
 
 use super::{
     BookState, Epoch, FinalState, FreezeState, HeadState, HeartbeatState, PriceState, Proposed,
-    ReconciledState, RegisteredIntent, State,
+    ReconciledState, RegisteredIntent, RegisteredTransaction, State,
 };
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
@@ -82,6 +82,9 @@ pub struct HotState {
     /// Not written where there is none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     reconciled: BTreeMap<Name, ReconciledState>,
+    /// In the order of clients and their ids; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    transactions: Vec<RegisteredTransaction>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -279,6 +282,14 @@ impl HotState {
                 .map(|one| ((one.chain, one.attester), one.said))
                 .collect(),
             reconciled: self.reconciled,
+            transactions: self
+                .transactions
+                .into_iter()
+                .map(|one| {
+                    let of = (one.proposed.client.clone(), one.proposed.request.clone());
+                    (of, one)
+                })
+                .collect(),
             ..State::new()
         };
         (state, self.authorised)
@@ -292,12 +303,15 @@ impl HotState {
         let prices = self.prices.iter().map(|said| (&said.asset, &said.attester));
         let finals = self.finals.iter().map(|one| (&one.account, &one.attester));
         let heads = self.heads.iter().map(|one| (&one.chain, &one.attester));
+        let transactions = self.transactions.iter().map(|one| &one.proposed);
+        let transactions = transactions.map(|one| (&one.client, &one.request));
         names.is_sorted_by(|one, next| one < next)
             && scopes.is_sorted_by(|one, next| one < next)
             && ids.is_sorted_by(|one, next| one < next)
             && prices.is_sorted_by(|one, next| one < next)
             && finals.is_sorted_by(|one, next| one < next)
             && heads.is_sorted_by(|one, next| one < next)
+            && transactions.is_sorted_by(|one, next| one < next)
     }
 }
 
@@ -367,6 +381,7 @@ impl State {
                 })
                 .collect(),
             reconciled: self.reconciled.clone(),
+            transactions: self.transactions.values().cloned().collect(),
         }
     }
 }

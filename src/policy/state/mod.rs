@@ -4,6 +4,7 @@ mod attempt;
 mod attested;
 mod books;
 mod charges;
+mod decided;
 mod epoch;
 mod fates;
 mod fold;
@@ -19,6 +20,7 @@ mod registered;
 mod restore;
 mod rows;
 mod supposed;
+mod transactions;
 mod validate;
 mod view;
 mod watched;
@@ -47,6 +49,7 @@ use attempt::Consumers;
 pub use attempt::{AttemptState, IntentState, KeyDigest, RequestState, RequestStatus};
 pub use attested::{FinalState, PriceState, Unpriced};
 pub use books::{BookState, BookStep};
+pub use decided::Decided;
 use epoch::Epoch;
 pub use fates::FateSaid;
 pub use freezes::FreezeState;
@@ -58,10 +61,11 @@ pub(crate) use present::Present;
 pub use r_used::RRepeated;
 pub use recall::NotRecalled;
 use recall::Numbered;
-pub use registered::{Decided, RegisteredIntent};
+pub use registered::RegisteredIntent;
 pub use restore::RestoreError;
 pub use rows::{Consumed, Row, RowError, RowKey};
 pub use supposed::Supposed;
+pub use transactions::RegisteredTransaction;
 pub use watched::{HeadState, ReconciledState};
 
 /// The state of the signer: a fold over journal entries.
@@ -134,6 +138,8 @@ pub struct State {
     begun: Option<Epoch>,
     /// Intents that people are to approve.
     registered: BTreeMap<IntentId, RegisteredIntent>,
+    /// Transactions that people are to approve, by their clients' ids of the requests.
+    transactions: BTreeMap<(Name, RequestId), RegisteredTransaction>,
     /// What each attester said last of each asset's price.
     prices: BTreeMap<(Asset, Name), PriceState>,
     /// How the books stand that are loaded apart from the bundle.
@@ -383,6 +389,36 @@ pub enum StateError {
     Rejected {
         /// That entry, 0 where there is none.
         last: u64,
+    },
+    /// A transaction is not understood.
+    #[error("the transaction is not understood ({})", .0.code())]
+    Transaction(#[source] Box<tx::Refusal>),
+    /// No statement may ask for people before the transaction is signed.
+    #[error("nothing asks for people before this transaction is signed")]
+    NobodyAsked,
+    /// A transaction is longer than people are asked to read.
+    #[error("people approve transactions of at most {bytes_max} bytes of JSON")]
+    TransactionLong {
+        /// How many there may be.
+        bytes_max: usize,
+    },
+    /// A transaction is not to be approved any longer, or for too long.
+    #[error("the transaction expires at {expires}, which has passed or is more than 7 days ahead")]
+    TransactionExpires {
+        /// When.
+        expires: Time,
+    },
+    /// There is no room.
+    #[error("{most} transactions are registered or said of, which is all that is kept")]
+    TransactionsFull {
+        /// How many there may be.
+        most: usize,
+    },
+    /// The transaction was rejected for good.
+    #[error("the transaction was rejected for good, by entry {entry}")]
+    TransactionClosed {
+        /// The entry.
+        entry: u64,
     },
     /// It adds nothing to what is known.
     #[error("that was said already")]

@@ -115,13 +115,29 @@ fn registry(
     policy: &Policy,
     registrations: &BTreeMap<Name, KeyRegistration>,
 ) -> Result<Registry, RegistryError> {
+    of_keys(policy, |key| registrations.get(key).and_then(spend_key))
+}
+
+impl Policy {
+    /// What is ours by the accounts of this policy and these keys, as far as their names stand in it.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where two of it cannot both hold.
+    pub fn registry(&self, keys: &BTreeMap<Name, PublicKey>) -> Result<Registry, RegistryError> {
+        of_keys(self, |key| keys.get(key).copied())
+    }
+}
+
+fn of_keys(
+    policy: &Policy,
+    public: impl Fn(&Name) -> Option<PublicKey>,
+) -> Result<Registry, RegistryError> {
     let mut keys = Vec::new();
     let mut addresses = Vec::new();
     for (name, account) in &policy.accounts {
-        let registered = account.keys.iter().filter_map(|key| registrations.get(key));
-        for key in registered {
-            keys.extend(spend_key(key).map(|public| OwnKey {
-                name: key.name.clone(),
+        for key in &account.keys {
+            keys.extend(public(key).map(|public| OwnKey {
+                name: key.clone(),
                 public,
                 account: name.clone(),
                 class: account.class,

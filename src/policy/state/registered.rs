@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tx::{Intent, IntentId, Interval, Name, Time};
 
-use super::{IntentState, State, StateError};
+use super::{
+    IntentState, State, StateError,
+    decided::{
+        Counted, DECIDED_MAX, Decided, NEED_BYTES, NEEDS_MAX, Shown, Word, approving, closes,
+        decide, has_heard, said_count, weight_of_said,
+    },
+};
 use crate::{
-    Digest, IntentDecided, IntentRegistered, Need, Passkeys, Person, Policy, Rejection,
-    Requirement, SignedIntent,
+    Digest, IntentDecided, IntentRegistered, Need, Policy, Requirement, SignedIntent,
     approval::{Approval, Says},
-    passkey::{Answered, Assertion},
+    passkey::Assertion,
     requirement::requirements,
-    statement::{Signatures, StatementError, bare, intent_signed, intent_signers, people_with},
+    statement::{StatementError, intent_signed, intent_signers, people_with},
 };
 
 /// An intent that people are to approve.
@@ -41,38 +46,15 @@ pub struct RegisteredIntent {
     pub closed_by: Option<u64>,
 }
 
-/// What one person said last of an intent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Decided {
-    /// The entry.
-    pub entry: u64,
-    /// What.
-    pub says: Says,
-    /// Since when the person has said so without a break, as `lo`.
-    pub since: Time,
-    /// When it holds no longer.
-    pub expires: Time,
-    /// The key that it was signed with.
-    pub key: String,
-}
-
 /// The most that a need or a client has registered at the same time.
 const OF_A_CLIENT_AND_NEED_MAX: usize = 1_024;
 const OF_A_CLIENT_MAX: usize = 2_048;
 /// The most bytes that all of them take, with what people say of them: less than the hot state may.
 const ALL_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// What an intent takes at the most, without what follows; a need of it; what one person says of it, without
-/// the key.
+/// What an intent takes at the most, without its needs and what is said of it.
 const INTENT_BYTES: usize = 1_024;
 /// What people say has room of its own: who registers cannot keep them from it.
 const SAID_BYTES_MAX: usize = 4 * 1024 * 1024;
-const NEED_BYTES: usize = 160;
-const DECIDED_BYTES: usize = 384;
-/// The most needs that one intent may wait for.
-const NEEDS_MAX: usize = 64;
-/// The most that people say of one intent, as one for each need and person.
-const DECIDED_MAX: usize = 512;
 /// How long an intent holds its place at the least, though it expires: it bounds how many there can ever be.
 const PLACE_MILLIS: u64 = 60 * 60 * 1000;
 /// How long it does if it does not expire and nobody says anything of it. It can be registered again.
@@ -87,33 +69,8 @@ impl RegisteredIntent {
     /// Who approved it for the need, of those who count at `now`: everybody who has said so for as long as the
     /// need wants, unless someone rejects it.
     pub fn approving(&self, policy: &Policy, need: &Need, now: Interval) -> BTreeSet<Name> {
-        let Some(decided) = self.decided.get(&need.fingerprint()) else {
-            return BTreeSet::new();
-        };
-        if decided.values().any(|one| one.says == Says::Reject) {
-            return BTreeSet::new();
-        }
-        let requesters: BTreeSet<&Name> = self.requesters(policy).collect();
-        let counts = |(person, one): &(&Name, &Decided)| {
-            need.people.contains(*person)
-                && !requesters.contains(person)
-                && is_of(policy, person, &one.key)
-                && one.expires >= now.hi
-                && one.since.after_millis(need.delay_millis) <= now.lo
-        };
-        let counted = decided.iter().filter(counts);
-        counted.map(|(person, _)| person.clone()).collect()
-    }
-
-    /// Whether everybody has said so already, and for as long.
-    fn has_heard(&self, said: &IntentDecided) -> bool {
-        let decided = self.decided.get(&said.need);
-        said.signed_by.iter().all(|(person, key)| {
-            let before = decided.and_then(|decided| decided.get(person));
-            before.is_some_and(|one| {
-                one.says == said.says && one.key == *key && one.expires >= said.expires
-            })
-        })
+        let requesters = self.requesters(policy).collect();
+        approving(&self.decided, &requesters, (policy, need), now)
     }
 
     /// Whether it is kept at a `lo`: until all that was said of it has ended.
@@ -127,14 +84,7 @@ impl RegisteredIntent {
 
     /// How many bytes it takes, at the most.
     fn weight(&self) -> usize {
-        let said = self.decided.values().flat_map(BTreeMap::values);
-        let said = said.map(|one| one.key.len().saturating_add(DECIDED_BYTES));
-        let of = [
-            weight(&self.needs, &self.signers),
-            NEED_BYTES.saturating_mul(self.decided.len()),
-            said.sum(),
-        ];
-        of.into_iter().sum()
+        weight(&self.needs, &self.signers).saturating_add(weight_of_said(&self.decided))
     }
 
     fn decide(&mut self, entry: u64, now: Interval, said: &IntentDecided) {
@@ -144,21 +94,16 @@ impl RegisteredIntent {
         if said.closes {
             self.closed_by.get_or_insert(entry);
         }
-        let decided = self.decided.entry(said.need).or_default();
-        for (person, key) in &said.signed_by {
-            let before = decided.get(person);
-            // Who approves again before the first approval has ended does not begin to wait anew.
-            let unbroken = before
-                .filter(|one| one.says == said.says && one.expires >= now.hi && one.key == *key);
-            let one = Decided {
-                entry,
-                says: said.says,
-                since: unbroken.map_or(now.lo, |one| one.since),
-                expires: unbroken.map_or(said.expires, |one| one.expires.max(said.expires)),
-                key: key.clone(),
-            };
-            decided.insert(person.clone(), one);
-        }
+        decide(&mut self.decided, (entry, now), &word(said));
+    }
+}
+
+fn word(said: &IntentDecided) -> Word<'_> {
+    Word {
+        need: said.need,
+        says: said.says,
+        expires: said.expires,
+        signed_by: &said.signed_by,
     }
 }
 
@@ -167,36 +112,6 @@ fn weight(needs: &BTreeSet<Digest>, signers: &BTreeSet<String>) -> usize {
     let keys = signers.iter().map(|key| key.len().saturating_add(8));
     let needs = NEED_BYTES.saturating_mul(needs.len());
     [INTENT_BYTES, needs, keys.sum()].into_iter().sum()
-}
-
-/// Whether a key is still the person's: what was signed with one that was taken away counts no more.
-fn is_of(policy: &Policy, person: &Name, key: &str) -> bool {
-    let person = policy.people.get(person);
-    person.is_some_and(|person| {
-        let mut passkeys = person.passkeys.iter();
-        person.keys.iter().any(|known| bare(known) == key)
-            || passkeys.any(|known| known.as_str() == key)
-    })
-}
-
-/// What shows whose word a statement is.
-#[derive(Clone, Copy)]
-enum Shown<'a> {
-    /// Armoured SSH signatures.
-    Signatures(&'a str),
-    /// One passkey's assertion.
-    Passkey(&'a Assertion),
-}
-
-impl<'a> Shown<'a> {
-    /// One of the two: signatures beside an assertion would be two things said in one entry.
-    fn of(decided: &'a IntentDecided) -> Result<Self, StateError> {
-        match &decided.passkey {
-            None => Ok(Self::Signatures(&decided.signatures)),
-            Some(passkey) if decided.signatures.is_empty() => Ok(Self::Passkey(passkey)),
-            Some(_) => Err(StateError::Statement),
-        }
-    }
 }
 
 impl State {
@@ -264,7 +179,8 @@ impl State {
         let registered = self.open_intent(intent)?;
         let policy = self.policy().ok_or(StateError::NotRegistered)?;
         let need = self.need_of(registered, said.need)?;
-        let signed_by = signed_by(registered, policy, &need, (statement, shown))?;
+        let by = Counted::of(registered.requesters(policy), policy, &need);
+        let signed_by = by.signed((statement, Approval::NAMESPACE), shown)?;
         let (signatures, passkey) = match shown {
             Shown::Signatures(signatures) => (signatures.into(), None),
             Shown::Passkey(passkey) => (String::new(), Some(passkey.clone())),
@@ -427,7 +343,7 @@ impl State {
             let last = registered.rejected;
             return Err(StateError::Rejected { last });
         }
-        if registered.has_heard(decided) {
+        if has_heard(&registered.decided, &word(decided)) {
             return Err(StateError::SaidAlready);
         }
         if now.hi > registered.intent.expires {
@@ -438,11 +354,7 @@ impl State {
         if now.hi > said.expires {
             return refuse(StatementError::Expired(said.expires));
         }
-        let count = registered
-            .decided
-            .values()
-            .map(BTreeMap::len)
-            .sum::<usize>();
+        let count = said_count(&registered.decided);
         if count.saturating_add(decided.signed_by.len()) > DECIDED_MAX {
             return Err(StateError::IntentsFull { most: DECIDED_MAX });
         }
@@ -460,71 +372,13 @@ impl State {
         if said.text(policy, &registered.intent).as_ref() != Some(&decided.statement) {
             return Err(StateError::Rendered);
         }
-        let made = (decided.statement.as_str(), Shown::of(decided)?);
-        let signed_by = signed_by(registered, policy, &need, made)?;
+        let by = Counted::of(registered.requesters(policy), policy, &need);
+        let text = (decided.statement.as_str(), Approval::NAMESPACE);
+        let signed_by = by.signed(text, Shown::of(decided)?)?;
         let closes = closes(&need, said.says);
         match signed_by == decided.signed_by && closes == decided.closes {
             true => Ok(()),
             false => Err(StateError::Statement),
         }
     }
-}
-
-fn closes(need: &Need, says: Says) -> bool {
-    says == Says::Reject && need.rejection == Rejection::Final
-}
-
-/// The people of the need who signed, but for those who ask for it themselves, each with the key that did.
-fn signed_by(
-    registered: &RegisteredIntent,
-    policy: &Policy,
-    need: &Need,
-    (text, shown): (&str, Shown<'_>),
-) -> Result<BTreeMap<Name, String>, StateError> {
-    let requesters: BTreeSet<&Name> = registered.requesters(policy).collect();
-    let people = need.people.iter();
-    let people = people.filter(|person| !requesters.contains(person));
-    let mut people = people.filter_map(|name| Some((name, policy.people.get(name)?)));
-    let signed: BTreeMap<Name, String> = match shown {
-        Shown::Signatures(signatures) => {
-            let signatures = Signatures::parse(signatures)
-                .map_err(|error| StateError::Unseal(StatementError::Signatures(error)))?;
-            let by_key = |(name, person): (&Name, &Person)| {
-                let mut keys = person.keys.iter();
-                let key = keys.find(|key| signatures.has(text, Approval::NAMESPACE, key))?;
-                Some((name.clone(), bare(key).to_owned()))
-            };
-            people.filter_map(by_key).collect()
-        }
-        Shown::Passkey(assertion) => {
-            let answered = answered(assertion, text, policy, need)?;
-            let by_key = |(name, person): (&Name, &Person)| {
-                let mut keys = person.passkeys.iter();
-                let key = keys.find(|key| answered.is_by(key))?;
-                Some((name.clone(), key.to_string()))
-            };
-            // One assertion is one person's.
-            people.find_map(by_key).into_iter().collect()
-        }
-    };
-    match signed.is_empty() {
-        true => Err(StateError::NobodyCounts {
-            people: need.people.clone(),
-        }),
-        false => Ok(signed),
-    }
-}
-
-/// A passkey's assertion over the text, by the approval page, where the need counts passkeys.
-fn answered(
-    assertion: &Assertion,
-    text: &str,
-    policy: &Policy,
-    need: &Need,
-) -> Result<Answered, StateError> {
-    let counts = need.passkeys == Passkeys::Count;
-    let page = policy.approval_page.as_ref().filter(|_| counts);
-    let need = need.fingerprint();
-    let page = page.ok_or(StateError::PasskeysRefused { need })?;
-    assertion.answers(text, page).map_err(StateError::Assertion)
 }

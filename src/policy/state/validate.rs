@@ -75,6 +75,12 @@ impl State {
                 self.validate_registered(record.time, registered)
             }
             Entry::IntentDecided(decided) => self.validate_decided(record.time, decided),
+            Entry::TransactionRegistered(registered) => {
+                self.validate_transaction(record.time, registered)
+            }
+            Entry::TransactionDecided(decided) => {
+                self.validate_transaction_decided(record.time, decided)
+            }
             Entry::Attested(said) => self.validate_attested(record.time, said),
             Entry::Heartbeat(by) => self.validate_heartbeat(record, by),
             _ => Ok(()),

@@ -66,6 +66,8 @@ pub enum Kind {
     Head,
     /// Up to which entry the journal agrees with the chains.
     Reconciled,
+    /// That a transaction may be signed which pays no intent, or may not.
+    TransactionApproval,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -102,7 +104,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -120,6 +122,7 @@ impl Kind {
         Self::Dead,
         Self::Head,
         Self::Reconciled,
+        Self::TransactionApproval,
     ];
 
     fn as_str(self) -> &'static str {
@@ -141,6 +144,7 @@ impl Kind {
             Self::Dead => "dead",
             Self::Head => "head",
             Self::Reconciled => "reconciled",
+            Self::TransactionApproval => "transaction-approval",
         }
     }
 }

@@ -43,6 +43,7 @@ mod selectors;
 mod state;
 mod statements;
 mod time;
+mod transactions;
 mod unseal;
 mod watched;
 mod window_bound;

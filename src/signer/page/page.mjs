@@ -70,7 +70,32 @@ async function list() {
     const table = element("table", [element("thead", element("tr", heads)), element("tbody", rows)]);
     const nothing = element("p", "Nothing waits for anybody.", { id: "nothing" });
     const rest = more ? [element("p", "More waits than is shown.")] : [];
-    show(element("h2", "What waits for people"), intents.length > 0 ? table : nothing, ...rest);
+    const others = await transactions();
+    const waits = intents.length > 0 ? [table] : [];
+    const all = [...waits, ...rest, ...others];
+    show(element("h2", "What waits for people"), ...(all.length > 0 ? all : [nothing]));
+}
+
+/** Transactions that pay no intent. This page does not decode them, and so signs nothing about them. */
+async function transactions() {
+    const { transactions: listed, more } = await ask("/v1/transactions");
+    if (listed.length === 0) {
+        return [];
+    }
+    const rows = listed.map(({ entry, client, request_id: id, asked_by: askedBy, expires }) => element("tr", [
+        element("td", `strongroom approve --transaction ${entry}`),
+        element("td", `${id} of ${client}`),
+        element("td", askedBy.join(", ")),
+        element("td", expires),
+    ]));
+    const heads = ["approve with", "request", "asked for by", "expires"].map((head) => element("th", head));
+    const words = "These pay no intent. This page does not decode transactions, and no passkey counts for one.";
+    return [element("section", [
+        element("h3", "Transactions"),
+        element("p", words),
+        element("table", [element("thead", element("tr", heads)), element("tbody", rows)]),
+        ...(more ? [element("p", "More waits than is shown.")] : []),
+    ], { id: "transactions" })];
 }
 
 /** One intent, and what can be said of it. */

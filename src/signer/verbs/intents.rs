@@ -1,29 +1,26 @@
 //! `/v1/intents`: intents that people approve, the texts that they sign, and what they said.
 
+use std::collections::BTreeSet;
+
 use api::{
-    intents::{
-        ApprovalRequest, IntentAnswer, IntentNeed, IntentUnit, IntentsAnswer, LISTED_MAX,
-        ListedIntent, PersonDecided,
-    },
+    intents::{ApprovalRequest, IntentAnswer, IntentUnit, IntentsAnswer, LISTED_MAX, ListedIntent},
     problem::{Problem, ProblemKind},
     server::Answer,
     signing::{SIGNATURES_MAX, SignedIntent},
 };
 use hyper::StatusCode;
 use policy::{
-    AskedBy, Decided, Need, Policy, RegisteredIntent, Requirement, State, StateError,
+    Need, Policy, RegisteredIntent, State, StateError,
     approval::{Approval, Known, Says},
     passkey::Assertion,
 };
-use tx::{IntentId, Interval, Name, Time};
+use tx::{IntentId, Interval, Name};
 
+use super::standing::{SIGNATURES_MAX_BYTES, Standing, joined, of_state, refused, texts};
 use crate::{
     log::chain,
     service::{Service, ask},
 };
-
-/// The longest signatures that an entry holds, in bytes.
-const SIGNATURES_MAX_BYTES: usize = 32 * 1024;
 
 /// Registers an intent, once: the same one again is answered as it stands.
 ///
@@ -148,15 +145,11 @@ pub async fn decide(
         client_data: passkey.client_data,
         signature: passkey.signature,
     });
-    let signatures = body.signatures.concat();
-    if passkey.is_some() && !signatures.is_empty() {
+    if passkey.is_some() && !body.signatures.concat().is_empty() {
         let detail = "there are SSH signatures beside a passkey's assertion: bring one of the two";
         return Err(refused(detail.into()).at("passkey"));
     }
-    if signatures.len() > SIGNATURES_MAX_BYTES {
-        let detail = format!("they have more than {SIGNATURES_MAX_BYTES} bytes");
-        return Err(refused(detail).at("signatures"));
-    }
+    let signatures = joined(&body.signatures)?;
     let decided = {
         let state = service.journal.state();
         match &passkey {
@@ -171,19 +164,6 @@ pub async fn decide(
     taken.map_err(|error| of_state(&error))?;
     tracing::info!(intent = %id, people, %says, "people have decided about an intent");
     intent(service, client, id)
-}
-
-fn of_state(error: &StateError) -> Problem {
-    match error {
-        StateError::NotRegistered => {
-            Problem::new(ProblemKind::NotFound, format!("{}.", chain(error)))
-        }
-        _ => refused(chain(error)).at("statement"),
-    }
-}
-
-fn refused(why: String) -> Problem {
-    Problem::new(ProblemKind::StatementRefused, format!("{why}."))
 }
 
 /// What is shown of an intent.
@@ -204,11 +184,8 @@ impl Shown<'_> {
             return None;
         }
         let requirements = self.state.requirements(intent);
-        let unmet = requirements.values().filter(|one| {
-            let approving = self.registered.approving(self.policy, &one.need, self.time);
-            u32::try_from(approving.len()).is_ok_and(|count| count < one.need.threshold)
-        });
-        let asked_by: Vec<String> = unmet.flat_map(|one| &one.asked_by).map(asked_by).collect();
+        let approving = |need: &Need, at| self.registered.approving(self.policy, need, at);
+        let asked_by = self.standing(&approving).unmet(&requirements);
         (!asked_by.is_empty()).then(|| ListedIntent {
             intent: intent.clone(),
             asked_by,
@@ -220,6 +197,8 @@ impl Shown<'_> {
         let requirements = self.state.requirements(&registered.intent);
         let known = Known::of(self.policy, &registered.intent);
         let page = self.policy.approval_page.as_ref();
+        let approving = |need: &Need, at| registered.approving(self.policy, need, at);
+        let standing = self.standing(&approving);
         IntentAnswer {
             payload: registered.intent.payload(),
             client: registered.client.to_string(),
@@ -232,7 +211,7 @@ impl Shown<'_> {
             own_accounts: texts(known.accounts),
             needs: requirements
                 .values()
-                .map(|requirement| self.need(requirement))
+                .map(|one| standing.need(one, |says| self.text(&one.need, says)))
                 .collect(),
             policy: self.policy.hash.to_string(),
             fleet: self.policy.fleet.to_string(),
@@ -242,42 +221,15 @@ impl Shown<'_> {
         }
     }
 
-    fn need(&self, requirement: &Requirement) -> IntentNeed {
-        let need = &requirement.need;
-        let counted = self.registered.approving(self.policy, need, self.time);
-        let decided = self.registered.decided.get(&need.fingerprint());
-        let decided = decided.into_iter().flatten();
-        IntentNeed {
-            fingerprint: need.fingerprint().to_string(),
-            asked_by: requirement.asked_by.iter().map(asked_by).collect(),
-            threshold: need.threshold,
-            people: texts(&need.people),
-            delay_secs: need.delay_millis / 1_000,
-            valid_secs: need.valid_millis / 1_000,
-            rejection: need.rejection.as_str().into(),
-            passkeys: need.passkeys.as_str().into(),
-            decided: decided.map(said).collect(),
-            counted: texts(&counted),
-            enough_from: self.enough_from(need),
-            approve: self.text(need, Says::Approve),
-            reject: self.text(need, Says::Reject),
+    fn standing<'s>(
+        &'s self,
+        approving: &'s dyn Fn(&Need, Interval) -> BTreeSet<Name>,
+    ) -> Standing<'s> {
+        Standing {
+            decided: &self.registered.decided,
+            time: self.time,
+            approving,
         }
-    }
-
-    /// When the delay has passed of as many approvals as are needed: of those that hold now.
-    fn enough_from(&self, need: &Need) -> Option<Time> {
-        let far = Interval {
-            lo: Time::from_millis(u64::MAX),
-            hi: self.time.hi,
-        };
-        let approving = self.registered.approving(self.policy, need, far);
-        let decided = self.registered.decided.get(&need.fingerprint())?;
-        let since = approving.iter().filter_map(|person| decided.get(person));
-        let mut since: Vec<Time> = since.map(|one| one.since).collect();
-        since.sort();
-        let before = usize::try_from(need.threshold).ok()?.checked_sub(1)?;
-        let last = since.into_iter().nth(before)?;
-        Some(last.after_millis(need.delay_millis))
     }
 
     fn text(&self, need: &Need, says: Says) -> String {
@@ -295,32 +247,9 @@ impl Shown<'_> {
     }
 }
 
-fn asked_by(statement: &AskedBy) -> String {
-    match statement {
-        AskedBy::Require(name) => format!("require {name}"),
-        AskedBy::Limit(name) => format!("limit {name}"),
-        AskedBy::Evacuate(name) => format!("evacuate {name}"),
-        other => format!("{other:?}"),
-    }
-}
-
 fn unit((name, decimals): (&Name, u8)) -> IntentUnit {
     IntentUnit {
         name: name.to_string(),
         decimals,
     }
-}
-
-fn said((person, decided): (&Name, &Decided)) -> PersonDecided {
-    PersonDecided {
-        person: person.to_string(),
-        says: decided.says.to_string(),
-        entry: decided.entry,
-        since: decided.since,
-        expires: decided.expires,
-    }
-}
-
-fn texts<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<String> {
-    names.into_iter().map(ToString::to_string).collect()
 }

@@ -8,7 +8,9 @@ pub mod keys;
 pub mod log;
 pub mod requests;
 pub mod sign;
+pub mod standing;
 pub mod statements;
+pub mod transactions;
 
 use std::sync::Arc;
 
