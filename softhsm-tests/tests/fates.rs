@@ -1,6 +1,8 @@
 //! Attesters say what became of attempts and how fresh all is, and what is re-issued and paid by that, on the real
 //! daemon.
 
+use std::{os::unix::fs::PermissionsExt, process::Command};
+
 use api::{
     problem::ProblemKind,
     signing::{PendingAnswer, SignAnswer, SignRequest, Statement},
@@ -14,6 +16,7 @@ use strongroom_softhsm_tests::{
     ask::{intent, request},
     bundle::{Bundle, FLEET},
     evm::Draft,
+    program::binary,
     world::{Client, World, problem},
 };
 use tlog::{checkpoint::SignedCheckpoint, note::VerifierKey};
@@ -59,6 +62,16 @@ fn fresh(bundle: &mut Bundle) {
         attesters(),
         require("reconciled"),
         require("head")
+    );
+    bundle.set("watching.toml", &text);
+}
+
+/// At most ten wei to customers are outstanding, and any number in a day.
+fn at_risk(bundle: &mut Bundle) {
+    let text = format!(
+        "{}[[limit]]\nname = \"at-risk\"\neffect = \"payment\"\nasset = \"eth\"\nmeasure = \"amount\"\n\
+         window = \"48h\"\ncap = \"0.00000000000000001 eth\"\noutstanding = true\n",
+        attesters()
     );
     bundle.set("watching.toml", &text);
 }
@@ -255,6 +268,96 @@ fn nothing_is_paid_unless_attesters_have_looked_lately() {
     assert_eq!(waiting(&mut client, &pay(1, 0)), Vec::<String>::new());
     daemon.stop();
     assert_eq!(attested(&world), 5);
+}
+
+/// As `strongroom attest final`.
+fn attest_final(world: &World, who: u8, request: &SignRequest, answer: &SignAnswer) {
+    let file = world.folder().join(format!("f{who}"));
+    let text = key(who).to_openssh(ssh_key::LineEnding::LF).unwrap();
+    std::fs::write(&file, text.as_bytes()).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (certificate, secret) = world.pki.files("walletd");
+    let hash = RequestHash(request.fingerprint().unwrap()).to_string();
+    let mut command = Command::new(binary("strongroom"));
+    command.args(["attest", "final", "--attempt", &answer.attempt.to_string()]);
+    command.args(["--request", &hash]);
+    command.args(["--transaction", &answer.transaction.txid]);
+    command.args(["--attester", &format!("f{who}"), "--signing-key"]);
+    command.arg(file).arg("--policy").arg(world.policy());
+    command.arg("--connect").arg(world.api().to_string());
+    command.arg("--certificate").arg(certificate);
+    command.arg("--key").arg(secret);
+    command.arg("--ca").arg(world.pki.authority());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn what_is_outstanding_has_a_limit_and_attesters_make_room_in_it() {
+    let world = World::with(at_risk);
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let pay = |n: u64, try_: u32, units: u64| {
+        let id = format!("pay-{n}-{try_}");
+        transfer(&id, &from, &Draft::transfer(n, CUSTOMER, units))
+    };
+    let refused = |client: &mut Client, request: &SignRequest| {
+        let problem = client.refused(request);
+        let by = problem.reasons.into_iter();
+        let by: Vec<Option<String>> = by.map(|reason| reason.statement).collect();
+        assert_eq!(by, [Some("at-risk".to_owned())]);
+    };
+    let first = pay(0, 0, 6);
+    let answer = client.sign(&first);
+    assert_eq!(client.used("at-risk"), 6u64.into());
+    refused(&mut client, &pay(1, 0, 5));
+    // One attester of three makes no room, whatever it says.
+    assert!(taken(
+        &mut client,
+        &say(3, &fate(&first, &answer, Fate::Final))
+    ));
+    refused(&mut client, &pay(1, 1, 5));
+    attest_final(&world, 1, &first, &answer);
+    assert_eq!(client.used("at-risk"), 0u64.into());
+    let second = pay(1, 2, 9);
+    let answer = client.sign(&second);
+    daemon.kill();
+
+    let daemon = world.start();
+    let mut client = world.walletd();
+    assert_eq!(client.used("at-risk"), 9u64.into());
+    refused(&mut client, &pay(2, 0, 2));
+    assert!(taken(
+        &mut client,
+        &say(1, &fate(&second, &answer, Fate::Dead))
+    ));
+    refused(&mut client, &pay(2, 1, 2));
+    assert!(taken(
+        &mut client,
+        &say(2, &fate(&second, &answer, Fate::Dead))
+    ));
+    assert_eq!(client.used("at-risk"), 0u64.into());
+    // One says that it is final after all: it may have happened.
+    assert!(taken(
+        &mut client,
+        &say(1, &fate(&second, &answer, Fate::Final))
+    ));
+    assert_eq!(client.used("at-risk"), 9u64.into());
+    daemon.kill();
+
+    let daemon = world.start();
+    let mut client = world.walletd();
+    assert_eq!(client.used("at-risk"), 9u64.into());
+    assert!(taken(
+        &mut client,
+        &say(3, &fate(&second, &answer, Fate::Final))
+    ));
+    client.sign(&pay(2, 2, 10));
+    assert_eq!(client.used("at-risk"), 10u64.into());
+    // The limit of the day forgets nothing by that.
+    assert_eq!(client.used("eth-day"), 25u64.into());
+    daemon.stop();
 }
 
 /// What an attester floods the log with is bounded by a rate of its own, whoever brings it.

@@ -1,5 +1,5 @@
-//! A policy that lets out no less and asks for less: ages of destinations, who signed, what is dead and what
-//! attesters said lately are not looked at, and assets are worth their floors.
+//! A policy that lets out no less and asks for less: ages of destinations, who signed, what is dead, what is
+//! outstanding and what attesters said lately are not looked at, and assets are worth their floors.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -11,12 +11,14 @@ use crate::destinations::{apart, blurred, selectors};
 /// The policy without conditions on an age, on who signed or on what is dead: what allows does so anyway, and what is against
 /// something, or bounds it, is gone. So is what names more books that are loaded apart than are told apart. A
 /// limit on values is one on the amount of each asset, as much as can be worth no more than its cap at whatever
-/// price: what else takes from it is left out. The same one where nothing has such a condition or measure, and
+/// price: what else takes from it is left out. Limits on what is outstanding are gone: they have room again as soon
+/// as attesters say so. The same one where nothing has such a condition or measure, and
 /// nothing names such a book.
 pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
     let blurred = blurred(policy);
     let is_beyond = |selector: &Selector| is_beyond(selector) || names(selector, &blurred);
-    let is_plain = !selectors(policy).any(is_beyond) && !policy.limits.iter().any(is_of_values);
+    let is_otherwise = |limit| is_of_values(limit) || limit.says.outstanding;
+    let is_plain = !selectors(policy).any(is_beyond) && !policy.limits.iter().any(is_otherwise);
     if is_plain && apart(policy).is_empty() {
         return Cow::Borrowed(policy);
     }
@@ -31,7 +33,10 @@ pub(crate) fn loose(policy: &Policy) -> Cow<'_, Policy> {
     }
     loose.denies.retain(|one| !is_beyond(&one.selector));
     loose.requires.retain(|one| !is_beyond(&one.selector));
-    loose.limits.retain(|one| !is_beyond(&one.selector));
+    // What is outstanding now says nothing of what leaves in a span.
+    loose
+        .limits
+        .retain(|one| !is_beyond(&one.selector) && !one.says.outstanding);
     let (of_values, mut limits): (Vec<_>, Vec<_>) =
         loose.limits.into_iter().partition(is_of_values);
     limits.extend(of_values.iter().flat_map(|limit| amounts(policy, limit)));

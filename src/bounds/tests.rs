@@ -98,6 +98,25 @@ fn a_limit_on_values_bounds_what_its_floor_makes_of_it() {
     assert!(lower > 0, "no bound was lower for it");
 }
 
+/// What is settled makes room at once, so that over a span such a limit bounds nothing.
+#[test]
+fn a_limit_on_what_is_outstanding_bounds_nothing() {
+    let mut leaving = 0;
+    for mut case in (0..).map(bundle).take(20) {
+        let signer = Signer::new(&case.policy);
+        let without = bound(&signer.ground(&case), &case.question);
+        let mut limit = case.policy.limits[0].clone();
+        (limit.says.cap, limit.says.outstanding) = (1_u64.into(), true);
+        case.policy.limits.push(limit);
+        let signer = Signer::new(&case.policy);
+        let found = bound(&signer.ground(&case), &case.question);
+        assert_eq!(found.most, without.most);
+        assert!(found.steps.is_empty() && found.reached == BigInt::default());
+        leaving += usize::from(found.most > Some(BigInt::from(1)));
+    }
+    assert!(leaving > 0, "nothing left that the limit could have held");
+}
+
 /// A deny of all that is young would else let nothing leave, for a destination ages.
 #[test]
 fn what_asks_for_an_age_bounds_nothing() {

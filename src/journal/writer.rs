@@ -288,8 +288,8 @@ impl Writer {
     ) -> Result<(), Stopped> {
         let Built { root, made } = built;
         if let Some((map, candidate)) = made {
-            self.rows.renew(map);
-            group.growth.settle(state, root.covers);
+            self.rows.renew(Arc::clone(&map));
+            group.growth.settle(state, root.covers, &map);
             self.candidate = candidate;
         }
         let index = group.push(state, Entry::StateRoot(root))?;

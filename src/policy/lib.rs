@@ -58,7 +58,7 @@ pub use state::{
     FinalState, FreezeState, HeadState, Heard, HeartbeatState, HotState, HotStateError,
     IntentState, KeyDigest, Lapse, NotRecalled, PriceState, Proposed, RRepeated, ReconciledState,
     RegisteredIntent, RegisteredTransaction, RequestState, RequestStatus, RestoreError, Row,
-    RowError, RowKey, State, StateError, Supposed, Unpriced,
+    RowError, RowKey, SettledRows, State, StateError, Supposed, Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;

@@ -462,6 +462,9 @@ pub struct Limit {
     pub group: BTreeSet<Group>,
     /// What lets an attempt go over; without it the limit is hard.
     pub over: Option<Need>,
+    /// Whether conflict sets count no longer once attesters say that one of their attempts is final, or
+    /// that all of them are dead.
+    pub outstanding: bool,
 }
 
 /// What a limit measures.

@@ -163,6 +163,7 @@ impl Making {
             cap: Amount::from(cap),
             group: BTreeSet::new(),
             over: None,
+            outstanding: false,
         };
         policy
             .limits
@@ -265,6 +266,7 @@ impl Making {
             cap: Amount::from(1 + self.dice.below(4)),
             group: self.groups(),
             over: self.dice.in_100(20).then(need),
+            outstanding: false,
         };
         (selector, limit)
     }

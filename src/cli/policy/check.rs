@@ -88,8 +88,12 @@ fn starts(policy: &Policy) -> Vec<Start> {
         .limits
         .iter()
         .map(|limit| {
+            let held = match limit.says.outstanding {
+                true => "outstanding, of",
+                false => "in",
+            };
             let mut text = format!(
-                "{} in {}",
+                "{} {held} {}",
                 words::measured(policy, limit, limit.says.cap),
                 words::length(limit.says.window_millis)
             );

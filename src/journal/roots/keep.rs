@@ -112,10 +112,10 @@ impl Kept {
     }
 
     /// Those of a snapshot.
-    pub(crate) fn of(map: Map, content: &Content) -> Self {
+    pub(crate) fn of(map: Arc<Map>, content: &Content) -> Self {
         let named = map.head().files().collect();
         Self {
-            map: Arc::new(map),
+            map,
             roots: content.roots.iter().copied().collect(),
             newest: None,
             named,

@@ -25,14 +25,14 @@ use thiserror::Error;
 
 use crate::{
     charges::ChargeFileError,
-    map::{MapError, MapHead},
+    map::{Map, MapError, MapHead},
 };
 
 pub(crate) use build::{Builder, Built, Done};
 pub(crate) use keep::{Candidate, Kept, Shelf};
 pub(crate) use replayed::{Compared, Home, Left, Replayed};
 pub use rows::{RecallError, Rows};
-pub(crate) use rows::{recall, recall_for};
+pub(crate) use rows::{recall, recall_for, settled_rows};
 pub(crate) use snapshot::{Content, Snapshot, Thawed};
 pub use snapshot::{SnapshotError, SnapshotUse};
 
@@ -174,13 +174,14 @@ impl Growth {
     }
 
     /// The map has what the first `covers` entries wrote, and whoever asks is given that map.
-    pub(crate) fn settle(&mut self, state: &mut State, covers: u64) {
+    pub(crate) fn settle(&mut self, state: &mut State, covers: u64, map: &Arc<Map>) {
         while let Some((_, rows)) = self.frozen.pop_front_if(|(end, _)| *end <= covers) {
             // Who computed the root let go of them before it said so: nothing is copied.
             self.settled
                 .push_back(Arc::unwrap_or_clone(rows).into_iter());
         }
         state.settle(covers);
+        state.read_settled(settled_rows(map));
     }
 
     /// Lets memory forget `most` of the rows that the map has: all at once would keep everybody waiting.

@@ -115,7 +115,7 @@ impl Replayed {
     pub(crate) fn behind(
         home: Home,
         rooting: Rooting,
-        (map, charges): (Map, ChargeFiles),
+        (map, charges): (Arc<Map>, ChargeFiles),
         content: &Content,
     ) -> Self {
         Self {
@@ -160,7 +160,9 @@ impl Replayed {
         self.build(frozen)?;
         match self.memory {
             Memory::Lately => {
-                self.growth.settle(state, covers);
+                if let Some(kept) = &self.kept {
+                    self.growth.settle(state, covers, kept.map());
+                }
                 self.growth.forget(state, usize::MAX);
             }
             Memory::All => self.growth.frozen.clear(),

@@ -2,17 +2,21 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use policy::{
     AttemptId, AttemptState, IntentState, RequestId, RequestState, RequestStatus, Row, RowError,
-    RowKey, State,
+    RowKey, SettledRows, State, UnreadBlock,
 };
 use thiserror::Error;
 use tx::{IntentId, Name};
 
-use crate::map::{Map, MapError, MapKey};
+use crate::{
+    map::{Map, MapError, MapKey},
+    writer::stopped,
+};
 
 /// What is remembered cannot be read. No absence follows from that.
 #[derive(Debug, Error)]
@@ -77,6 +81,28 @@ fn recall_one(map: &Map, state: &mut State, key: &RowKey) -> Result<(), RecallEr
         state.recall(key.clone(), row);
     }
     Ok(())
+}
+
+/// The rows of a map, for limits on what is outstanding.
+pub(crate) fn settled_rows(map: &Arc<Map>) -> Arc<dyn SettledRows> {
+    Arc::new(OfMap(Arc::clone(map)))
+}
+
+/// What the map has, whatever memory has.
+struct OfMap(Arc<Map>);
+
+impl fmt::Debug for OfMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OfMap").finish_non_exhaustive()
+    }
+}
+
+impl SettledRows for OfMap {
+    fn read(&self, key: &RowKey) -> Result<Option<Row>, UnreadBlock> {
+        read(&self.0, key).map_err(|error| UnreadBlock {
+            reason: stopped(&error).reason.to_string(),
+        })
+    }
 }
 
 fn read(map: &Map, key: &RowKey) -> Result<Option<Row>, RecallError> {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use policy::{ChargeState, Digest, HotState, KeptBlocks, State, StateRoot};
 use thiserror::Error;
 
-use super::hash;
+use super::{hash, settled_rows};
 use crate::{
     charges::{ChargeFiles, OpenCharges},
     disk::Disk,
@@ -203,7 +203,7 @@ pub(crate) struct Snapshot {
 /// A state that a snapshot says, which comes to its root.
 pub(crate) struct Thawed {
     pub(crate) state: State,
-    pub(crate) map: Map,
+    pub(crate) map: Arc<Map>,
     pub(crate) charges: ChargeFiles,
     pub(crate) content: Content,
 }
@@ -276,7 +276,7 @@ impl Content {
             return Err(SnapshotError::Root);
         }
         let map = Map::open(Arc::clone(disk), log, &self.map);
-        let map = map.map_err(|error| kept(&error))?;
+        let map = Arc::new(map.map_err(|error| kept(&error))?);
         let opened = ChargeFiles::open(Arc::clone(disk), log, &self.charges);
         let OpenCharges { files, summaries } = opened.map_err(|error| kept(&error))?;
         let blocks = KeptBlocks {
@@ -284,7 +284,8 @@ impl Content {
             reader: files.reader(),
         };
         let state = State::settled_at(self.hot.clone(), self.charges.clone(), blocks);
-        let state = state.map_err(|error| kept(&error))?;
+        let mut state = state.map_err(|error| kept(&error))?;
+        state.read_settled(settled_rows(&map));
         Ok(Thawed {
             state,
             map,

@@ -138,6 +138,18 @@ pub(super) fn need(value: &Value<'_>, policy: &Policy) -> Option<AttestedNeed> {
     })
 }
 
+/// Whether a limit is on what is outstanding, which somebody has to settle.
+pub(super) fn outstanding(value: &Value<'_>, policy: &Policy) -> bool {
+    let asks = value.truth().unwrap_or_default();
+    if asks && count(policy, AttestationKind::Final) == 0 {
+        value.error_hint(
+            "nobody attests what is final, so that whatever was signed would be outstanding",
+            "add an [[attester]] with says = [\"final\", \"dead\"]",
+        );
+    }
+    asks
+}
+
 /// Reads one `[[price]]`.
 fn price(mut table: Table<'_>, policy: &mut Policy) {
     let asset = table.required("asset");

@@ -129,6 +129,8 @@ fn limit(table: &mut Table<'_>, selector: &Selector, policy: &Policy) -> Option<
     let group = table
         .optional("group")
         .map(|group| group.each(Value::word::<Group>));
+    let outstanding = table.optional("outstanding");
+    let outstanding = outstanding.is_some_and(|value| attesters::outstanding(&value, policy));
     let over = table.optional("over");
     let hard = over.is_none();
     let over = over.and_then(|over| need(&over, policy));
@@ -150,6 +152,7 @@ fn limit(table: &mut Table<'_>, selector: &Selector, policy: &Policy) -> Option<
         cap: cap?,
         group: group.unwrap_or_default(),
         over,
+        outstanding,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::{
     ChargesError, Fact, Limit, Measure, ReasonCode, Statement, reference_value,
     select::{Reading, Subject},
     verdict::Spoke,
-    window::{Fading, GroupKey, Seen, address_hash},
+    window::{GroupKey, Seen, Usage, address_hash},
 };
 
 pub(super) fn check<'a>(
@@ -35,7 +35,7 @@ pub(super) fn check<'a>(
                 destination: *hash,
                 set: case.set,
             };
-            let fading = case.state.windows().fading(case.present, seen, case.lo)?;
+            let usage = case.state.windows().usage(case.present, seen, case.lo)?;
             let until = case.state.full_until(limit.says.window_millis);
             Part {
                 case,
@@ -43,7 +43,7 @@ pub(super) fn check<'a>(
                 limit,
                 measured: &measured,
                 group,
-                fading,
+                usage,
                 full_until: until.filter(|until| case.lo < *until),
             }
             .check(asked, findings)?;
@@ -68,7 +68,7 @@ struct Part<'p, 'a, 'c> {
     limit: &'a Statement<Limit>,
     measured: &'p [Measured<'a>],
     group: &'p GroupKey,
-    fading: Fading<'p>,
+    usage: Usage<'p>,
     /// Until when the epoch fills the window.
     full_until: Option<Time>,
 }
@@ -176,7 +176,7 @@ impl<'a> Part<'_, 'a, '_> {
     /// What the window holds with the request. One that the epoch filled holds its cap at least, and has
     /// no conflict set: what was lost is in none.
     fn with(&self, asked: Amount) -> Option<Amount> {
-        let with = self.fading.with(asked).to_amount()?;
+        let with = self.usage.with(asked).to_amount()?;
         match self.full_until {
             Some(_) => Some(with.max(self.limit.says.cap.checked_add(asked)?)),
             None => Some(with),
@@ -195,13 +195,17 @@ impl<'a> Part<'_, 'a, '_> {
     fn full(self, asked: Amount) -> Result<crate::Reason, ChargesError> {
         let cap = self.limit.says.cap;
         let shown = |amount| self.shown(amount);
-        let used = self.fading.used().to_amount().unwrap_or(Amount::MAX);
+        let used = self.usage.used().to_amount().unwrap_or(Amount::MAX);
         let used = self.full_until.map_or(used, |_| used.max(cap));
         let detail = format!(
-            "{} has a cap of {}, {} used, {} asked",
+            "{} has a cap of {}, {} {}, {} asked",
             self.named(),
             shown(cap),
             shown(used),
+            match self.limit.says.outstanding {
+                true => "outstanding",
+                false => "used",
+            },
             shown(asked),
         );
         let limit = self.limit;
@@ -215,11 +219,20 @@ impl<'a> Part<'_, 'a, '_> {
     /// When there is room again.
     fn wait(self, asked: Amount) -> Result<String, ChargesError> {
         let epoch = self.full_until;
-        let returns = self.fading.room_returns(asked, self.limit.says.cap)?;
+        let returns = self.usage.room_returns(asked, self.limit.says.cap)?;
         if let (Some(epoch), None) = (epoch, returns) {
             return Ok(format!("a new epoch fills it until {epoch}"));
         }
-        Ok(match returns.max(epoch) {
+        let time = returns.max(epoch);
+        if self.limit.says.outstanding {
+            let by = time
+                .map(|time| format!(", and from {time} at the latest, if nothing else is signed"));
+            let by = by.unwrap_or_default();
+            return Ok(format!(
+                "there is room for it once attesters say of enough that it is final or dead{by}"
+            ));
+        }
+        Ok(match time {
             Some(time) => format!("there is room for it from {time}, if nothing else is signed"),
             None => "wait until enough has left the window, or ask for less".to_owned(),
         })

@@ -149,6 +149,7 @@ fn is_tighter(old: &Limit, new: &Limit) -> bool {
         cap,
         group,
         over,
+        outstanding,
     } = new;
     // What is counted apart by less is counted together with more. What people carried does not count in a
     // limit with the same `over`: under another one, other charges would be left out.
@@ -157,6 +158,7 @@ fn is_tighter(old: &Limit, new: &Limit) -> bool {
         && *cap <= old.cap
         && group.is_subset(&old.group)
         && (over.is_none() || *over == old.over)
+        && (!outstanding || old.outstanding)
 }
 
 /// Whether everything that counts in a window counts in another one. A charge may leave a window late, by

@@ -59,16 +59,12 @@ impl State {
         let Some(policy) = self.policy() else {
             return Ok(false);
         };
-        if policy.attestations.needed(AttestationKind::Dead) == 0 {
-            return Ok(false);
-        }
-        if !attempt.is_signed() {
-            let age_millis = lo.millis_since(attempt.charged_at());
-            return Ok(age_millis > RequestState::FINISHABLE_MILLIS);
-        }
-        let said = self.fates(id)?;
-        let is_alive = counted(policy, said, Fate::Final).next().is_some();
-        Ok(!is_alive && is_said(policy, said, Fate::Dead))
+        let said = match attempt.is_signed() {
+            true => self.fates(id)?,
+            false => &[],
+        };
+        let standing = Standing::of(policy, attempt.is_signed(), said);
+        Ok(standing.is_dead(attempt.charged_at(), lo))
     }
 
     /// What a re-issue says of earlier attempts is so. A fold without bundles takes the entry's word for it.
@@ -128,15 +124,50 @@ impl State {
     }
 
     pub(super) fn take_fate(&mut self, attempt: AttemptId, said: FateSaid) {
-        let all = self.fates.entry(attempt).or_default();
-        match all.binary_search_by(|other| other.attester.cmp(&said.attester)) {
-            Ok(place) => {
-                if let Some(known) = all.get_mut(place) {
-                    *known = said;
-                }
-            }
-            Err(place) => all.insert(place, said),
+        said.among(self.fates.entry(attempt).or_default());
+    }
+}
+
+/// How an attempt stands, by what the attesters of a bundle say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may confirm.
+    Open,
+    /// It is not signed, and dead once it is too old to be finished.
+    Unsigned,
+    /// It can never be included.
+    Dead,
+    /// It is in a final block.
+    Final,
+}
+
+impl Standing {
+    pub(super) fn of(policy: &Policy, is_signed: bool, said: &[FateSaid]) -> Self {
+        if is_said(policy, said, Fate::Final) {
+            return Self::Final;
         }
+        if policy.attestations.needed(AttestationKind::Dead) == 0 {
+            return Self::Open;
+        }
+        if !is_signed {
+            return Self::Unsigned;
+        }
+        let is_alive = counted(policy, said, Fate::Final).next().is_some();
+        match !is_alive && is_said(policy, said, Fate::Dead) {
+            true => Self::Dead,
+            false => Self::Open,
+        }
+    }
+
+    /// Whether an attempt that was charged at `at` can never be included any more at `lo`.
+    pub(crate) fn is_dead(self, at: Time, lo: Time) -> bool {
+        self == Self::Dead || self.lapses(at).is_some_and(|lapses| lapses <= lo)
+    }
+
+    /// From when on one that is not signed is dead.
+    pub(crate) fn lapses(self, at: Time) -> Option<Time> {
+        let millis = RequestState::FINISHABLE_MILLIS.saturating_add(1);
+        (self == Self::Unsigned).then(|| at.after_millis(millis))
     }
 }
 
@@ -148,6 +179,18 @@ impl FateSaid {
             number: statement.number,
             hash: said.hash,
             key: said.key.as_str().into(),
+        }
+    }
+
+    /// Puts it in the place of what the attester said before.
+    pub(super) fn among(self, all: &mut Vec<Self>) {
+        match all.binary_search_by(|other| other.attester.cmp(&self.attester)) {
+            Ok(place) => {
+                if let Some(known) = all.get_mut(place) {
+                    *known = self;
+                }
+            }
+            Err(place) => all.insert(place, self),
         }
     }
 
@@ -210,6 +253,15 @@ impl Code for FateSaid {
             hash: Code::read(from)?,
             key: Code::read(from)?,
         })
+    }
+}
+
+/// What a statement of an attester says of which attempt.
+pub(super) fn fate_of(said: &Attested) -> Option<(AttemptId, FateSaid)> {
+    let statement = Attestation::parse(&said.statement).ok()?;
+    match statement.seen {
+        Seen::Fate { attempt, fate, .. } => Some((attempt, FateSaid::of(&statement, said, fate))),
+        _ => None,
     }
 }
 

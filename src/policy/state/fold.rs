@@ -155,8 +155,7 @@ impl State {
     }
 
     fn govern(&mut self, present: Present) -> Result<(), StateError> {
-        let counted = self.windows.recount(&present, self.lo);
-        counted.map_err(StateError::Charges)?;
+        self.recount(&present)?;
         self.present = Some(present);
         Ok(())
     }
@@ -164,9 +163,14 @@ impl State {
     /// What can fail of an entry: whose keys there are, and what the windows hold.
     fn count(&mut self, index: u64, record: &Record) -> Result<(), StateError> {
         let lo = record.time.lo;
+        let touched = self.touched(index, &record.entry);
+        let touched = touched.map_err(StateError::Charges)?;
         match &record.entry {
             Entry::KeyRegistered(key) => return self.register(key, lo),
             Entry::PolicyActivated { .. } if self.present.is_none() => self.windows.forget_counts(),
+            Entry::Signed(_) | Entry::Attested(_) if self.present.is_none() => {
+                self.windows.forget_outstanding();
+            }
             _ => {}
         }
         self.advance(lo).map_err(StateError::Charges)?;
@@ -174,6 +178,9 @@ impl State {
             let charge = Charge::of(AttemptId(index), record.time, attempt);
             let charged = self.windows.charge(self.present.as_ref(), charge);
             charged.map_err(StateError::Charges)?;
+        }
+        if let (Some(touched), Some(present)) = (touched, &self.present) {
+            touched.settle(&mut self.windows, present, self.lo);
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod governing;
 mod heartbeat;
 mod hot;
 mod lanes;
+mod outstanding;
 mod present;
 mod r_used;
 mod recall;
@@ -52,11 +53,13 @@ pub use books::{BookState, BookStep};
 pub use decided::Decided;
 use epoch::Epoch;
 pub use fates::FateSaid;
+pub(crate) use fates::Standing;
 pub use freezes::FreezeState;
 pub use governing::Proposed;
 pub use heartbeat::{AnswerableCheckpoint, Heard, HeartbeatState, Lapse};
 pub use hot::{HotState, HotStateError};
 pub(crate) use lanes::lane_of;
+pub use outstanding::SettledRows;
 pub(crate) use present::Present;
 pub use r_used::RRepeated;
 pub use recall::NotRecalled;
@@ -114,6 +117,8 @@ pub struct State {
     r_used: HashMap<Digest, KeyDigest>,
     /// How many entries' rows are kept where they can be recalled from.
     settled: u64,
+    /// Where they are read for what limits count.
+    rows: Option<Arc<dyn SettledRows>>,
     /// Rows in memory that were recalled and not written since.
     recalled: Vec<RowKey>,
     /// What was recalled and is not there.
@@ -784,8 +789,8 @@ impl State {
             destination: None,
             set: None,
         };
-        let fading = self.windows.fading(present, seen, self.lo_of(now))?;
-        let used = fading.used().to_amount().unwrap_or(tx::Amount::MAX);
+        let usage = self.windows.usage(present, seen, self.lo_of(now))?;
+        let used = usage.used().to_amount().unwrap_or(tx::Amount::MAX);
         let (cap, window_millis) = (limit.says.cap, limit.says.window_millis);
         Ok(Room {
             limit: limit.name.clone(),

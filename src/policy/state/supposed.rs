@@ -4,10 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tx::{Asset, Interval, Time};
 
-use super::{HeadState, PriceState, ReconciledState, State, StateError};
+use super::{FateSaid, HeadState, PriceState, ReconciledState, State, StateError};
 use crate::{
-    Attempt, AttestationKind, BundleHash, ChargesError, Digest, Entry, Policy, Price, Record, Room,
-    select::Subject, statement::bare, window::GroupKey,
+    Attempt, AttemptId, AttestationKind, BundleHash, ChargesError, Digest, Entry, Policy, Price,
+    Record, Room,
+    select::Subject,
+    statement::{Fate, bare},
+    window::GroupKey,
 };
 
 /// The fold of a log as if one bundle had governed from the first on that did: what was signed is
@@ -157,6 +160,28 @@ impl State {
                 self.heads.insert((*chain, name.clone()), said);
             }
         }
+    }
+
+    /// Supposes that every attester says of a signed attempt that it is final. As [`State::suppose_price`].
+    ///
+    /// # Errors
+    /// [`StateError::Charges`]: the windows cannot be counted.
+    pub fn suppose_final(&mut self, attempt: AttemptId) -> Result<(), StateError> {
+        let Some(present) = self.present.clone() else {
+            return Ok(());
+        };
+        for (name, attester) in &present.policy.attestations.attesters {
+            let key = attester.keys.first().map(|line| bare(line).to_owned());
+            let said = FateSaid {
+                attester: name.clone(),
+                fate: Fate::Final,
+                number: 0,
+                hash: Digest([0; 32]),
+                key: key.unwrap_or_default().into(),
+            };
+            self.take_fate(attempt, said);
+        }
+        self.recount(&present)
     }
 
     /// The use of every limit in the groups that an attempt is charged in; those that it leaves empty are

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Two of the three attesters say what is dead and final; what may be alive is re-issued by people alone.
-fn watched() -> Policy {
+pub fn watched() -> Policy {
     let mut policy = priced();
     policy.limits.clear();
     let kinds = [AttestationKind::Final, AttestationKind::Dead];
@@ -41,7 +41,7 @@ fn transaction(attempt: AttemptId) -> TransactionId {
 }
 
 /// What an attester says of an attempt of the fixture, whose requests have the hash of zeros.
-fn fate(signer: &Signer, who: &str, attempt: AttemptId, fate: Fate) -> Attestation {
+pub fn fate(signer: &Signer, who: &str, attempt: AttemptId, fate: Fate) -> Attestation {
     Attestation {
         fleet: name("main"),
         number: signer.state.entries(),
@@ -56,7 +56,7 @@ fn fate(signer: &Signer, who: &str, attempt: AttemptId, fate: Fate) -> Attestati
     }
 }
 
-fn say(signer: &mut Signer, who: &str, attempt: AttemptId, what: Fate) {
+pub fn say(signer: &mut Signer, who: &str, attempt: AttemptId, what: Fate) {
     let statement = fate(signer, who, attempt, what);
     try_say(signer, &statement).unwrap();
 }
@@ -70,7 +70,7 @@ fn refused(signer: &Signer, statement: &Attestation) -> StateError {
 }
 
 /// Charges it and records signatures.
-fn signed(signer: &mut Signer, ask: &Ask) -> AttemptId {
+pub fn signed(signer: &mut Signer, ask: &Ask) -> AttemptId {
     let (id, attempt) = signer.charge(ask).unwrap();
     let signature = |call: u64| {
         let mut r = [1; 32];
@@ -93,7 +93,7 @@ fn signed(signer: &mut Signer, ask: &Ask) -> AttemptId {
 }
 
 /// A transaction that spends this coin and pays the one intent.
-fn spend(id: &str, coin: u32) -> Ask {
+pub fn spend(id: &str, coin: u32) -> Ask {
     Ask::utxo(id, [coin], 1_000).pay("i", 5, 1)
 }
 

@@ -135,6 +135,7 @@ pub fn limit(text: &str, asset: Asset, cap: u64, window_millis: u64) -> Statemen
         cap: amount(cap),
         group: BTreeSet::new(),
         over: None,
+        outstanding: false,
     };
     statement(text, selector, says)
 }

@@ -31,6 +31,7 @@ mod hot;
 mod narrower;
 mod never_forget;
 mod never_twice;
+mod outstanding;
 mod passkeys;
 mod prices;
 mod reasons;

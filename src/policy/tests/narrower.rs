@@ -44,6 +44,7 @@ enum Turn {
     Window(u64),
     Group(Vec<Group>),
     Over(Option<Need>),
+    Outstanding(bool),
 }
 
 fn edits() -> impl Strategy<Value = Edit> {
@@ -55,6 +56,7 @@ fn edits() -> impl Strategy<Value = Edit> {
             .prop_map(Turn::Window),
         prop::sample::subsequence(groups, 0..=2).prop_map(Turn::Group),
         prop::option::of(people()).prop_map(Turn::Over),
+        any::<bool>().prop_map(Turn::Outstanding),
     ];
     prop_oneof![
         3 => additions().prop_map(Edit::Add),
@@ -91,6 +93,7 @@ fn turned(limit: &mut Limit, turn: Turn) {
         Turn::Window(millis) => limit.window_millis = millis,
         Turn::Group(group) => limit.group = group.into_iter().collect(),
         Turn::Over(over) => limit.over = over,
+        Turn::Outstanding(is) => limit.outstanding = is,
     }
 }
 
@@ -250,6 +253,7 @@ fn a_lower_cap_a_longer_window_and_fewer_groups_are_narrower_and_nothing_else_of
     assert_eq!(limit(|limit| limit.measure = Measure::Count), gone);
     assert_eq!(limit(|limit| limit.group = [Group::Account].into()), gone);
     assert_eq!(limit(|limit| limit.over = Some(need(1, &["ann"]))), gone);
+    assert_eq!(limit(|limit| limit.outstanding = true), gone);
     assert_eq!(said(|policy| policy.limits.clear()), gone);
     // By what it does, not by its name.
     assert!(said(|policy| policy.limits[0].name = name("renamed")).is_empty());

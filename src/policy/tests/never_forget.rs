@@ -134,7 +134,8 @@ fn nothing_is_forgotten(
     hostile: &Hostile,
 ) -> Result<(), TestCaseError> {
     let rooms = hostile.signer.state.room(hostile.signer.now).unwrap();
-    for limit in limits {
+    // What is settled counts no longer where a limit asks for that: `outstanding.rs`.
+    for limit in limits.iter().filter(|limit| !limit.says.outstanding) {
         for (group, least) in recorded(limit, hostile) {
             let room = rooms
                 .iter()

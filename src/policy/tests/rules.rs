@@ -12,8 +12,9 @@ use proptest::{
     sample::{self, subsequence},
 };
 use strongroom_policy::{
-    Allow, Attempt, Deny, Evacuate, Group, Limit, Measure, Need, Person, Policy, Reason, Require,
-    Room, Selector, SignerSelector, SourceSelector, Statement, To, UnmetNeed, Verdict,
+    Allow, Attempt, AttestationKind, Attestations, Attester, Deny, Evacuate, Group, Limit, Measure,
+    Need, Person, Policy, Reason, Require, Room, Selector, SignerSelector, SourceSelector,
+    Statement, To, UnmetNeed, Verdict,
     statement::{PublicKeyLine, intent_text, sign},
 };
 use tx::{AccountClass, EffectKind};
@@ -168,8 +169,9 @@ pub fn limits() -> impl Strategy<Value = Limit> {
         0..60_u64,
         option::weighted(0.4, subsequence(groups.to_vec(), 1..=2)),
         option::weighted(0.2, needs()),
+        prop::bool::weighted(0.2),
     )
-        .prop_map(|(counts, windows, cap, groups, over)| Limit {
+        .prop_map(|(counts, windows, cap, groups, over, outstanding)| Limit {
             measure: if counts {
                 Measure::Count
             } else {
@@ -179,6 +181,7 @@ pub fn limits() -> impl Strategy<Value = Limit> {
             cap: amount(cap),
             group: groups.unwrap_or_default().into_iter().collect(),
             over,
+            outstanding,
         })
 }
 
@@ -192,6 +195,21 @@ fn named<K: 'static + Clone + std::fmt::Debug>(
         let named = |(n, (selector, says))| statement(&format!("{letter}{n}"), selector, says);
         statements.into_iter().enumerate().map(named).collect()
     })
+}
+
+/// Two of the attesters w1, w2 and w3 say what is final and dead: what is not signed is dead after a minute.
+pub fn watching() -> Attestations {
+    let kinds = [AttestationKind::Final, AttestationKind::Dead];
+    let attester = |n: u8| {
+        let keys = [signer_key(10 + n)].into();
+        let says = kinds.into();
+        (name(&format!("w{n}")), Attester { keys, says })
+    };
+    Attestations {
+        attesters: (1..=3).map(attester).collect(),
+        needed: kinds.map(|kind| (kind, 2)).into(),
+        ..Attestations::default()
+    }
 }
 
 /// A key that may sign intents, in the one spelling.
@@ -286,6 +304,7 @@ impl Addition {
 /// Policies over the fixture's accounts, most of which let something happen.
 pub fn policies() -> impl Strategy<Value = Policy> {
     let books = (subsequence((0..3).collect::<Vec<u8>>(), 0..=3), 0..3_u8);
+    let watched = prop::bool::weighted(0.5);
     let allows = (prop::bool::weighted(0.7), named('a', Just(Allow), 4));
     let restricting = (
         named('d', Just(Deny), 1),
@@ -293,9 +312,12 @@ pub fn policies() -> impl Strategy<Value = Policy> {
         named('l', limits(), 4),
         named('e', needs().prop_map(|need| Evacuate { need }), 2),
     );
-    (books, allows, restricting).prop_map(
-        |((b0, b1), (everything, more), (denies, requires, limits, evacuates))| {
+    (books, allows, restricting, watched).prop_map(
+        |((b0, b1), (everything, more), (denies, requires, limits, evacuates), watched)| {
             let mut made = policy();
+            if watched {
+                made.attestations = watching();
+            }
             let b0 = b0
                 .into_iter()
                 .flat_map(|n| [stranger(BTC, n), stranger(ETH, n)]);

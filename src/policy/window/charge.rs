@@ -89,6 +89,11 @@ impl Charge {
         }
     }
 
+    /// The attempt that it is of.
+    pub(crate) fn attempt(&self) -> AttemptId {
+        self.id
+    }
+
     /// Whether it was made in the set of an earlier one.
     pub(super) fn joins(&self) -> bool {
         self.set != self.id

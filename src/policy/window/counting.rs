@@ -45,7 +45,7 @@ impl Counting<'_> {
         place: u64,
         charge: &Charge,
     ) -> Result<Vec<(GroupKey, Wide)>, ChargesError> {
-        if place < self.window.place {
+        if place < self.window.place || self.window.outstanding {
             return Ok(Vec::new());
         }
         let measures = self.counted(charge);

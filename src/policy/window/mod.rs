@@ -4,7 +4,8 @@
 //! the window (semantics: of a set at most one attempt confirms). The charges are one [`Series`]; a
 //! limit has a place in it, the first charge that has not left its window, and the sums of its groups
 //! between that place and the end. Groups by destination are summed when they are asked for
-//! ([`Destinations`]), but for those with many charges.
+//! ([`Destinations`]), but for those with many charges. Limits on what is outstanding count sets, one by one
+//! ([`Outstanding`]).
 //!
 //! A charge enters and leaves in the time that it takes to read it and the others of its set.
 
@@ -14,6 +15,7 @@ mod counting;
 mod destinations;
 mod fading;
 mod group;
+mod outstanding;
 mod parts;
 mod series;
 mod summary;
@@ -26,19 +28,24 @@ use std::{
 
 use tx::{Amount, Time};
 
-use crate::{BundleHash, Digest, Group, Limit, Measure, Statement, state::Present};
+use crate::{
+    AttemptId, Digest, Group, Limit, Measure, Statement,
+    state::{Present, Standing},
+};
 
 pub(crate) use charge::Charge;
 pub(crate) use destinations::address_hash;
 pub(crate) use fading::{Fading, Seen};
 pub(crate) use group::GroupKey;
+pub(crate) use outstanding::{Held, Member};
 pub use parts::{ChargeState, ChargeStateError, KeptBlocks};
 pub use series::{ChargeBlocks, ChargesError, ClosedBlock, UnreadBlock};
 pub(crate) use wide::Wide;
 
 use counting::Counting;
 use destinations::Destinations;
-use parts::WindowState;
+use outstanding::Outstanding;
+use parts::Restored;
 use series::Series;
 use summary::Link;
 
@@ -48,7 +55,7 @@ pub(crate) struct Windows {
     series: Series,
     counts: Counts,
     /// What is counted already, for the policy that is to govern first.
-    restored: Option<(BundleHash, Vec<WindowState>)>,
+    restored: Option<Restored>,
 }
 
 /// What each limit of the present policy holds.
@@ -58,6 +65,7 @@ struct Counts {
     windows: Vec<Window>,
     /// Where a limit counts destinations apart.
     destinations: Option<Destinations>,
+    outstanding: Outstanding,
 }
 
 /// One limit's window.
@@ -66,6 +74,8 @@ struct Window {
     window_millis: u64,
     over: Option<Digest>,
     by_destination: bool,
+    /// Whether it is of what is outstanding: then nothing below is.
+    outstanding: bool,
     /// The first charge that has not left.
     place: u64,
     /// Its first link, where destinations are counted apart.
@@ -81,7 +91,8 @@ impl Window {
         Self {
             window_millis: limit.window_millis,
             over: limit.over.as_ref().map(|need| need.fingerprint()),
-            by_destination: limit.group.contains(&Group::Destination),
+            by_destination: !limit.outstanding && limit.group.contains(&Group::Destination),
+            outstanding: limit.outstanding,
             place: 0,
             link: 0,
             groups: HashMap::new(),
@@ -187,20 +198,71 @@ impl Windows {
     }
 
     /// Counts everything anew at `lo`: a policy governs, or a key is registered. What was restored is
-    /// counted already, for the policy that governs first.
-    pub(crate) fn recount(&mut self, present: &Present, lo: Time) -> Result<(), ChargesError> {
+    /// counted already, for the policy that governs first. Where the same sets are settled as before (`alike`),
+    /// attempts of others are not looked at.
+    pub(crate) fn recount(
+        &mut self,
+        present: &Present,
+        lo: Time,
+        alike: bool,
+        standing: &dyn Fn(AttemptId) -> Result<Standing, ChargesError>,
+    ) -> Result<(), ChargesError> {
         let limits = &present.policy.limits;
-        if let Some((bundle, windows)) = self.restored.take()
-            && bundle == present.policy.hash
-            && windows.len() == limits.len()
-        {
-            let windows = limits.iter().zip(windows);
-            let window = windows.map(|(limit, parts)| Window::of_parts(&limit.says, parts));
-            self.counts.windows = window.collect();
-            return Ok(());
-        }
-        self.counts = Counts::of(&self.series, present, lo)?;
+        let restored = self.restored.take();
+        let (windows, known) = match restored.filter(|restored| restored.is_of(&present.policy)) {
+            Some(Restored { windows, sets, .. }) => {
+                let windows = limits.iter().zip(windows);
+                let windows = windows.map(|(limit, parts)| Window::of_parts(&limit.says, parts));
+                (Some(windows.collect()), sets)
+            }
+            None => (None, alike.then(|| self.counts.outstanding.sets())),
+        };
+        let mut counts = match windows {
+            Some(windows) => Counts {
+                windows,
+                ..std::mem::take(&mut self.counts)
+            },
+            None => Counts::of(&self.series, present, lo)?,
+        };
+        let of = (&self.series, counts.windows.as_slice());
+        counts.outstanding = Outstanding::of(of, present, lo, standing, known)?;
+        self.counts = counts;
         Ok(())
+    }
+
+    /// Whether a limit is on what is outstanding, so that it matters how attempts stand.
+    pub(crate) fn ask_what_is_outstanding(&self) -> bool {
+        self.counts.outstanding.longest().is_some()
+    }
+
+    /// The charges of a set that are kept, newest first.
+    pub(crate) fn members(&self, set: AttemptId) -> Result<Vec<Arc<Charge>>, ChargesError> {
+        let members = self.series.members(set, self.series.first())?;
+        Ok(members.into_iter().map(|(_, charge)| charge).collect())
+    }
+
+    /// The charge that was added last.
+    pub(crate) fn newest(&self) -> Option<Arc<Charge>> {
+        self.series.newest()
+    }
+
+    /// Takes how the attempts of a set stand.
+    pub(crate) fn settle(
+        &mut self,
+        present: &Present,
+        set: AttemptId,
+        members: &[Member],
+        lo: Time,
+    ) {
+        let windows = (self.counts.windows.as_slice(), present);
+        self.counts.outstanding.settle(windows, set, members, lo);
+    }
+
+    /// As [`Windows::forget_counts`], where an attempt stands otherwise than what was restored says.
+    pub(crate) fn forget_outstanding(&mut self) {
+        if self.restored.as_ref().is_some_and(|one| one.sets.is_some()) {
+            self.forget_counts();
+        }
     }
 
     /// What was restored counts for nothing: an entry changed what it is counted from, and no policy
@@ -212,14 +274,19 @@ impl Windows {
     }
 
     /// The use of a limit's group at `lo`, seen by a request of conflict set `set`.
-    pub(crate) fn fading<'a>(
+    pub(crate) fn usage<'a>(
         &'a self,
         present: &'a Present,
         seen: Seen<'a>,
         lo: Time,
-    ) -> Result<Fading<'a>, ChargesError> {
-        let counting = self.counts.counting(&self.series, present, seen.limit);
-        Fading::at(counting, seen, lo)
+    ) -> Result<Usage<'a>, ChargesError> {
+        match self.counts.counting(&self.series, present, seen.limit) {
+            Some(counting) if counting.window.outstanding => {
+                let held = Held::at(&self.counts.outstanding, &counting, seen, lo);
+                held.map(Usage::Outstanding)
+            }
+            counting => Fading::at(counting, seen, lo).map(Usage::Signed),
+        }
     }
 
     /// Every group that a limit holds something of at `lo`. Where it counts destinations apart, its
@@ -231,6 +298,9 @@ impl Windows {
         lo: Time,
     ) -> Result<BTreeSet<GroupKey>, ChargesError> {
         match self.counts.counting(&self.series, present, limit) {
+            Some(counting) if counting.window.outstanding => {
+                Ok(self.counts.outstanding.groups(limit, lo))
+            }
             Some(counting) => counting.groups(lo),
             None => Ok(BTreeSet::new()),
         }
@@ -242,6 +312,9 @@ impl Counts {
     fn begun(series: &Series, present: &Present, lo: Time) -> Result<Self, ChargesError> {
         let begun = |limit: &Statement<Limit>| {
             let mut window = Window::new(&limit.says);
+            if window.outstanding {
+                return Ok(window);
+            }
             window.place = series.first_in(window.window_millis, lo)?;
             if window.by_destination {
                 window.link = series.link_of(window.place)?;
@@ -251,7 +324,7 @@ impl Counts {
         let windows = present.policy.limits.iter().map(begun);
         let mut counts = Self {
             windows: windows.collect::<Result<_, _>>()?,
-            destinations: None,
+            ..Self::default()
         };
         counts.destinations = counts.first_link().map(Destinations::new);
         Ok(counts)
@@ -261,7 +334,9 @@ impl Counts {
     fn of(series: &Series, present: &Present, lo: Time) -> Result<Self, ChargesError> {
         let mut counts = Self::begun(series, present, lo)?;
         let first_linked = counts.by_destination().map(|window| window.place).min();
-        let Some(mut place) = counts.windows.iter().map(|window| window.place).min() else {
+        let windows = counts.windows.iter();
+        let windows = windows.filter(|window| !window.outstanding);
+        let Some(mut place) = windows.map(|window| window.place).min() else {
             return Ok(counts);
         };
         while place < series.end() {
@@ -305,6 +380,7 @@ impl Counts {
         present: &Present,
         lo: Time,
     ) -> Result<(), ChargesError> {
+        self.outstanding.advance(lo);
         for limit in 0..self.windows.len() {
             while let Some(ahead) = self.read_ahead(series, limit)?
                 && self.has_left(limit, &ahead, lo)
@@ -329,7 +405,8 @@ impl Counts {
         series: &Series,
         limit: usize,
     ) -> Result<Option<Arc<Charge>>, ChargesError> {
-        let Some(window) = self.windows.get_mut(limit) else {
+        let window = self.windows.get_mut(limit);
+        let Some(window) = window.filter(|window| !window.outstanding) else {
             return Ok(None);
         };
         if window.ahead.is_empty() {
@@ -394,6 +471,45 @@ impl Counts {
             for link in links {
                 destinations.push(*link);
             }
+        }
+    }
+}
+
+/// The use of a limit in one group, seen by a request of one conflict set.
+pub(crate) enum Usage<'a> {
+    /// Of what was signed.
+    Signed(Fading<'a>),
+    /// Of what is outstanding.
+    Outstanding(Held<'a>),
+}
+
+impl Usage<'_> {
+    /// The use.
+    pub(crate) fn used(&self) -> Wide {
+        match self {
+            Self::Signed(fading) => fading.used(),
+            Self::Outstanding(held) => held.used(),
+        }
+    }
+
+    /// The use once the request's set also has an attempt of `asked`.
+    pub(crate) fn with(&self, asked: Amount) -> Wide {
+        match self {
+            Self::Signed(fading) => fading.with(asked),
+            Self::Outstanding(held) => held.with(asked),
+        }
+    }
+
+    /// When at the earliest a request of `asked` has room under `cap`, by `lo`, whatever anybody says; `None`
+    /// where that is not known.
+    pub(crate) fn room_returns(
+        self,
+        asked: Amount,
+        cap: Amount,
+    ) -> Result<Option<Time>, ChargesError> {
+        match self {
+            Self::Signed(fading) => fading.room_returns(asked, cap),
+            Self::Outstanding(held) => Ok(held.room_returns(asked, cap)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What of the charges is not in closed blocks, as bytes: the open block, where each limit stands, and
 //! its totals. With the blocks it is all that windows are counted from, so that nobody counts again.
 //!
-//! # Format 1, integers big-endian, items as in rows
+//! # Formats 1 and 2, integers big-endian, items as in rows
 //! ```text
 //! version u8 | blocks u64 | peaks of the tree over them [32]
 //! | the first block that is kept u64 | its first place u64 | its first link u64
@@ -9,6 +9,7 @@
 //! | ?bundle that the rest is counted for 32
 //! | windows, in the order of limits: [place u64 | link u64 | totals, by group: [group | carries u64, amount]]
 //! | ?first link of a destination u64 | destinations that have totals, by hash: [u64]
+//! | of format 2, which a bundle with limits on what is outstanding has: sets that are, or will be: [set u64]
 //! group: [0 ?address, 1 client text, 2 ?source text, 3 account text]
 //! ```
 
@@ -25,12 +26,14 @@ use super::{
     summary::{Link, Summary},
 };
 use crate::{
-    BundleHash, Digest, Limit,
+    AttemptId, BundleHash, Digest, Limit, Policy,
     code::{Code, read_slice, read_whole, write_slice},
 };
 
 const HASH_LABEL: &str = "strongroom-charge-state-v1\n";
 const VERSION: u8 = 1;
+/// Where limits are on what is outstanding.
+const OUTSTANDING: u8 = 2;
 
 /// What of the charges is not in closed blocks, after some entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,25 @@ pub struct ChargeState {
     windows: Vec<WindowState>,
     first_link: Option<u64>,
     counted: Vec<u64>,
+    /// Sets that limits on what is outstanding look at, where there are such limits.
+    sets: Option<Vec<AttemptId>>,
+}
+
+/// What limits held, of a bundle that is to govern first.
+#[derive(Clone, Debug)]
+pub(super) struct Restored {
+    pub(super) bundle: BundleHash,
+    pub(super) windows: Vec<WindowState>,
+    pub(super) sets: Option<Vec<AttemptId>>,
+}
+
+impl Restored {
+    pub(super) fn is_of(&self, policy: &Policy) -> bool {
+        let asks = policy.limits.iter().any(|limit| limit.says.outstanding);
+        self.bundle == policy.hash
+            && self.windows.len() == policy.limits.len()
+            && self.sets.is_some() == asks
+    }
 }
 
 /// A charge and its first link.
@@ -74,8 +96,8 @@ pub struct KeptBlocks<I> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ChargeStateError {
-    /// They are of another version than 1.
-    #[error("the charge state has version {found}, not 1")]
+    /// They are of another version than 1 and 2.
+    #[error("the charge state has version {found}, not 1 or 2")]
     Version {
         /// The version.
         found: u8,
@@ -91,8 +113,12 @@ pub enum ChargeStateError {
 impl ChargeState {
     /// Its bytes: equal states have equal bytes, others have others.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
+        let version = self.sets.as_ref().map_or(VERSION, |_| OUTSTANDING);
+        let mut bytes = vec![version];
         self.write(&mut bytes);
+        if let Some(sets) = &self.sets {
+            sets.write(&mut bytes);
+        }
         bytes
     }
 
@@ -101,16 +127,23 @@ impl ChargeState {
     /// # Errors
     /// [`ChargeStateError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ChargeStateError> {
-        let fields = match bytes.split_first() {
-            Some((&VERSION, fields)) => fields,
+        let state = match bytes.split_first() {
+            Some((&VERSION, fields)) => read_whole(fields),
+            Some((&OUTSTANDING, fields)) => Self::with_sets(fields),
             Some((&found, _)) => return Err(ChargeStateError::Version { found }),
-            None => return Err(ChargeStateError::Form),
+            None => None,
         };
-        let state: Self = read_whole(fields).ok_or(ChargeStateError::Form)?;
+        let state = state.ok_or(ChargeStateError::Form)?;
         match state.is_sorted() && state.tree().is_some() {
             true => Ok(state),
             false => Err(ChargeStateError::Form),
         }
+    }
+
+    fn with_sets(mut fields: &[u8]) -> Option<Self> {
+        let mut state = Self::read(&mut fields)?;
+        state.sets = Some(read_whole(fields)?);
+        Some(state)
     }
 
     /// SHA-256("strongroom-charge-state-v1\n" || bytes). It binds every charge of the history.
@@ -143,7 +176,9 @@ impl ChargeState {
     fn is_sorted(&self) -> bool {
         let by_group =
             |totals: &[(GroupKey, Wide)]| totals.is_sorted_by(|(one, _), (next, _)| one < next);
+        let mut sets = self.sets.iter();
         self.counted.is_sorted_by(|one, next| one < next)
+            && sets.all(|sets| sets.is_sorted_by(|one, next| one < next))
             && self.windows.iter().all(|window| by_group(&window.totals))
     }
 }
@@ -153,10 +188,19 @@ impl Windows {
     pub(crate) fn parts(&self, policy: Option<BundleHash>) -> ChargeState {
         let series = &self.series;
         let counted = || self.counts.windows.iter().map(Window::parts).collect();
-        let (counted_for, windows) = match (&self.restored, policy) {
-            (Some((bundle, windows)), _) => (Some(*bundle), windows.clone()),
-            (None, Some(policy)) => (Some(policy), counted()),
-            (None, None) => (None, Vec::new()),
+        let outstanding = &self.counts.outstanding;
+        let sets = || outstanding.longest().map(|_| outstanding.sets());
+        let (counted_for, windows, sets) = match (&self.restored, policy) {
+            (Some(restored), _) => {
+                let Restored {
+                    bundle,
+                    windows,
+                    sets,
+                } = restored.clone();
+                (Some(bundle), windows, sets)
+            }
+            (None, Some(policy)) => (Some(policy), counted(), sets()),
+            (None, None) => (None, Vec::new(), None),
         };
         let destinations = self.counts.destinations.as_ref();
         let destinations = destinations.filter(|_| counted_for.is_some());
@@ -172,6 +216,7 @@ impl Windows {
             windows,
             first_link: destinations.map(Destinations::base),
             counted: destinations.map(Destinations::counted).unwrap_or_default(),
+            sets,
         }
     }
 
@@ -205,12 +250,14 @@ impl Windows {
         Ok(Self {
             series,
             counts: Counts {
-                windows: Vec::new(),
                 destinations,
+                ..Counts::default()
             },
-            restored: parts
-                .counted_for
-                .map(|bundle| (BundleHash(bundle), parts.windows)),
+            restored: parts.counted_for.map(|bundle| Restored {
+                bundle: BundleHash(bundle),
+                windows: parts.windows,
+                sets: parts.sets,
+            }),
         })
     }
 }
@@ -278,6 +325,7 @@ impl Code for ChargeState {
             windows: Code::read(from)?,
             first_link: Code::read(from)?,
             counted: Code::read(from)?,
+            sets: None,
         })
     }
 }

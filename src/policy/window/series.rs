@@ -53,6 +53,14 @@ pub enum ChargesError {
         /// Why.
         source: UnreadBlock,
     },
+    /// A row that says how an attempt stands was not read.
+    #[error("a row of kind {kind} cannot be read")]
+    Row {
+        /// Its kind.
+        kind: &'static str,
+        /// Why.
+        source: UnreadBlock,
+    },
     /// A block is not the one that was closed.
     #[error("block {block} of the charges is not what it was")]
     Damaged {
@@ -126,6 +134,11 @@ impl Series {
     /// The place of the next charge.
     pub(super) fn end(&self) -> u64 {
         self.open_place.saturating_add(self.open.len() as u64)
+    }
+
+    /// The charge that was added last.
+    pub(super) fn newest(&self) -> Option<Arc<Charge>> {
+        self.open.last().cloned()
     }
 
     /// The place of the first charge that is kept.
@@ -331,7 +344,8 @@ impl Series {
         charge.joins() || self.newest_of(charge.set).is_some()
     }
 
-    fn newest_of(&self, set: AttemptId) -> Option<u64> {
+    /// The last charge of a set that has several.
+    pub(super) fn newest_of(&self, set: AttemptId) -> Option<u64> {
         let newest = self.sets.get(&set).copied();
         newest.filter(|newest| *newest >= self.first())
     }

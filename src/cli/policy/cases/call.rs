@@ -182,6 +182,47 @@ call = { function = "stake", contract = "eip155:1:0x70997970C51812dc3A010C7d01b5
         assert_eq!(told(same, &twice), [""; 0]);
     }
 
+    const AT_RISK: &str = r#"
+[[attester]]
+name = "watch"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOmRdIJNTONc/FmMYTZ4GK2H/UIxwHTRC8ouCSyMyVjI"]
+says = ["final", "dead"]
+[[limit]]
+name = "at-risk"
+effect = "call"
+asset = "eth"
+measure = "amount"
+window = "48h"
+cap = "2 eth"
+outstanding = true
+"#;
+
+    /// What was signed earlier is outstanding unless the case says that it is final.
+    #[test]
+    fn what_was_signed_earlier_is_outstanding_until_it_is_final() {
+        let policy = bundle_of(&[BUNDLE, MORE, AT_RISK].concat());
+        let case = |earlier: &str, more: &str| {
+            let call = |value: &str| {
+                format!(
+                    r#"call = {{ function = "stake", contract = "eip155:1:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC", value = "{value}", args = {{ key = "0x00", "of.owner" = "own-account:hot", "of.amount" = "2 eth", note = "yes" }} }}"#
+                )
+            };
+            let text = format!(
+                "name = \"case\"\nclient = \"walletd\"\naccount = \"hot\"\n{}\n{more}\n[[earlier]]\nago = \"2h\"\n{}\n{earlier}\n",
+                call("1.5 eth"),
+                call("1.5 eth"),
+            );
+            let case: Case =
+                toml::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let decided = decide(&policy, &BTreeMap::new(), &case).unwrap();
+            differences(&decided, &case)
+        };
+        let refused = "expect = \"refuse\"\nrefused_by = [\"at-risk\"]";
+        assert_eq!(case("", refused), [""; 0]);
+        assert_eq!(case("final = false", refused), [""; 0]);
+        assert_eq!(case("final = true", "expect = \"permit\""), [""; 0]);
+    }
+
     #[test]
     fn a_call_that_cannot_be_made_says_why() {
         let expect = "expect = \"permit\"\n";

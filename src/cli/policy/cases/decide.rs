@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use policy::bundle::{QuantityError, length_millis};
 use policy::{
-    Blob, Entry, EvaluateError, FreezeScope, Permit, Policy, Request, RequestHash, State,
-    StateError, Verdict, evaluate,
+    AttemptId, Blob, Entry, EvaluateError, FreezeScope, Policy, Request, RequestHash, Signed,
+    State, StateError, Verdict, evaluate,
 };
 use sha2::{Digest, Sha256};
 use tx::{Decoded, Interval, Name, Time};
@@ -134,12 +134,17 @@ fn decide_on(
     for kind in &case.attested {
         state.suppose_attested(*kind);
     }
-    for (number, asked) in earlier(case, now)?.iter().enumerate() {
-        signed(policy, state, asked, format!("earlier payment {number}"))?;
+    for (number, (asked, is_final)) in earlier(case, now)?.iter().enumerate() {
+        let attempt = charged(policy, state, asked, format!("earlier payment {number}"))?;
+        sign(state, asked.order.at, attempt)?;
+        if *is_final {
+            let supposed = state.suppose_final(attempt);
+            supposed.map_err(UndecidedError::State)?;
+        }
     }
     if let Some(before) = case.reissue {
         let first = first_issue(case, before, now);
-        signed(policy, state, &first, "the first issue".into())?;
+        charged(policy, state, &first, "the first issue".into())?;
     }
     if case.frozen {
         let frozen = Entry::Frozen {
@@ -187,15 +192,21 @@ fn first_issue(case: &Case, before: Before, now: Time) -> Asked<'_> {
     first
 }
 
-/// Signs what is permitted.
-fn signed(
+/// Charges what is permitted.
+fn charged(
     policy: &Arc<Policy>,
     state: &mut State,
     asked: &Asked<'_>,
     of: String,
-) -> Result<(), UndecidedError> {
+) -> Result<AttemptId, UndecidedError> {
     match request(policy, state, asked, &of)? {
-        Verdict::Permit(permit) => sign(state, asked.order.at, *permit),
+        Verdict::Permit(permit) => {
+            let id = AttemptId(state.entries());
+            let attempt = Entry::Attempt(Box::new(permit.into_attempt()));
+            let appended = offline::append(state, at(asked.order.at), attempt);
+            appended.map_err(UndecidedError::State)?;
+            Ok(id)
+        }
         other => {
             let other = Decided::of(other);
             let by = other.refused_by.union(&other.needs);
@@ -244,14 +255,14 @@ fn suppose_prices(
     Ok(())
 }
 
-/// What was signed before, the oldest first.
-fn earlier(case: &Case, now: Time) -> Result<Vec<Asked<'_>>, UndecidedError> {
+/// What was signed before, the oldest first, and whether it is final.
+fn earlier(case: &Case, now: Time) -> Result<Vec<(Asked<'_>, bool)>, UndecidedError> {
     let mut all = Vec::new();
     for (number, earlier) in case.earlier.iter().enumerate() {
         let ago = length_millis(&earlier.ago);
         let ago = ago.map_err(|error| UndecidedError::Ago(error.to_string()))?;
         for time in 0..earlier.times {
-            all.push(Asked {
+            let asked = Asked {
                 client: earlier.client.as_ref().unwrap_or(&case.client),
                 order: Order {
                     id: format!("{}.earlier-{number}-{time}", case.name),
@@ -265,10 +276,11 @@ fn earlier(case: &Case, now: Time) -> Result<Vec<Asked<'_>>, UndecidedError> {
                     fee: None,
                     at: now.before_millis(ago),
                 },
-            });
+            };
+            all.push((asked, earlier.is_final));
         }
     }
-    all.sort_by_key(|asked| asked.order.at);
+    all.sort_by_key(|(asked, _)| asked.order.at);
     Ok(all)
 }
 
@@ -322,9 +334,15 @@ pub fn made(
     Ok((request, decoded))
 }
 
-fn sign(state: &mut State, time: Time, permit: Permit) -> Result<(), UndecidedError> {
-    let attempt = Entry::Attempt(Box::new(permit.into_attempt()));
-    offline::append(state, at(time), attempt).map_err(UndecidedError::State)
+/// Says that it was signed: what is not is dead soon. No device made the signatures, and nobody verifies them.
+fn sign(state: &mut State, time: Time, attempt: AttemptId) -> Result<(), UndecidedError> {
+    let signed = Entry::Signed(Box::new(Signed {
+        attempt,
+        signatures: Vec::new(),
+        txid: String::new(),
+        raw: Blob::Inline(String::new()),
+    }));
+    offline::append(state, at(time), signed).map_err(UndecidedError::State)
 }
 
 fn at(time: Time) -> Interval {

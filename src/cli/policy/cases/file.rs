@@ -154,6 +154,9 @@ pub struct Earlier {
     pub call: Option<Called>,
     /// The fee's rate.
     pub fee_rate: Option<String>,
+    /// Whether attesters say that it is final.
+    #[serde(default, rename = "final")]
+    pub is_final: bool,
 }
 
 fn once() -> u32 {

@@ -458,6 +458,7 @@ impl Probe {
         let earlier = match self.earlier {
             None => Vec::new(),
             Some((minutes, amount, times)) => vec![Earlier {
+                is_final: false,
                 ago: format!("{minutes}m"),
                 times: u32::try_from(times).ok()?,
                 client: None,

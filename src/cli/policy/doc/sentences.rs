@@ -65,6 +65,7 @@ pub fn limit(policy: &Policy, limit: &Statement<Limit>) -> String {
         cap,
         group,
         over,
+        outstanding,
     } = &limit.says;
     let apart = match group.is_empty() {
         true => String::new(),
@@ -77,12 +78,18 @@ pub fn limit(policy: &Policy, limit: &Statement<Limit>) -> String {
         None => "More is refused.".to_owned(),
         Some(need) => format!("More waits until {}.", agreement(need)),
     };
-    format!(
-        "At most {} in any {}{apart}, counted over {}. {more}",
+    let (cap, window) = (
         words::measured(policy, limit, *cap),
         words::length(*window_millis),
-        effects(policy, &limit.selector),
-    )
+    );
+    let effects = effects(policy, &limit.selector);
+    match outstanding {
+        false => format!("At most {cap} in any {window}{apart}, counted over {effects}. {more}"),
+        true => format!(
+            "At most {cap} outstanding at any time{apart}, counted over {effects}, of what was signed in the last \
+             {window} and attesters have not called final, nor all of a set dead. {more}"
+        ),
+    }
 }
 
 fn each(group: Group) -> &'static str {

@@ -562,6 +562,11 @@ pub const KINDS: &[Kind] = &[
                     Form::Need,
                     "Who can carry a payment over it; without them the limit is hard.",
                 ),
+                optional(
+                    "outstanding",
+                    Form::Truth,
+                    "true: what attesters say is final or dead counts no longer.",
+                ),
             ],
         ],
     ),

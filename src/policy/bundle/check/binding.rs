@@ -72,6 +72,7 @@ fn bounds(policy: &Policy, one: &Statement<Limit>, other: &Statement<Limit>) -> 
     one.says.window_millis >= other.says.window_millis
         && one.says.group.is_subset(&other.says.group)
         && (one.says.over.is_none() || one.says.over == other.says.over)
+        && (!one.says.outstanding || other.says.outstanding)
         && covers(&one.selector, &other.selector, policy)
 }
 

@@ -49,6 +49,7 @@ fn unattended(policy: &Policy, allow: &Statement<Allow>, report: &Report) {
             for measure in measures(kind) {
                 let bounded = |limit: &&Statement<Limit>| {
                     limit.says.measure == *measure
+                        && !limit.says.outstanding
                         && !limit.says.group.contains(&Group::Destination)
                         && !limit.says.group.contains(&Group::Client)
                         && covers(&limit.selector, &part, policy)
@@ -102,7 +103,8 @@ fn unbounded(
     );
     let hint = format!(
         "add a [[limit]] with measure = {measure:?} that selects at least all that this allow does \
-         and is not grouped by destination or client, or a [[require]] that does"
+         and is not grouped by destination or client, or a [[require]] that does{}",
+        beside(policy),
     );
     Diagnostic::error(Place::from(&allow.at), message).hint(hint)
 }
@@ -126,6 +128,7 @@ fn bounded_whole(policy: &Policy, kind: EffectKind, asset: &Asset) -> bool {
     policy.limits.iter().any(|limit| {
         limit.says.measure == Measure::Amount
             && limit.says.group.is_empty()
+            && !limit.says.outstanding
             && covers(&limit.selector, &all, policy)
     })
 }
@@ -143,7 +146,8 @@ fn unbounded_whole(
     );
     let hint = format!(
         "add a [[limit]] with measure = \"amount\", asset = {name:?}, effect = {kind:?}, window \
-         and cap, and no other condition or group"
+         and cap, and no other condition or group{}",
+        beside(policy),
     );
     Diagnostic::error(Place::from(&allow.at), message).hint(hint)
 }
@@ -196,9 +200,18 @@ fn unbounded_fees(policy: &Policy, at: Place, about: &str, chain: Chain) -> Diag
     let message = format!("{about}: no limit bounds the fees on {chain} over all accounts");
     let hint = format!(
         "add a [[limit]] with measure = \"amount\", asset = {native:?}, effect = \"fee\", window \
-         and cap, and no other condition or group"
+         and cap, and no other condition or group{}",
+        beside(policy),
     );
     Diagnostic::error(at, message).hint(hint)
+}
+
+/// What whoever wrote a limit on what is outstanding may have overlooked.
+fn beside(policy: &Policy) -> &'static str {
+    match policy.limits.iter().any(|limit| limit.says.outstanding) {
+        true => "; one with `outstanding` has room again as soon as what left is final",
+        false => "",
+    }
 }
 
 fn outward(allow: &Statement<Allow>) -> impl Iterator<Item = EffectKind> {

@@ -31,6 +31,7 @@ fn has_native(policy: &Policy, limit: &Statement<Limit>, asset: &Asset) -> bool 
     policy.limits.iter().any(|other| {
         other.says.measure == Measure::Amount
             && other.says.over.is_none()
+            && !other.says.outstanding
             && !other.says.group.contains(&Group::Destination)
             && !other.says.group.contains(&Group::Client)
             && covers(&other.selector, &part, policy)

@@ -43,6 +43,7 @@ fn splits(limit: &Statement<Limit>) -> Option<Group> {
 fn is_bounded_together(policy: &Policy, limit: &Statement<Limit>) -> bool {
     policy.limits.iter().any(|other| {
         other.says.measure == limit.says.measure
+            && (!other.says.outstanding || limit.says.outstanding)
             && other.selector.age_below.is_some()
             && splits(other).is_none()
             && covers(&other.selector, &limit.selector, policy)

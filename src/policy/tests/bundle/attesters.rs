@@ -294,3 +294,75 @@ fn what_looks_wrong_about_attesters_is_warned_of() {
         one(&text, "is no more than half of the 4 attesters");
     }
 }
+
+const AT_RISK: &str = r#"
+[[limit]]
+name = "at-risk"
+effect = "payment"
+asset = "eth"
+measure = "amount"
+window = "48h"
+cap = "5 eth"
+outstanding = true
+"#;
+
+fn watcher() -> String {
+    replaced(&attester("w1", 11), "\"price\"", "[\"final\", \"dead\"]")
+}
+
+#[test]
+fn a_limit_on_what_is_outstanding_is_read_and_needs_somebody_who_settles() {
+    let whole = format!("{POLICY}{}{AT_RISK}", watcher());
+    let asks = policy(&whole)
+        .limits
+        .into_iter()
+        .map(|limit| (limit.name.to_string(), limit.says.outstanding));
+    let expected = [("at-risk", true), ("eth-day", false), ("fees-day", false)];
+    let mut asks: Vec<(String, bool)> = asks.collect();
+    asks.sort();
+    assert_eq!(asks, expected.map(|(name, is)| (name.to_owned(), is)));
+    let not = replaced(&whole, "outstanding = true", "outstanding = false");
+    let parsed = parse(&not).unwrap();
+    let mut limits = parsed.policy().limits.iter();
+    assert!(limits.all(|one| !one.says.outstanding));
+    assert_error(
+        &replaced(&whole, "outstanding = true", "outstanding = \"yes\""),
+        "true or false",
+    );
+    let nobody = "nobody attests what is final";
+    assert_error(&format!("{POLICY}{AT_RISK}"), nobody);
+    let dead = replaced(&whole, "[\"final\", \"dead\"]", "\"dead\"");
+    assert_error(&dead, nobody);
+}
+
+/// What is settled makes room at once: over a day it bounds nothing.
+#[test]
+fn a_limit_on_what_is_outstanding_is_none_that_a_bundle_must_have() {
+    let whole = format!("{POLICY}{}", watcher());
+    let limit = "effect = \"payment\"\nasset = \"eth\"\nmeasure = \"amount\"\n";
+    let text = replaced(&whole, limit, &format!("{limit}outstanding = true\n"));
+    let found = errors(&text);
+    for missing in [
+        "nothing bounds the amount of eth payment",
+        "no limit bounds eth payment",
+    ] {
+        let is_said = |one: &String| one.contains(missing) && one.contains("`outstanding`");
+        assert!(found.iter().any(is_said), "{found:#?}");
+    }
+    // It never binds behind one that holds as much of everything; that one binds beside it.
+    let warned = |risk: &str| {
+        let text = format!("{whole}{}", replaced(AT_RISK, "cap = \"5 eth\"", risk));
+        let parsed = parse(&text).unwrap();
+        let warnings = parsed.warnings().iter();
+        warnings.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("cap = \"5 eth\""), [""; 0]);
+    let longer = replaced(AT_RISK, "48h", "12h");
+    let longer = replaced(&longer, "cap = \"5 eth\"", "cap = \"20 eth\"");
+    let parsed = parse(&format!("{whole}{longer}")).unwrap();
+    let found: Vec<String> = parsed.warnings().iter().map(ToString::to_string).collect();
+    assert!(
+        found[0].contains("\"at-risk\": can never bind"),
+        "{found:#?}"
+    );
+}
