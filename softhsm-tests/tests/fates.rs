@@ -298,7 +298,7 @@ fn what_is_outstanding_has_a_limit_and_attesters_make_room_in_it() {
     let daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
-    let pay = |n: u64, try_: u32, units: u64| {
+    let pay = |n: u64, try_: u32, units: u128| {
         let id = format!("pay-{n}-{try_}");
         transfer(&id, &from, &Draft::transfer(n, CUSTOMER, units))
     };

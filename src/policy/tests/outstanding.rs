@@ -10,9 +10,9 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestCaseError};
 use strongroom_policy::{
-    Attempt, AttemptId, AttestationKind, Attestations, BundleHash, ChargeState, Entry, Group, Limit, Measure,
-    Policy, ReasonCode, Record, Room, Row, RowKey, SettledRows, SignatureRecord, Signed, State,
-    Statement, UnreadBlock, Verdict, statement::Fate,
+    Attempt, AttemptId, AttestationKind, Attestations, BundleHash, ChargeState, Entry, Group,
+    Limit, Measure, Policy, ReasonCode, Record, Room, Row, RowKey, SettledRows, SignatureRecord,
+    Signed, State, Statement, UnreadBlock, Verdict, statement::Fate,
 };
 use tx::{Amount, Time};
 
@@ -513,7 +513,12 @@ fn the_use_is_what_a_look_at_every_attempt_finds() {
             assert_counted(&world)?;
             let now = world.hostile.signer.now.lo;
             let room = world.room(now);
-            for limit in world.policy().limits.iter().filter(|one| one.says.outstanding) {
+            for limit in world
+                .policy()
+                .limits
+                .iter()
+                .filter(|one| one.says.outstanding)
+            {
                 let all = in_window(limit, &world.hostile.done, now).into_iter();
                 for (group, (attempts, weights)) in all {
                     let signed = by_formula(&attempts, &weights);
@@ -536,7 +541,10 @@ fn the_use_is_what_a_look_at_every_attempt_finds() {
     runner(300).run(&cases, run).unwrap();
     let (outstanding, settled) = (outstanding.into_inner(), settled.into_inner());
     println!("{outstanding} uses, {settled} of which something was settled");
-    assert!(outstanding > 300 && settled > 300, "{outstanding} {settled}");
+    assert!(
+        outstanding > 300 && settled > 300,
+        "{outstanding} {settled}"
+    );
 }
 
 /// Rows on a disk.

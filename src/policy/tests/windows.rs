@@ -358,18 +358,29 @@ fn other_blocks_than_those_of_the_state_are_refused() {
 
 #[test]
 fn a_charge_state_has_one_spelling_and_every_bit_is_bound() {
-    let mut signer = paid_often(70, limits());
-    signer.charged(&Ask::evm("e", 0, 100).pay("e", 5, 2).client("other"));
-    let state = signer.state.charge_state();
+    let mut risk = limit("risk", btc(), 1 << 40, DAY);
+    risk.says.outstanding = true;
+    let asking = limits().into_iter().chain([risk]).collect();
+    for (version, limits) in [(1, limits()), (2, asking)] {
+        let mut signer = paid_often(70, limits);
+        signer.charged(&Ask::evm("e", 0, 100).pay("e", 5, 2).client("other"));
+        has_one_spelling(version, &signer.state.charge_state());
+    }
+}
+
+fn has_one_spelling(version: u8, state: &ChargeState) {
     let bytes = state.encode();
+    assert_eq!(bytes[0], version);
     assert_eq!(ChargeState::decode(&bytes), Ok(state.clone()));
     for end in 0..bytes.len() {
         assert!(ChargeState::decode(&bytes[..end]).is_err(), "{end} bytes");
     }
     assert!(ChargeState::decode(&[bytes.as_slice(), &[0]].concat()).is_err());
-    let newer = [&[2], &bytes[1..]].concat();
-    let version = ChargeStateError::Version { found: 2 };
-    assert_eq!(ChargeState::decode(&newer), Err(version));
+    let other = [&[3 - version], &bytes[1..]].concat();
+    assert_eq!(ChargeState::decode(&other), Err(ChargeStateError::Form));
+    let newer = [&[3], &bytes[1..]].concat();
+    let newest = ChargeStateError::Version { found: 3 };
+    assert_eq!(ChargeState::decode(&newer), Err(newest));
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
