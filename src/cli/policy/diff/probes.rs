@@ -482,15 +482,19 @@ impl Probe {
             pay: pay(self.amount)?,
             call: call(self.amount)?,
             chain: None,
-            fee_rate: self.fee_rate.map(|rate| match self.asset.chain {
-                Chain::Evm(_) => format!("{rate} wei"),
-                _ => format!("{rate} sat/vb"),
-            }),
+            fee_rate: self.fee_rate_text(),
             earlier,
             expect: Expected::Permit,
             allowed_by: None,
             refused_by: None,
             needs: None,
+        })
+    }
+
+    fn fee_rate_text(&self) -> Option<String> {
+        self.fee_rate.map(|rate| match self.asset.chain {
+            Chain::Evm(_) => format!("{rate} wei"),
+            _ => format!("{rate} sat/vb"),
         })
     }
 }

@@ -202,7 +202,7 @@ fn the_statements_are_sentences() {
         "- `tags`: A payment with the tag `<b>'` is refused. (",
         "- `large`: A payment above 5 eth of `eth` waits until `ann` agrees. (",
         "- `day`: At most 20 eth in any 24 h, counted over a payment of `eth`. More is refused. (",
-        "- `at-risk`: At most 10 eth outstanding at any time, counted over a payment of `eth`, of what was signed in the last 48 h and attesters have not called final, nor all of a set dead. More is refused. (",
+        "- `at-risk`: At most 10 eth outstanding at any time, counted over a payment of `eth`, of what was signed in the last 2 days and attesters have not called final, nor all of a set dead. More is refused. (",
         "- `many`: At most 100 effects in any 30 days for each destination address, client, source and account that pays, counted over a payment. More waits until `ann` agrees. (",
         "- `out`: Under a freeze, a transfer between own accounts may happen once `ann` agrees. (",
         "- Another bundle needs the signatures of 1 of `ann`.",
