@@ -175,6 +175,31 @@ fn an_evacuation_leaves_a_freeze_with_its_people() {
     assert!(signer.state.is_frozen(id).unwrap());
 }
 
+#[test]
+fn an_evacuation_needs_all_of_its_people() {
+    let two = need(2, &["alice", "bob", "carol"]);
+    let evacuates = vec![statement(
+        "all",
+        Selector::default(),
+        Evacuate { need: two.clone() },
+    )];
+    let mut signer = Signer::new(Policy {
+        evacuates,
+        ..policy()
+    });
+    signer.push(Entry::Frozen {
+        scope: FreezeScope::All,
+        reason: "drill".into(),
+    });
+    let out = pay("r", 0, 5);
+    let permits = |people: &[&str]| {
+        let verdict = decided(&signer, &out, &approved(&two, people));
+        matches!(verdict, Verdict::Permit(_))
+    };
+    assert!(!permits(&[]) && !permits(&["alice"]) && !permits(&["alice", "mallory"]));
+    assert!(permits(&["alice", "carol"]));
+}
+
 /// The rest of invariant 4: one approval more is never worse.
 #[test]
 fn an_approval_more_is_never_worse() {

@@ -592,6 +592,9 @@ fn old_keys_only_drain() {
     assert_eq!(signer.codes(&back), only(ReasonCode::DrainOnly));
     let other = to(drain(), own("k5", BTC), None);
     assert!(signer.codes(&other).contains(&ReasonCode::DrainOnly));
+    // What moves nothing is no drain, wherever it goes.
+    let rent = drain().effect(EffectKind::Rent, 5, Some((cold(), cold_account())));
+    assert!(signer.codes(&rent).contains(&ReasonCode::DrainOnly));
     // Keys that a later bundle brings are free, and a bundle frees no old one.
     let mut fresh = governed();
     (fresh.sequence, fresh.hash) = (2, BundleHash([2; 32]));
@@ -607,6 +610,23 @@ fn old_keys_only_drain() {
     let old = paid.transaction.signings[0].clone();
     mixed.transaction.signings.push(old);
     assert_eq!(signer.codes(&mixed), only(ReasonCode::DrainOnly));
+}
+
+#[test]
+fn an_old_key_may_drain_to_another_own_key() {
+    let mut signer = Signer::new(governed());
+    let mut statement = epoch(&signer, 0);
+    statement.drains.remove(&drain("k1"));
+    let to = own("k3", BTC);
+    statement.drains.insert(Drain {
+        key: name("k1"),
+        to: to.clone(),
+    });
+    begin(&mut signer, &statement);
+    let own = Some((to, Some(("hot2", AccountClass::Hot))));
+    let moved = Ask::utxo("d", [0], 1_000).effect(EffectKind::OwnTransfer, 5, own);
+    // The edge is not listed: that is another matter.
+    assert_eq!(signer.codes(&moved), only(ReasonCode::Edge));
 }
 
 #[test]

@@ -49,3 +49,4 @@ mod unseal;
 mod watched;
 mod window_bound;
 mod windows;
+mod words;

@@ -104,6 +104,14 @@ fn request_reused() {
     assert_eq!(signer.codes(&other), only(ReasonCode::RequestReused));
     // The id is the client's own.
     assert!(signer.permit(&other.client("other")).is_ok());
+    // Only what takes the attempt up again is in its conflict set without saying so.
+    let same_coin = Ask::utxo("r", [0], 1_000).pay("j", 5, 1).rehashed(1);
+    let all = [
+        ReasonCode::RequestReused,
+        ReasonCode::UndeclaredConflict,
+        ReasonCode::ReplacementFee,
+    ];
+    assert_eq!(signer.codes(&same_coin), all.into());
 }
 
 #[test]

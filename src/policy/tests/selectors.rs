@@ -230,6 +230,17 @@ fn each_condition_on_a_fee_decides() {
     assert!(!with([over as Set]).speaks_of(&fee, &terms()), "no fee");
 }
 
+/// What pays no intent has the source of all of them.
+#[test]
+fn a_fee_has_the_source_of_the_intents_that_have_one_in_common() {
+    let one = payment().pay("x", 7, 9);
+    let payouts = name("payouts");
+    assert_eq!(fact(&one, EffectKind::Fee).source, Some(payouts));
+    let mut two = one;
+    two.request.intents[1].intent.id.source = name("refunds");
+    assert_eq!(fact(&two, EffectKind::Fee).source, None);
+}
+
 #[test]
 fn each_condition_on_a_transfer_to_an_own_account_decides() {
     let cold = Some((stranger(BTC, 200), Some(("cold", AccountClass::Cold))));
