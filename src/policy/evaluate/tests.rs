@@ -200,6 +200,42 @@ fn an_evacuation_needs_all_of_its_people() {
     assert!(permits(&["alice", "carol"]));
 }
 
+/// No bundle has such a need: should one come in all the same, it lets nothing out.
+#[test]
+fn a_need_of_nobody_is_never_met() {
+    let nobody = need(0, &["alice"]);
+    let need = || nobody.clone();
+    let requires = vec![statement(
+        "all",
+        Selector::default(),
+        Require { need: need() },
+    )];
+    let signer = Signer::new(Policy {
+        requires,
+        ..policy()
+    });
+    let evacuates = vec![statement(
+        "all",
+        Selector::default(),
+        Evacuate { need: need() },
+    )];
+    let mut frozen = Signer::new(Policy {
+        evacuates,
+        ..policy()
+    });
+    frozen.push(Entry::Frozen {
+        scope: FreezeScope::All,
+        reason: "drill".into(),
+    });
+    for people in [&[][..], &["alice"]] {
+        let approvals = approved(&nobody, people);
+        let verdict = decided(&signer, &pay("r", 0, 5), &approvals);
+        assert!(matches!(verdict, Verdict::Pending(_)), "{verdict:?}");
+        let verdict = decided(&frozen, &pay("r", 0, 5), &approvals);
+        assert!(matches!(verdict, Verdict::Refuse(_)), "{verdict:?}");
+    }
+}
+
 /// The rest of invariant 4: one approval more is never worse.
 #[test]
 fn an_approval_more_is_never_worse() {
