@@ -134,6 +134,8 @@ pub struct Client {
     pub verbs: BTreeSet<Verb>,
     /// The accounts it may ask about.
     pub accounts: BTreeSet<Name>,
+    /// Who runs it: they approve nothing that it asks for.
+    pub people: BTreeSet<Name>,
 }
 
 /// How a client is recognised.

@@ -376,6 +376,7 @@ fn empty(of: &Making) -> Policy {
             identity: ClientIdentity::Uri(client.to_string()),
             verbs: [Verb::Sign].into(),
             accounts: accounts.iter().cloned().collect(),
+            people: BTreeSet::new(),
         };
         (client.clone(), of)
     };

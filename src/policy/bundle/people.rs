@@ -239,6 +239,10 @@ pub(super) fn clients(tables: Vec<Table<'_>>, draft: &mut Draft) {
             true => table.optional("accounts"),
             false => table.required("accounts"),
         };
+        let people = match table.optional("people") {
+            Some(people) => groups::people(&people, &draft.policy),
+            None => BTreeSet::new(),
+        };
         let policy = &mut draft.policy;
         let accounts = accounts
             .map(|accounts| accounts.each(|one| one.known("account", policy.accounts.keys())));
@@ -252,6 +256,7 @@ pub(super) fn clients(tables: Vec<Table<'_>>, draft: &mut Draft) {
                 identity: identity.unwrap_or_else(|| ClientIdentity::Uri(String::new())),
                 verbs: verbs.unwrap_or_default(),
                 accounts: accounts.unwrap_or_default(),
+                people,
             };
             policy.clients.insert(name, client);
         }

@@ -211,11 +211,15 @@ impl<'a> Case<'a> {
         registered.filter(|registered| registered.intent == *intent)
     }
 
-    /// The people who ask for the intent by what the request brings.
+    /// The people who ask for the intent by what the request brings, and by whose client brings it.
     fn requesters(&self, signed: &SignedIntent) -> BTreeSet<&'a Name> {
         let policy: &'a Policy = self.policy;
         let signers = statement::intent_signers(policy, signed);
-        statement::people_with(policy, &signers).collect()
+        let client = policy.clients.get(&self.request.client).into_iter();
+        let run_by = client.flat_map(|client| &client.people);
+        statement::people_with(policy, &signers)
+            .chain(run_by)
+            .collect()
     }
 }
 

@@ -63,7 +63,9 @@ const UNHEARD_MILLIS: u64 = 7 * 24 * 60 * 60 * 1000;
 impl RegisteredIntent {
     /// The people who may not approve it: it is they who ask for it.
     pub fn requesters<'p>(&self, policy: &'p Policy) -> impl Iterator<Item = &'p Name> {
-        people_with(policy, &self.signers)
+        let client = policy.clients.get(&self.client).into_iter();
+        let run_by = client.flat_map(|client| &client.people);
+        people_with(policy, &self.signers).chain(run_by)
     }
 
     /// Who approved it for the need, of those who count at `now`: everybody who has said so for as long as the

@@ -64,7 +64,14 @@ impl RegisteredTransaction {
     /// Who approved it for the need, of those who count at `now`: everybody who has said so for as long as the
     /// need wants, unless someone rejects it.
     pub fn approving(&self, policy: &Policy, need: &Need, now: Interval) -> BTreeSet<Name> {
-        approving(&self.decided, &BTreeSet::new(), (policy, need), now)
+        let requesters = self.requesters(policy).collect();
+        approving(&self.decided, &requesters, (policy, need), now)
+    }
+
+    /// The people who may not approve it: they run the client that asks for it.
+    pub fn requesters<'p>(&self, policy: &'p Policy) -> impl Iterator<Item = &'p Name> {
+        let client = policy.clients.get(&self.proposed.client).into_iter();
+        client.flat_map(|client| &client.people)
     }
 
     /// Whether it is kept at a `lo`.
@@ -200,7 +207,7 @@ impl State {
         let registered = self.open_transaction(entry)?;
         let policy = self.policy().ok_or(StateError::NotRegistered)?;
         let need = self.need_of_transaction(registered, said.need)?;
-        let by = Counted::of(std::iter::empty(), policy, &need);
+        let by = Counted::of(registered.requesters(policy), policy, &need);
         let text = (statement, TransactionApproval::NAMESPACE);
         let signed_by = by.signed(text, Shown::Signatures(signatures))?;
         Ok(TransactionDecided {

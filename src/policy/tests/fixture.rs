@@ -178,6 +178,7 @@ pub fn policy() -> Policy {
         identity: ClientIdentity::Uri(format!("spiffe://{text}")),
         verbs: BTreeSet::new(),
         accounts: names(["hot", "hot2", "old"]),
+        people: BTreeSet::new(),
     };
     let source = || Source {
         clients: names(["walletd", "other"]),

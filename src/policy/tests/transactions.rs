@@ -8,7 +8,7 @@ use strongroom_policy::{
     ProposedTransaction, ReasonCode, Rejection, Request, RequestHash, Require, Selector, State,
     StateError, TransactionDecided, Verdict,
     approval::{Approval, Says, TransactionApproval},
-    evaluate, statement,
+    evaluate, statement, widenings,
 };
 use tx::{
     AccountClass, Address, Amount, EffectKind, Time, Transaction,
@@ -331,6 +331,53 @@ fn approvals_of_intents_and_of_transactions_do_not_stand_in_for_each_other() {
             .deciding(&intent.id, &of_transaction, &by)
             .is_err()
     );
+}
+
+#[test]
+fn who_runs_the_client_approves_nothing_that_it_asks_for() {
+    let two = two();
+    let run_by = |person: &str| {
+        let mut policy = calling(two.clone());
+        let client = policy.clients.get_mut(&name("walletd")).unwrap();
+        client.people = names([person]);
+        policy
+    };
+    let (mut signer, pay) = begun_with(run_by("bob"));
+    let intent = the_intent(&pay).intent.clone();
+    let entry = register(&mut signer, &call(0), "s");
+    let bob = saying(&signer, entry, &two, Says::Approve);
+    let refused = deciding(&signer, &bob, &["bob"]);
+    assert!(matches!(refused, Err(StateError::NobodyCounts { .. })));
+    for one in ["alice", "carol"] {
+        assert!(is_pending(&signer, &call(0), "s"));
+        assert!(crate::approvals::is_pending(&signer, &pay));
+        // With bob beside, who does not count.
+        say(&mut signer, entry, &two, Says::Approve, &[one, "bob"]);
+        say_of_intent(&mut signer, &intent, &two, Says::Approve, &[one, "bob"]);
+    }
+    assert!(!is_pending(&signer, &call(0), "s"));
+    assert!(!crate::approvals::is_pending(&signer, &pay));
+    // Nor does what somebody said before the bundle says that they run it.
+    let mut policy = run_by("carol");
+    (policy.hash, policy.sequence) = (BundleHash([2; 32]), 2);
+    signer.activate(policy);
+    assert!(is_pending(&signer, &call(0), "s"));
+    assert!(crate::approvals::is_pending(&signer, &pay));
+}
+
+#[test]
+fn a_client_that_nobody_is_said_to_run_any_longer_is_wider() {
+    let of = |people: &[&str]| {
+        let mut policy = calling(two());
+        let client = policy.clients.get_mut(&name("walletd")).unwrap();
+        client.people = names(people.iter().copied());
+        policy
+    };
+    let is_narrower = |old: &[&str], new: &[&str]| widenings(&of(old), &of(new)).is_empty();
+    assert!(is_narrower(&[], &["bob"]));
+    assert!(is_narrower(&["bob"], &["alice", "bob"]));
+    assert!(!is_narrower(&["bob"], &[]));
+    assert!(!is_narrower(&["bob"], &["alice"]));
 }
 
 #[test]

@@ -268,6 +268,7 @@ fn client(name: &Name, client: &Client) -> String {
         identity,
         verbs,
         accounts,
+        people,
     } = client;
     let identity = match identity {
         ClientIdentity::Uri(uri) => code(uri),
@@ -281,8 +282,16 @@ fn client(name: &Name, client: &Client) -> String {
             listed(accounts.iter().map(|name| code(name.as_str())), "and")
         ),
     };
+    let run_by = match people.is_empty() {
+        true => String::new(),
+        false => {
+            let people = people.iter().map(|person| code(person.as_str()));
+            let people = listed(people, "and");
+            format!(" It is run by {people}, who approve nothing that it asks for.")
+        }
+    };
     format!(
-        "{} ({identity}) may {verbs}, {accounts}.",
+        "{} ({identity}) may {verbs}, {accounts}.{run_by}",
         code(name.as_str())
     )
 }
@@ -297,8 +306,8 @@ fn may(verb: Verb) -> &'static str {
         Verb::Bodies => "read all that was decided",
         Verb::Witness => "bring cosignatures",
         Verb::Govern => "bring officers' statements",
-        Verb::Intents => "ask people to approve intents",
-        Verb::Approve => "bring what people say of intents",
+        Verb::Intents => "ask people to approve intents and transactions",
+        Verb::Approve => "bring what people say of intents and transactions",
         Verb::Attest => "bring attesters' statements",
     }
 }

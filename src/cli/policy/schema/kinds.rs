@@ -439,6 +439,11 @@ pub const KINDS: &[Kind] = &[
                     "What it may ask.",
                 ),
                 optional("accounts", NAMES, "The accounts that it may ask about."),
+                optional(
+                    "people",
+                    PEOPLE,
+                    "Who runs it, and approves nothing that it asks for.",
+                ),
             ]],
         ),
         &["uri", "spki"],
