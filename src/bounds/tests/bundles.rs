@@ -358,19 +358,20 @@ fn nobody() -> Governance {
     }
 }
 
+fn account(chain: Chain, number: usize) -> Account {
+    Account {
+        class: AccountClass::Hot,
+        chains: [chain].into(),
+        keys: [name(&format!("k{number}"))].into(),
+        addresses: BTreeSet::new(),
+    }
+}
+
 /// A bundle without statements.
 fn empty(of: &Making) -> Policy {
     let accounts = numbered("a", of.accounts);
     let clients = numbered("c", of.clients);
-    let account = |(number, name): (usize, &Name)| {
-        let account = Account {
-            class: AccountClass::Hot,
-            chains: [of.chain].into(),
-            keys: [self::name(&format!("k{number}"))].into(),
-            addresses: BTreeSet::new(),
-        };
-        (name.clone(), account)
-    };
+    let account = |(number, name): (usize, &Name)| (name.clone(), account(of.chain, number));
     let client = |client: &Name| {
         let of = Client {
             identity: ClientIdentity::Uri(client.to_string()),
