@@ -10,6 +10,7 @@ mod heartbeat;
 mod hours;
 mod loading;
 mod manifest;
+mod p256;
 mod passkeys;
 mod reading;
 mod recovery;

@@ -2,14 +2,16 @@
 
 use std::{fs, process::Command};
 
-use ssh_key::PrivateKey;
 use strongroom_policy::{
     bundle::{self, LoadError, MANIFEST, SIGNATURES, Trust, load},
     statement::{self, SignError, Signatures},
 };
 use tempfile::TempDir;
 
-use super::fixture::{Files, POLICY, files, key, manifest, people, person, replaced};
+use super::{
+    fixture::{Files, POLICY, files, key, manifest, people, person, replaced},
+    p256::p256,
+};
 use crate::security_key::{PRESENT, SecurityKey, VERIFIED, string};
 
 const NAMESPACE: &str = "strongroom-bundle-v1";
@@ -27,15 +29,9 @@ LLo9lQYBAAAACQ==
 ";
 const REAL_KEY: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAINSoElFleH+nN83FoLqqepJjN+y7Gs5lrn7qXjBqQZyuAAAABHNzaDo=";
 
-/// A key of each kind: nobody needs to know the one that `ssh-keygen` makes.
-fn both(folder: &TempDir) -> [SecurityKey; 2] {
-    let made = Command::new("ssh-keygen")
-        .current_dir(folder.path())
-        .args(["-q", "-t", "ecdsa", "-b", "256", "-N", "", "-f", "p256"])
-        .status();
-    assert!(made.expect("ssh-keygen of openssh-client").success());
-    let p256 = PrivateKey::read_openssh_file(&folder.path().join("p256")).unwrap();
-    [SecurityKey::of(key(1)), SecurityKey::of(p256)]
+/// A key of each kind.
+fn both() -> [SecurityKey; 2] {
+    [key(1), p256()].map(SecurityKey::of)
 }
 
 fn counts(signature: &str, line: &str) -> bool {
@@ -56,8 +52,7 @@ fn a_real_security_keys_signature_counts_for_its_text_and_namespace() {
 
 #[test]
 fn a_signature_shows_the_touch_and_what_else_its_key_asks_for() {
-    let folder = TempDir::new().unwrap();
-    for key in both(&folder) {
+    for key in both() {
         let line = key.line();
         let verified = format!("verify-required {line}");
         for flags in 0..=u8::MAX {
@@ -72,8 +67,7 @@ fn a_signature_shows_the_touch_and_what_else_its_key_asks_for() {
 
 #[test]
 fn flags_and_counter_are_signed_and_stand_where_they_are_read() {
-    let folder = TempDir::new().unwrap();
-    for key in both(&folder) {
+    for key in both() {
         let line = key.line();
         let whole = key.signature(TEXT, NAMESPACE, 0);
         let mut touched = whole.clone();
@@ -114,7 +108,7 @@ fn flags_and_counter_are_signed_and_stand_where_they_are_read() {
 #[test]
 fn ssh_keygen_takes_what_the_tests_make() {
     let folder = TempDir::new().unwrap();
-    for key in both(&folder) {
+    for key in both() {
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         write("text", TEXT);
         write("allowed", &format!("ann {}\n", key.line()));
@@ -144,8 +138,7 @@ fn governed(keys: &[SecurityKey; 2]) -> Files {
 
 #[test]
 fn officers_at_security_keys_put_a_bundle_in_force() {
-    let folder = TempDir::new().unwrap();
-    let keys = both(&folder);
+    let keys = both();
     let [ann, ben] = &keys;
     let files = governed(&keys);
     let manifest = manifest(&files, "main", 1, 0);
@@ -256,7 +249,8 @@ fn what_is_in_a_security_key_is_not_signed_with_from_a_file() {
         Err(error) => panic!("{error}"),
     };
     let handle = ssh_key::private::SkEd25519::new(public, PRESENT, vec![0; 64]).unwrap();
-    let file = PrivateKey::new(ssh_key::private::KeypairData::SkEd25519(handle), "").unwrap();
+    let file =
+        ssh_key::PrivateKey::new(ssh_key::private::KeypairData::SkEd25519(handle), "").unwrap();
     let refused = statement::sign(TEXT, NAMESPACE, &file);
     assert!(
         matches!(refused, Err(SignError::SecurityKey)),

@@ -7,11 +7,13 @@ use std::{
     process::Command,
 };
 
-use ssh_key::PrivateKey;
 use strongroom_policy::bundle::{self, MANIFEST, SIGNATURES, Trust, load};
 use tempfile::TempDir;
 
-use super::fixture::{POLICY, files, manifest, person};
+use super::{
+    fixture::{POLICY, files, key, manifest, person},
+    p256::p256,
+};
 
 fn ssh_keygen(folder: &Path, arguments: &[&str], input: Option<&Path>) -> bool {
     let mut command = Command::new("ssh-keygen");
@@ -79,13 +81,15 @@ fn its_signatures_are_taken() {
 #[test]
 fn it_takes_our_signatures() {
     let folder = TempDir::new().unwrap();
-    let keys = keys(folder.path());
-    let manifest = manifest(&files_of(&keys), "main", 1, 0);
+    let keys = [("ann", key(1)), ("ben", p256())];
+    let lines = keys
+        .each_ref()
+        .map(|(_, key)| key.public_key().to_openssh().unwrap());
+    let manifest = manifest(&files_of(&lines), "main", 1, 0);
     let text = folder.path().join("manifest");
     fs::write(&text, manifest.to_string()).unwrap();
-    for (name, line) in ["ann", "ben"].into_iter().zip(&keys) {
-        fs::write(folder.path().join("allowed"), format!("{name} {line}")).unwrap();
-        let key = PrivateKey::read_openssh_file(&folder.path().join(name)).unwrap();
+    for ((name, key), line) in keys.into_iter().zip(&lines) {
+        fs::write(folder.path().join("allowed"), format!("{name} {line}\n")).unwrap();
         fs::write(
             folder.path().join("sig"),
             bundle::sign(&manifest, &key).unwrap(),
