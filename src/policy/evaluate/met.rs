@@ -19,8 +19,8 @@ pub(super) enum About<'a> {
 /// Who has approved of what, by the fingerprint of the need.
 pub(super) type Approvals<'a> = BTreeMap<About<'a>, BTreeMap<Digest, BTreeSet<Name>>>;
 
-/// What people said of the registered intents of the request, or of its transaction, as far as it counts now. What a request brings
-/// beside is nothing: approvals are journalled before they are of use.
+/// What people said of the registered intents of the request, or of its transaction, as far as it counts now.
+/// What a request brings beside is nothing: approvals are journalled before they are of use.
 pub(super) fn approvals<'a>(case: &Case<'a>) -> Approvals<'a> {
     let mut approvals = Approvals::new();
     let now = case.now();
