@@ -6,7 +6,6 @@
 
 mod about;
 mod error;
-pub mod key;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,6 +28,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::{Answer, Format};
 use crate::policy::folder;
+use crate::ssh;
 
 /// The largest file with a statement or a signature.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
@@ -112,7 +112,7 @@ pub fn run(args: &Args, says: Says, format: Format) -> Result<Answer, Failure> {
     let statement = match (&args.signing_key, &args.statement, &args.signature) {
         (Some(key), _, _) => {
             asked.agree(&text, args, format)?;
-            let signature = key::sign(key, &text, namespace)?;
+            let signature = ssh::sign(key, &text, namespace)?;
             Statement {
                 statement: text,
                 signatures: vec![signature],

@@ -14,11 +14,12 @@ use serde::Serialize;
 use tx::{Address, Chain, Name, Time};
 
 use self::error::AttestError;
-use crate::approve::{self, key};
+use crate::approve;
 use crate::client::{PeerArgs, Signer};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Answer;
+use crate::ssh;
 
 /// The largest file with a statement or a signature.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
@@ -227,7 +228,7 @@ impl Says {
                 statement: text,
             });
         };
-        let signature = key::sign(path, &text, &namespace)?;
+        let signature = ssh::sign(path, &text, &namespace)?;
         is_by_attester(policy, &statement, &signature)?;
         send(&self.peer.signer()?, text, signature)
     }

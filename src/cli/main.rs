@@ -20,6 +20,7 @@ mod pki;
 mod policy;
 mod rpc;
 mod sign;
+mod ssh;
 mod status;
 mod transaction;
 mod unseal;

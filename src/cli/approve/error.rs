@@ -1,8 +1,6 @@
 //! Why nothing was said of an intent or a transaction.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
 
 use policy::BundleHash;
 use policy::bundle::{LoadError, ManifestError};
@@ -74,15 +72,6 @@ pub enum ApproveError {
     /// The person did not agree.
     #[error("nothing was signed")]
     NotAgreed,
-    /// `ssh-keygen` cannot be run.
-    #[error("ssh-keygen cannot be run")]
-    SshKeygen(#[source] io::Error),
-    /// It did not sign.
-    #[error("ssh-keygen did not sign with {}", path.display())]
-    NotSigned {
-        /// The key.
-        path: PathBuf,
-    },
     /// The signature cannot be read.
     #[error("the signature cannot be read")]
     Signature(#[source] SignaturesError),
@@ -109,9 +98,7 @@ impl Explained for ApproveError {
             Self::NoNeed | Self::Needs { .. } | Self::UnknownNeed => "approve-need",
             Self::Text(_) | Self::Differs => "approve-differs",
             Self::NobodyToAsk | Self::NotAgreed => "approve-not-agreed",
-            Self::SshKeygen(_) | Self::NotSigned { .. } | Self::Signature(_) => {
-                "approve-not-signed"
-            }
+            Self::Signature(_) => "approve-not-signed",
             Self::Nobody { .. } => "approve-nobody",
         }
     }
@@ -155,10 +142,6 @@ impl Explained for ApproveError {
             Self::Needs { .. } => "Say with --need which of them is meant.",
             Self::NobodyToAsk => "Run it in a terminal, or give --yes once you have read the text.",
             Self::NotAgreed => "Type the word that is asked for, and nothing else.",
-            Self::SshKeygen(_) => "Install OpenSSH, or give an unencrypted private key.",
-            Self::NotSigned { .. } => {
-                "Give a private key, or the public key of one that your agent or security key has."
-            }
             Self::Signature(_) => "Give the signature as `ssh-keygen -Y sign` wrote it.",
             Self::Nobody { .. } => "Sign with a key that the bundle names for one of them.",
         }

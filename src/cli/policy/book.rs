@@ -13,11 +13,11 @@ use tx::{Address, Chain, Name};
 
 use super::error::PolicyError;
 use super::governance::{Officers, fleet};
-use super::sign::key;
 use crate::client::PeerArgs;
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
+use crate::ssh;
 
 /// `strongroom policy book`.
 #[derive(Debug, ClapArgs)]
@@ -30,7 +30,7 @@ pub struct Args {
 enum Command {
     /// Make a book's file and the statement about it, and add signatures to that.
     #[command(
-        after_help = "Without --key nothing is signed. A key in an agent or on a FIDO device signs NAME.statement with\n\
+        after_help = "Without --key nothing is signed. Somebody elsewhere signs NAME.statement with\n\
                       `ssh-keygen -Y sign -n strongroom-book-v1 -f KEY NAME.statement`; append what it writes to\n\
                       NAME.statement.sig. Put the three files into the folder `books` of signerd's configuration and\n\
                       send it SIGHUP."
@@ -65,7 +65,8 @@ struct SignArgs {
     /// The content's own sequence: one above that of the present one, which `policy status` shows.
     #[arg(long, requires = "from", value_parser = clap::value_parser!(u64).range(1..))]
     sequence: Option<u64>,
-    /// The file of an OpenSSH private key without a passphrase; several may be given.
+    /// What to sign with: an OpenSSH private key, or the public key of one that an agent or a security key has;
+    /// several may be given.
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
 }
@@ -121,8 +122,7 @@ fn sign(args: &SignArgs) -> Result<Answer, Failure> {
     }
     let (text, namespace) = (update.to_string(), update.header().namespace());
     for file in &args.key {
-        let made = statement::sign(&text, &namespace, &key(file)?);
-        let made = made.map_err(PolicyError::Sign)?;
+        let made = ssh::sign(file, &text, &namespace)?;
         if !armour.contains(&made) {
             armour.push_str(&made);
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use policy::bundle::ManifestError;
-use policy::statement::{SignError, SignaturesError};
+use policy::statement::SignaturesError;
 use policy::{EvaluateError, StateError};
 
 use crate::audit::error::AuditError;
@@ -52,18 +52,6 @@ pub enum PolicyError {
     /// `manifest.sig` holds something else than signatures.
     #[error("manifest.sig cannot be read")]
     Signatures(#[source] SignaturesError),
-    /// The private key file is none.
-    #[error("{} is no OpenSSH private key", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: ssh_key::Error,
-    },
-    /// The signature was not made.
-    #[error("the manifest was not signed")]
-    Sign(#[source] SignError),
     /// What the verdict hangs on is not known.
     #[error("the request was not evaluated")]
     Evaluate(#[source] EvaluateError),
@@ -206,8 +194,6 @@ impl Explained for PolicyError {
             Self::Manifest(_) => "policy-manifest",
             Self::Sequence { .. } => "policy-sequence",
             Self::Signatures(_) => "policy-signatures",
-            Self::Key { .. } => "policy-key",
-            Self::Sign(_) => "policy-sign",
             Self::Evaluate(_) => "policy-evaluate",
             Self::Input { .. } => "policy-input",
             Self::NotUnderstood { .. } => "policy-not-understood",
@@ -260,11 +246,6 @@ impl Explained for PolicyError {
             }
             Self::Sequence { .. } => "Give a higher --sequence, or the right --replaces.",
             Self::Signatures(_) => "Take everything but armoured SSH signatures out of it.",
-            Self::Key { .. } => "Give the private key's file, as ~/.ssh/id_ed25519.",
-            Self::Sign(_) => {
-                "Sign with `ssh-keygen -Y sign -n strongroom-bundle-v1 -f KEY manifest` and append \
-                 what it writes to manifest.sig. The manifest is made."
-            }
             Self::Evaluate(_) => "Run it again; if it happens again, report it as a bug.",
             Self::Input { .. } => "See `strongroom policy explain --help` for what each file holds.",
             Self::NotUnderstood { .. } => {

@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use api::governance::{FrozenScope, GovernanceAnswer, LoadedBook, ProposedBundle};
 use api::signing::Statement;
 use policy::FreezeScope;
-use policy::statement::{self, Freeze, Header, Unfreeze, Veto};
+use policy::statement::{Freeze, Header, Unfreeze, Veto};
 use serde::Serialize;
 use tx::Name;
 
 use super::error::PolicyError;
 use super::heartbeat;
-use super::sign::key;
 use crate::client::{PeerArgs, Signer};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Answer;
+use crate::ssh;
 
 /// The largest file with a signature.
 const SIGNATURE_MAX_BYTES: u64 = 64 * 1024;
@@ -56,7 +56,8 @@ pub struct FreezeArgs {
 /// Who signs, and with what. Without any the statement is printed, to be signed with ssh-keygen.
 #[derive(Debug, clap::Args)]
 pub(super) struct Officers {
-    /// The file of an OpenSSH private key of an officer, without a passphrase; several may be given.
+    /// What an officer signs with: an OpenSSH private key, or the public key of one that an agent or a security
+    /// key has; several may be given.
     #[arg(long, value_name = "FILE")]
     officer_key: Vec<PathBuf>,
     /// A file with an officer's signature over the statement, as `ssh-keygen -Y sign` writes it; several may
@@ -142,8 +143,7 @@ impl Officers {
         let namespace = header.namespace();
         let mut signatures = Vec::new();
         for path in &self.officer_key {
-            let made = statement::sign(&text, &namespace, &key(path)?);
-            signatures.push(made.map_err(PolicyError::Sign)?);
+            signatures.push(ssh::sign(path, &text, &namespace)?);
         }
         for path in &self.signature {
             let bytes = files::read(path, SIGNATURE_MAX_BYTES).map_err(PolicyError::File)?;

@@ -12,12 +12,12 @@ use tx::Time;
 
 use super::error::PolicyError;
 use super::governance::{Unsigned, fleet};
-use crate::approve::key;
 use crate::audit::signed::LogArgs;
 use crate::client::PeerArgs;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Answer;
+use crate::ssh;
 
 /// The largest file with a statement or a signature.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
     let namespace = said.header().namespace();
     let mut signatures = Vec::new();
     for path in &args.signing_key {
-        signatures.push(key::sign(path, &statement, &namespace)?);
+        signatures.push(ssh::sign(path, &statement, &namespace)?);
     }
     for path in &args.signature {
         signatures.push(read(path)?);

@@ -8,9 +8,7 @@ use policy::Policy;
 use policy::bundle::{self, MANIFEST, Manifest, SIGNATURES, Severity};
 use policy::statement::{self, Signatures};
 use serde::Serialize;
-use ssh_key::PrivateKey;
 use tx::Name;
-use zeroize::Zeroizing;
 
 use super::check::count;
 use super::error::PolicyError;
@@ -18,9 +16,7 @@ use super::{folder, zones};
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
-
-/// The largest private key file.
-const KEY_MAX_BYTES: u64 = 64 * 1024;
+use crate::ssh;
 
 /// `strongroom policy sign`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +32,7 @@ pub struct Args {
     /// The sequence of the running bundle, which this one replaces [default: one less].
     #[arg(long, requires = "sequence")]
     replaces: Option<u64>,
-    /// The file of an OpenSSH private key without a passphrase.
+    /// What to sign with: an OpenSSH private key, or the public key of one that an agent or a security key has.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }
@@ -87,7 +83,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         write(&args.folder.join(MANIFEST), &text)?;
     }
     if let Some(path) = &args.key {
-        let signature = bundle::sign(&manifest, &key(path)?).map_err(PolicyError::Sign)?;
+        let signature = ssh::sign(path, &text, &manifest.header().namespace())?;
         // Ed25519 and RFC 6979 sign the same twice: once is enough in the file.
         if !armour.contains(&signature) {
             if !armour.is_empty() && !armour.ends_with('\n') {
@@ -135,14 +131,6 @@ fn manifest(args: &Args, files: &BTreeMap<String, Vec<u8>>) -> Result<Manifest, 
 fn signatures(files: &BTreeMap<String, Vec<u8>>) -> Result<Signatures, PolicyError> {
     let bytes = files.get(SIGNATURES).map_or(&[][..], Vec::as_slice);
     Signatures::parse(&String::from_utf8_lossy(bytes)).map_err(PolicyError::Signatures)
-}
-
-pub(super) fn key(path: &Path) -> Result<PrivateKey, PolicyError> {
-    let bytes = Zeroizing::new(files::read(path, KEY_MAX_BYTES).map_err(PolicyError::File)?);
-    PrivateKey::from_openssh(bytes.as_slice()).map_err(|source| PolicyError::Key {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), PolicyError> {

@@ -1,8 +1,8 @@
 //! `strongroom policy`: a bundle checked, signed and asked about.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -184,17 +184,67 @@ fn two_officers_sign() {
     assert_ne!(next["fingerprint"], first["fingerprint"]);
 }
 
+/// An agent with one key, which nobody else has any longer.
+struct Agent(Child, PathBuf);
+
+impl Agent {
+    fn with(place: &Place, key: &str) -> Self {
+        let socket = place.path("agent");
+        let mut command = Command::new("ssh-agent");
+        command.arg("-D").arg("-a").arg(&socket);
+        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        let agent = Self(child, socket);
+        let added = || {
+            let mut command = Command::new("ssh-add");
+            let command = command.arg(place.path(key));
+            let output = command.env("SSH_AUTH_SOCK", &agent.1).output().unwrap();
+            output.status.success()
+        };
+        while !added() {
+            std::thread::yield_now();
+        }
+        fs::remove_file(place.path(key)).unwrap();
+        agent
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// What is not simply in a file is left to OpenSSH: an agent, a security key, a passphrase, and a key of one of
+/// 256 for ECDSA that the library does not read.
+#[test]
+fn an_agent_signs_for_an_officer() {
+    let place = quickstart();
+    let agent = Agent::with(&place, "alice");
+    let sign = "--json policy sign bundle --fleet main --sequence 1 --key alice.pub";
+    let mut command = place.command(sign);
+    let output = command.env("SSH_AUTH_SOCK", &agent.1).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["signed_by"], json!(["alice"]));
+}
+
 #[test]
 fn what_cannot_be_signed_is_not() {
     let place = quickstart();
     let sign = "policy sign bundle --fleet main --sequence 1 --key";
-    place.fails(&format!("{sign} alice.pub"), 2, "policy-key");
+    keygen(&place, "elsewhere");
+    fs::remove_file(place.path("elsewhere")).unwrap();
+    place.fails(&format!("{sign} elsewhere.pub"), 2, "not-signed");
     place.fails(&format!("{sign} nowhere"), 2, "file");
     let mut command = Command::new("ssh-keygen");
     let command = command.current_dir(place.folder());
     command.args(["-q", "-t", "ed25519", "-N", "secret", "-f", "locked"]);
     assert!(command.output().unwrap().status.success());
-    place.fails(&format!("{sign} locked"), 2, "policy-sign");
+    let error = place.fails(&format!("{sign} locked"), 2, "not-signed");
+    let said = error["message"].as_str().unwrap();
+    assert!(said.contains("did not sign with locked: "), "{said}");
     write(&place, "bundle/limits.toml", "");
     place.fails(&format!("{sign} alice"), 1, "policy-wrong");
 }

@@ -41,6 +41,10 @@ impl Place {
         command
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
+            // No agent of whoever runs the tests is asked, and nobody for a passphrase.
+            .env_remove("SSH_AUTH_SOCK")
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("SSH_ASKPASS", "false")
             .args(line.split_whitespace());
         command
     }
