@@ -240,24 +240,6 @@ fn what_is_beyond_the_log_or_no_question_at_all_is_named() {
     assert_eq!(daemon.metric("signerd_sealed"), Some(0));
 }
 
-/// The entry of a checkpoint calls for no other one, or there would be one a second for ever.
-#[test]
-fn a_checkpoint_of_its_own_covers_whatever_is_asked_for() {
-    let world = world();
-    let daemon = world.start();
-    let mut client = world.walletd();
-    let key = log_key(&mut client);
-    let signed = pay(&mut client, 0);
-    let mut covered = covering(&mut client, &key, signed.attempt).head().size;
-    for _ in 0..3 {
-        // It is the entry of the last checkpoint, which that does not cover.
-        let next = *covering(&mut client, &key, covered).head();
-        assert!(next.size > covered);
-        covered = next.size;
-    }
-    assert_eq!(daemon.metric("signerd_checkpoints_failed_total"), Some(0));
-}
-
 #[test]
 fn only_clients_with_the_grant_are_told() {
     let world = world();

@@ -36,8 +36,6 @@ pub struct Checkpoints {
     file: CheckpointFile,
     /// How many entries somebody waits to see covered.
     wanted: AtomicU64,
-    /// How many entries somebody asked to see covered, who waits for as long as any.
-    asked: AtomicU64,
     outside: Mutex<Outside>,
     /// When the newest one was last written to its file.
     remembered: Mutex<Option<Instant>>,
@@ -94,7 +92,6 @@ impl Checkpoints {
             waiting: Semaphore::new(WAITING),
             file: CheckpointFile::of(data),
             wanted: AtomicU64::new(0),
-            asked: AtomicU64::new(0),
             outside: Mutex::new(Outside {
                 size: 0,
                 since: Instant::now(),
@@ -123,13 +120,7 @@ impl Checkpoints {
     /// How many entries call for another one.
     pub fn uncovered(&self, journal: &Journal) -> u64 {
         let to_cover = journal.state().entries_to_cover();
-        self.called_for(to_cover).saturating_sub(self.covered())
-    }
-
-    /// What is to be covered, by the journal or because somebody asked: no checkpoint's own entry calls for
-    /// another one.
-    fn called_for(&self, to_cover: u64) -> u64 {
-        to_cover.max(self.asked.load(Ordering::Acquire))
+        to_cover.saturating_sub(self.covered())
     }
 
     /// The key that signs the next one.
@@ -198,14 +189,6 @@ impl Checkpoints {
         }
     }
 
-    /// Lets the entry call for a checkpoint, as most entries do by themselves.
-    pub fn ask(&self, entry: u64) {
-        let asked = entry.saturating_add(1);
-        if self.asked.fetch_max(asked, Ordering::AcqRel) < asked {
-            self.alarm.rings.notify_one();
-        }
-    }
-
     /// Notes that somebody outside has a checkpoint of that size.
     pub fn is_outside(&self, size: u64) {
         let mut outside = lock(&self.outside);
@@ -261,7 +244,7 @@ impl Checkpoints {
         };
         let next = entries.saturating_add(1);
         self.alarm.entries.store(next, Ordering::Release);
-        self.called_for(to_cover) > self.covered()
+        to_cover > self.covered()
     }
 
     /// A place among those who wait.

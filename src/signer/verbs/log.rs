@@ -65,7 +65,6 @@ async fn covering(service: &Service, entry: u64) -> Result<Option<Arc<SignedChec
     let _place = checkpoints.place().ok_or_else(|| {
         Problem::new(ProblemKind::Busy, "Too many clients wait for a checkpoint.")
     })?;
-    checkpoints.ask(entry);
     Ok(checkpoints
         .covering(entry, Duration::from_secs(COVERS_SECS))
         .await)
