@@ -11,7 +11,7 @@ use std::{
 
 use proptest::{prelude::*, sample::Index, test_runner::TestCaseError};
 use strongroom_policy::{
-    BundleHash, ChargeBlocks, ChargeState, ChargeStateError, ChargesError, ClosedBlock,
+    AttemptId, BundleHash, ChargeBlocks, ChargeState, ChargeStateError, ChargesError, ClosedBlock,
     EvaluateError, Group, HotState, KeptBlocks, Limit, Measure, Policy, RestoreError, Row, State,
     StateError, Statement, UnreadBlock, evaluate,
 };
@@ -389,4 +389,53 @@ fn has_one_spelling(version: u8, state: &ChargeState) {
             assert_ne!(other.hash(), state.hash(), "bit {bit}");
         }
     }
+}
+
+/// After 90 days a charge may belong to a set of which no other charge is kept.
+#[test]
+fn a_set_goes_on_when_its_first_charges_are_gone() {
+    let mut to = limit("to", btc(), 1 << 40, 90 * DAY);
+    to = grouped(to, &[Group::Destination]);
+    let mut signer = paid_often(100, vec![to, limit("all", btc(), 1 << 40, DAY)]);
+    let kept = Kept::default();
+    let first = AttemptId(signer.state.entries() - 100);
+    signer.pass(91 * DAY);
+    signer.charged(&Ask::utxo("new", [1_000], 1_000).pay("new", 2, 1));
+    let lo = signer.now.lo;
+    signer.state.advance(lo).unwrap();
+    assert_eq!(signer.state.charge_state().base(), 3);
+    let dearer = Ask::utxo("again", [0], 9_000).pay("i0", 2, 1);
+    signer.charged(&dearer.replaces([first]));
+    for n in 0..64_u32 {
+        let ask = Ask::utxo(&format!("s{n}"), [2_000 + n], 1_000);
+        signer.charged(&ask.pay(&format!("j{n}"), 2, 1));
+        kept.take(&mut signer.state);
+    }
+    let policy = Arc::clone(signer.state.policy().unwrap());
+    signer.state.activate(policy).unwrap();
+    let rooms = signer.state.room(signer.now).unwrap();
+    let used: Vec<Amount> = rooms.iter().map(|room| room.used).collect();
+    assert_eq!(used, [amount(2 * 66), amount(2 * 66)]);
+}
+
+/// A start applies what follows its snapshot, and lets the policy govern then.
+#[test]
+fn what_was_counted_before_counts_for_nothing_once_more_was_charged() {
+    let mut signer = paid_often(60, limits());
+    let early = signer.state.clone();
+    let kept = Kept::default();
+    kept.take(&mut early.clone());
+    let mut again = restored(early.charge_state(), &kept, &early).unwrap();
+    let cut = signer.records.len();
+    for n in 0..8_u32 {
+        let ask = Ask::utxo(&format!("s{n}"), [2_000 + n], 1_000);
+        signer.charged(&ask.pay(&format!("j{n}"), 2, 1));
+    }
+    for record in &signer.records[cut..] {
+        again.apply(again.entries(), record).unwrap();
+    }
+    let policy = Arc::clone(signer.state.policy().unwrap());
+    again.activate(policy).unwrap();
+    assert_eq!(again.room(signer.now), signer.state.room(signer.now));
+    assert_eq!(again.charge_state(), signer.state.charge_state());
 }

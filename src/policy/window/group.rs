@@ -37,6 +37,12 @@ impl GroupKey {
         Self(Arc::default())
     }
 
+    /// That of a client, in a limit that counts clients apart.
+    #[cfg(test)]
+    pub(super) fn client(name: Name) -> Self {
+        Self([Part::Client(name)].into())
+    }
+
     /// The address that it counts apart, if it does.
     pub(super) fn destination(&self) -> Option<&Address> {
         self.0.iter().find_map(|part| match part {

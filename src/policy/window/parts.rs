@@ -368,3 +368,50 @@ impl Code for (GroupKey, Wide) {
         Some((Code::read(from)?, Code::read(from)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tx::Amount;
+
+    use super::*;
+
+    fn state(groups: &[GroupKey], counted: &[u64], sets: &[u64]) -> ChargeState {
+        let total = Wide::default().plus(Amount::ONE);
+        let totals = groups.iter().map(|group| (group.clone(), total)).collect();
+        let start = Point { place: 0, link: 0 };
+        let first = start;
+        ChargeState {
+            blocks: 0,
+            peaks: Vec::new(),
+            base: 0,
+            first: start,
+            open: start,
+            open_block: Vec::new(),
+            counted_for: Some([1; 32]),
+            windows: vec![WindowState { first, totals }],
+            first_link: Some(0),
+            counted: counted.to_vec(),
+            sets: Some(sets.iter().copied().map(AttemptId).collect()),
+        }
+    }
+
+    /// Another order would be another spelling, and another hash, of the same.
+    #[test]
+    fn what_is_out_of_order_or_there_twice_is_no_charge_state() {
+        let [a, b] = ["a", "b"].map(|name| GroupKey::client(name.parse().unwrap()));
+        let decoded = |state: &ChargeState| ChargeState::decode(&state.encode());
+        let ordered = [a.clone(), b.clone()];
+        let fine = state(&ordered, &[3, 7], &[5, 9]);
+        assert_eq!(decoded(&fine), Ok(fine));
+        for wrong in [
+            state(&ordered, &[7, 3], &[5, 9]),
+            state(&ordered, &[3, 3], &[5, 9]),
+            state(&ordered, &[3, 7], &[9, 5]),
+            state(&ordered, &[3, 7], &[5, 5]),
+            state(&[b, a.clone()], &[3, 7], &[5, 9]),
+            state(&[a.clone(), a], &[3, 7], &[5, 9]),
+        ] {
+            assert_eq!(decoded(&wrong), Err(ChargeStateError::Form), "{wrong:?}");
+        }
+    }
+}
