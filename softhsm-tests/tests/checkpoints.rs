@@ -12,7 +12,7 @@ use serde_json::json;
 use strongroom_softhsm_tests::{
     evm::Draft,
     http::Answer,
-    program::run,
+    program::{run, until},
     signerd::{Role, Signerd},
     world::{Client, World, problem},
 };
@@ -238,6 +238,31 @@ fn what_is_beyond_the_log_or_no_question_at_all_is_named() {
     assert_eq!(empty.path, Vec::<String>::new());
     pay(&mut client, 1);
     assert_eq!(daemon.metric("signerd_sealed"), Some(0));
+}
+
+/// Or whoever waits for what is new would have one made each second, for ever.
+#[test]
+fn the_entry_of_a_checkpoint_calls_for_no_other_one() {
+    let world = world();
+    let _daemon = world.start();
+    let mut client = world.walletd();
+    let key = log_key(&mut client);
+    let signed = pay(&mut client, 0);
+    let first = *covering(&mut client, &key, signed.attempt).head();
+    // The signatures have an entry of their own.
+    until("a checkpoint of all", || {
+        (log(&mut client).uncovered == 0).then_some(())
+    });
+    let own = covering(&mut client, &key, signed.attempt).head().size;
+    let path = format!("/v1/journal/checkpoint?covers={own}");
+    let problem = problem(&client.get(&path));
+    assert_eq!(problem.kind, ProblemKind::NoCheckpoint);
+    let said = format!("Entry {own} is a checkpoint's own");
+    assert!(problem.detail.starts_with(&said), "{}", problem.detail);
+    // It comes with the next.
+    let signed = pay(&mut client, 1);
+    let next = *covering(&mut client, &key, own).head();
+    assert!(first.size <= own && own < signed.attempt && own < next.size);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub async fn checkpoint(service: &Service, covers: Option<u64>) -> Result<Answer
         None => witnessed(service)?,
         Some(entry) => covering(service, entry).await?,
     };
-    let newest = newest.ok_or_else(|| no_checkpoint(service))?;
+    let newest = newest.ok_or_else(|| no_checkpoint(service, covers))?;
     Ok(Answer::text(StatusCode::OK, newest.to_string()))
 }
 
@@ -70,12 +70,17 @@ async fn covering(service: &Service, entry: u64) -> Result<Option<Arc<SignedChec
         .await)
 }
 
-fn no_checkpoint(service: &Service) -> Problem {
+fn no_checkpoint(service: &Service, covers: Option<u64>) -> Problem {
     let trouble = service.checkpoints.trouble();
-    let detail = match (trouble, service.checkpoints.key()) {
-        (Some(trouble), _) => format!("The last one was not made: {trouble}."),
-        (None, None) => "No key of the device is configured to sign checkpoints.".to_owned(),
-        (None, Some(_)) => "Ask again in a moment.".to_owned(),
+    let to_cover = service.journal.state().entries_to_cover();
+    let detail = match (trouble, service.checkpoints.key(), covers) {
+        (Some(trouble), ..) => format!("The last one was not made: {trouble}."),
+        (None, None, _) => "No key of the device is configured to sign checkpoints.".to_owned(),
+        // Were one made for it, somebody who waits for what is new would have one made each second.
+        (None, Some(_), Some(entry)) if entry >= to_cover => format!(
+            "Entry {entry} is a checkpoint's own: what is signed or said next is covered together with it."
+        ),
+        (None, Some(_), _) => "Ask again in a moment.".to_owned(),
     };
     Problem::new(ProblemKind::NoCheckpoint, detail)
 }
@@ -294,7 +299,7 @@ fn proof(service: &Service, entry: u64, head: &TreeHead) -> Result<Vec<Hash>, Pr
 /// The root at a size that the newest checkpoint covers.
 fn covered_root(service: &Service, field: &'static str, size: u64) -> Result<Hash, Problem> {
     let newest = service.checkpoints.newest();
-    let newest = newest.ok_or_else(|| no_checkpoint(service))?;
+    let newest = newest.ok_or_else(|| no_checkpoint(service, None))?;
     if newest.head().size == size {
         return Ok(newest.head().root);
     }
