@@ -1,5 +1,7 @@
 //! People approve a call of a contract, which pays no intent, as the one transaction that it is, on the real daemon.
 
+use std::process::Command;
+
 use alloy_primitives::U256;
 use api::{
     problem::ProblemKind,
@@ -15,7 +17,8 @@ use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
     anvil::Anvil,
     bundle::{Bundle, key},
-    evm::ETHER,
+    evm::{Draft, ETHER},
+    program::{binary, output},
     records,
     world::{Client, World, problem},
 };
@@ -24,7 +27,7 @@ use tx::Time;
 use crate::{
     calls::{self, CALLS, calls, deploy, stake, staked},
     intents::{self, Desk, officer},
-    support::{CUSTOMER, raw, sender},
+    support::{CUSTOMER, raw, sender, transfer},
 };
 
 /// Calls are declared, and two of three officers approve each; any of them closes it where that is asked for.
@@ -223,6 +226,63 @@ fn register_again(client: &mut Client, registered: &TransactionAnswer) -> u64 {
     let answer = client.post("/v1/transactions", &body);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json::<TransactionAnswer>().entry
+}
+
+/// `strongroom sign`, as the coordinator asks for a request, and its answer.
+fn sign(world: &World, request: &SignRequest, more: &[&str]) -> (bool, Value) {
+    let file = world.folder().join("unsigned.json");
+    let parcel = json!({ "transaction": request.transaction });
+    std::fs::write(&file, parcel.to_string()).unwrap();
+    let (certificate, key) = world.pki.files("walletd");
+    let asked = [
+        "--request-id",
+        &request.request_id,
+        "--lane-epoch",
+        &request.lane_epoch.to_string(),
+    ];
+    let mut command = Command::new(binary("strongroom"));
+    command.args(["--json", "sign", "--connect"]);
+    command.arg(world.api().to_string());
+    command.arg("--ca").arg(world.pki.authority());
+    command.arg("--certificate").arg(certificate);
+    command.arg("--key").arg(key);
+    command.arg("--transaction").arg(file);
+    // The bundle declares what is called.
+    command.arg("--policy").arg(world.policy());
+    let output = output(command.args(asked).args(more));
+    let done = output.status.success();
+    let said = if done { output.stdout } else { output.stderr };
+    (done, serde_json::from_slice(&said).unwrap())
+}
+
+#[test]
+fn the_command_puts_it_before_people_and_has_it_signed_later() {
+    let world = World::with(edit("blocks"));
+    let _daemon = world.start();
+    world.pki.client("auditor");
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let one = calls("stake-1", &from, (0, ETHER, stake(CUSTOMER, ETHER)));
+    let (done, waits) = sign(&world, &one, &["--register"]);
+    assert!(done, "{waits}");
+    let waits = &waits["registered"][0];
+    assert_eq!(waits["needs"][0]["asked_by"], json!(["require calls"]));
+    let (done, _) = sign(&world, &one, &[]);
+    assert!(!done, "nobody approved of it yet");
+    let (desk, entry) = (Desk::of(&world), waits["transaction"].as_u64().unwrap());
+    for person in ["ann", "ben"] {
+        let (done, said) = say(&desk, "approve", entry, person);
+        assert!(done, "{said}");
+    }
+    let (done, signed) = sign(&world, &one, &[]);
+    assert!(done, "{signed}");
+    let effects = signed["decision"]["effects"].as_array().unwrap();
+    assert!(effects.iter().any(|one| one["kind"] == "call"), "{signed}");
+    // What pays is put before people as its intent alone.
+    let payment = transfer("none", &from, &Draft::transfer(1, CUSTOMER, 1));
+    let (done, said) = sign(&world, &payment, &["--register"]);
+    let refused = json!("transaction-refused");
+    assert_eq!((done, &said["error"]["type"]), (false, &refused));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::approve;
 use crate::client::{PeerArgs, Signer};
 use crate::failure::Failure;
 use crate::files;
+use crate::now::now;
 use crate::output::Answer;
 use crate::ssh;
 
@@ -273,11 +274,6 @@ fn bring(args: &BringArgs) -> Result<Answer, Failure> {
     let (text, signature) = (read(&args.statement)?, read(&args.signature)?);
     Attestation::parse(&text).map_err(AttestError::Text)?;
     send(&args.peer.signer()?, text, signature)
-}
-
-fn now() -> Time {
-    let millis = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-    Time::from_millis(millis)
 }
 
 fn is_by_attester(

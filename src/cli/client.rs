@@ -12,8 +12,10 @@ use api::governance::GovernanceAnswer;
 use api::intents::IntentAnswer;
 use api::journal::{BodiesAnswer, BundleAnswer, ConsistencyAnswer, ProofsAnswer, ProofsRequest};
 use api::problem::ProblemKind;
-use api::signing::{EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest, Statement};
-use api::transactions::TransactionAnswer;
+use api::signing::{
+    EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest, SignedIntent, Statement,
+};
+use api::transactions::{TransactionAnswer, TransactionRequest};
 use clap::Args;
 use tlog::tile::Resource;
 use tokio::runtime::{Builder, Runtime};
@@ -264,6 +266,25 @@ impl Signer {
     /// [`SignerError::Ask`].
     pub fn attest(&self, statement: &Statement) -> Result<(), SignerError> {
         self.ask(|| self.client.attest(statement))
+    }
+
+    /// Registers an intent for people to approve.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn register(&self, intent: &SignedIntent) -> Result<IntentAnswer, SignerError> {
+        self.ask(|| self.client.register(intent))
+    }
+
+    /// Registers a transaction that pays no intent for people to approve.
+    ///
+    /// # Errors
+    /// [`SignerError::Ask`].
+    pub fn register_transaction(
+        &self,
+        request: &TransactionRequest,
+    ) -> Result<TransactionAnswer, SignerError> {
+        self.ask(|| self.client.register_transaction(request))
     }
 
     /// How an intent stands that people are to approve.

@@ -15,6 +15,7 @@ mod files;
 mod health;
 mod keys;
 mod lanes;
+mod now;
 mod output;
 mod pki;
 mod policy;

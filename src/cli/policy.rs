@@ -17,7 +17,7 @@ mod governance;
 mod heartbeat;
 mod history;
 mod new;
-mod offline;
+pub mod offline;
 mod prove;
 mod replay;
 mod schema;
@@ -53,7 +53,7 @@ enum Command {
     },
     /// Make the manifest and add a signature to it.
     #[command(
-        after_help = "Without --key only the manifest is made. A key in an agent or on a FIDO device signs it with\n\
+        after_help = "Without --key only the manifest is made. Somebody elsewhere signs it with\n\
                       `ssh-keygen -Y sign -n strongroom-bundle-v1 -f KEY manifest`; append what it writes to manifest.sig."
     )]
     Sign(sign::Args),

@@ -1,9 +1,10 @@
 //! `strongroom sign`: a transaction goes to the signer, and what comes back is checked before it is
-//! believed.
+//! believed; or it goes before people first.
 
 mod error;
 mod intents;
 mod outcome;
+mod register;
 mod report;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::client::{PeerArgs, Signer};
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
+use crate::transaction::Declared;
 use crate::transaction::parcel::Parcel;
 
 /// `strongroom sign`.
@@ -37,6 +39,8 @@ pub struct Args {
     /// The chain of a PSBT in base64, as litecoin:mainnet.
     #[arg(long)]
     chain: Option<Chain>,
+    #[command(flatten)]
+    declared: Declared,
     /// Intents that the transaction pays, as JSON: one, or a list, each with or without signatures.
     #[arg(long, value_name = "FILE", conflicts_with = "source")]
     intent: Vec<PathBuf>,
@@ -67,6 +71,14 @@ pub struct Args {
     /// Only ask what would be answered. Nothing is signed, charged or recorded.
     #[arg(long, conflicts_with = "out")]
     evaluate: bool,
+    /// Put it before people, and sign nothing: the intents, or the transaction itself where it pays none. Ask again
+    /// without this once they have approved.
+    #[arg(long, conflicts_with_all = ["evaluate", "out"])]
+    register: bool,
+    /// Until when approvals of a transaction that pays no intent may hold: 7 days ahead at most [default: a day
+    /// ahead].
+    #[arg(long, value_name = "TIME", requires = "register")]
+    until: Option<Time>,
     /// A new file for the answer as JSON, which `tx broadcast` reads.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -77,7 +89,8 @@ pub struct Args {
 /// # Errors
 /// See [`SignError`] and [`crate::client::SignerError`].
 pub fn run(args: &Args) -> Result<Answer, Failure> {
-    let (transaction, parcel) = Parcel::read_unsigned(&args.transaction, args.chain)?;
+    let functions = args.declared.functions()?;
+    let (transaction, parcel) = Parcel::read_unsigned(&args.transaction, args.chain, &functions)?;
     // Before anything is charged, so that there is a place for what is signed.
     if let Some(path) = args.out.as_ref().filter(|path| path.exists()) {
         return Err(files::FileError::Exists { path: path.clone() }.into());
@@ -91,11 +104,14 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         transaction,
         proofs: Vec::new(),
     };
+    if args.register {
+        return register::run(&signer, &request, args.until);
+    }
     if args.evaluate {
         return Answer::done(&Evaluated::new(signer.evaluate(&request)?));
     }
     let answer = signer.sign(&request)?;
-    let decision = outcome::check(&answer, &request, &parcel)?;
+    let decision = outcome::check(&answer, &request, (&parcel, &functions))?;
     if let Some(path) = &args.out {
         let json = serde_json::json!(answer).to_string();
         files::create(path, json.as_bytes(), Access::Public).map_err(|source| {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
+use tx::evm::Functions;
 use tx::{Chain, Transaction};
 
 use self::error::TransactionError;
@@ -24,6 +25,7 @@ use self::view::View;
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
+use crate::policy::offline;
 use crate::rpc::NodeArgs;
 
 /// `strongroom tx`.
@@ -70,11 +72,35 @@ struct Input {
     /// The chain, where the transaction does not say it, as bitcoin:mainnet.
     #[arg(long)]
     chain: Option<Chain>,
+    #[command(flatten)]
+    declared: Declared,
 }
 
 impl Input {
-    fn read(&self) -> Result<Parcel, TransactionError> {
-        Parcel::read(&self.file, self.chain)
+    fn read(&self) -> Result<Parcel, Failure> {
+        let functions = self.declared.functions()?;
+        Ok(Parcel::read(&self.file, self.chain, &functions)?)
+    }
+}
+
+/// Where functions are declared.
+#[derive(Debug, ClapArgs)]
+pub struct Declared {
+    /// The folder of the bundle, where it declares the function that a transaction calls.
+    #[arg(long, value_name = "FOLDER")]
+    policy: Option<PathBuf>,
+}
+
+impl Declared {
+    /// What may be called: nothing, without a bundle.
+    ///
+    /// # Errors
+    /// [`crate::policy::error::PolicyError`].
+    pub fn functions(&self) -> Result<Functions, Failure> {
+        match &self.policy {
+            Some(folder) => Ok(offline::functions(folder)?),
+            None => Ok(Functions::default()),
+        }
     }
 }
 
@@ -134,7 +160,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
 
 fn built(transaction: Transaction, out: Option<&Path>) -> Result<Built, TransactionError> {
     // What is shown was read from the bytes that are handed out, not from what went into them.
-    let view = View::of(Parcel::unsigned(&transaction)?);
+    let view = View::of(Parcel::unsigned(&transaction, Functions::NONE)?);
     if let Some(path) = out {
         let json = serde_json::json!(transaction).to_string();
         files::create(path, json.as_bytes(), Access::Public).map_err(TransactionError::File)?;

@@ -16,6 +16,7 @@ use crate::audit::signed::LogArgs;
 use crate::client::PeerArgs;
 use crate::failure::Failure;
 use crate::files;
+use crate::now::now;
 use crate::output::Answer;
 use crate::ssh;
 
@@ -104,11 +105,6 @@ fn made(args: &Args) -> Result<Heartbeat, Failure> {
         // A clock that is a moment ahead of the signer's says nothing that is not so.
         at: now.min(answer.time.hi),
     })
-}
-
-fn now() -> Time {
-    let millis = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-    Time::from_millis(millis)
 }
 
 /// What the signer has taken.

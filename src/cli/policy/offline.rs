@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
-use policy::bundle::{self, MANIFEST, Manifest, Severity};
+use policy::bundle::{self, Bundle, MANIFEST, Manifest, Severity};
 use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, Policy, Record, State, StateError};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tx::evm::Functions;
 use tx::{Address, Chain, Interval, Name};
 
 use super::check::count;
@@ -52,15 +53,31 @@ pub fn keys(path: &Path) -> Result<Vec<(Name, String)>, PolicyError> {
 /// [`PolicyError`]: it cannot be read, or is wrong.
 pub fn policy(folder: &Path, fleet: &Name) -> Result<Policy, PolicyError> {
     let files = folder::read(folder)?;
-    let parsed = bundle::parse(&files).map_err(|found| PolicyError::Wrong {
-        errors: count(&found, Severity::Error),
-        first: found.first().map(ToString::to_string).unwrap_or_default(),
-    })?;
+    let parsed = parse(&files)?;
     let manifest = match files.get(MANIFEST) {
         Some(text) => Manifest::verify(text, &files).map_err(PolicyError::Manifest)?,
         None => Manifest::of(&files, fleet.clone(), 1, 0),
     };
     Ok(parsed.under(&manifest))
+}
+
+/// The functions that the bundle in a folder declares.
+///
+/// # Errors
+/// [`PolicyError`]: it cannot be read, or is wrong.
+pub fn functions(folder: &Path) -> Result<Functions, PolicyError> {
+    Ok(parse(&folder::read(folder)?)?.functions().clone())
+}
+
+/// A bundle's files, of which nobody asks who signed them.
+///
+/// # Errors
+/// [`PolicyError::Wrong`].
+pub fn parse(files: &BTreeMap<String, Vec<u8>>) -> Result<Bundle, PolicyError> {
+    bundle::parse(files).map_err(|found| PolicyError::Wrong {
+        errors: count(&found, Severity::Error),
+        first: found.first().map(ToString::to_string).unwrap_or_default(),
+    })
 }
 
 /// The state that begins at a time, with public keys by name.

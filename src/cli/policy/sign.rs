@@ -5,14 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use policy::Policy;
-use policy::bundle::{self, MANIFEST, Manifest, SIGNATURES, Severity};
+use policy::bundle::{MANIFEST, Manifest, SIGNATURES};
 use policy::statement::{self, Signatures};
 use serde::Serialize;
 use tx::Name;
 
-use super::check::count;
 use super::error::PolicyError;
-use super::{folder, zones};
+use super::{folder, offline, zones};
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::output::Answer;
@@ -64,10 +63,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         zones::refresh(&args.folder)?;
     }
     let files = folder::read(&args.folder)?;
-    let parsed = bundle::parse(&files).map_err(|found| PolicyError::Wrong {
-        errors: count(&found, Severity::Error),
-        first: found.first().map(ToString::to_string).unwrap_or_default(),
-    })?;
+    let parsed = offline::parse(&files)?;
     let manifest = manifest(args, &files)?;
     let text = manifest.to_string();
     let same = files

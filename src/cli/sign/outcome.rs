@@ -5,6 +5,7 @@ use api::signing::{SignAnswer, SignRequest};
 use base64ct::{Base64, Encoding};
 use bitcoin::psbt::Psbt;
 use tx::Transaction;
+use tx::evm::Functions;
 
 use super::error::SignError;
 use crate::transaction::error::TransactionError;
@@ -18,12 +19,12 @@ use crate::transaction::signed::{Signed, SignedEvm, SignedUtxo};
 pub fn check(
     answer: &SignAnswer,
     request: &SignRequest,
-    parcel: &Parcel,
+    (parcel, functions): (&Parcel, &Functions),
 ) -> Result<Decision, SignError> {
     let decision = answer.verify(request).map_err(SignError::Receipt)?;
     let chain = request.transaction.chain();
-    let signed =
-        Parcel::read_signed(&answer.transaction.raw, chain).map_err(SignError::Unreadable)?;
+    let raw = &answer.transaction.raw;
+    let signed = Parcel::read_signed(raw, chain, functions).map_err(SignError::Unreadable)?;
     let txid = match (&request.transaction, parcel, &signed) {
         (Transaction::Eip2718 { from, .. }, Parcel::Evm { unsigned, .. }, Signed::Evm(signed)) => {
             check_evm(from, unsigned, signed)?

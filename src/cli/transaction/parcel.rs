@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
-use tx::evm::Unsigned;
+use tx::evm::{Functions, Unsigned};
 use tx::{Chain, Refusal, Transaction, utxo};
 
 use super::error::TransactionError;
@@ -34,17 +34,21 @@ pub enum Parcel {
 }
 
 impl Parcel {
-    /// Reads a file, or stdin for `-`.
+    /// Reads a file, or stdin for `-`. Of functions, those that are given may be called.
     ///
     /// # Errors
     /// [`TransactionError::File`], [`TransactionError::Unreadable`], [`TransactionError::ChainUnnamed`],
     /// and [`TransactionError::NotUnderstood`] for what the signer does not sign.
-    pub fn read(path: &Path, chain: Option<Chain>) -> Result<Self, TransactionError> {
+    pub fn read(
+        path: &Path,
+        chain: Option<Chain>,
+        functions: &Functions,
+    ) -> Result<Self, TransactionError> {
         let bytes = read_bytes(path).map_err(TransactionError::File)?;
         let reason = "it is not text";
         let text =
             std::str::from_utf8(&bytes).map_err(|_| TransactionError::Unreadable { reason })?;
-        Self::of_text(text.trim(), chain)
+        Self::of_text(text.trim(), chain, functions)
     }
 
     /// Reads an unsigned transaction in the form in which a request carries it.
@@ -55,6 +59,7 @@ impl Parcel {
     pub fn read_unsigned(
         path: &Path,
         chain: Option<Chain>,
+        functions: &Functions,
     ) -> Result<(Transaction, Self), TransactionError> {
         let bytes = read_bytes(path).map_err(TransactionError::File)?;
         let unreadable = |reason| TransactionError::Unreadable { reason };
@@ -77,7 +82,7 @@ impl Parcel {
             let reason = "its JSON is no unsigned transaction";
             serde_json::from_value(json).map_err(|_| unreadable(reason))?
         };
-        let parcel = Self::unsigned(&transaction)?;
+        let parcel = Self::unsigned(&transaction, functions)?;
         Ok((transaction, parcel))
     }
 
@@ -85,8 +90,12 @@ impl Parcel {
     ///
     /// # Errors
     /// As [`Parcel::read`].
-    pub fn read_signed(raw: &str, chain: Chain) -> Result<Signed, TransactionError> {
-        match Self::of_text(raw, Some(chain))? {
+    pub fn read_signed(
+        raw: &str,
+        chain: Chain,
+        functions: &Functions,
+    ) -> Result<Signed, TransactionError> {
+        match Self::of_text(raw, Some(chain), functions)? {
             Self::Signed(signed) => Ok(signed),
             Self::Evm { .. } | Self::Utxo(_) => Err(TransactionError::Unsigned),
         }
@@ -96,14 +105,18 @@ impl Parcel {
     ///
     /// # Errors
     /// [`TransactionError::NotUnderstood`].
-    pub fn unsigned(transaction: &Transaction) -> Result<Self, TransactionError> {
+    pub fn unsigned(
+        transaction: &Transaction,
+        functions: &Functions,
+    ) -> Result<Self, TransactionError> {
         match transaction {
             Transaction::Eip2718 {
                 chain,
                 from,
                 payload,
             } => {
-                let unsigned = Unsigned::parse(*chain, payload).map_err(evm_refusal)?;
+                let unsigned =
+                    Unsigned::parse_with(*chain, payload, functions).map_err(evm_refusal)?;
                 Ok(Self::Evm {
                     from: Some(from.clone()),
                     unsigned,
@@ -118,9 +131,13 @@ impl Parcel {
         }
     }
 
-    fn of_text(text: &str, chain: Option<Chain>) -> Result<Self, TransactionError> {
+    fn of_text(
+        text: &str,
+        chain: Option<Chain>,
+        functions: &Functions,
+    ) -> Result<Self, TransactionError> {
         if text.starts_with('{') {
-            return Self::of_json(text, chain);
+            return Self::of_json(text, chain, functions);
         }
         if text.starts_with(PSBT_PREFIX) {
             let chain = chain.ok_or(TransactionError::ChainUnnamed)?;
@@ -134,11 +151,15 @@ impl Parcel {
             return Err(TransactionError::Unreadable { reason });
         }
         let bytes = hex::decode(digits).map_err(|_| TransactionError::Unreadable { reason })?;
-        Self::of_bytes(bytes, chain)
+        Self::of_bytes(&bytes, chain, functions)
     }
 
     /// What `tx build`, `sign` and their `--json` forms write.
-    fn of_json(text: &str, chain: Option<Chain>) -> Result<Self, TransactionError> {
+    fn of_json(
+        text: &str,
+        chain: Option<Chain>,
+        functions: &Functions,
+    ) -> Result<Self, TransactionError> {
         let unreadable = |reason| TransactionError::Unreadable { reason };
         let mut json: Value =
             serde_json::from_str(text).map_err(|_| unreadable("it is not JSON"))?;
@@ -147,26 +168,32 @@ impl Parcel {
         }
         if let Some(raw) = json.get("raw").and_then(Value::as_str) {
             let raw = hex::decode(raw).map_err(|_| unreadable("its `raw` is not hexadecimal"))?;
-            return Self::of_bytes(raw, chain);
+            return Self::of_bytes(&raw, chain, functions);
         }
         let reason = "its JSON is neither an unsigned transaction nor a signed one";
         let transaction = serde_json::from_value(json).map_err(|_| unreadable(reason))?;
-        Self::unsigned(&transaction)
+        Self::unsigned(&transaction, functions)
     }
 
-    fn of_bytes(bytes: Vec<u8>, chain: Option<Chain>) -> Result<Self, TransactionError> {
+    fn of_bytes(
+        bytes: &[u8],
+        chain: Option<Chain>,
+        functions: &Functions,
+    ) -> Result<Self, TransactionError> {
         // A Bitcoin-like transaction begins with its version, 1 or 2, in four bytes: that is no RLP.
-        let Some(fields) = EvmFields::split(&bytes) else {
-            return SignedUtxo::read(bytes, chain).map(|signed| Self::Signed(Signed::Utxo(signed)));
+        let Some(fields) = EvmFields::split(bytes) else {
+            return SignedUtxo::read(bytes.to_vec(), chain)
+                .map(|signed| Self::Signed(Signed::Utxo(signed)));
         };
         if fields.signature().is_some() {
-            return SignedEvm::read(&bytes).map(|signed| Self::Signed(Signed::Evm(signed)));
+            return SignedEvm::read(bytes, functions)
+                .map(|signed| Self::Signed(Signed::Evm(signed)));
         }
         let chain = chain
             .or_else(|| fields.chain())
             .ok_or(TransactionError::ChainUnnamed)?;
-        let unsigned =
-            Unsigned::parse(chain, &hex::encode_prefixed(&bytes)).map_err(evm_refusal)?;
+        let unsigned = Unsigned::parse_with(chain, &hex::encode_prefixed(bytes), functions)
+            .map_err(evm_refusal)?;
         Ok(Self::Evm {
             from: None,
             unsigned,

@@ -5,7 +5,7 @@ use bitcoin::consensus::encode::deserialize;
 use bitcoin::secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use bitcoin::secp256k1::{Message, Secp256k1};
 use sha3::{Digest, Keccak256};
-use tx::evm::Unsigned;
+use tx::evm::{Functions, Unsigned};
 use tx::{Address, Chain, PublicKey};
 
 use super::error::TransactionError;
@@ -148,7 +148,7 @@ impl SignedEvm {
     /// # Errors
     /// [`TransactionError::Unreadable`], and [`TransactionError::NotUnderstood`] for what the signer
     /// does not sign.
-    pub fn read(raw: &[u8]) -> Result<Self, TransactionError> {
+    pub fn read(raw: &[u8], functions: &Functions) -> Result<Self, TransactionError> {
         let unreadable = |reason| TransactionError::Unreadable { reason };
         let fields = EvmFields::split(raw)
             .ok_or_else(|| unreadable("these bytes are no EVM transaction"))?;
@@ -159,7 +159,7 @@ impl SignedEvm {
         let bytes = fields
             .unsigned(chain)
             .ok_or_else(|| unreadable("it has too few fields"))?;
-        let unsigned = Unsigned::parse(chain, &hex::encode_prefixed(&bytes))
+        let unsigned = Unsigned::parse_with(chain, &hex::encode_prefixed(&bytes), functions)
             .map_err(|refusal| TransactionError::refused(tx::Refusal::Evm(refusal)))?;
         let from = signer(chain, &bytes, signature)
             .ok_or_else(|| unreadable("its signature is of nobody"))?;
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn the_example_of_eip_155() {
         let raw = hex::decode(EIP155_SIGNED).unwrap();
-        let signed = SignedEvm::read(&raw).unwrap();
+        let signed = SignedEvm::read(&raw, Functions::NONE).unwrap();
         assert_eq!(
             signed.from.to_string(),
             "0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F"
@@ -248,7 +248,7 @@ mod tests {
         assert!(fields.signature().is_none());
         assert_eq!(fields.chain(), Some(Chain::Evm(1)));
         assert!(matches!(
-            SignedEvm::read(&unsigned),
+            SignedEvm::read(&unsigned, Functions::NONE),
             Err(TransactionError::Unsigned)
         ));
     }
@@ -257,9 +257,9 @@ mod tests {
     fn damage_is_an_error() {
         let raw = hex::decode(EIP155_SIGNED).unwrap();
         for cut in 0..raw.len() {
-            assert!(SignedEvm::read(&raw[..cut]).is_err());
+            assert!(SignedEvm::read(&raw[..cut], Functions::NONE).is_err());
         }
-        assert!(SignedEvm::read(&[raw, vec![0]].concat()).is_err());
+        assert!(SignedEvm::read(&[raw, vec![0]].concat(), Functions::NONE).is_err());
         assert!(SignedUtxo::read(vec![1, 2, 3], None).is_err());
     }
 }

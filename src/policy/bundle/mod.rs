@@ -66,6 +66,11 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// What it declares to be called.
+    pub fn functions(&self) -> &tx::evm::Functions {
+        &self.policy.functions
+    }
+
     /// The policy, as the manifest of that sequence and fleet makes it.
     pub fn under(self, manifest: &Manifest) -> Policy {
         Policy {
