@@ -137,6 +137,16 @@ pub fn token_call(to: &str, amount: u128) -> Vec<u8> {
     data
 }
 
+/// The calldata of an ERC-20 `approve`.
+///
+/// # Panics
+/// When `spender` is no address.
+pub fn approve_call(spender: &str, amount: u128) -> Vec<u8> {
+    let mut data = token_call(spender, amount);
+    data.splice(..4, [0x09, 0x5e, 0xa7, 0xb3]);
+    data
+}
+
 /// A payload as it stands in a request.
 pub fn on(chain: Chain, sender: &str, payload: &[u8]) -> Transaction {
     Transaction::Eip2718 {

@@ -1,4 +1,5 @@
-//! Calldata of declared functions: what is read has no other encoding, and what a signature says is what it is.
+//! Calldata of declared functions: what is read has no other encoding, and what a signature says is what it is. Of
+//! the two functions of tokens that are understood without a declaration, the same.
 #![no_main]
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -6,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use libfuzzer_sys::fuzz_target;
 use tx::{
     Address, Chain, Registry,
-    evm::{CallData, Function, Functions, Signature, Value},
+    evm::{CallData, Function, Functions, Signature, TokenCall, TokenFunction, Value},
 };
 
 // The first line is a signature, the rest is calldata without its selector.
@@ -22,6 +23,11 @@ fuzz_target!(|bytes: &[u8]| {
     let contract = Address::evm(chain, [0xc0; 20]).expect("a contract");
     let name = "it".parse().expect("a name");
     let selector = signature.selector();
+    let mut calldata = selector.to_vec();
+    calldata.extend(arguments);
+    if let Ok(read) = TokenCall::parse(&calldata, TokenFunction::OF_DECLARED) {
+        assert_eq!(read.encode(), calldata);
+    }
     let function = Arc::new(Function { name, signature });
     let mut functions = Functions::default();
     if functions
@@ -30,8 +36,6 @@ fuzz_target!(|bytes: &[u8]| {
     {
         return;
     }
-    let mut calldata = selector.to_vec();
-    calldata.extend(arguments);
     let Some(Ok(read)) = functions.read(&contract, &calldata) else {
         return;
     };

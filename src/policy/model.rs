@@ -58,7 +58,7 @@ pub struct Policy {
     /// Where sequences start, by key and chain: a bundle is written before its keys exist, so it
     /// cannot name their addresses.
     pub sequences: BTreeMap<(Name, Chain), SequenceStart>,
-    /// The functions of contracts that may be called.
+    /// The functions of contracts that may be called, and the contracts of the assets that are tokens.
     pub functions: Functions,
     /// The books.
     pub books: BTreeMap<Name, Book>,

@@ -42,7 +42,7 @@ pub enum EffectKind {
     Cancellation,
     /// A call of a declared function of a contract, which is no transfer; its amount is the value sent.
     Call,
-    /// A spender is given a right over a token.
+    /// A spender may take of a token from now on, up to the amount, in place of whatever they might before.
     Approval,
     /// Who may act for an account changes.
     Authority,
@@ -105,6 +105,12 @@ impl EffectKind {
             Self::Rent => "rent",
             Self::Reissue => "reissue",
         }
+    }
+
+    /// Whether somebody else gets a right by it. No statement covers it that does not name it: whoever wrote an
+    /// allow without `effect` thought of what moves.
+    pub fn gives_right(self) -> bool {
+        matches!(self, Self::Approval | Self::Authority)
     }
 
     /// Whether value or a right may leave to someone else by it, so that an unattended allow needs

@@ -39,7 +39,7 @@ pub struct ChainRules<'a> {
     /// The highest block height allowed as a lock time; a transaction locked beyond the present
     /// tip is a stockpile. 0: none.
     pub locktime_height_max: u32,
-    /// The functions of contracts that may be called.
+    /// The functions of contracts that may be called, and the contracts that are tokens.
     pub functions: &'a Functions,
 }
 

@@ -181,8 +181,8 @@ fn payments(parcel: &Parcel, own: &BTreeSet<Address>) -> Vec<Payment> {
     let payments = match parcel {
         Parcel::Evm { unsigned, .. } => {
             let (asset, amount, to) = match unsigned.action() {
-                // Nobody's intent is paid by a call.
-                Action::Call { .. } => return Vec::new(),
+                // Nobody's intent is paid by a call, or by an approval.
+                Action::Approve { .. } | Action::Call { .. } => return Vec::new(),
                 Action::Native { to, value } => (Asset::native(unsigned.chain()), *value, to),
                 Action::Erc20 { token, to, amount } => (Asset::erc20(token.clone()), *amount, to),
             };

@@ -260,6 +260,11 @@ fn gas_limit(node: &Node, from: &Address, action: &Action) -> Result<u64, Transa
             .concat();
             json!({ "from": from.to_string(), "to": token.to_string(), "data": hex::encode_prefixed(data) })
         }
+        Action::Approve { token, .. } => json!({
+            "from": from.to_string(),
+            "to": token.to_string(),
+            "data": hex::encode_prefixed(action.calldata()),
+        }),
         Action::Call {
             contract,
             value,

@@ -150,6 +150,15 @@ impl fmt::Display for EvmView {
                 writeln!(f, "  to          {to}")?;
                 writeln!(f, "  amount      {amount} base units")?;
             }
+            Action::Approve {
+                token,
+                spender,
+                amount,
+            } => {
+                writeln!(f, "  token       {token}")?;
+                writeln!(f, "  spender     {spender}")?;
+                writeln!(f, "  may take    {amount} base units")?;
+            }
             Action::Call {
                 contract,
                 value,

@@ -83,6 +83,9 @@ pub(super) fn assets(tables: Vec<Table<'_>>, draft: &mut Draft) {
             check_decimals(value, asset, places);
         }
         if let (Some(name), Some(asset), Some(decimals)) = (name, asset, places) {
+            if let AssetKind::Erc20(token) = &asset.kind {
+                draft.policy.functions.declare_token(token.clone());
+            }
             let unit = AssetUnit { asset, decimals };
             draft.policy.assets.insert(name, unit);
         }

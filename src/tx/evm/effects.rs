@@ -1,4 +1,4 @@
-//! What a transfer or a call does to our own accounts.
+//! What a transfer, an approval or a call does to our own accounts.
 
 use super::{Action, Refusal, Unsigned};
 use crate::{Address, Amount, Asset, Call, Destination, Effect, EffectKind, OwnKey, Registry};
@@ -24,6 +24,17 @@ pub(super) fn effects(
             asset: Asset::erc20(token.clone()),
             amount: *amount,
             to,
+            call: None,
+        },
+        Action::Approve {
+            token,
+            spender,
+            amount,
+        } => Movement {
+            kind: approval_kind(token, spender, registry)?,
+            asset: Asset::erc20(token.clone()),
+            amount: *amount,
+            to: spender,
             call: None,
         },
         Action::Call {
@@ -101,6 +112,22 @@ fn token_kind(
         return Err(Refusal::DestinationSelf);
     }
     Ok(kind_by_owner(to, registry))
+}
+
+/// A right over tokens is given away, whatever its amount. What an own account could take by one is moved by a
+/// transfer, along an edge.
+fn approval_kind(
+    token: &Address,
+    spender: &Address,
+    registry: &Registry,
+) -> Result<EffectKind, Refusal> {
+    call_kind(token, registry)?;
+    match registry.own(spender) {
+        None => Ok(EffectKind::Approval),
+        Some(_) => Err(Refusal::SpenderOwn {
+            address: spender.clone(),
+        }),
+    }
 }
 
 fn call_kind(contract: &Address, registry: &Registry) -> Result<EffectKind, Refusal> {

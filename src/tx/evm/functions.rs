@@ -1,7 +1,8 @@
-//! Functions that a bundle declares, by contract and selector; whatever else is called is refused.
+//! Functions that a bundle declares, by contract and selector, and the contracts that it declares as tokens;
+//! whatever else is called is refused.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -27,9 +28,12 @@ pub struct Function {
     pub signature: Signature,
 }
 
-/// Declared functions.
+/// Declared functions, and the contracts that are tokens: of these, spenders may be approved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Functions(BTreeMap<Address, BTreeMap<[u8; 4], Arc<Function>>>);
+pub struct Functions {
+    of: BTreeMap<Address, BTreeMap<[u8; 4], Arc<Function>>>,
+    tokens: BTreeSet<Address>,
+}
 
 /// Why a function cannot be declared.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -90,8 +94,11 @@ pub struct CallData {
 }
 
 impl Functions {
-    /// No function.
-    pub const NONE: &'static Self = &Self(BTreeMap::new());
+    /// No function, and no token.
+    pub const NONE: &'static Self = &Self {
+        of: BTreeMap::new(),
+        tokens: BTreeSet::new(),
+    };
 
     /// Declares a function of a contract.
     ///
@@ -104,7 +111,7 @@ impl Functions {
     ) -> Result<(), DeclareError> {
         let selector = function.signature.selector();
         calldata::check_declarable(selector)?;
-        let of_contract = self.0.entry(contract.clone()).or_default();
+        let of_contract = self.of.entry(contract.clone()).or_default();
         match of_contract.entry(selector) {
             Entry::Vacant(place) => {
                 place.insert(function);
@@ -117,9 +124,19 @@ impl Functions {
         }
     }
 
+    /// Declares a contract as a token.
+    pub fn declare_token(&mut self, contract: Address) {
+        self.tokens.insert(contract);
+    }
+
+    /// Whether a contract is declared as a token.
+    pub fn is_token(&self, contract: &Address) -> bool {
+        self.tokens.contains(contract)
+    }
+
     /// The function of a contract with this selector.
     pub fn find(&self, contract: &Address, selector: [u8; 4]) -> Option<&Arc<Function>> {
-        self.0.get(contract)?.get(&selector)
+        self.of.get(contract)?.get(&selector)
     }
 
     /// Every contract's functions.
@@ -128,7 +145,7 @@ impl Functions {
             let functions: &BTreeMap<_, _> = functions;
             functions.values().map(move |function| (contract, function))
         };
-        self.0.iter().flat_map(each)
+        self.of.iter().flat_map(each)
     }
 
     /// The contracts that have a function of this name.
@@ -140,9 +157,9 @@ impl Functions {
             .filter(move |(_, function)| function.name == *name)
     }
 
-    /// Whether none is declared.
+    /// Whether no function is declared.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.of.is_empty()
     }
 
     /// Reads calldata of a contract; nothing where it does not begin with the selector of a declared function.

@@ -1,12 +1,23 @@
-//! Functions by which rights are given, or calls are held in calls: known by name, and never signed.
+//! Functions by which rights are given, or calls are held in calls: known by name, and never signed as a call.
 
-/// A function that is known and never signed.
+/// A function that is known and cannot be declared. One of them, `approve(address,uint256)`, is signed of tokens
+/// that the bundle declares, as an effect of its own; the others never are.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KnownCall {
     pub(super) selector: [u8; 4],
     /// Its canonical signature, such as `approve(address,uint256)`.
     pub signature: &'static str,
     pub(super) code: &'static str,
+}
+
+impl KnownCall {
+    /// What becomes of it, behind its signature.
+    pub(super) fn fate(&self) -> &'static str {
+        match self.selector {
+            super::calldata::APPROVE => "is signed of tokens alone that the bundle declares",
+            _ => "is never signed",
+        }
+    }
 }
 
 const fn known(selector: u32, code: &'static str, signature: &'static str) -> KnownCall {

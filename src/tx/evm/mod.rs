@@ -1,5 +1,5 @@
-//! EVM chains: EIP-1559, EIP-2930 and EIP-155 transfers of the native coin and of ERC-20 tokens, and calls
-//! of functions that the bundle declares.
+//! EVM chains: EIP-1559, EIP-2930 and EIP-155 transfers of the native coin and of ERC-20 tokens, approvals of
+//! spenders of tokens that the bundle declares, and calls of functions that it declares.
 
 pub(crate) mod address;
 
@@ -14,6 +14,7 @@ mod rlp;
 mod unsigned;
 
 pub use abi::{AbiFault, Parameter, Signature, SignatureError, Type, Value, ValueError};
+pub use calldata::{TokenCall, TokenFunction};
 pub use functions::{
     ArgumentsError, CALLDATA_BYTES_MAX, CallData, DeclareError, Function, Functions,
 };

@@ -2,7 +2,7 @@
 
 use super::{
     Action, Fees, Functions, Refusal, Terms, Unsigned,
-    calldata::{Transfer, encode_transfer},
+    calldata::{TokenCall, TokenFunction, encode_token},
     rlp::{List, Reader, RlpFault},
     unsigned::chain_id,
 };
@@ -34,7 +34,7 @@ impl Unsigned {
         Self::parse_with(chain, payload, Functions::NONE)
     }
 
-    /// As [`Unsigned::parse`], also of calls of these functions.
+    /// As [`Unsigned::parse`], also of calls of these functions and of approvals of their tokens.
     ///
     /// # Errors
     /// As there.
@@ -135,21 +135,36 @@ impl Action {
                 call: call?,
             });
         }
-        let Transfer { to, amount } = Transfer::parse(calldata)?;
+        let known = match functions.is_token(&called) {
+            true => TokenFunction::OF_DECLARED,
+            false => TokenFunction::OF_ANY,
+        };
+        let read = TokenCall::parse(calldata, known)?;
         if !value.is_zero() {
             return Err(Refusal::ValueWithCall { value });
         }
-        Ok(Self::Erc20 {
-            token: called,
-            to: address(chain, to)?,
-            amount,
+        let (token, amount) = (called, read.amount);
+        let to = address(chain, read.to)?;
+        Ok(match read.function {
+            TokenFunction::Transfer => Self::Erc20 { token, to, amount },
+            TokenFunction::Approve => Self::Approve {
+                token,
+                spender: to,
+                amount,
+            },
         })
     }
 
-    fn calldata(&self) -> Vec<u8> {
+    /// The bytes that go with it; none of a native transfer.
+    pub fn calldata(&self) -> Vec<u8> {
         match self {
             Self::Native { .. } => Vec::new(),
-            Self::Erc20 { to, amount, .. } => encode_transfer(to.as_bytes(), *amount),
+            Self::Erc20 { to, amount, .. } => {
+                encode_token(TokenFunction::Transfer, to.as_bytes(), *amount)
+            }
+            Self::Approve {
+                spender, amount, ..
+            } => encode_token(TokenFunction::Approve, spender.as_bytes(), *amount),
             Self::Call { call, .. } => call.encode(),
         }
     }

@@ -178,21 +178,36 @@ pub enum Refusal {
     /// A token transfer of nothing.
     #[error("the token transfer is of amount 0")]
     AmountZero,
+    /// The zero address as a spender.
+    #[error("the spender is the zero address, which nobody has")]
+    SpenderZero,
+    /// A token's contract as the spender of the token.
+    #[error("the spender is the token's own contract {address}")]
+    SpenderToken {
+        /// The contract.
+        address: Address,
+    },
+    /// An account of ours as a spender, the sender included.
+    #[error("the spender {address} is an account of our own; own value moves by transfers")]
+    SpenderOwn {
+        /// The account's address.
+        address: Address,
+    },
 
     /// Calldata that ends early.
-    #[error("the calldata has {length} bytes; transfer(address,uint256) has 68")]
+    #[error("the calldata has {length} bytes; transfer and approve of (address,uint256) have 68")]
     CalldataShort {
         /// Its length in bytes.
         length: usize,
     },
     /// Calldata that goes on.
-    #[error("the calldata has {length} bytes; transfer(address,uint256) has 68")]
+    #[error("the calldata has {length} bytes; transfer and approve of (address,uint256) have 68")]
     CalldataTrailing {
         /// Its length in bytes.
         length: usize,
     },
     /// Bytes before the address in its word.
-    #[error("the 12 bytes before the recipient in the calldata are not zero")]
+    #[error("the 12 bytes before the address in the calldata are not zero")]
     CalldataDirty,
     /// A function that is not known.
     #[error(
@@ -203,8 +218,8 @@ pub enum Refusal {
         /// The selector, 8 hexadecimal digits.
         selector: String,
     },
-    /// A function that is known and never signed.
-    #[error("{} is never signed", .0.signature)]
+    /// A function that is known and not signed, at least not of this contract.
+    #[error("{} {}", .0.signature, .0.fate())]
     CallKnown(&'static KnownCall),
     /// The calldata of a declared function is longer than is decoded.
     #[error("the calldata has {length} bytes; of a call at most {max} are read")]
@@ -224,8 +239,8 @@ pub enum Refusal {
         /// What is wrong.
         fault: AbiFault,
     },
-    /// Native value beside a token transfer.
-    #[error("the token transfer also sends {value} wei; its value is 0")]
+    /// Native value beside a token transfer or an approval.
+    #[error("the call of the token also sends {value} wei; its value is 0")]
     ValueWithCall {
         /// The value, in wei.
         value: Amount,
@@ -291,6 +306,9 @@ impl Refusal {
             Self::DestinationSelf => "evm-destination-self",
             Self::ValueZero => "evm-value-zero",
             Self::AmountZero => "evm-amount-zero",
+            Self::SpenderZero => "evm-spender-zero",
+            Self::SpenderToken { .. } => "evm-spender-token",
+            Self::SpenderOwn { .. } => "evm-spender-own",
             Self::CalldataShort { .. } => "evm-calldata-short",
             Self::CalldataTrailing { .. } => "evm-calldata-trailing",
             Self::CalldataDirty => "evm-calldata-dirty",

@@ -77,6 +77,15 @@ pub enum Action {
         /// In the token's base units.
         amount: Amount,
     },
+    /// `approve(address,uint256)` of an ERC-20 token that the bundle declares; the value is 0.
+    Approve {
+        /// The token's contract.
+        token: Address,
+        /// Who may take of it from now on, in place of whatever they might before.
+        spender: Address,
+        /// How much at most, in the token's base units; 0 takes the right back.
+        amount: Amount,
+    },
     /// A declared function of a contract.
     Call {
         /// The contract.
@@ -201,7 +210,7 @@ impl Action {
     pub(super) fn value(&self) -> Amount {
         match self {
             Self::Native { value, .. } | Self::Call { value, .. } => *value,
-            Self::Erc20 { .. } => Amount::ZERO,
+            Self::Erc20 { .. } | Self::Approve { .. } => Amount::ZERO,
         }
     }
 
@@ -209,7 +218,7 @@ impl Action {
     pub(super) fn called(&self) -> &Address {
         match self {
             Self::Native { to, .. } => to,
-            Self::Erc20 { token, .. } => token,
+            Self::Erc20 { token, .. } | Self::Approve { token, .. } => token,
             Self::Call { contract, .. } => contract,
         }
     }
@@ -230,6 +239,11 @@ impl Action {
                     return Err(Refusal::AmountZero);
                 }
                 Ok(())
+            }
+            Self::Approve { token, spender, .. } => {
+                check_chain(chain, token)?;
+                check_not_zero(token)?;
+                check_spender(chain, token, spender)
             }
             Self::Call { contract, .. } => {
                 // System contracts live in the reserved range.
@@ -257,6 +271,17 @@ fn check_destination(chain: Chain, to: &Address) -> Result<(), Refusal> {
         return Err(Refusal::DestinationReserved { address });
     }
     Ok(())
+}
+
+/// Nobody is at the zero address, and no token spends itself: whoever asks for either means something else.
+fn check_spender(chain: Chain, token: &Address, spender: &Address) -> Result<(), Refusal> {
+    check_chain(chain, spender)?;
+    check_not_zero(spender).map_err(|_| Refusal::SpenderZero)?;
+    if spender == token {
+        let address = token.clone();
+        return Err(Refusal::SpenderToken { address });
+    }
+    check_destination(chain, spender)
 }
 
 fn check_chain(chain: Chain, address: &Address) -> Result<(), Refusal> {

@@ -1,5 +1,6 @@
 //! EVM transactions through the public doors.
 
+mod approvals;
 mod calls;
 mod fixture;
 mod mutation;

@@ -331,6 +331,11 @@ fn call(from: &Address, action: &Action) -> Value {
             let data = hex::encode_prefixed(data.concat());
             json!({ "from": from, "to": token.to_string(), "data": data })
         }
+        Action::Approve { token, .. } => json!({
+            "from": from,
+            "to": token.to_string(),
+            "data": hex::encode_prefixed(action.calldata()),
+        }),
         Action::Call {
             contract,
             value,

@@ -54,7 +54,7 @@ pub(crate) fn decode(payload: &str) -> Result<Decoded, Refusal> {
     decode_with(&declared(NOTE), payload)
 }
 
-fn decode_with(functions: &Functions, payload: &str) -> Result<Decoded, Refusal> {
+pub(crate) fn decode_with(functions: &Functions, payload: &str) -> Result<Decoded, Refusal> {
     let rules = ChainRules {
         functions,
         ..ChainRules::default()

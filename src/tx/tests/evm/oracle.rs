@@ -142,7 +142,7 @@ fn effects(alloy: &TypedTransaction, registry: &Registry) -> Vec<Effect> {
     let (asset, to, amount) = match action(alloy) {
         Action::Native { to, value } => (Asset::native(MAINNET), to, value),
         Action::Erc20 { token, to, amount } => (Asset::erc20(token), to, amount),
-        Action::Call { .. } => panic!("nothing is declared here"),
+        Action::Approve { .. } | Action::Call { .. } => panic!("nothing is declared here"),
     };
     let own = registry.own(&to).cloned();
     let kind = match &own {

@@ -7,11 +7,11 @@ use alloy_rlp::Header;
 use strongroom_tx::evm::{Action, Fees, Refusal, Unsigned};
 use strongroom_tx::{Address, Amount, Chain, EcdsaSignature, Network, Transaction, assemble};
 
-use super::calls as declared;
 use super::fixture::{
     COLD, MAINNET, STRANGER, TOKEN, address, decode_from_hot, decode_request, deposit, eip155,
     eip1559, eip2930, erc20, hot, native, payload, request, terms,
 };
+use super::{approvals, calls as declared};
 
 /// The fields of an EIP-1559 transaction, each already in RLP.
 #[derive(Clone)]
@@ -361,6 +361,24 @@ fn argument_cases() -> Vec<(&'static str, Refusal)> {
     ]
 }
 
+/// Of a token that is declared.
+fn approval_cases() -> Vec<(&'static str, Refusal)> {
+    let refusal = |spender: &[u8]| {
+        let calldata = approvals::calldata(spender, Amount::from(5_u64));
+        approvals::decode(TOKEN, &calldata, 0).unwrap_err()
+    };
+    vec![
+        ("evm-spender-zero", refusal(&[0; 20])),
+        ("evm-spender-token", refusal(address(TOKEN).as_bytes())),
+        ("evm-spender-own", refusal(hot().as_bytes())),
+        ("evm-spender-own", refusal(address(COLD).as_bytes())),
+        (
+            "evm-destination-reserved",
+            refusal(&[[0; 19].as_slice(), &[9]].concat()),
+        ),
+    ]
+}
+
 /// One function for each name.
 const KNOWN: [(&str, &str); 15] = [
     ("evm-approve", "approve(address,uint256)"),
@@ -425,6 +443,7 @@ fn cases() -> Vec<(&'static str, Refusal)> {
         destination_cases(),
         calldata_cases(),
         argument_cases(),
+        approval_cases(),
         assembly_cases(),
     ]
     .concat()

@@ -201,7 +201,9 @@ impl State {
         let body = made.evm();
         let to = match &body.action {
             Action::Native { to, .. } | Action::Erc20 { to, .. } => to.clone(),
-            Action::Call { .. } => panic!("the coordinator calls nothing"),
+            Action::Approve { .. } | Action::Call { .. } => {
+                panic!("the coordinator approves and calls nothing")
+            }
         };
         let fails = self.fails.get_mut(&to).filter(|times| **times > 0);
         let succeeded = match fails {

@@ -142,7 +142,9 @@ impl EvmNode for SimEvmNode {
         Ok(match action {
             Action::Native { .. } => 21_000,
             Action::Erc20 { .. } => 52_000,
-            Action::Call { .. } => panic!("the coordinator calls nothing"),
+            Action::Approve { .. } | Action::Call { .. } => {
+                panic!("the coordinator approves and calls nothing")
+            }
         })
     }
 
