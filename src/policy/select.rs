@@ -180,14 +180,36 @@ impl Selector {
         self.matches(&subject, Reading::Takes)
     }
 
+    /// As [`Selector::speaks_of`], of what allows by it: a right is given by none that does not name it.
+    pub fn lets(&self, fact: &Fact, fee_terms: &FeeTerms) -> bool {
+        let subject = Subject::of_fact(fact, fee_terms, Time::default());
+        self.matches(&subject, Reading::Gives)
+    }
+
+    /// Whether what allows by it, an allow or an evacuate, is about effects of a kind. Without `effect` it is about
+    /// whatever moves, and about no right.
+    pub fn gives(&self, kind: EffectKind) -> bool {
+        match &self.effects {
+            Some(effects) => effects.contains(&kind),
+            None => !kind.gives_right(),
+        }
+    }
+
     /// Whether the subject meets every condition that is present.
     pub(crate) fn matches(&self, subject: &Subject<'_>, reading: Reading) -> bool {
         // First what costs least and tells most apart.
-        holds(&self.effects, |set| set.contains(&subject.kind))
+        self.matches_kind(subject.kind, reading)
             && self.matches_value(subject)
             && self.matches_origin(subject)
             && self.matches_destination(subject, reading)
             && self.matches_call(subject, reading)
+    }
+
+    fn matches_kind(&self, kind: EffectKind, reading: Reading) -> bool {
+        match reading {
+            Reading::Gives => self.gives(kind),
+            Reading::Takes => holds(&self.effects, |set| set.contains(&kind)),
+        }
     }
 
     fn matches_origin(&self, subject: &Subject<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! What people sign when they approve or reject a transaction that pays no intent.
 
-use tx::{Argument, Decoded, Effect, FeeTerms, Time, ValidUntil};
+use tx::{Argument, Decoded, Effect, EffectKind, FeeTerms, Time, ValidUntil};
 
 use super::{BYTES_MAX, Known, Lines, Says, field, in_fours};
 use crate::{
@@ -55,7 +55,8 @@ use crate::{
 /// ```
 ///
 /// The entry is the one that registered the transaction. `consumes` and `signs` stand once for each, `vsize`
-/// instead of the lines about gas on Bitcoin-like chains. An amount of a fee is the most that it can be. An
+/// instead of the lines about gas on Bitcoin-like chains, and `spender` instead of `to` of an approval, whose amount is
+/// all that the spender may take from then on. An amount of a fee is the most that it can be. An
 /// argument's text is the one that its value has ([`tx::evm::Value`]), an address in groups of four; behind it
 /// stands `own-account` where it is ours. What else there is to a line is as in [`super::Approval`]. The form is
 /// injective: the digest is of the whole transaction, and all that is not of it has its line.
@@ -183,9 +184,13 @@ impl Lines {
         self.add("asset", &effect.asset);
         self.add("amount", effect.amount);
         self.units(&known, effect.amount);
+        let toward = match effect.kind {
+            EffectKind::Approval => "spender",
+            _ => "to",
+        };
         match &effect.to {
-            Some(to) => self.add("to", in_fours(&to.address.to_string())),
-            None => self.add("to", "nobody"),
+            Some(to) => self.add(toward, in_fours(&to.address.to_string())),
+            None => self.add(toward, "nobody"),
         }
         self.known_as(&known);
         match &effect.tag {

@@ -244,7 +244,10 @@ pub(super) fn described(effect: &Effect) -> String {
     let (amount, asset, account) = (effect.amount, &effect.asset, &effect.account);
     let mut text = format!("{kind} of {amount} {asset} from {account}");
     if let Some(to) = &effect.to {
-        text.push_str(" to ");
+        text.push_str(match effect.kind {
+            EffectKind::Approval => " for the spender ",
+            _ => " to ",
+        });
         text.push_str(&to.address.to_string());
         if let Some(own) = &to.own {
             text.push_str(&format!(" (own account {})", own.account));

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tx::EffectKind;
+
 use super::{Widening, books::Books};
 use crate::{AttestedNeed, Limit, Need, Policy, Selector, Statement, bundle::covers_as_written};
 
@@ -10,6 +12,7 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
     let books = Books::between(running, offered);
     let permits = |old: &Selector, new: &Selector| {
         covers_as_written(old, new)
+            && gives_no_more(old, new)
             && (old.signed_by.is_none() || has_same_signers(running, offered))
             && (old.to.is_none() || books.only_lost(new.to.as_ref()))
             && (old.functions.is_none() || books.only_lost(Some(&new.argument_destinations())))
@@ -73,6 +76,13 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
         let covered = offered.limits.iter().any(|new| bounds(old, new));
         less("limit", &old.name, covered);
     }
+}
+
+/// Whether it gives no kind of effect that the old one does not. What names none gives no right: one that names it
+/// now gives more.
+fn gives_no_more(old: &Selector, new: &Selector) -> bool {
+    let mut kinds = EffectKind::ALL.into_iter();
+    kinds.all(|kind| old.gives(kind) || !new.gives(kind))
 }
 
 /// Which new need stands for which old one. One need is met once, whatever asks for it: two that became one

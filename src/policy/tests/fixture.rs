@@ -171,6 +171,14 @@ fn nobody() -> Governance {
     }
 }
 
+const EVERYTHING: [EffectKind; 5] = [
+    EffectKind::Payment,
+    EffectKind::Fee,
+    EffectKind::OwnTransfer,
+    EffectKind::Approval,
+    EffectKind::Reissue,
+];
+
 /// Two hot accounts, a retired and a cold one; two clients; everything allowed and nothing
 /// limited.
 pub fn policy() -> Policy {
@@ -190,12 +198,6 @@ pub fn policy() -> Policy {
     };
     let start = from_the_first();
     let sequences = ["k1", "k2", "k3", "k4"].map(|key| ((name(key), ETH), start));
-    let everything = [
-        EffectKind::Payment,
-        EffectKind::Fee,
-        EffectKind::OwnTransfer,
-        EffectKind::Reissue,
-    ];
     Policy {
         hash: BundleHash([1; 32]),
         fleet: name("main"),
@@ -237,7 +239,7 @@ pub fn policy() -> Policy {
         books: BTreeMap::new(),
         hours: [(name("first-day"), first_day())].into(),
         attestations: Attestations::default(),
-        allows: vec![statement("everything", effects(&everything), Allow)],
+        allows: vec![statement("everything", effects(&EVERYTHING), Allow)],
         denies: Vec::new(),
         requires: Vec::new(),
         requires_attested: Vec::new(),

@@ -16,7 +16,7 @@ use strongroom_policy::{
 };
 use tx::{Address, Amount, EffectKind, IntentId, Time};
 
-use crate::fixture::{Ask, SECOND, Signer, amount};
+use crate::fixture::{Ask, SECOND, Signer, amount, stranger};
 
 /// How many outpoints and nonces there are to fight over.
 pub const OUTPOINTS: u32 = 5;
@@ -275,7 +275,14 @@ impl Hostile {
             let intent = pays
                 .intent
                 .map_or(format!("{id}-{n}"), |known| format!("known-{known}"));
-            ask = ask.pay(&intent, pays.units, pays.to);
+            // What nobody asks for of the most units is an approval instead.
+            ask = match (pays.intent, pays.units) {
+                (None, 6) => {
+                    let to = stranger(ask.transaction.chain, pays.to);
+                    ask.effect(EffectKind::Approval, pays.units, Some((to, None)))
+                }
+                _ => ask.pay(&intent, pays.units, pays.to),
+            };
         }
         if step.other_client {
             ask = ask.client("other");
@@ -357,7 +364,7 @@ pub fn in_time(selector: &Selector, fact: &Fact, at: Time) -> bool {
     .all(|met| met)
 }
 
-/// What a fact weighs in a limit that selects one asset's payments, by age and hours, and nothing else.
+/// What a fact weighs in a limit that selects kinds of effect of one asset, by age and hours, and nothing else.
 fn weight(limit: &Statement<Limit>, fact: &Fact, at: Time) -> Amount {
     if !in_time(&limit.selector, fact, at) {
         return Amount::ZERO;
@@ -368,8 +375,9 @@ fn weight(limit: &Statement<Limit>, fact: &Fact, at: Time) -> Amount {
         .iter()
         .flatten()
         .any(|asset| *asset == fact.effect.asset);
+    let kinds = limit.selector.effects.clone().unwrap_or_default();
     match limit.says.measure {
-        _ if fact.effect.kind != EffectKind::Payment || !asset => Amount::ZERO,
+        _ if !kinds.contains(&fact.effect.kind) || !asset => Amount::ZERO,
         Measure::Count => amount(1),
         Measure::Amount => fact.effect.amount,
         Measure::Reference => fact.reference.unwrap(),

@@ -41,6 +41,8 @@ mod rows;
 mod rules;
 mod security_key;
 mod selectors;
+mod spender_texts;
+mod spenders;
 mod state;
 mod statements;
 mod time;

@@ -12,7 +12,7 @@ use strongroom_policy::{
     Row, RowKey, State, StateError, evaluate,
 };
 
-use tx::{AccountClass, Amount, EffectKind, Interval, Time};
+use tx::{AccountClass, Address, Amount, EffectKind, Interval, Time};
 
 use crate::{
     fixture::{
@@ -182,10 +182,20 @@ fn what_is_not_recalled_stops_the_decision() {
             let refused = EvaluateError::NotRecalled(NotRecalled { kind });
             prop_assert_eq!(verdict.unwrap_err(), refused);
         }
+        let effects = ask.transaction.effects.iter();
+        let payments = effects.filter(|effect| effect.kind == EffectKind::Payment);
+        let paid = payments.filter_map(|effect| effect.to.as_ref());
+        let paid: BTreeSet<&Address> = paid.map(|to| &to.address).collect();
+        let is_written = |key: &&RowKey| match key {
+            // Fates are read where something is said to be dead.
+            RowKey::Attempt(_) | RowKey::Fate(_) => false,
+            // How old a spender is, is read, and an approval does not change it.
+            RowKey::Paid(to) => paid.contains(to),
+            _ => true,
+        };
         let states: Vec<(RowKey, State)> = rows
             .keys()
-            // Fates are read where something is said to be dead.
-            .filter(|key| !matches!(key, RowKey::Attempt(_) | RowKey::Fate(_)))
+            .filter(is_written)
             .map(|key| (key.clone(), few(key)))
             .collect();
         let Ok((attempt, _)) = lived.charge(&ask) else {

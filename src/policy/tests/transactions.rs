@@ -191,7 +191,7 @@ fn id_of_stake() -> FunctionId {
     }
 }
 
-fn two() -> Need {
+pub fn two() -> Need {
     need(2, &PEOPLE)
 }
 
@@ -199,14 +199,14 @@ fn register(signer: &mut Signer, call: &Call, id: &str) -> u64 {
     try_register(signer, call.proposed(signer, id)).unwrap()
 }
 
-fn try_register(signer: &mut Signer, proposed: ProposedTransaction) -> Result<u64, StateError> {
+pub fn try_register(signer: &mut Signer, proposed: ProposedTransaction) -> Result<u64, StateError> {
     let entry = signer.state.registering_transaction(proposed)?;
     let index = signer.state.entries();
     try_push(signer, Entry::TransactionRegistered(Box::new(entry)))?;
     Ok(index)
 }
 
-fn saying(signer: &Signer, entry: u64, need: &Need, says: Says) -> TransactionApproval {
+pub fn saying(signer: &Signer, entry: u64, need: &Need, says: Says) -> TransactionApproval {
     let registered = signer.state.registered_transaction(entry).unwrap();
     TransactionApproval {
         says,
@@ -218,7 +218,7 @@ fn saying(signer: &Signer, entry: u64, need: &Need, says: Says) -> TransactionAp
     }
 }
 
-fn text(signer: &Signer, approval: &TransactionApproval) -> String {
+pub fn text(signer: &Signer, approval: &TransactionApproval) -> String {
     let registered = signer.state.registered_transaction(approval.entry).unwrap();
     let proposed = &registered.proposed;
     let understood = signer.state.understood(&proposed.transaction).unwrap();

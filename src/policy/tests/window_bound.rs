@@ -8,7 +8,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
 use strongroom_policy::{Group, Limit, Measure, Policy, Statement, Verdict};
-use tx::Amount;
+use tx::{Amount, EffectKind};
 
 use crate::{
     fixture::{Ask, SECOND, Signer, amount, btc, eth, grouped, limit, name, need, policy},
@@ -31,7 +31,13 @@ fn limits() -> Vec<Statement<Limit>> {
     by_day.selector.hours = Some([name("first-day")].into());
     let mut by_night = limit("by-night", eth(), 7, 100 * SECOND);
     by_night.selector.hours_except = Some([name("first-day")].into());
+    let mut moved = limit("moved", btc(), 11, 100 * SECOND);
+    moved.selector.effects = Some([EffectKind::Payment, EffectKind::Approval].into());
+    let mut approved = limit("approved", eth(), 8, 200 * SECOND);
+    approved.selector.effects = Some([EffectKind::Approval].into());
     vec![
+        moved,
+        approved,
         young,
         old,
         by_day,

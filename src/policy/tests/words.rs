@@ -56,7 +56,11 @@ fn every_kind_of_effect_is_described() {
         };
         let ask = Ask::utxo("r", [0], 1_000).effect(kind, 5, Some((to.clone(), None)));
         let said = denied(&denying(amounts), &ask);
-        let wanted = format!("it is denied: {word} of 5 {} from hot to {to}", btc());
+        let toward = match kind {
+            EffectKind::Approval => "for the spender",
+            _ => "to",
+        };
+        let wanted = format!("it is denied: {word} of 5 {} from hot {toward} {to}", btc());
         assert_eq!(said, wanted);
     }
 }

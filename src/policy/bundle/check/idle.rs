@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tx::{AccountClass, Asset, Chain, EffectKind, Name};
+use tx::{AccountClass, Asset, AssetKind, Chain, EffectKind, Name};
 
 use super::super::diagnostic::{Diagnostic, Place, Report};
 use crate::{
@@ -87,7 +87,7 @@ struct Rule {
     why: &'static str,
 }
 
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 18] = [
     Rule {
         holds: empty_amounts,
         why: "the least amount is not below the highest",
@@ -123,6 +123,10 @@ const RULES: [Rule; 17] = [
     Rule {
         holds: no_argument,
         why: "no argument is left",
+    },
+    Rule {
+        holds: no_spender,
+        why: "tokens alone have spenders, and nothing of ours is one",
     },
     Rule {
         holds: fee_destination,
@@ -249,6 +253,18 @@ fn no_argument(selector: &Selector, _: &Policy) -> bool {
     };
     let mut each = functions.values();
     each.all(|conditions| conditions.values().any(ArgumentCondition::is_empty))
+}
+
+/// Spenders are approved of declared tokens, and none of them is ours.
+fn no_spender(selector: &Selector, policy: &Policy) -> bool {
+    let is_token = |asset: &Asset| matches!(asset.kind, AssetKind::Erc20(_));
+    let declared = || policy.assets.values().any(|unit| is_token(&unit.asset));
+    let assets = selector.assets.as_ref();
+    let has_token = assets.map_or_else(declared, |assets| assets.iter().any(is_token));
+    let is_own = |to: &To| matches!(to, To::OwnClass(_) | To::OwnAccount(_));
+    let to = selector.to.as_ref();
+    selector.effects == Some(BTreeSet::from([EffectKind::Approval]))
+        && (!has_token || to.is_some_and(|to| to.iter().all(is_own)))
 }
 
 fn fee_destination(selector: &Selector, _: &Policy) -> bool {

@@ -220,8 +220,7 @@ fn outward(allow: &Statement<Allow>) -> impl Iterator<Item = EffectKind> {
 }
 
 fn selects(allow: &Statement<Allow>, kind: EffectKind) -> bool {
-    let effects = allow.selector.effects.as_ref();
-    effects.is_none_or(|effects| effects.contains(&kind))
+    allow.selector.gives(kind)
 }
 
 /// The part of what is selected that is of one kind and asset.

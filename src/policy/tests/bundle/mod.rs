@@ -1,6 +1,7 @@
 //! Bundles: what is read, what is refused and where it says so, who may sign.
 
 mod ages;
+mod approvals;
 mod attesters;
 mod bounds;
 mod calls;
