@@ -29,7 +29,8 @@ mod tests;
 use std::borrow::Cow;
 
 use num_bigint::BigInt;
-use tx::Asset;
+use num_traits::Zero;
+use tx::{Asset, AssetKind, EffectKind};
 
 use loose::{loose, without_functions};
 use model::Model;
@@ -44,13 +45,55 @@ pub use question::{Bound, Ground, Leaves, Payment, Question, Step};
 /// that does not look at it, and no sequence is given. Nor is one where a statement names a book that is loaded
 /// apart: the bound holds for whatever is in it.
 ///
-/// What calls send leaves, too. It is bounded by itself, whatever is called, and added: a sequence has none.
+/// What calls send leaves, too. It is bounded by itself, whatever is called, and added: a sequence has none. So does
+/// what spenders may take by approvals, wherever they send it; what limits count with payments is not added twice.
 pub fn bound(ground: &Ground<'_>, question: &Question) -> Bound {
     let paid = of_payments(ground, question);
     let called = of_calls(ground, question);
+    let moved = paid.most.clone().zip(called);
+    let moved = moved.map(|(paid, called)| paid + called);
     Bound {
-        most: paid.most.zip(called).map(|(paid, called)| paid + called),
+        most: with_approved(ground, question, moved),
         ..paid
+    }
+}
+
+/// The most that is paid and that spenders may take, of what is paid. Each is bounded by itself, and both together by
+/// what counts both: neither is exceeded.
+fn with_approved(ground: &Ground<'_>, question: &Question, paid: Option<BigInt>) -> Option<BigInt> {
+    if !is_approved(ground, question) {
+        return paid;
+    }
+    let policy = loose(ground.policy);
+    let ground = Ground {
+        policy: &policy,
+        ..*ground
+    };
+    let most = |kinds: &[EffectKind]| {
+        let model = moves::model_of(&ground, question, kinds);
+        Span::new(&model, question.span_millis, &[(0, 0)]).at_most()
+    };
+    let approved = most(&[EffectKind::Approval]);
+    if approved.as_ref().is_some_and(BigInt::is_zero) {
+        return paid;
+    }
+    let together = most(&[EffectKind::Payment, EffectKind::Approval]);
+    let apart = paid.zip(approved).map(|(paid, approved)| paid + approved);
+    match (apart, together) {
+        (Some(apart), Some(together)) => Some(apart.min(together)),
+        (apart, together) => apart.or(together),
+    }
+}
+
+/// Whether spenders may be approved of what is asked about.
+fn is_approved(ground: &Ground<'_>, question: &Question) -> bool {
+    let mut allows = ground.policy.allows.iter();
+    match &question.leaves {
+        Leaves::Payments { asset, .. } => {
+            matches!(asset.kind, AssetKind::Erc20(_))
+                && allows.any(|allow| allow.selector.gives(EffectKind::Approval))
+        }
+        Leaves::Fees { .. } => false,
     }
 }
 
@@ -73,7 +116,7 @@ fn of_calls(ground: &Ground<'_>, question: &Question) -> Option<BigInt> {
         policy: &policy,
         ..*ground
     };
-    let model = moves::model_of_calls(&ground, question);
+    let model = moves::model_of(&ground, question, &[EffectKind::Call]);
     Span::new(&model, question.span_millis, &[(0, 0)]).at_most()
 }
 

@@ -55,7 +55,7 @@ struct Builder<'a> {
     ground: &'a Ground<'a>,
     question: &'a Question,
     chain: Chain,
-    /// What leaves by: payments, or calls.
+    /// What leaves by: payments, calls or approvals.
     kind: EffectKind,
     places: Places<CellKey>,
     model: Model,
@@ -63,19 +63,18 @@ struct Builder<'a> {
 
 /// The model of a question.
 pub(crate) fn model(ground: &Ground<'_>, question: &Question) -> Model {
-    model_of(ground, question, EffectKind::Payment)
+    model_of(ground, question, &[EffectKind::Payment])
 }
 
-/// The model of a question, where calls were asked about instead of payments. Each is its own transaction, and
-/// nobody's intent.
-pub(crate) fn model_of_calls(ground: &Ground<'_>, question: &Question) -> Model {
-    model_of(ground, question, EffectKind::Call)
-}
-
-fn model_of(ground: &Ground<'_>, question: &Question, kind: EffectKind) -> Model {
-    let mut builder = builder_of(ground, question, kind);
-    for (client, account) in builder.askers() {
-        builder.add(&client, &account);
+/// The model of a question, where effects of other kinds were asked about instead of payments, or beside them. Each of
+/// another kind is its own transaction, and nobody's intent.
+pub(crate) fn model_of(ground: &Ground<'_>, question: &Question, kinds: &[EffectKind]) -> Model {
+    let mut builder = builder_of(ground, question, EffectKind::Payment);
+    for kind in kinds {
+        builder.kind = *kind;
+        for (client, account) in builder.askers() {
+            builder.add(&client, &account);
+        }
     }
     builder.model
 }
@@ -173,7 +172,7 @@ impl Builder<'_> {
         if self.model.batch > 1 && sources.len() > 1 {
             kinds.push(Of::Several);
         }
-        if self.kind == EffectKind::Call {
+        if self.kind != EffectKind::Payment {
             kinds = vec![Of::Nobody];
         } else if self.model.of_fees {
             kinds.push(Of::Nobody);
@@ -199,7 +198,7 @@ impl Builder<'_> {
             let number = self.model.links.len();
             let paying = match &link.of {
                 // Nothing tells what is nobody's apart: any name will do.
-                Of::Nobody if self.kind == EffectKind::Call => vec![account.clone()],
+                Of::Nobody if self.kind != EffectKind::Payment => vec![account.clone()],
                 Of::Nobody => Vec::new(),
                 Of::One(source) => vec![source.clone()],
                 Of::Several => sources.clone(),
@@ -468,7 +467,7 @@ impl Builder<'_> {
                 let open = self.model.hours.get(way);
                 let allows = self.ground.policy.allows.iter().filter(|one| {
                     open.is_some_and(|open| speaks(&one.selector, open))
-                        && one.selector.speaks_of(&asked.fact, &asked.terms)
+                        && one.selector.lets(&asked.fact, &asked.terms)
                 });
                 found.extend(allows.map(|one| one.name.clone()));
             }
@@ -478,6 +477,8 @@ impl Builder<'_> {
 
     fn is_asked(&self, of: &Class) -> bool {
         match &self.question.leaves {
+            // Whom a spender sends it to, nobody sees.
+            Leaves::Payments { .. } if self.kind == EffectKind::Approval => true,
             Leaves::Payments { outside, .. } => {
                 !outside.as_ref().is_some_and(|book| of.books.contains(book))
             }
@@ -510,7 +511,9 @@ impl Builder<'_> {
         let speaks = |selector: &Selector| {
             speaks(selector, &open) && selector.speaks_of(&asked.fact, &asked.terms)
         };
-        let allowed = asked.is_built_in || policy.allows.iter().any(|one| speaks(&one.selector));
+        let lets =
+            |selector: &Selector| speaks(selector) && selector.lets(&asked.fact, &asked.terms);
+        let allowed = asked.is_built_in || policy.allows.iter().any(|one| lets(&one.selector));
         let denied = policy.denies.iter().any(|one| speaks(&one.selector));
         let unmet = |need: &Need| !is_met(need, &self.question.people) && !seeded(Defect::Needs);
         let mut requires = policy.requires.iter();

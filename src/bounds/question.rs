@@ -37,11 +37,11 @@ pub struct Question {
 /// What leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leaves {
-    /// What is paid of an asset to others than ourselves.
+    /// What is paid of an asset to others than ourselves, and what others may take of it by approvals.
     Payments {
         /// The asset.
         asset: Asset,
-        /// A book: only what is paid to others than it has.
+        /// A book: only what is paid to others than it has, and all that others may take.
         outside: Option<Name>,
     },
     /// What transactions cost at most, on a chain.

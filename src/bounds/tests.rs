@@ -185,6 +185,101 @@ fn a_defect_would_be_found() {
     assert!(found.iter().all(|found| *found > 0), "{found:?}");
 }
 
+/// Some of the statements speak of approvals as they do of payments: all limits on everything, an allow at the least.
+fn spending(mut case: Case, number: u64) -> Case {
+    let both: std::collections::BTreeSet<_> =
+        [tx::EffectKind::Payment, tx::EffectKind::Approval].into();
+    let turned = |selector: &mut policy::Selector, is: bool| {
+        let pays = Some([tx::EffectKind::Payment].into());
+        if is && selector.effects == pays {
+            selector.effects = Some(both.clone());
+        }
+    };
+    for (place, allow) in case.policy.allows.iter_mut().enumerate() {
+        turned(&mut allow.selector, place == 0 || number.is_multiple_of(2));
+    }
+    for (place, limit) in case.policy.limits.iter_mut().enumerate() {
+        turned(&mut limit.selector, place == 0 || number.is_multiple_of(3));
+    }
+    for deny in &mut case.policy.denies {
+        turned(&mut deny.selector, number.is_multiple_of(5));
+    }
+    case
+}
+
+/// What is paid and what spenders may take is never more than the bound, and mostly as much: limits that count both
+/// are not counted twice.
+#[test]
+fn what_spenders_may_take_is_in_the_bound() {
+    let (mut compared, mut equal, mut more) = (0, 0, 0);
+    let cases = (0..).map(|number| spending(bundle(number), number));
+    let of_tokens = cases.filter(|case| {
+        let asset = case.question.asset();
+        matches!(asset.kind, tx::AssetKind::Erc20(_))
+    });
+    for case in of_tokens.take(80) {
+        let signer = Signer::new(&agreed(&case.policy, &case.question.people));
+        let found = bound(&signer.ground(&case), &case.question);
+        let accepted = accepted(&case, &signer, &found);
+        let accepted = accepted.unwrap_or_else(|| panic!("{found:?}"));
+        assert_eq!(BigInt::from(accepted), found.reached, "{found:?}");
+        let Tried::All(tried) = tried(&case, &signer, accepted) else {
+            continue;
+        };
+        let most = found.most.clone().unwrap();
+        assert!(
+            most >= BigInt::from(tried),
+            "{tried} of {found:?}: {case:#?}"
+        );
+        compared += 1;
+        equal += usize::from(most == BigInt::from(tried));
+        more += usize::from(tried > accepted);
+    }
+    println!(
+        "{compared} bundles compared, {equal} bounds exact, in {more} more leaves by approvals"
+    );
+    assert!(compared > 20 && more > 3, "{compared} {more}");
+    assert!(equal * 2 > compared, "{equal} of {compared}");
+}
+
+/// Without an allow that names them nothing passes, and what is paid is all that leaves.
+#[test]
+fn approvals_pass_by_allows_that_name_them_alone() {
+    let mut seen = 0;
+    for (number, case) in (0..60).map(|number| (number, bundle(number))) {
+        let passing = |case: &Case| {
+            let signer = Signer::new(&case.policy);
+            let people = Default::default();
+            crate::passing(&signer.ground(case), tx::EffectKind::Approval, &people)
+        };
+        let most = |case: &Case| {
+            let signer = Signer::new(&case.policy);
+            bound(&signer.ground(case), &case.question).most
+        };
+        let mut any = case.clone();
+        any.policy.allows[0].selector.effects = None;
+        assert!(passing(&case).is_empty() && passing(&any).is_empty());
+        if matches!(case.question.asset().kind, tx::AssetKind::Erc20(_)) {
+            let mut spending = spending(case.clone(), number);
+            let token = policy::AssetUnit {
+                asset: case.question.asset(),
+                decimals: 0,
+            };
+            let assets = &mut spending.policy.assets;
+            assets.insert("token".parse().unwrap(), token);
+            assert!(most(&spending) >= most(&case));
+            let names = passing(&spending);
+            // Several have the same name here.
+            let mut giving = spending.policy.allows.clone();
+            giving.retain(|allow| allow.selector.gives(tx::EffectKind::Approval));
+            let is_one = |name: &tx::Name| giving.iter().any(|allow| allow.name == *name);
+            assert!(names.iter().all(is_one));
+            seen += names.len();
+        }
+    }
+    assert!(seen > 0, "none passes by any");
+}
+
 fn allow(name: &str, kind: tx::EffectKind, asset: &tx::Asset) -> policy::Statement<policy::Allow> {
     policy::Statement {
         name: name.parse().unwrap(),

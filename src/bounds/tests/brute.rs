@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use policy::Verdict;
-use tx::{Address, Asset, Name, Time};
+use policy::{Allow, Statement, Verdict};
+use tx::{Address, Asset, EffectKind, Name, Time};
 
 use super::{
-    bundles::{BTC, Case, START, own, stranger},
+    bundles::{BTC, Case, SPENDER, START, name, own, stranger},
     signer::{Ask, Signer},
 };
 
@@ -103,7 +103,10 @@ type Paid = (Address, Asset, u64, Name);
 
 fn payments(case: &Case, asset: &Asset) -> Vec<Vec<Paid>> {
     let mut ones: Vec<Paid> = Vec::new();
-    for source in case.policy.sources.keys() {
+    let approves = |allow: &Statement<Allow>| allow.selector.gives(EffectKind::Approval);
+    let spender = case.policy.allows.iter().any(approves);
+    let spender = spender.then(|| name(SPENDER));
+    for source in case.policy.sources.keys().chain(&spender) {
         for to in [1, 2, 3, FRESH] {
             for amount in 1..=case.total.0 {
                 let to = stranger(case.chain, to);

@@ -30,6 +30,8 @@ pub const KEYS: [(&str, &str); 3] = [
         "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9",
     ),
 ];
+/// Whose intent a payment is that is none, but the approval of a spender.
+pub const SPENDER: &str = "spender";
 /// Amounts from 1, and two payments in a Bitcoin transaction.
 pub const FORMS: Forms = Forms {
     least: |_| 1,
@@ -66,10 +68,10 @@ impl Case {
         let counts = |to: &Address| {
             !self.is_own(to) && !book.is_some_and(|book| book.addresses.contains(to))
         };
-        let leaving = ask
-            .payments
-            .iter()
-            .filter(|(to, of, ..)| of == asset && counts(to));
+        // Whom a spender sends it to, nobody sees.
+        let leaving = ask.payments.iter().filter(|(to, of, _, source)| {
+            of == asset && (source.as_str() == SPENDER || counts(to))
+        });
         leaving.map(|(_, _, amount, _)| amount).sum()
     }
 }

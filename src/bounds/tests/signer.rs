@@ -12,7 +12,7 @@ use tx::{
     IntentId, Interval, Name, Registry, Signing, Time, ValidUntil, testing::Synthetic,
 };
 
-use super::bundles::{Case, FORMS, KEYS, START, name};
+use super::bundles::{Case, FORMS, KEYS, SPENDER, START, name};
 use crate::{Ground, Step};
 
 /// What is asked of the signer.
@@ -140,8 +140,8 @@ impl Signer {
         let intents = ask.payments.iter().enumerate();
         let intent = |(number, (to, asset, amount, source)): (usize, &(_, Asset, _, Name))| {
             let to: &Address = to;
-            let own = self.registry.own(to).is_some();
-            (!own).then(|| SignedIntent {
+            let asks_nobody = self.registry.own(to).is_some() || source.as_str() == SPENDER;
+            (!asks_nobody).then(|| SignedIntent {
                 intent: Intent {
                     id: IntentId {
                         source: source.clone(),
@@ -171,11 +171,12 @@ impl Signer {
     }
 
     fn transaction(&self, ask: &Ask) -> Synthetic {
-        let effect = |(to, asset, amount, _): &(Address, Asset, u64, Name)| {
+        let effect = |(to, asset, amount, source): &(Address, Asset, u64, Name)| {
             let own = self.registry.own(to).cloned();
             Effect {
                 kind: match own {
                     Some(_) => EffectKind::OwnTransfer,
+                    None if source.as_str() == SPENDER => EffectKind::Approval,
                     None => EffectKind::Payment,
                 },
                 account: ask.account.clone(),

@@ -44,6 +44,55 @@ fn what_can_leave_is_proved_and_reached() {
     }
 }
 
+/// What spenders may take leaves wherever they are, and what limits count with payments is not counted twice.
+#[test]
+fn what_spenders_may_take_is_in_what_can_leave() {
+    let place = quickstart();
+    let statements = String::from_utf8(place.read("bundle/statements.toml")).unwrap();
+    let more = r#"
+[[allow]]
+name = "pool"
+effect = "approval"
+account = "eth-hot"
+asset = "usdx"
+to = "book:customers"
+[[limit]]
+name = "usdx-approved"
+effect = "approval"
+asset = "usdx"
+measure = "amount"
+window = "24h"
+cap = "20000 usdx"
+[[limit]]
+name = "usdx-out"
+effect = ["payment", "approval"]
+asset = "usdx"
+measure = "amount"
+window = "24h"
+cap = "60000 usdx"
+"#;
+    place.write("bundle/statements.toml", &(statements + more));
+    let said = place.answer("policy prove bundle --witness");
+    let answers = said["answers"].as_array().unwrap();
+    let day = |what: &str| {
+        let mut answers = answers.iter();
+        let found = answers.find(|answer| {
+            (&answer["what"], &answer["within_millis"]) == (&json!(what), &json!(86_400_000))
+        });
+        found.unwrap()
+    };
+    assert_eq!(day("usdx")["most_in_units"], "60000 usdx");
+    assert_eq!(day("usdx")["is_exact"], false);
+    assert_eq!(
+        day("usdx outside book customers")["most_in_units"],
+        "20000 usdx"
+    );
+    assert_eq!(day("eth")["most_in_units"], "20 eth");
+    let mut never = said["never"].as_array().unwrap().iter();
+    let approval = never.find(|one| one["kind"] == "approval").unwrap();
+    assert_eq!(approval["passes_by"], json!(["pool"]));
+}
+
 #[test]
 fn claims_hold_or_fail() {
     let place = quickstart();
