@@ -182,6 +182,63 @@ call = { function = "stake", contract = "eip155:1:0x70997970C51812dc3A010C7d01b5
         assert_eq!(told(same, &twice), [""; 0]);
     }
 
+    const APPROVALS: &str = r#"
+[[asset]]
+name = "usdx"
+asset = "eip155:1/erc20:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+decimals = 6
+[[allow]]
+name = "pool"
+effect = "approval"
+asset = "usdx"
+to = "address:eip155:1:0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+[[limit]]
+name = "approved"
+effect = "approval"
+asset = "usdx"
+measure = "amount"
+window = "24h"
+cap = "8 usdx"
+"#;
+
+    /// A case approves a spender, and counts what was approved before.
+    #[test]
+    fn a_case_approves_a_spender_of_a_token() {
+        let policy = bundle_of(&[BUNDLE, APPROVALS].concat());
+        let told = |spender: &str, amount: &str, more: &str| {
+            let text = format!(
+                "name = \"case\"\nclient = \"walletd\"\naccount = \"hot\"\n\
+                 approve = {{ spender = {spender:?}, amount = {amount:?} }}\n{more}"
+            );
+            let case: Case = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+            match decide(&policy, &BTreeMap::new(), &case) {
+                Ok(decided) => differences(&decided, &case),
+                Err(error) => vec![error.to_string()],
+            }
+        };
+        let pool = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+        let permitted = "expect = \"permit\"\nallowed_by = [\"pool\", \"fees\"]\n";
+        assert_eq!(told(pool, "8 usdx", permitted), [""; 0]);
+        assert_eq!(told(pool, "0 usdx", permitted), [""; 0]);
+        let refused = |by: &str| format!("expect = \"refuse\"\nrefused_by = [{by:?}]\n");
+        assert_eq!(told(pool, "8.000001 usdx", &refused("approved")), [""; 0]);
+        let stranger = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        assert_eq!(told(stranger, "1 usdx", &refused("uncovered")), [""; 0]);
+        let earlier = format!(
+            "{}[[earlier]]\nago = \"1h\"\ntimes = 2\n\
+             approve = {{ spender = {pool:?}, amount = \"3 usdx\" }}\n",
+            refused("approved")
+        );
+        assert_eq!(told(pool, "3 usdx", &earlier), [""; 0]);
+        let says = |spender: &str, amount: &str, more: &str| told(spender, amount, more).concat();
+        assert!(says(pool, "1 eth", permitted).contains("is not paid by a transaction"));
+        assert!(says("own-account:hot", "1 usdx", permitted).contains("is no address on eip155:1"));
+        let paying = format!("{permitted}pay = [{{ to = {pool:?}, amount = \"1 usdx\" }}]\n");
+        assert!(says(pool, "1 usdx", &paying).contains("or approves one spender"));
+        let token = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
+        assert!(says(token, "1 usdx", permitted).contains("evm-spender-token"));
+    }
+
     const AT_RISK: &str = r#"
 [[attester]]
 name = "watch"

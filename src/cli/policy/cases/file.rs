@@ -58,6 +58,8 @@ pub struct Case {
     pub pay: Vec<Payment>,
     /// What is called instead; on an EVM chain, where nothing is paid.
     pub call: Option<Called>,
+    /// Who is approved as a spender instead, of a token that the bundle declares.
+    pub approve: Option<Approved>,
     /// The chain, where nothing is paid or called that says it.
     pub chain: Option<tx::Chain>,
     /// The fee's rate: `20 gwei` or `10 sat/vb`, which it is unless given.
@@ -132,6 +134,16 @@ pub struct Called {
     pub value: Option<String>,
 }
 
+/// A spender of a token.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approved {
+    /// Their address.
+    pub spender: String,
+    /// What they may take from then on, as `100 usdx`, which also says of which token.
+    pub amount: String,
+}
+
 /// What was signed before.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +164,8 @@ pub struct Earlier {
     pub pay: Vec<Payment>,
     /// What was called.
     pub call: Option<Called>,
+    /// Who was approved as a spender.
+    pub approve: Option<Approved>,
     /// The fee's rate.
     pub fee_rate: Option<String>,
     /// Whether attesters say that it is final.

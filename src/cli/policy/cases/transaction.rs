@@ -15,7 +15,7 @@ use tx::utxo::{Draft, DraftInput, DraftOutput, INPUTS_MAX, Outpoint};
 use tx::{Address, Amount, Asset, AssetKind, Chain, Intent, IntentId, Name, Time, Transaction};
 
 use super::call::{self, UncalledError};
-use super::file::{Called, Payment};
+use super::file::{Approved, Called, Payment};
 
 /// What a plain transfer takes, and what is set aside for one of a token, and for a call.
 const NATIVE_GAS: u64 = 21_000;
@@ -53,8 +53,8 @@ pub enum UnbuiltError {
     /// What is called, or its arguments.
     #[error(transparent)]
     Call(UncalledError),
-    /// An EVM transaction pays or calls once.
-    #[error("a transaction on {0} pays or calls once")]
+    /// An EVM transaction pays, calls or approves once.
+    #[error("a transaction on {0} pays or calls once, or approves one spender")]
     Several(Chain),
     /// A Bitcoin-like transaction pays something.
     #[error("a transaction on {0} pays something")]
@@ -90,6 +90,7 @@ pub struct Order<'a> {
     pub key: Option<&'a Name>,
     pub pay: &'a [Payment],
     pub call: Option<&'a Called>,
+    pub approve: Option<&'a Approved>,
     pub chain: Option<Chain>,
     pub fee_rate: Option<&'a str>,
     /// What its intents are named after and when they were issued, where that is not by its own id and time.
@@ -163,8 +164,9 @@ fn chain(policy: &Policy, order: &Order<'_>) -> Result<Chain, UnbuiltError> {
         let (contract, _) = call::function(policy, called).map_err(UnbuiltError::Call)?;
         chain = Some(contract.chain());
     }
-    for pay in order.pay {
-        let (unit, _) = policy.amount(&pay.amount).map_err(UnbuiltError::Quantity)?;
+    let approved = order.approve.iter().map(|approved| &approved.amount);
+    for amount in order.pay.iter().map(|pay| &pay.amount).chain(approved) {
+        let (unit, _) = policy.amount(amount).map_err(UnbuiltError::Quantity)?;
         match chain {
             Some(chain) if chain != unit.asset.chain => {
                 return Err(UnbuiltError::Chains(chain, unit.asset.chain));
@@ -242,17 +244,18 @@ fn evm(
     (chain, from, outputs): (Chain, &Address, &[Output]),
 ) -> Result<(Transaction, Amount), UnbuiltError> {
     let refused = |refusal| UnbuiltError::Refused(tx::Refusal::Evm(refusal));
-    let action = match (outputs, order.call) {
-        ([], None) => Action::cancellation(from.clone()),
-        ([output], None) => transfer(output)?,
-        ([], Some(called)) => {
+    let action = match (outputs, order.call, order.approve) {
+        ([], None, None) => Action::cancellation(from.clone()),
+        ([output], None, None) => transfer(output)?,
+        ([], Some(called), None) => {
             let own = |account: &str| own(policy, state, account, chain);
             call::action(policy, called, own).map_err(UnbuiltError::Call)?
         }
+        ([], None, Some(approved)) => approval(policy, approved, chain)?,
         _ => return Err(UnbuiltError::Several(chain)),
     };
     let gas_limit = match action {
-        Action::Erc20 { .. } => TOKEN_GAS,
+        Action::Erc20 { .. } | Action::Approve { .. } => TOKEN_GAS,
         Action::Call { .. } => CALL_GAS,
         _ => NATIVE_GAS,
     };
@@ -309,6 +312,24 @@ fn transfer(output: &Output) -> Result<Action, UnbuiltError> {
             amount: output.amount,
         }),
         _ => Err(UnbuiltError::Asset(output.asset.clone())),
+    }
+}
+
+fn approval(policy: &Policy, approved: &Approved, chain: Chain) -> Result<Action, UnbuiltError> {
+    let (unit, amount) = policy
+        .amount(&approved.amount)
+        .map_err(UnbuiltError::Quantity)?;
+    let spender = Address::parse(chain, &approved.spender).map_err(|_| UnbuiltError::To {
+        to: approved.spender.clone(),
+        chain,
+    })?;
+    match &unit.asset.kind {
+        AssetKind::Erc20(token) => Ok(Action::Approve {
+            token: token.clone(),
+            spender,
+            amount,
+        }),
+        _ => Err(UnbuiltError::Asset(unit.asset.clone())),
     }
 }
 

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use policy::{AttestationKind, Limit, Measure, Policy, Selector, Statement, To, Verb};
-use tx::{Address, Amount, Asset, Chain, EffectKind, Interval, Name, Time};
+use tx::{Address, Amount, Asset, AssetKind, Chain, EffectKind, Interval, Name, Time};
 
-use super::super::cases::file::{Called, Case, Earlier, Payment, Prices};
+use super::super::cases::file::{Approved, Called, Case, Earlier, Payment, Prices};
 use super::super::decided::Expected;
 use super::super::{offline, words};
 use super::called::{self, Call};
@@ -31,8 +31,7 @@ pub struct Probe {
     asset: Asset,
     amount: Amount,
     to: Destination,
-    /// What is called instead of paid; the amount goes with it.
-    call: Option<Call>,
+    does: Does,
     source: Option<Name>,
     tag: Option<String>,
     /// In base units a gas or vbyte.
@@ -40,6 +39,17 @@ pub struct Probe {
     time: Option<Time>,
     /// What was paid before: how many minutes, how much, how often.
     earlier: Option<(u64, Amount, u64)>,
+}
+
+/// What it does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Does {
+    /// It pays.
+    Pays,
+    /// It approves whom it would pay as a spender.
+    Approves,
+    /// It calls; the amount goes with it.
+    Calls(Call),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +101,38 @@ impl Making<'_> {
             all.extend(self.histories(&base));
         }
         all.extend(self.calls());
+        all.extend(self.approvals());
+        all
+    }
+
+    /// Everyone who may ask, for every spender of each token by nothing and by amounts at the edges, where either
+    /// bundle allows approvals.
+    fn approvals(&self) -> BTreeSet<Probe> {
+        let mut allows = self
+            .policies()
+            .into_iter()
+            .flat_map(|policy| &policy.allows);
+        if !allows.any(|allow| allow.selector.gives(EffectKind::Approval)) {
+            return BTreeSet::new();
+        }
+        let mut all = BTreeSet::new();
+        for base in self.bases().into_iter().filter(can_approve) {
+            let base = Probe {
+                does: Does::Approves,
+                ..base
+            };
+            let amounts = self.amounts(&base.asset).into_iter();
+            all.extend(amounts.chain([Amount::ZERO, one()]).map(|amount| Probe {
+                amount,
+                ..base.clone()
+            }));
+            let times = self.times().into_iter().map(Some);
+            all.extend(times.map(|time| Probe {
+                time,
+                ..base.clone()
+            }));
+            all.extend(self.histories(&base));
+        }
         all
     }
 
@@ -105,7 +147,7 @@ impl Making<'_> {
                     asset: Asset::native(call.contract.chain()),
                     amount: one(),
                     to: Destination::Address(call.contract.clone()),
-                    call: Some(call),
+                    does: Does::Calls(call),
                     source: None,
                     tag: None,
                     fee_rate: None,
@@ -144,7 +186,7 @@ impl Making<'_> {
                             asset: asset.clone(),
                             amount: Amount::from(1_u64),
                             to: to.clone(),
-                            call: None,
+                            does: Does::Pays,
                             source,
                             tag: None,
                             fee_rate: None,
@@ -317,9 +359,10 @@ impl Making<'_> {
             .flat_map(|policy| &policy.limits);
         let limits: Vec<&Statement<Limit>> = limits
             .filter(|limit| speaks_of(&limit.selector, &base.asset))
-            .filter(|limit| match &base.call {
-                None => moves(&limit.selector),
-                Some(_) => selects(&limit.selector, EffectKind::Call),
+            .filter(|limit| match &base.does {
+                Does::Pays => moves(&limit.selector),
+                Does::Approves => selects(&limit.selector, EffectKind::Approval),
+                Does::Calls(_) => selects(&limit.selector, EffectKind::Call),
             })
             .collect();
         let windows: BTreeSet<u64> = limits
@@ -385,6 +428,12 @@ fn edges(named: BTreeSet<Amount>) -> BTreeSet<Amount> {
     around.filter(|amount| !amount.is_zero()).collect()
 }
 
+/// Whether a payment that nobody asks for would be an approval, were it one: of a token, to somebody else.
+fn can_approve(base: &Probe) -> bool {
+    let is_token = matches!(base.asset.kind, AssetKind::Erc20(_));
+    is_token && base.source.is_none() && matches!(base.to, Destination::Address(_))
+}
+
 /// Whether it selects what moves, and not fees alone.
 fn moves(selector: &Selector) -> bool {
     let moves = [EffectKind::Payment, EffectKind::OwnTransfer];
@@ -417,6 +466,16 @@ pub fn selectors(policy: &Policy) -> impl Iterator<Item = &Selector> {
         .chain(evacuates)
 }
 
+impl Destination {
+    /// As cases write it.
+    fn text(&self) -> String {
+        match self {
+            Self::Address(address) => address.to_string(),
+            Self::Own(account) => format!("own-account:{account}"),
+        }
+    }
+}
+
 impl Probe {
     /// The request as a case of a bundle; nothing where the bundle cannot write it down.
     pub fn case(&self, policy: &Policy, number: usize) -> Option<Case> {
@@ -424,31 +483,29 @@ impl Probe {
             let known = policy.assets.values().any(|unit| unit.asset == self.asset);
             known.then(|| words::amount(policy, &self.asset, amount))
         };
-        let call = |amount: Amount| {
-            let call = self.call.as_ref();
-            let called = call.map(|call| {
-                Some(Called {
-                    function: call.function.clone(),
-                    contract: Some(call.contract.qualified()),
-                    args: call.args.clone(),
-                    value: Some(unit(amount)?),
-                })
-            });
-            // Nothing is called, or what cannot be written down.
-            match called {
-                None => Some(None),
-                Some(called) => called.map(Some),
-            }
+        // Nothing is called or approved, or what cannot be written down.
+        let call = |amount: Amount| match &self.does {
+            Does::Calls(call) => Some(Some(Called {
+                function: call.function.clone(),
+                contract: Some(call.contract.qualified()),
+                args: call.args.clone(),
+                value: Some(unit(amount)?),
+            })),
+            Does::Pays | Does::Approves => Some(None),
+        };
+        let approve = |amount: Amount| match &self.does {
+            Does::Approves => Some(Some(Approved {
+                spender: self.to.text(),
+                amount: unit(amount)?,
+            })),
+            Does::Pays | Does::Calls(_) => Some(None),
         };
         let pay = |amount: Amount| {
-            if self.call.is_some() {
+            if self.does != Does::Pays {
                 return Some(Vec::new());
             }
             let payment = Payment {
-                to: match &self.to {
-                    Destination::Address(address) => address.to_string(),
-                    Destination::Own(account) => format!("own-account:{account}"),
-                },
+                to: self.to.text(),
                 amount: unit(amount)?,
                 source: self.source.clone(),
                 tag: self.tag.clone(),
@@ -466,6 +523,7 @@ impl Probe {
                 key: None,
                 pay: pay(amount)?,
                 call: call(amount)?,
+                approve: approve(amount)?,
                 fee_rate: None,
             }],
         };
@@ -481,6 +539,7 @@ impl Probe {
             key: None,
             pay: pay(self.amount)?,
             call: call(self.amount)?,
+            approve: approve(self.amount)?,
             chain: None,
             fee_rate: self.fee_rate_text(),
             earlier,
@@ -507,11 +566,15 @@ impl fmt::Display for Probe {
             Destination::Address(address) => write!(f, " to {address}")?,
             Destination::Own(account) => write!(f, " to the own account {account}")?,
         }
-        if let Some(call) = &self.call {
-            write!(f, " with a call of {}", call.function)?;
-            for (number, (name, text)) in call.args.iter().enumerate() {
-                let word = if number == 0 { " where" } else { " and" };
-                write!(f, "{word} {name} = {text}")?;
+        match &self.does {
+            Does::Pays => {}
+            Does::Approves => f.write_str(" by approving the spender")?,
+            Does::Calls(call) => {
+                write!(f, " with a call of {}", call.function)?;
+                for (number, (name, text)) in call.args.iter().enumerate() {
+                    let word = if number == 0 { " where" } else { " and" };
+                    write!(f, "{word} {name} = {text}")?;
+                }
             }
         }
         match &self.source {

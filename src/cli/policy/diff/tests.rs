@@ -176,6 +176,61 @@ window = "24h"
 cap = "2"
 "#;
 
+const APPROVALS: &str = r#"
+[[asset]]
+name = "usdx"
+asset = "eip155:1/erc20:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+decimals = 6
+[[allow]]
+name = "pool"
+effect = "approval"
+asset = "usdx"
+to = "address:eip155:1:0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+amount_max = "5 usdx"
+[[limit]]
+name = "approved"
+effect = "approval"
+asset = "usdx"
+measure = "amount"
+window = "24h"
+cap = "8 usdx"
+"#;
+
+#[test]
+fn changes_of_approvals_are_found() {
+    let with = |change: (&str, &str)| {
+        assert_eq!(APPROVALS.matches(change.0).count(), 1, "{}", change.0);
+        [BUNDLE, &APPROVALS.replace(change.0, change.1)].concat()
+    };
+    let old = with(("\"pool\"", "\"pool\""));
+    assert_eq!(compared(&old, &old)["changed"], 0);
+    let changes = [
+        ("max = \"5 usdx\"", "max = \"6 usdx\"", false),
+        ("max = \"5 usdx\"", "max = \"4 usdx\"", true),
+        ("cap = \"8 usdx\"", "cap = \"9 usdx\"", false),
+        ("cap = \"8 usdx\"", "cap = \"7 usdx\"", true),
+        (
+            "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            false,
+        ),
+    ];
+    for (was, is, narrower) in changes {
+        let report = compared(&old, &with((was, is)));
+        assert_ne!(report["changed"], 0, "{is}: {report:#}");
+        assert_eq!(report["narrower"], narrower, "{is}: {report:#}");
+    }
+    // One that begins to allow approvals allows more.
+    let (asset, rest) = APPROVALS.split_once("[[allow]]").unwrap();
+    let (_, limit) = rest.split_once("[[limit]]").unwrap();
+    let none = format!("{BUNDLE}{asset}[[limit]]{limit}");
+    let report = compared(&none, &old);
+    assert_ne!(report["changed"], 0, "{report:#}");
+    assert_eq!(report["narrower"], false);
+    let examples = report["changes"].to_string();
+    assert!(examples.contains("by approving the spender"), "{examples}");
+}
+
 #[test]
 fn changes_of_calls_are_found() {
     let with = |change: (&str, &str)| {

@@ -49,8 +49,7 @@ pub fn section(policy: &Policy) -> Section {
 }
 
 fn selects(allow: &Statement<Allow>, kind: EffectKind) -> bool {
-    let effects = allow.selector.effects.as_ref();
-    effects.is_none_or(|effects| effects.contains(&kind))
+    allow.selector.gives(kind)
 }
 
 /// Whether something outward is allowed.

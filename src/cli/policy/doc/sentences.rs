@@ -12,6 +12,9 @@ use tx::{AccountClass, Amount, Asset, Chain, EffectKind, Name};
 use super::super::words;
 use super::{code, listed};
 
+/// What a statement is about that names no effect.
+const ANY: &str = "any effect";
+
 /// What an allow says.
 pub fn allow(policy: &Policy, allow: &Statement<Allow>) -> String {
     let Allow = allow.says;
@@ -50,7 +53,7 @@ pub fn require_attested(policy: &Policy, require: &Statement<AttestedNeed>) -> S
 /// What an evacuate says.
 pub fn evacuate(policy: &Policy, evacuate: &Statement<Evacuate>) -> String {
     let Evacuate { need } = &evacuate.says;
-    let effects = effects(policy, &evacuate.selector);
+    let effects = given(policy, &evacuate.selector);
     format!(
         "Under a freeze, {effects} may happen once {}.",
         agreement(need)
@@ -110,6 +113,17 @@ fn agreement(need: &Need) -> String {
     match words::terms(need) {
         None => agree,
         Some(terms) => format!("{agree} ({terms})"),
+    }
+}
+
+/// The effects that are selected by what lets out: it gives no right that it does not name.
+fn given(policy: &Policy, selector: &Selector) -> String {
+    let effects = effects(policy, selector);
+    match effects.strip_prefix(ANY) {
+        Some(rest) if selector.effects.is_none() => {
+            format!("{ANY} that gives nobody a right{rest}")
+        }
+        _ => effects,
     }
 }
 
@@ -231,7 +245,7 @@ fn aged(least: Option<u64>, below: Option<u64>) -> [Option<String>; 2] {
 /// The kinds of effect.
 fn kinds(effects: Option<&BTreeSet<EffectKind>>) -> String {
     match effects {
-        None => "any effect".to_owned(),
+        None => ANY.to_owned(),
         Some(kinds) => listed(kinds.iter().map(|kind| noun(*kind)), "or"),
     }
 }
@@ -245,7 +259,7 @@ pub fn noun(kind: EffectKind) -> String {
         EffectKind::Fee => "a fee",
         EffectKind::Cancellation => "the cancellation of a nonce",
         EffectKind::Call => "a call of a contract",
-        EffectKind::Approval => "a right of another over a token",
+        EffectKind::Approval => "an approval of a spender",
         EffectKind::Authority => "a change of who may act for an account",
         EffectKind::Data => "publishing data",
         EffectKind::Rent => "a deposit for storage",

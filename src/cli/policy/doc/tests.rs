@@ -225,6 +225,49 @@ fn the_statements_are_sentences() {
     assert!(none.contains("- Nothing leaves `hot` but to own accounts."));
 }
 
+/// Approvals are there where an allow names them, and not under a freeze by what names no effect.
+#[test]
+fn approvals_are_sentences_and_come_by_nothing_else() {
+    let token = "
+[[asset]]
+name = \"usdx\"
+asset = \"eip155:1/erc20:0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC\"
+decimals = 6
+[[limit]]
+name = \"usdx-day\"
+asset = \"usdx\"
+measure = \"amount\"
+window = \"24h\"
+cap = \"9 usdx\"
+";
+    let pool = "
+[[allow]]
+name = \"pool\"
+effect = \"approval\"
+account = \"hot\"
+asset = \"usdx\"
+amount_max = \"5 usdx\"
+to = \"book:customers\"
+";
+    let out = "
+[[evacuate]]
+name = \"out\"
+asset = \"usdx\"
+need = { threshold = 1, people = \"ann\" }
+";
+    let page_of = |more: &str| render::markdown(&page(&parsed(&format!("{token}{more}"))));
+    let text = page_of(pool);
+    let says = "- `pool`: An approval of a spender up to 5 usdx of `usdx` from account `hot` to the book \
+                `customers` (1 address) may happen. (";
+    assert!(text.contains(says), "{text}");
+    assert!(!text.contains("Never an approval"), "{text}");
+    assert!(!text.contains("`usdx` never leaves"), "{text}");
+    let text = page_of(out);
+    let says = "- `out`: Under a freeze, any effect that gives nobody a right of `usdx` may happen once `ann` agrees. (";
+    assert!(text.contains(says), "{text}");
+    assert!(text.contains("- Never an approval of a spender."), "{text}");
+}
+
 #[test]
 fn the_page_of_a_bundle_is_one() {
     let policy = parsed(STATEMENTS);

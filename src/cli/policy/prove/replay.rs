@@ -117,6 +117,7 @@ fn decided(
         key: None,
         pay: &pay,
         call: None,
+        approve: None,
         chain: Some(step.chain),
         fee_rate: None,
         issued: None,

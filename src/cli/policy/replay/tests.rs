@@ -101,6 +101,7 @@ impl Log {
                 key: None,
                 pay: &pay,
                 call: None,
+                approve: None,
                 chain: None,
                 fee_rate: None,
                 issued: None,
