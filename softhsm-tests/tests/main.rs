@@ -44,6 +44,7 @@ mod sealed;
 #[path = "../../src/policy/tests/security_key.rs"]
 mod security_key;
 mod selectors;
+mod spender;
 mod storage;
 mod support;
 mod transactions;

@@ -110,7 +110,7 @@ fn is_pending(client: &mut Client, request: &SignRequest) -> bool {
     answer.status == 202
 }
 
-fn say(desk: &Desk<'_>, verb: &str, entry: u64, person: &str) -> (bool, Value) {
+pub fn say(desk: &Desk<'_>, verb: &str, entry: u64, person: &str) -> (bool, Value) {
     let private = desk.private(person);
     let (entry, private) = (entry.to_string(), private.to_str().unwrap().to_owned());
     let with = ["--transaction", &entry, "--signing-key", &private, "--yes"];
