@@ -188,6 +188,20 @@ impl Witness {
 /// # Panics
 /// When no log of that key signed it.
 pub fn cosign(witness: &Witness, log: &VerifierKey, signed: &SignedCheckpoint) -> String {
+    let time = Timestamp::new(1_700_000_000).expect("a time");
+    cosign_at(witness, log, signed, time)
+}
+
+/// The same, of a time of its own.
+///
+/// # Panics
+/// As [`cosign`].
+pub fn cosign_at(
+    witness: &Witness,
+    log: &VerifierKey,
+    signed: &SignedCheckpoint,
+    time: Timestamp,
+) -> String {
     let log = Log {
         origin: signed.checkpoint().origin().clone(),
         keys: vec![log.clone()],
@@ -196,7 +210,6 @@ pub fn cosign(witness: &Witness, log: &VerifierKey, signed: &SignedCheckpoint) -
     let Decision::Cosign(consistent) = decide(Some(&log), None, request) else {
         panic!("the log did not sign it");
     };
-    let time = Timestamp::new(1_700_000_000).expect("a time");
     let signature = witness.private().sign(&consistent.message(time)).to_bytes();
     let cosignature = consistent.cosign(witness.key(), time, &signature);
     cosignature.expect("its signature").line().to_string()

@@ -56,6 +56,11 @@ impl<'a> MovedClock<'a> {
     }
 
     pub fn start(&self) -> Signerd {
+        self.launch().ready()
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn launch(&self) -> Signerd {
         assert!(
             PathBuf::from(FAKETIME).exists(),
             "no faketime: softhsm-tests/run installs it"
@@ -70,7 +75,7 @@ impl<'a> MovedClock<'a> {
             .arg("--config")
             .arg(self.world.config());
         let config = self.world.config();
-        Signerd::start_as(&mut command, self.world.health(), &log_of(&config)).ready()
+        Signerd::start_as(&mut command, self.world.health(), &log_of(&config))
     }
 }
 

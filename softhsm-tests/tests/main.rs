@@ -47,6 +47,7 @@ mod selectors;
 mod spender;
 mod storage;
 mod support;
+mod time_credit;
 mod transactions;
 mod transparency;
 mod unseal;

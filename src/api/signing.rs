@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tx::{
-    AccountClass, Amount, Chain, Effect, Intent, Interval, Name, SignedTransaction, Transaction,
+    AccountClass, Amount, Chain, Effect, Intent, Interval, Name, SignedTransaction, Time,
+    Transaction,
 };
 
 use crate::{governance::HeartbeatDue, journal::LogStatus};
@@ -162,7 +163,7 @@ pub struct Need {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttestedNeed {
-    /// What: `head` or `reconciled`.
+    /// What: `head`, `reconciled` or `time`.
     pub kind: String,
     /// How long what was said holds, in seconds.
     pub within_secs: u64,
@@ -227,6 +228,24 @@ pub struct KeysAnswer {
     /// When people must say again that they are there, where they must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<HeartbeatDue>,
+    /// By whom the earliest time was moved on last, where somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credited: Option<TimeCredit>,
+}
+
+/// That the earliest time was moved on by what outsiders signed: a machine that was off does not know for how
+/// long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeCredit {
+    /// Who signed: `witnesses` or `attesters`.
+    pub by: String,
+    /// The journal entry that says so.
+    pub entry: u64,
+    /// Where to.
+    pub lo: Time,
+    /// By how many milliseconds.
+    pub millis: u64,
 }
 
 /// A key.

@@ -45,6 +45,8 @@ enum Command {
     Head(Box<HeadArgs>),
     /// Say that the journal, up to an entry, agrees with the chains.
     Reconciled(Box<ReconciledArgs>),
+    /// Say what time it is at least, so that a signer knows how long it was off.
+    Time(Box<TimeArgs>),
     /// Bring a statement that was signed elsewhere.
     Bring(Box<BringArgs>),
 }
@@ -115,6 +117,13 @@ struct ReconciledArgs {
     /// The journal's root over them, in hexadecimal.
     #[arg(value_parser = digits::<Digest>)]
     root: Digest,
+    #[command(flatten)]
+    says: Says,
+}
+
+/// `strongroom attest time`.
+#[derive(Debug, clap::Args)]
+struct TimeArgs {
     #[command(flatten)]
     says: Says,
 }
@@ -197,6 +206,10 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
             let policy = args.says.verified()?;
             let (size, root) = (args.size, args.root);
             args.says.say(&policy, Seen::Reconciled { size, root })
+        }
+        Command::Time(args) => {
+            let policy = args.says.verified()?;
+            args.says.say(&policy, Seen::Time)
         }
         Command::Bring(args) => bring(args),
     }

@@ -8,6 +8,7 @@ use tx::Interval;
 use crate::{
     NewEntry,
     command::{Reply, Stopped},
+    credit::is_owed,
     roots::{Frozen, Growth},
     segment::{MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, Salt},
     writer::stopped,
@@ -60,6 +61,10 @@ pub(crate) struct OpenGroup {
     pub(crate) growth: Growth,
     /// What roots are due of, once the group is durable.
     pub(crate) frozen: Vec<Frozen>,
+    /// Whether it has an entry that time is counted from.
+    pub(crate) counts: bool,
+    /// Whether it takes nothing more: the time is to be read anew.
+    is_over: bool,
 }
 
 impl OpenGroup {
@@ -74,12 +79,14 @@ impl OpenGroup {
             first_index,
             growth,
             frozen: Vec::new(),
+            counts: false,
+            is_over: false,
         }
     }
 
     /// Whether it takes a further command.
     pub(crate) fn has_room(&self) -> bool {
-        self.bytes < FULL_BYTES
+        self.bytes < FULL_BYTES && !self.is_over
     }
 
     /// The index that the next entry gets.
@@ -128,6 +135,8 @@ impl OpenGroup {
         crate::defect::folded(index, &record, None);
         self.frozen
             .extend(self.growth.take(state, index, &record.entry));
+        self.counts |= record.entry.is_counted_from();
+        self.is_over |= is_owed(state, self.now, &record.entry);
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.push(entry);
         Ok(Ok(index))

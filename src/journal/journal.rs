@@ -18,6 +18,7 @@ use policy::{
 use thiserror::Error;
 use tlog::{
     checkpoint::{Origin, SignedCheckpoint},
+    cosignature::{Timestamp, WitnessKey},
     note::VerifierKey,
 };
 use tx::{Interval, Name, Time};
@@ -27,6 +28,7 @@ use crate::{
     Reply, Rows, Scrubbed, Scrubber, SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
+    credit::Cosigned,
     embedded::EmbeddedReader,
     govern::Governing,
     writer::{Watcher, Writer},
@@ -50,6 +52,7 @@ pub struct Journal {
     scrubbed: Arc<Scrubbed>,
     log: EmbeddedReader,
     clock: Arc<dyn Clock>,
+    cosigned: Arc<Mutex<Cosigned>>,
 }
 
 /// The writer's thread; it ends with the last handle.
@@ -99,6 +102,7 @@ impl Journal {
         let (rows, wanted) = (writer.rows.clone(), Arc::clone(&writer.wanted));
         let (origin, watcher) = (writer.origin.clone(), Arc::clone(&writer.watcher));
         let (scrubbed, clock) = (Arc::clone(&writer.scrubbed), Arc::clone(&writer.clock));
+        let cosigned = Arc::clone(&writer.cosigned);
         let reader = Arc::new(log.clone());
         let thread = std::thread::Builder::new()
             .name("journal".into())
@@ -118,6 +122,7 @@ impl Journal {
                 scrubbed,
                 log,
                 clock,
+                cosigned,
             },
             WriterThread(thread),
         ))
@@ -199,6 +204,13 @@ impl Journal {
             // Where too many wait, the next one covers it as well.
             let _busy = self.ask(Command::Covered(Box::new(signed.clone())));
         }
+    }
+
+    /// Tells when witnesses cosigned checkpoints that were made since the journal was opened, by cosignatures
+    /// that were verified. What enough of those say that the policy names then moves `lo` on.
+    pub fn cosigned(&self, said: &[(WitnessKey, Timestamp)]) {
+        let mut cosigned = self.cosigned.lock().unwrap_or_else(PoisonError::into_inner);
+        cosigned.hear(said);
     }
 
     /// Evaluates a request and commits it.

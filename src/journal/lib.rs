@@ -23,6 +23,7 @@ mod checkpoint;
 mod clock;
 mod command;
 mod committed;
+mod credit;
 #[cfg(test)]
 mod defect;
 mod embedded;

@@ -297,7 +297,8 @@ impl Core {
         let mut writer = Writer {
             store: Box::new(embedded),
             state: Arc::clone(&state),
-            time: TimeKeeper::restart(folded.last),
+            time: TimeKeeper::restart(folded.last).counted_at(folded.counted),
+            cosigned: Arc::default(),
             now: Arc::new(Mutex::new(folded.last)),
             boot_millis: 0,
             clock,
@@ -378,6 +379,8 @@ struct Folded {
     log: SegmentLog,
     parts: Parts,
     last: Interval,
+    /// When the last entry was written that time is counted from.
+    counted: Interval,
     origin: Origin,
     cut_bytes: u64,
 }
@@ -491,6 +494,7 @@ impl From<'_> {
         let cut_bytes = self.cut_bytes.get().saturating_add(opened.cut_bytes);
         self.cut_bytes.set(cut_bytes);
         let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
+        let counted = replay.counted().unwrap_or(last);
         let parts = replay.into_parts().map_err(OpenJournalError::Root)?;
         if opened.begins > parts.state.pruned() {
             let source = Sealed::SegmentMissing { segment: 0 };
@@ -504,6 +508,7 @@ impl From<'_> {
             log,
             parts,
             last,
+            counted,
             cut_bytes,
         })
     }

@@ -90,6 +90,10 @@ pub struct Replay<'a> {
     state: State,
     bundles: &'a dyn Bundles,
     last: Option<Interval>,
+    /// Of the last entry that time is counted from, or of one behind it.
+    counted: Option<Interval>,
+    /// Whether there is one since the last start.
+    counts: bool,
     roots: Replayed,
     /// State roots that could not be computed, because an entry before them was passed over.
     unchecked: u64,
@@ -168,6 +172,8 @@ impl<'a> Replay<'a> {
             state: State::default(),
             bundles,
             last: None,
+            counted: None,
+            counts: false,
             roots: Replayed::new(home, rooting),
             unchecked: 0,
             skipped: 0,
@@ -201,6 +207,9 @@ impl<'a> Replay<'a> {
             state,
             bundles,
             last: content.hot.time(),
+            counted: content.hot.time(),
+            // It may be so.
+            counts: true,
             roots: Replayed::behind(home, rooting, (map, charges), &content),
             unchecked: 0,
             skipped: content.covers(),
@@ -278,7 +287,24 @@ impl<'a> Replay<'a> {
         let kept = self.roots.keep_charges(&mut self.state);
         kept.map_err(FoldError::Root)?;
         self.last = Some(record.time);
+        self.note_counted(&record);
         Ok(record)
+    }
+
+    /// A wall clock that was set forward was behind before, and with it the latest time of what was written in
+    /// that run.
+    fn note_counted(&mut self, record: &Record) {
+        let is_counted = match &record.entry {
+            Entry::Started { .. } => {
+                self.counts = false;
+                false
+            }
+            Entry::ClockJump { millis } => *millis > 0 && self.counts,
+            entry => entry.is_counted_from(),
+        };
+        if is_counted {
+            (self.counted, self.counts) = (Some(record.time), true);
+        }
     }
 
     /// What a book holds from here on. Where a file is not there, nothing is sure of the book.
@@ -334,6 +360,11 @@ impl<'a> Replay<'a> {
     /// The time of the last entry.
     pub(crate) const fn last(&self) -> Option<Interval> {
         self.last
+    }
+
+    /// The time of the last entry that time is counted from.
+    pub(crate) const fn counted(&self) -> Option<Interval> {
+        self.counted
     }
 
     pub(crate) fn into_state(self) -> State {

@@ -22,10 +22,11 @@ use tx::Interval;
 #[cfg(test)]
 use crate::defect::{self, Defect};
 use crate::{
-    Clock, OpenJournalError, Store, StoreError,
+    Clock, OpenJournalError, Reading, Store, StoreError,
     charges::ChargeFiles,
     checkpoint::is_witnessed,
     command::{Command, Failed, Stopped},
+    credit::{Cosigned, Credit},
     group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
     heartbeat::Settled,
     map::MapError,
@@ -95,6 +96,8 @@ pub(crate) struct Writer {
     pub(crate) scrubbed: Arc<Scrubbed>,
     /// How far the clocks can be believed.
     pub(crate) settled: Settled,
+    /// What witnesses say of the time.
+    pub(crate) cosigned: Arc<Mutex<Cosigned>>,
 }
 
 /// Is told how many entries are durable, on the writer's thread.
@@ -176,17 +179,27 @@ impl Writer {
             }
             return;
         }
-        let (now, jump) = self.now();
+        let reading = self.clock.read();
+        let (now, jump) = self.now(reading);
+        let (now, credited) = match self.credit(reading) {
+            Some(Credit { now, entry }) => (now, entry),
+            None => (now, None),
+        };
         let mut group = OpenGroup::new(now, self.next_index, std::mem::take(&mut self.growth));
-        let prepared = self.prepare(&mut group, jump);
+        let jumped = jump.map(|millis| Entry::ClockJump { millis });
+        let prepared = self.prepare(&mut group, jumped.into_iter().chain(credited));
         let OpenGroup {
             entries,
             blobs,
             replies,
             growth,
             frozen,
+            counts,
             ..
         } = group;
+        if counts {
+            self.time.count(self.boot_millis);
+        }
         #[cfg(test)]
         let (prepared, entries, replies) = self.answered_early(prepared, entries, replies);
         self.growth = growth;
@@ -233,8 +246,7 @@ impl Writer {
         }
     }
 
-    fn now(&mut self) -> (Interval, Option<i64>) {
-        let reading = self.clock.read();
+    fn now(&mut self, reading: Reading) -> (Interval, Option<i64>) {
         let (now, jump) = self.time.advance(reading.wall_millis, reading.boot_millis);
         #[cfg(test)]
         let now = defect::believed(now, reading.wall_millis);
@@ -245,7 +257,11 @@ impl Writer {
     }
 
     /// Applies the commands to the state, in order, collecting entries and answers.
-    fn prepare(&mut self, group: &mut OpenGroup, jump: Option<i64>) -> Result<(), Stopped> {
+    fn prepare(
+        &mut self,
+        group: &mut OpenGroup,
+        of_time: impl Iterator<Item = Entry>,
+    ) -> Result<(), Stopped> {
         let state = Arc::clone(&self.state);
         // A panic aborts the process, so that a poisoned lock is never seen.
         let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
@@ -262,8 +278,8 @@ impl Writer {
             }
         }
         group.growth.forget(&mut state, FORGOTTEN_MAX);
-        if let Some(millis) = jump {
-            group.push(&mut state, Entry::ClockJump { millis })?;
+        for entry in of_time {
+            group.push(&mut state, entry)?;
         }
         self.freeze_if_overdue(&mut state, group)?;
         for entry in self.refusals.due(self.boot_millis, SUMMARIES_MAX) {
@@ -350,7 +366,7 @@ impl Writer {
         let failed = |stopped: Stopped| {
             OpenJournalError::Store(StoreError::Failed(stopped.reason.to_string().into()))
         };
-        let (now, _) = self.now();
+        let (now, _) = self.now(self.clock.read());
         let mut group = OpenGroup::new(now, self.next_index, std::mem::take(&mut self.growth));
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);

@@ -173,6 +173,13 @@ pub enum Entry {
         /// Milliseconds by which the wall clock moved more than the boot clock.
         millis: i64,
     },
+    /// `lo` was moved on by what enough outsiders signed.
+    TimeCredited {
+        /// Who.
+        by: TimeSource,
+        /// By how many milliseconds.
+        millis: u64,
+    },
     /// A key was tested with a digest of its own purpose.
     SelfTest {
         /// The calls.
@@ -200,6 +207,71 @@ pub struct AttemptId(pub u64);
 pub struct BundleHash(pub [u8; 32]);
 
 hex_newtype!(BundleHash);
+
+/// Who signs what time it is at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TimeSource {
+    /// Witnesses, with each cosignature.
+    Witnesses,
+    /// Attesters of the bundle who say it.
+    Attesters,
+}
+
+impl TimeSource {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Witnesses => "witnesses",
+            Self::Attesters => "attesters",
+        }
+    }
+}
+
+impl Entry {
+    /// Whether room, delays or cooling are counted from it, by its `lo`. Time that passed before it and is
+    /// credited later would be counted as if it had passed since.
+    pub fn is_counted_from(&self) -> bool {
+        // Every kind by name: a new one has to be thought about here.
+        match self {
+            Self::Genesis { .. }
+            | Self::PolicyProposed(_)
+            | Self::BookLoaded(_)
+            | Self::Attempt(_)
+            | Self::Unfrozen(_)
+            | Self::IntentDecided(_)
+            | Self::TransactionDecided(_)
+            | Self::Resumed(_)
+            | Self::EpochBegan(_) => true,
+            Self::Started { .. }
+            | Self::Stopped { .. }
+            | Self::PolicyActivated { .. }
+            | Self::PolicyVetoed(_)
+            | Self::BookCooled { .. }
+            | Self::BookVetoed(_)
+            | Self::PolicyRefused { .. }
+            | Self::KeyRegistered(_)
+            | Self::Call { .. }
+            | Self::Signed(_)
+            | Self::Failed { .. }
+            | Self::Refused(_)
+            | Self::RefusedMany(_)
+            | Self::Frozen { .. }
+            | Self::FrozenBy(_)
+            | Self::IntentRegistered(_)
+            | Self::TransactionRegistered(_)
+            | Self::Attested(_)
+            | Self::Heartbeat(_)
+            | Self::ClockJump { .. }
+            | Self::TimeCredited { .. }
+            | Self::SelfTest { .. }
+            | Self::Checkpoint(_)
+            | Self::StateRoot(_)
+            | Self::Pruned(_) => false,
+        }
+    }
+}
 
 /// Bytes in an entry: in place up to [`Blob::INLINE_MAX`], else by hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

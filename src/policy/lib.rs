@@ -38,8 +38,8 @@ pub use entry::{
     Checkpoint, Classes, Digest, Entry, Fact, FreezeScope, FrozenBy, IntentDecided,
     IntentRegistered, KeyAlgorithm, KeyPurpose, KeyRegistration, NumberedDigest, PolicyProposed,
     PolicyVetoed, ProposedTransaction, Pruned, Record, Refused, RefusedMany, Resumed,
-    SignatureRecord, Signed, SignedBy, StateRoot, TransactionDecided, TransactionRegistered,
-    Unfrozen,
+    SignatureRecord, Signed, SignedBy, StateRoot, TimeSource, TransactionDecided,
+    TransactionRegistered, Unfrozen,
 };
 pub use evaluate::{EvaluateError, evaluate};
 pub use hours::{Clocks, Hours, Stretch, Zone};
@@ -54,15 +54,15 @@ pub use price::{Price, PriceError, PriceRule, REFERENCE_DECIMALS, reference_valu
 pub use request::{Proof, Request, RequestHash, RequestId, RequestIdError, SignedIntent};
 pub use requirement::{AskedBy, Requirement};
 pub use state::{
-    AnswerableCheckpoint, AttemptState, BookState, BookStep, Consumed, Decided, FateSaid,
+    AnswerableCheckpoint, AttemptState, BookState, BookStep, Consumed, Credited, Decided, FateSaid,
     FinalState, FreezeState, HeadState, Heard, HeartbeatState, HotState, HotStateError,
     IntentState, KeyDigest, Lapse, NotRecalled, PriceState, Proposed, RRepeated, ReconciledState,
     RegisteredIntent, RegisteredTransaction, RequestState, RequestStatus, RestoreError, Row,
-    RowError, RowKey, SettledRows, State, StateError, Supposed, Unpriced,
+    RowError, RowKey, SettledRows, State, StateError, Supposed, TimeState, Unpriced,
 };
 pub use statement::intent_signed;
 pub use text::shortened;
-pub use time::TimeKeeper;
+pub use time::{TimeKeeper, at_least};
 pub use verdict::{AllowedBy, Permit, Reason, ReasonCode, Refusal, Room, UnmetNeed, Verdict};
 pub use window::{
     ChargeBlocks, ChargeState, ChargeStateError, ChargesError, ClosedBlock, KeptBlocks, UnreadBlock,

@@ -262,6 +262,8 @@ pub enum AttestationKind {
     Head,
     /// Up to which entry the journal agrees with the chains.
     Reconciled,
+    /// What time it is at least.
+    Time,
 }
 
 /// A list of destinations.
@@ -522,16 +524,17 @@ impl Attestations {
 
 impl AttestationKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Price,
         Self::Final,
         Self::Dead,
         Self::Head,
         Self::Reconciled,
+        Self::Time,
     ];
 
     /// Those that a requirement can ask for.
-    pub const WITHIN: [Self; 2] = [Self::Head, Self::Reconciled];
+    pub const WITHIN: [Self; 3] = [Self::Head, Self::Reconciled, Self::Time];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -541,6 +544,7 @@ impl AttestationKind {
             Self::Dead => "dead",
             Self::Head => "head",
             Self::Reconciled => "reconciled",
+            Self::Time => "time",
         }
     }
 }

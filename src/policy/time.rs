@@ -3,6 +3,9 @@
 //! The wall clock can be moved by whoever controls the time service; the boot clock only counts
 //! since boot. `lo` follows the slower of the two, so that no step of the wall clock gives room
 //! back early; `hi` follows the wall clock forward, so that nothing expired is taken for good.
+//!
+//! Neither clock knows how long a machine was off. Outsiders do, who sign that it is at least so late: what
+//! enough of them say moves `lo` on ([`TimeKeeper::credit`]).
 
 use tx::{Interval, Time};
 
@@ -11,8 +14,8 @@ use tx::{Interval, Time};
 const CATCH_UP_PARTS: u64 = 5_000;
 /// Apart by more than this, and by more than the clocks' drift, the wall clock has jumped.
 const JUMP_MILLIS: u64 = 5_000;
-/// How far beyond `lo` a wall time is remembered.
-const HI_MEMORY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+/// How far beyond `lo` a wall time is remembered, and one attester's word on the time taken.
+pub(crate) const HI_MEMORY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// Turns readings of the two clocks into an [`Interval`]. Pure: it reads no clock itself.
 #[derive(Clone, Debug)]
@@ -21,6 +24,7 @@ pub struct TimeKeeper {
     /// The latest wall time that is still held against what expires.
     remembered: Time,
     anchor: Option<Anchor>,
+    counted: Counted,
 }
 
 /// Since when progress is counted. Were it counted from each reading to the next, the smaller of
@@ -28,8 +32,32 @@ pub struct TimeKeeper {
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     lo: Time,
+    from: Clocks,
+    /// Against which the wall clock is seen to jump: what is credited does not hide a creeping one.
+    steady: Clocks,
+}
+
+/// What both clocks showed.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
     wall_millis: u64,
     boot_millis: u64,
+}
+
+/// The last thing that time is counted from, such as a charge: `lo` must not move further from it than
+/// time has passed.
+#[derive(Clone, Copy, Debug)]
+enum Counted {
+    /// Before this start: it was no later than its `hi`.
+    Earlier(Interval),
+    /// In this run: the boot clock says how long ago it was.
+    Here { lo: Time, boot_millis: u64 },
+}
+
+/// The latest time that at least `needed` of those say it is at least.
+pub fn at_least(mut said: Vec<Time>, needed: usize) -> Option<Time> {
+    said.sort_unstable_by(|one, other| other.cmp(one));
+    said.get(needed.checked_sub(1)?).copied()
 }
 
 impl TimeKeeper {
@@ -44,7 +72,22 @@ impl TimeKeeper {
             },
             remembered,
             anchor: None,
+            counted: Counted::Earlier(last),
         }
+    }
+
+    /// The same, where the last entry that time is counted from was written then, and not last.
+    #[must_use]
+    pub fn counted_at(self, counted: Interval) -> Self {
+        let counted = Counted::Earlier(counted);
+        Self { counted, ..self }
+    }
+
+    /// Time is counted from now on, and not only from before: `lo` moves no further than the boot clock from here
+    /// on, whatever is credited.
+    pub fn count(&mut self, boot_millis: u64) {
+        let lo = self.now.lo;
+        self.counted = Counted::Here { lo, boot_millis };
     }
 
     /// Time after a restart within one boot of the machine, where the readings that belong to the
@@ -85,28 +128,73 @@ impl TimeKeeper {
         (self.now, jump)
     }
 
+    /// Takes that it is at least so late, as enough outsiders signed, at a reading that was taken. Returns by how
+    /// many milliseconds `lo` moved on.
+    ///
+    /// What is true once stays so: an old statement only gives less. `lo` goes up to it at most, up to the wall
+    /// clock at most, and away from whatever time is counted from by no more than has passed since: of what was
+    /// charged before the start the latest that it can have been is known, since then the boot clock goes. What
+    /// was charged while `lo` was behind would else be older by what is made up for.
+    ///
+    /// `hi` is no earlier. What expires has expired by then, even where the wall clock is behind.
+    pub fn credit(&mut self, at_least: Time, wall_millis: u64, boot_millis: u64) -> u64 {
+        let most = match self.counted {
+            Counted::Earlier(last) => last.lo.after_millis(at_least.millis_since(last.hi)),
+            Counted::Here {
+                lo,
+                boot_millis: counted,
+            } => lo.after_millis(boot_millis.saturating_sub(counted)),
+        };
+        let lo = at_least.min(Time::from_millis(wall_millis)).min(most);
+        let credited = lo.millis_since(self.now.lo);
+        if credited > 0 {
+            self.now.lo = lo;
+            self.go_on_from(wall_millis, boot_millis);
+        }
+        self.now.hi = self.now.hi.max(at_least).max(self.now.lo);
+        let horizon = self.now.lo.after_millis(HI_MEMORY_MILLIS);
+        self.remembered = self.now.hi.min(horizon);
+        credited
+    }
+
     fn follow(&mut self, anchor: Anchor, wall_millis: u64, boot_millis: u64) -> Option<i64> {
-        let wall = wall_millis.saturating_sub(anchor.wall_millis);
-        let boot = boot_millis.saturating_sub(anchor.boot_millis);
+        let Anchor { lo, from, steady } = anchor;
+        let boot = boot_millis.saturating_sub(steady.boot_millis);
         let drift = boot.checked_div(CATCH_UP_PARTS).unwrap_or(0);
         let excess = i128::from(wall_millis)
-            .saturating_sub(i128::from(anchor.wall_millis))
+            .saturating_sub(i128::from(steady.wall_millis))
             .saturating_sub(i128::from(boot));
         if excess.unsigned_abs() > u128::from(JUMP_MILLIS.saturating_add(drift)) {
             self.set_anchor(wall_millis, boot_millis);
             return Some(i64::try_from(excess).unwrap_or(i64::MAX));
         }
-        let slower = anchor.lo.after_millis(wall.min(boot));
+        let wall = wall_millis.saturating_sub(from.wall_millis);
+        let boot = boot_millis.saturating_sub(from.boot_millis);
+        let drift = boot.checked_div(CATCH_UP_PARTS).unwrap_or(0);
+        let slower = lo.after_millis(wall.min(boot));
         let behind = wall_millis.saturating_sub(slower.millis());
         self.now.lo = self.now.lo.max(slower.after_millis(behind.min(drift)));
         None
     }
 
     fn set_anchor(&mut self, wall_millis: u64, boot_millis: u64) {
-        self.anchor = Some(Anchor {
-            lo: self.now.lo,
+        let from = Clocks {
             wall_millis,
             boot_millis,
+        };
+        self.anchor = Some(Anchor {
+            lo: self.now.lo,
+            from,
+            steady: from,
         });
+    }
+
+    /// Counts progress from here on; what the wall clock did before is not forgotten.
+    fn go_on_from(&mut self, wall_millis: u64, boot_millis: u64) {
+        let steady = self.anchor.map(|anchor| anchor.steady);
+        self.set_anchor(wall_millis, boot_millis);
+        if let (Some(anchor), Some(steady)) = (&mut self.anchor, steady) {
+            anchor.steady = steady;
+        }
     }
 }

@@ -13,6 +13,7 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
 };
+use tx::Time;
 
 use crate::{heartbeat, metrics::Gauge, seal::Seal, service::Service};
 
@@ -101,7 +102,10 @@ fn metrics(subject: &Subject) -> Answer {
         Subject::Running(service) => service,
         Subject::Sealed(seal) => return Answer::text(StatusCode::OK, sealed_metrics(seal)),
     };
-    let attempts = service.journal.state().attempt_count();
+    let (attempts, credited) = {
+        let state = service.journal.state();
+        (state.attempt_count(), state.credited().map(|last| last.lo))
+    };
     let counters = service.pool.counters();
     let now = service.journal.now();
     let mut gauges = log_gauges(service).to_vec();
@@ -133,6 +137,16 @@ fn metrics(subject: &Subject) -> Answer {
             now.hi.millis_since(now.lo),
         ),
         gauge(
+            "signerd_time_earliest_timestamp_seconds",
+            "The earliest that it can be",
+            secs(now.lo),
+        ),
+        gauge(
+            "signerd_time_credited_timestamp_seconds",
+            "What outsiders moved the earliest time on to last, 0 when they never did",
+            credited.map_or(0, secs),
+        ),
+        gauge(
             "signerd_tls_generation",
             "Reloads of the TLS configuration",
             service.tls().generation,
@@ -160,8 +174,7 @@ fn scrub_metrics(text: &mut Exposition, scrubbed: &Scrubbed) {
     let help = "When the whole journal had been read and verified the last time, 0 when never";
     let finished = scrubbed.finished();
     text.family(name, help, "gauge");
-    let secs = finished.and_then(|time| time.millis().checked_div(1000));
-    text.sample(name, &[], secs.unwrap_or(0));
+    text.sample(name, &[], finished.map_or(0, secs));
 }
 
 fn sealed_metrics(seal: &Seal) -> String {
@@ -217,6 +230,10 @@ fn log_gauges(service: &Service) -> [Gauge; 6] {
             since.as_secs(),
         ),
     ]
+}
+
+fn secs(time: Time) -> u64 {
+    time.millis().checked_div(1000).unwrap_or(0)
 }
 
 fn gauge(name: &'static str, help: &'static str, value: u64) -> Gauge {

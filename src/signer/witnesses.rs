@@ -22,7 +22,7 @@ use std::{
 use thiserror::Error;
 use tlog::{
     checkpoint::SignedCheckpoint,
-    cosignature::{CosignError, Quorum, WitnessKey},
+    cosignature::{CosignError, Quorum, Timestamp, WitnessKey},
     note::{LineError, SignatureLine},
 };
 use tokio::{
@@ -105,6 +105,8 @@ pub struct Counted {
     pub signed: SignedCheckpoint,
     /// How many witnesses have cosigned it.
     pub cosigned: usize,
+    /// Who cosigned it just now, and when, as they say.
+    pub times: Vec<(WitnessKey, Timestamp)>,
 }
 
 /// Why cosignatures change nothing.
@@ -211,8 +213,10 @@ impl Witnesses {
         let kept = made.checkpoints.iter_mut().find(|one| one.size() == size);
         let kept = kept.ok_or(CosignaturesError::NoCheckpoint { size })?;
         let mut cosigned = kept.clone();
+        let mut times = Vec::new();
         for (place, line) in lines.iter().enumerate() {
-            let key = add(&mut cosigned.signed, quorum, place, line)?;
+            let (key, time) = add(&mut cosigned.signed, quorum, place, line)?;
+            times.push((key.clone(), time));
             if !cosigned.by.contains(key) {
                 cosigned.by.push(key.clone());
             }
@@ -221,6 +225,7 @@ impl Witnesses {
         let counted = Counted {
             cosigned: cosigned.count(quorum),
             signed: cosigned.signed,
+            times,
         };
         if counted.cosigned >= quorum.needed() {
             made.checkpoints.retain(|other| other.size() >= size);
@@ -300,13 +305,13 @@ impl Default for Witnesses {
     }
 }
 
-/// Adds the cosignature that a line is; gives whose.
+/// Adds the cosignature that a line is; gives whose, and when it says that it was made.
 fn add<'a>(
     signed: &mut SignedCheckpoint,
     quorum: &'a Quorum,
     place: usize,
     line: &str,
-) -> Result<&'a WitnessKey, CosignaturesError> {
+) -> Result<(&'a WitnessKey, Timestamp), CosignaturesError> {
     let line: SignatureLine = line
         .parse()
         .map_err(|source| CosignaturesError::Line { place, source })?;
@@ -316,6 +321,6 @@ fn add<'a>(
         .ok_or(CosignaturesError::Stranger { place })?;
     signed
         .add_cosignature(key, &line)
-        .map(|_| key)
+        .map(|cosignature| (key, cosignature.time()))
         .map_err(|source| CosignaturesError::Cosignature { place, source })
 }

@@ -20,7 +20,7 @@ use strongroom_api::{
     signing::{
         AttestedNeed, CoveredEffect, EvaluateAnswer, Inclusion, Key, KeyAddress, KeysAnswer,
         LimitRoom, Need, PendingAnswer, Reason, Receipt, RequestAnswer, RequestStatus,
-        RequestsAnswer, SignAnswer, SignRequest, SignedIntent, Statement,
+        RequestsAnswer, SignAnswer, SignRequest, SignedIntent, Statement, TimeCredit,
     },
 };
 use tx::{
@@ -517,6 +517,12 @@ fn answers() -> Vec<Example> {
         effects: vec![covered()],
         limits: vec![room()],
     };
+    let credited = TimeCredit {
+        by: "attesters".into(),
+        entry: 12,
+        lo: interval().lo,
+        millis: 36_000_000,
+    };
     let keys = KeysAnswer {
         keys: vec![key()],
         limits: vec![room()],
@@ -525,10 +531,12 @@ fn answers() -> Vec<Example> {
         time: interval(),
         journal: Some(log_status()),
         heartbeat: Some(unheard().due),
+        credited: Some(credited.clone()),
     };
     let bare_keys = KeysAnswer {
         journal: None,
         heartbeat: None,
+        credited: None,
         ..keys.clone()
     };
     let requests = RequestsAnswer {
@@ -544,6 +552,7 @@ fn answers() -> Vec<Example> {
         example("PendingAnswer", &pending, &pending),
         example("EvaluateAnswer", &evaluated, &evaluated),
         example("KeysAnswer", &keys, &bare_keys),
+        example("TimeCredit", &credited, &credited),
         example("RequestsAnswer", &requests, &last),
         example("Problem", &refused, &problem),
     ]

@@ -120,6 +120,10 @@ pub fn summary(entry: &Entry) -> String {
             pruned.before,
             joined(&pruned.by.signed_by)
         ),
+        Entry::TimeCredited { by, millis } => format!(
+            "clock: the earliest time was moved on by {millis} ms, as {} signed",
+            by.as_str()
+        ),
         Entry::ClockJump { millis } => format!("clock: the wall clock jumped by {millis} ms"),
         Entry::SelfTest { calls } => format!("self-test: {} calls", calls.len()),
         Entry::Checkpoint(said) => format!("checkpoint: {} entries, root {}", said.size, said.root),
@@ -239,6 +243,7 @@ fn attested(said: &Attested) -> String {
         Ok(Seen::Reconciled { size, root }) => {
             format!("the first {size} entries, root {root}, agree with the chains: ")
         }
+        Ok(Seen::Time) => "it is at least so late: ".to_owned(),
         _ => String::new(),
     };
     format!("attested: {seen}{} said so", said.attester)

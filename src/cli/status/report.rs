@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use api::journal::{Exposure, LogStatus};
-use api::signing::{KeyAddress, KeysAnswer};
+use api::signing::{KeyAddress, KeysAnswer, TimeCredit};
 use serde::Serialize;
 use tx::Amount;
 
@@ -118,6 +118,10 @@ impl fmt::Display for Status {
         writeln!(f, "policy {}", plain(&self.keys.policy))?;
         writeln!(f, "epoch  {}", self.keys.epoch)?;
         writeln!(f, "time   {} to {}", self.keys.time.lo, self.keys.time.hi)?;
+        if let Some(TimeCredit { by, lo, millis, .. }) = &self.keys.credited {
+            let (by, secs) = (plain(by), millis / 1000);
+            writeln!(f, "  moved on    to {lo}, by {secs} s, as {by} signed")?;
+        }
         if let Some(log) = &self.keys.journal {
             write_log(f, log)?;
         }

@@ -17,6 +17,7 @@ mod bundles;
 mod charges;
 mod checkpoints;
 mod crash;
+mod credits;
 mod epoch;
 #[allow(
     dead_code,

@@ -122,7 +122,7 @@ pub(super) fn need(value: &Value<'_>, policy: &Policy) -> Option<AttestedNeed> {
     if !AttestationKind::WITHIN.contains(&kind) {
         attested.error_hint(
             format!("no requirement can ask for {:?}", kind.as_str()),
-            "ask for \"head\" or \"reconciled\"",
+            "ask for \"head\", \"reconciled\" or \"time\"",
         );
         return None;
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tx::{Address, Asset, Interval, Name, Time};
 
-use super::{FateSaid, HeadState, ReconciledState, State, StateError};
+use super::{FateSaid, HeadState, ReconciledState, State, StateError, TimeState};
 use crate::{
     AttestationKind, Attested, Attester, Digest, Policy, Price,
     statement::{Attestation, Seen, Signatures, StatementError, bare},
@@ -188,9 +188,7 @@ impl State {
             return Err(StateError::Unseal(StatementError::Fleet));
         }
         self.is_newer(&statement)?;
-        if statement.at > now.hi {
-            return Err(StateError::NotSeenYet { at: statement.at });
-        }
+        self.is_seen(now, &statement)?;
         let Some(policy) = self.policy() else {
             return Ok(());
         };
@@ -227,6 +225,10 @@ impl State {
             }
             Seen::Reconciled { .. } => {
                 let last = self.reconciled.get(&attester);
+                last.map(|last| (last.number, last.hash))
+            }
+            Seen::Time => {
+                let last = self.times.get(&attester);
                 last.map(|last| (last.number, last.hash))
             }
         };
@@ -278,6 +280,7 @@ impl State {
             Seen::Reconciled { size, root } => {
                 self.is_reconciled(&statement.attester, (*size, *root))
             }
+            Seen::Time => Ok(()),
         }
     }
 
@@ -312,6 +315,15 @@ impl State {
                     key,
                 };
                 self.reconciled.insert(statement.attester, state);
+            }
+            Seen::Time => {
+                let state = TimeState {
+                    number,
+                    hash,
+                    at,
+                    key,
+                };
+                self.times.insert(statement.attester, state);
             }
             Seen::Price {
                 asset,

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use tx::{ConflictKey, Name, Time};
 
 use super::{
-    AttemptState, Consumers, IntentState, KeyDigest, Present, RequestStatus, State, StateError,
+    AttemptState, Consumers, Credited, IntentState, KeyDigest, Present, RequestStatus, State,
+    StateError,
 };
 use crate::{
     Attempt, AttemptId, BundleQuorum, Entry, KeyRegistration, NumberedDigest, Policy, Record,
@@ -77,6 +78,14 @@ impl State {
             Entry::Attested(said) => self.attest(said),
             Entry::Heartbeat(by) => self.hear(index, by),
             Entry::Started { .. } => self.note_start(),
+            Entry::TimeCredited { by, millis } => {
+                self.credited = Some(Credited {
+                    entry: index,
+                    by: *by,
+                    lo: record.time.lo,
+                    millis: *millis,
+                });
+            }
             _ => {}
         }
         if !matches!(record.entry, Entry::Checkpoint(_)) {

@@ -11,8 +11,8 @@ use thiserror::Error;
 use tx::{Address, Asset, Chain, Interval, Name, Time};
 
 use super::{
-    BookState, Epoch, FinalState, FreezeState, HeadState, HeartbeatState, PriceState, Proposed,
-    ReconciledState, RegisteredIntent, RegisteredTransaction, State,
+    BookState, Credited, Epoch, FinalState, FreezeState, HeadState, HeartbeatState, PriceState,
+    Proposed, ReconciledState, RegisteredIntent, RegisteredTransaction, State, TimeState,
 };
 use crate::{BundleHash, Checkpoint, Digest, FreezeScope, KeyRegistration, statement::Head};
 
@@ -85,6 +85,12 @@ pub struct HotState {
     /// In the order of clients and their ids; not written where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     transactions: Vec<RegisteredTransaction>,
+    /// Not written where there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    times: BTreeMap<Name, TimeState>,
+    /// Not written where `lo` was never moved on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credited: Option<Credited>,
 }
 
 pub(super) fn is_zero(number: &u64) -> bool {
@@ -282,6 +288,8 @@ impl HotState {
                 .map(|one| ((one.chain, one.attester), one.said))
                 .collect(),
             reconciled: self.reconciled,
+            times: self.times,
+            credited: self.credited,
             transactions: self
                 .transactions
                 .into_iter()
@@ -382,6 +390,8 @@ impl State {
                 .collect(),
             reconciled: self.reconciled.clone(),
             transactions: self.transactions.values().cloned().collect(),
+            times: self.times.clone(),
+            credited: self.credited,
         }
     }
 }

@@ -21,6 +21,7 @@ mod registered;
 mod restore;
 mod rows;
 mod supposed;
+mod times;
 mod transactions;
 mod validate;
 mod view;
@@ -68,6 +69,7 @@ pub use registered::RegisteredIntent;
 pub use restore::RestoreError;
 pub use rows::{Consumed, Row, RowError, RowKey};
 pub use supposed::Supposed;
+pub use times::{Credited, TimeState};
 pub use transactions::RegisteredTransaction;
 pub use watched::{HeadState, ReconciledState};
 
@@ -163,6 +165,10 @@ pub struct State {
     heads: BTreeMap<(Chain, Name), HeadState>,
     /// Up to where each attester said last that the journal agrees with the chains.
     reconciled: BTreeMap<Name, ReconciledState>,
+    /// What each attester said last of the time.
+    times: BTreeMap<Name, TimeState>,
+    /// By whom `lo` was moved on last.
+    credited: Option<Credited>,
 }
 
 /// Why an entry does not follow from those before it. It was not applied, and nothing changed.
@@ -529,6 +535,12 @@ pub enum StateError {
     NotSeenYet {
         /// When.
         at: Time,
+    },
+    /// Attesters did not say that it is as late as `lo` was moved on to.
+    #[error("too few attesters say that it is {lo} at least")]
+    NotAttested {
+        /// Where to.
+        lo: Time,
     },
     /// The bundle names no recovery set.
     #[error("the running bundle has no [recovery]")]

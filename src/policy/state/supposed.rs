@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tx::{Asset, Interval, Time};
 
-use super::{FateSaid, HeadState, PriceState, ReconciledState, State, StateError};
+use super::{FateSaid, HeadState, PriceState, ReconciledState, State, StateError, TimeState};
 use crate::{
     Attempt, AttemptId, AttestationKind, BundleHash, ChargesError, Digest, Entry, Policy, Price,
     Record, Room,
@@ -147,6 +147,15 @@ impl State {
                     key: key.clone(),
                 };
                 self.reconciled.insert(name.clone(), said);
+            }
+            if kind == AttestationKind::Time {
+                let said = TimeState {
+                    number,
+                    hash,
+                    at,
+                    key: key.clone(),
+                };
+                self.times.insert(name.clone(), said);
             }
             let chains = policy.chains.keys();
             for chain in chains.filter(|_| kind == AttestationKind::Head) {

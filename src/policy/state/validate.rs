@@ -83,6 +83,7 @@ impl State {
             }
             Entry::Attested(said) => self.validate_attested(record.time, said),
             Entry::Heartbeat(by) => self.validate_heartbeat(record, by),
+            Entry::TimeCredited { by, .. } => self.validate_credited(record.time.lo, *by),
             _ => Ok(()),
         }
     }

@@ -53,6 +53,10 @@ impl State {
                     let said = self.reconciled.get(name)?;
                     (said.at, &said.key)
                 }
+                AttestationKind::Time => {
+                    let said = self.times.get(name)?;
+                    (said.at, &said.key)
+                }
                 _ => return None,
             };
             let holds = at.after_millis(need.within_millis) >= hi;

@@ -52,6 +52,8 @@ use crate::{AttemptId, AttestationKind, Digest, Price, RequestHash};
 /// root 5fd1…
 /// ```
 ///
+/// or, of the kind `strongroom-time-v1`, no further line: that it is at least as late as it says.
+///
 /// The sequence is the statement's own number: above that of each one that the attester said of the same
 /// before. The form is injective.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +116,8 @@ pub enum Seen {
         /// The journal's root over them.
         root: Digest,
     },
+    /// That it is at least the time of the statement.
+    Time,
 }
 
 /// What became of an attempt, for ever.
@@ -213,6 +217,7 @@ impl Attestation {
             Kind::Dead => dead,
             Kind::Head => head,
             Kind::Reconciled => reconciled,
+            Kind::Time => time,
             _ => return Err(StatementError::Kind),
         };
         let attester = lines.field("attester ", "`attester` and a name")?;
@@ -236,6 +241,7 @@ impl Attestation {
             Seen::Fate { fate, .. } => fate.kind(),
             Seen::Head { .. } => AttestationKind::Head,
             Seen::Reconciled { .. } => AttestationKind::Reconciled,
+            Seen::Time => AttestationKind::Time,
         }
     }
 
@@ -248,6 +254,7 @@ impl Attestation {
                 AttestationKind::Dead => Kind::Dead,
                 AttestationKind::Head => Kind::Head,
                 AttestationKind::Reconciled => Kind::Reconciled,
+                AttestationKind::Time => Kind::Time,
             },
             version: 1,
             fleet: self.fleet.clone(),
@@ -310,6 +317,10 @@ fn reconciled(lines: &mut Lines<'_>) -> Result<Seen, StatementError> {
     })
 }
 
+fn time(_: &mut Lines<'_>) -> Result<Seen, StatementError> {
+    Ok(Seen::Time)
+}
+
 impl fmt::Display for Attestation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.header())?;
@@ -347,6 +358,7 @@ impl fmt::Display for Attestation {
                 writeln!(f, "size {size}")?;
                 writeln!(f, "root {root}")
             }
+            Seen::Time => Ok(()),
         }
     }
 }

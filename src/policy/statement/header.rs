@@ -68,6 +68,8 @@ pub enum Kind {
     Reconciled,
     /// That a transaction may be signed which pays no intent, or may not.
     TransactionApproval,
+    /// What time it is at least.
+    Time,
 }
 
 /// What a statement answers: it counts for nothing anywhere else.
@@ -104,7 +106,7 @@ pub enum HeaderError {
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Bundle,
         Self::Intent,
         Self::Unseal,
@@ -123,6 +125,7 @@ impl Kind {
         Self::Head,
         Self::Reconciled,
         Self::TransactionApproval,
+        Self::Time,
     ];
 
     fn as_str(self) -> &'static str {
@@ -145,6 +148,7 @@ impl Kind {
             Self::Head => "head",
             Self::Reconciled => "reconciled",
             Self::TransactionApproval => "transaction-approval",
+            Self::Time => "time",
         }
     }
 }

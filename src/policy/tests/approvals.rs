@@ -645,3 +645,24 @@ fn one_more_approval_is_never_worse() {
     };
     runner(150).run(&cases, run).unwrap();
 }
+
+/// Off for longer than an approval may hold, a signer takes none while its time stands still: until outsiders say
+/// how late it is.
+#[test]
+fn behind_a_long_time_off_people_approve_again_once_lo_goes_on() {
+    let mut signer = Signer::new(asking(two()));
+    let ask = short(pay("a", 0, 5), &signer);
+    let intent = the_intent(&ask).intent.clone();
+    register(&mut signer, the_intent(&ask));
+    signer.now.hi = signer.now.lo.after_millis(8 * DAY);
+    let approval = Approval {
+        expires: signer.now.hi.after_millis(HOUR),
+        ..saying(&signer, &intent, &two(), Says::Approve)
+    };
+    let decided = deciding(&signer, &intent, &approval, &["alice", "bob"]).unwrap();
+    let entry = Entry::IntentDecided(Box::new(decided));
+    assert!(try_push(&mut signer, entry.clone()).is_err());
+    signer.now.lo = signer.now.hi;
+    assert_eq!(try_push(&mut signer, entry), Ok(()));
+    assert!(matches!(signer.evaluate(&ask), Verdict::Permit(_)));
+}

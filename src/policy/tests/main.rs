@@ -46,6 +46,7 @@ mod spenders;
 mod state;
 mod statements;
 mod time;
+mod times;
 mod transactions;
 mod unseal;
 mod watched;

@@ -1,8 +1,8 @@
 //! Invariant 7: `lo` never runs ahead of true time, nothing blocks for ever, nothing expired is
-//! taken for good.
+//! taken for good; nor do outsiders move it there, of whom fewer than are needed lie.
 
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
-use strongroom_policy::TimeKeeper;
+use strongroom_policy::{TimeKeeper, at_least};
 use tx::{Interval, Time};
 
 use crate::hostile::runner;
@@ -203,4 +203,244 @@ fn a_restart_within_the_boot_goes_on_where_the_readings_are_known() {
     };
     let (now, _) = TimeKeeper::restart(wild).advance(WALL, 0);
     assert_eq!(now.hi, at(WALL + DAY));
+}
+
+/// How many of three outsiders are needed.
+const NEEDED: usize = 2;
+
+/// What happens between two readings, to a signer with three outsiders.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Clock(Event),
+    /// The machine starts again: its boot clock is at 0, and time has passed.
+    Boot(u64),
+    /// An honest one says, or somebody brings what it said so long ago, that it is at least so late.
+    Say {
+        who: usize,
+        ago: u64,
+    },
+    /// The third one says something.
+    Lie(u64),
+    /// Something is charged.
+    Count,
+}
+
+fn told(clocks: impl Strategy<Value = Event> + 'static) -> impl Strategy<Value = Vec<Told>> {
+    let lie = prop_oneof![Just(0), WALL - DAY..WALL + 400 * DAY, Just(u64::MAX)];
+    let event = prop_oneof![
+        6 => clocks.prop_map(Told::Clock),
+        2 => (0..3 * DAY).prop_map(Told::Boot),
+        4 => (0..2_usize, 0..2 * SECOND).prop_map(|(who, ago)| Told::Say { who, ago }),
+        1 => (0..2_usize, 0..3 * DAY).prop_map(|(who, ago)| Told::Say { who, ago }),
+        2 => lie.prop_map(Told::Lie),
+        3 => Just(Told::Count),
+    ];
+    vec(event, 1..60)
+}
+
+/// A machine, and what is true of it.
+struct Machine {
+    keeper: TimeKeeper,
+    passed: u64,
+    error: i64,
+    booted: u64,
+    said: [Option<Time>; 3],
+    /// What was charged last, by the time of the signer.
+    counted: Interval,
+    /// What was charged, in the signer's time and in truth.
+    charges: Vec<(Time, u64)>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let at = Interval {
+            lo: at(WALL),
+            hi: at(WALL),
+        };
+        Self {
+            keeper: synced(),
+            passed: 0,
+            error: 0,
+            booted: 0,
+            said: [None; 3],
+            counted: at,
+            charges: Vec::new(),
+        }
+    }
+
+    fn clocks(&self) -> (u64, u64) {
+        let wall = (WALL + self.passed).saturating_add_signed(self.error);
+        (wall, self.passed - self.booted)
+    }
+
+    fn read(&mut self) -> Interval {
+        let (wall, boot) = self.clocks();
+        self.keeper.advance(wall, boot);
+        let said = self.said.iter().flatten().copied().collect();
+        if let Some(said) = at_least(said, NEEDED) {
+            self.keeper.credit(said, wall, boot);
+        }
+        self.keeper.interval()
+    }
+
+    fn happens(&mut self, event: Told) {
+        match event {
+            Told::Clock(Event::Pass(millis)) => self.passed += millis,
+            Told::Clock(Event::Wrong(millis)) => self.error = millis,
+            Told::Clock(Event::Restart { known }) => {
+                let (last, (wall, boot)) = (self.keeper.interval(), self.clocks());
+                let keeper = match known {
+                    true => TimeKeeper::resume(last, wall, boot),
+                    false => TimeKeeper::restart(last),
+                };
+                self.keeper = keeper.counted_at(self.counted);
+            }
+            Told::Boot(off) => {
+                self.passed += off;
+                self.booted = self.passed;
+                let last = self.keeper.interval();
+                self.keeper = TimeKeeper::restart(last).counted_at(self.counted);
+            }
+            Told::Say { who, ago } => {
+                self.said[who] = Some(at((WALL + self.passed).saturating_sub(ago)));
+            }
+            Told::Lie(time) => self.said[2] = Some(at(time)),
+            Told::Count => {
+                let now = self.read();
+                self.keeper.count(self.clocks().1);
+                self.counted = now;
+                self.charges.push((now.lo, self.passed));
+            }
+        }
+    }
+}
+
+/// Whatever the clocks show and the third one says.
+#[test]
+fn outsiders_of_whom_one_lies_never_move_lo_ahead_of_true_time() {
+    let clocks = events().prop_map(|events| events[0]);
+    let held = |events: Vec<Told>| {
+        let mut machine = Machine::new();
+        let mut last = machine.read();
+        for event in events {
+            machine.happens(event);
+            let now = machine.read();
+            prop_assert!(now.lo >= last.lo, "lo goes backwards");
+            let most = WALL + machine.passed + machine.passed / 5_000;
+            prop_assert!(now.lo.millis() <= most, "{} is beyond {most}", now.lo);
+            prop_assert!(now.hi >= now.lo && now.hi >= at(machine.clocks().0));
+            let said = machine.said.iter().flatten().copied().collect();
+            let said = at_least(said, NEEDED);
+            prop_assert!(said.is_none_or(|said| now.hi >= said), "it is later");
+            last = now;
+        }
+        Ok(())
+    };
+    runner(5_000).run(&told(clocks), held).unwrap();
+}
+
+/// No charge is ever older by `lo` than it is, as long as the wall clock was not behind: neither by what is
+/// credited in its own run nor by what is credited in a later one.
+#[test]
+fn no_charge_ages_by_what_is_credited() {
+    let ahead = prop_oneof![
+        6 => (0..HOUR).prop_map(Event::Pass),
+        2 => (0..DAY).prop_map(Event::Pass),
+        2 => (0..48 * 3_600_000_i64).prop_map(Event::Wrong),
+        1 => Just(Event::Wrong(0)),
+        2 => any::<bool>().prop_map(|known| Event::Restart { known }),
+    ];
+    let held = |events: Vec<Told>| {
+        let mut machine = Machine::new();
+        machine.read();
+        for event in events {
+            machine.happens(event);
+            let now = machine.read();
+            // What `lo` catches up, and what a wall clock may lag behind and make good again without a jump.
+            let slack = 2 * (machine.passed / 5_000) + 5_001;
+            for (lo, passed) in &machine.charges {
+                let (by_lo, truly) = (now.lo.millis_since(*lo), machine.passed - passed);
+                prop_assert!(by_lo <= truly + slack, "{by_lo} ms of lo, {truly} in truth");
+            }
+        }
+        Ok(())
+    };
+    runner(5_000).run(&told(ahead), held).unwrap();
+}
+
+/// A night off, and what different numbers of outsiders say of it.
+#[test]
+fn a_night_off_is_credited_by_enough_outsiders_and_to_the_millisecond() {
+    let morning = WALL + 10 * HOUR;
+    let began = |said: &[u64]| {
+        let mut machine = Machine::new();
+        machine.read();
+        machine.happens(Told::Boot(10 * HOUR));
+        for (who, time) in said.iter().enumerate() {
+            machine.said[who] = Some(at(*time));
+        }
+        machine.read()
+    };
+    let stands = Interval {
+        lo: at(WALL),
+        hi: at(morning),
+    };
+    assert_eq!(began(&[]), stands);
+    assert_eq!(began(&[morning]), stands);
+    // What was said before, or of a night ago.
+    assert_eq!(began(&[WALL, WALL]), stands);
+    assert_eq!(began(&[morning, WALL - DAY]), stands);
+    assert_eq!(began(&[morning, u64::MAX]).lo, at(morning));
+    assert_eq!(began(&[morning, morning - 5]).lo, at(morning - 5));
+    assert_eq!(began(&[morning, morning - 5, u64::MAX]).lo, at(morning));
+}
+
+#[test]
+fn what_was_charged_before_the_credit_ages_by_the_boot_clock() {
+    let mut machine = Machine::new();
+    machine.read();
+    machine.happens(Told::Boot(10 * HOUR));
+    machine.happens(Told::Count);
+    machine.passed += HOUR;
+    machine.said = [Some(at(WALL + 11 * HOUR)); 3];
+    let now = machine.read();
+    assert_eq!(now.lo, at(WALL + HOUR + HOUR / 5_000));
+    // Nor is it made up for after the next night: of that alone is anything known.
+    machine.happens(Told::Boot(10 * HOUR));
+    machine.said = [Some(at(WALL + 21 * HOUR)); 3];
+    let now = machine.read();
+    assert_eq!(now.lo, at(WALL + 11 * HOUR));
+}
+
+/// The wall clock comes back an hour behind: `lo` goes no further than it shows, and what expired has expired.
+#[test]
+fn a_wall_clock_that_is_behind_holds_lo_and_not_hi() {
+    let mut machine = Machine::new();
+    machine.read();
+    machine.happens(Told::Boot(10 * HOUR));
+    machine.error = -i64::try_from(HOUR).unwrap();
+    machine.said = [Some(at(WALL + 10 * HOUR)); 3];
+    let behind = Interval {
+        lo: at(WALL + 9 * HOUR),
+        hi: at(WALL + 10 * HOUR),
+    };
+    assert_eq!(machine.read(), behind);
+    machine.error = 0;
+    let now = machine.read();
+    assert_eq!(now.lo, at(WALL + 10 * HOUR));
+    assert_eq!(now.hi, at(WALL + 10 * HOUR));
+}
+
+/// What is credited does not hide a wall clock that creeps.
+#[test]
+fn creeping_is_reported_through_credits() {
+    let mut keeper = synced();
+    keeper.advance(WALL, 0);
+    let mut jumps = Vec::new();
+    for n in 1..=10_u64 {
+        let (wall, boot) = (WALL + n * 2 * SECOND, n * SECOND);
+        jumps.extend(keeper.advance(wall, boot).1);
+        keeper.credit(at(WALL + boot), wall, boot);
+    }
+    assert_eq!(jumps, [6_000]);
 }

@@ -184,3 +184,17 @@ fn a_bundle_that_asks_for_fresher_statements_is_narrower_and_no_other_is() {
         one.attestations.needed.insert(AttestationKind::Head, 1);
     }));
 }
+
+/// What else is asked for is not said so soon behind a restart.
+#[test]
+fn nothing_is_paid_before_attesters_say_the_time() {
+    let mut signer = Signer::new(asking(AttestationKind::Time));
+    assert_eq!(waits(&signer).len(), 1);
+    try_seen(&mut signer, "w1", Seen::Time).unwrap();
+    assert_eq!(waits(&signer).len(), 1);
+    try_seen(&mut signer, "w2", Seen::Time).unwrap();
+    assert_eq!(waits(&signer), []);
+    signer.now.hi = signer.now.hi.after_millis(WITHIN + 1);
+    signer.state = again(&signer.state, &[asking(AttestationKind::Time)]);
+    assert_eq!(waits(&signer).len(), 1);
+}

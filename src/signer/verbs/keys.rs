@@ -4,10 +4,10 @@ use api::{
     journal::{Exposure, LogStatus, ScrubStatus, WitnessStatus},
     problem::{Problem, ProblemKind},
     server::Answer,
-    signing::{Key, KeyAddress, KeysAnswer},
+    signing::{Key, KeyAddress, KeysAnswer, TimeCredit},
 };
 use hyper::StatusCode;
-use policy::{Client, Group, Limit, State};
+use policy::{Client, Credited, Group, Limit, State};
 use tx::{Chain, Name, OwnKey};
 
 use super::evaluate::unknown;
@@ -49,8 +49,19 @@ pub fn keys(service: &Service, client: &Client, name: Option<&Name>) -> Result<A
         time: now,
         journal: Some(log_status(service, &state)),
         heartbeat: heartbeat::due(&state, now),
+        credited: state.credited().map(credit),
     };
     Ok(Answer::json(StatusCode::OK, &answer))
+}
+
+/// By whom the earliest time was moved on last.
+fn credit(credited: &Credited) -> TimeCredit {
+    TimeCredit {
+        by: credited.by.as_str().to_owned(),
+        entry: credited.entry,
+        lo: credited.lo,
+        millis: credited.millis,
+    }
 }
 
 /// How the log stands. The state is held, so that it is not asked for again.

@@ -153,6 +153,7 @@ pub fn cosignatures(service: &Service, body: &CosignaturesRequest) -> Result<Ans
             uncounted(&error)
         })?;
     service.metrics.cosignatures.increment();
+    service.journal.cosigned(&counted.times);
     if counted.cosigned >= quorum.needed() {
         service.journal.covered(&counted.signed);
     }

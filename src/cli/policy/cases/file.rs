@@ -39,7 +39,7 @@ pub struct Case {
     /// What attesters say that assets are worth, by the names of the assets: `3050.25 usd`.
     #[serde(default)]
     pub prices: Prices,
-    /// What enough attesters said just now: `head`, of every chain, and `reconciled`.
+    /// What enough attesters said just now: `head`, of every chain, `reconciled` and `time`.
     #[serde(default)]
     pub attested: BTreeSet<AttestationKind>,
     /// Whether its intents were attempted before elsewhere, so that it is a re-issue, and what became of that.

@@ -361,6 +361,7 @@ pub(super) fn attested(kind: AttestationKind) -> &'static str {
         AttestationKind::Dead => "which attempts are dead",
         AttestationKind::Head => "the heads of chains",
         AttestationKind::Reconciled => "that the journal agrees with the chains",
+        AttestationKind::Time => "what time it is at least",
         _ => kind.as_str(),
     }
 }

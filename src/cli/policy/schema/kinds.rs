@@ -94,9 +94,9 @@ pub const EFFECTS: [&str; 11] = [
 /// What a limit measures.
 pub const MEASURES: [&str; 3] = ["amount", "count", "reference"];
 /// What attesters attest.
-pub const ATTESTATIONS: [&str; 5] = ["price", "final", "dead", "head", "reconciled"];
+pub const ATTESTATIONS: [&str; 6] = ["price", "final", "dead", "head", "reconciled", "time"];
 /// What a requirement can ask attesters for.
-pub const WITHIN: [&str; 2] = ["head", "reconciled"];
+pub const WITHIN: [&str; 3] = ["head", "reconciled", "time"];
 /// What a limit counts apart.
 pub const GROUPS: [&str; 4] = ["destination", "client", "source", "account"];
 
@@ -353,6 +353,11 @@ pub const KINDS: &[Kind] = &[
                 "reconciled",
                 Form::Number(1, U32_MAX),
                 "How many attesters must have reconciled the journal; more than half unless given.",
+            ),
+            optional(
+                "time",
+                Form::Number(1, U32_MAX),
+                "How many attesters must say what time it is at least; more than half unless given.",
             ),
         ]],
     ),

@@ -190,7 +190,7 @@ fn a_limit_on_values_has_a_hard_one_on_the_amount_beside_it() {
 
 /// Three attesters who say what became of attempts, of chains and of the journal.
 fn watchers() -> String {
-    let says = "says = [\"final\", \"dead\", \"head\", \"reconciled\"]";
+    let says = "says = [\"final\", \"dead\", \"head\", \"reconciled\", \"time\"]";
     let all = [("w1", 11), ("w2", 12), ("w3", 13)];
     let all = all.map(|(name, number)| attester(name, number).replace("says = \"price\"", says));
     all.concat()
@@ -277,7 +277,7 @@ fn what_looks_wrong_about_attesters_is_warned_of() {
         &format!("{POLICY}{}{payment}", watchers()),
         "only a re-issue is of something dead",
     );
-    for kind in ["price", "final", "dead", "head", "reconciled"] {
+    for kind in ["price", "final", "dead", "head", "reconciled", "time"] {
         let extra = attester("w4", 14);
         let text = match kind {
             "price" => replaced(

@@ -266,7 +266,7 @@ fn the_guides_examples_are_right() {
     // Cases and claims stand beside a bundle, not in it.
     examples
         .retain(|example| !example.starts_with("[[case]]") && !example.starts_with("[[claim]]"));
-    assert_eq!(examples.len(), 23);
+    assert_eq!(examples.len(), 24);
     files.insert("examples.toml".into(), examples.concat().into());
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);

@@ -83,6 +83,7 @@ impl Signer for Scripted {
             time: Interval { lo: now, hi: now },
             journal: None,
             heartbeat: None,
+            credited: None,
         })
     }
 

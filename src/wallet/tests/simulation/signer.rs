@@ -467,6 +467,7 @@ pub fn keys_answer(
         },
         journal: None,
         heartbeat: None,
+        credited: None,
     }
 }
 

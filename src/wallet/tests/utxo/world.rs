@@ -87,6 +87,7 @@ pub fn keys() -> KeysAnswer {
         },
         journal: None,
         heartbeat: None,
+        credited: None,
     }
 }
 
