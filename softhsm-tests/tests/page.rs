@@ -302,6 +302,47 @@ fn the_page_shows_no_text_that_it_does_not_render_itself() {
     }
 }
 
+/// Nobody reads one thing where they went to another.
+#[test]
+fn an_answer_that_comes_late_is_shown_to_nobody_who_has_gone_on() {
+    let mut desk = Desk::new(origin_of);
+    let mut client = desk.world.walletd();
+    large("large", &mut client);
+    // The next list waits until it is let go.
+    let held = "{
+        const real = globalThis.fetch;
+        globalThis.fetch = async (path, request) => {
+            if (path === '/v1/transactions') await new Promise((go) => { globalThis.go = go; });
+            return real(path, request);
+        };
+    }";
+    for fails in [false, true] {
+        desk.browser.visit(&desk.page.clone());
+        desk.browser.wait("document.querySelector('tbody')");
+        desk.browser.evaluate(held).unwrap();
+        desk.browser.evaluate("location.hash = '#enrol'").unwrap();
+        desk.browser.wait("document.querySelector('#make')");
+        desk.browser.evaluate("location.hash = ''").unwrap();
+        desk.browser.wait("globalThis.go");
+        desk.browser
+            .evaluate("location.hash = 'payouts/large'")
+            .unwrap();
+        desk.browser.wait("document.querySelector('section.need')");
+        let answer = if fails {
+            "Promise.reject(Error('late'))"
+        } else {
+            "null"
+        };
+        desk.browser.evaluate(&format!("go({answer})")).unwrap();
+        // What was asked for later is answered later.
+        desk.browser
+            .evaluate("fetch('/v1/intents').then((answer) => answer.text()).then(() => new Promise((go) => setTimeout(go)))")
+            .unwrap();
+        let shown = desk.browser.text("main");
+        assert!(shown.starts_with("payouts/large"), "{shown}");
+    }
+}
+
 #[test]
 fn the_page_signs_nothing_about_a_transaction_and_says_with_what_people_do() {
     let mut desk = Desk::with(

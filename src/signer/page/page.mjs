@@ -5,6 +5,9 @@ import { Mismatch, agreed, counts } from "./text.mjs";
 
 const main = document.querySelector("main");
 
+/** How often somebody went to another place. */
+let visits = 0;
+
 /** An element with a text or children. Nothing of what the signer says is ever read as HTML. */
 function element(tag, content = [], attributes = {}) {
     const made = document.createElement(tag);
@@ -45,6 +48,13 @@ function refuse(error) {
     show(element("section", words, { class: "refused", role: "alert", id: loud ? "mismatch" : "failure" }), back());
 }
 
+/** Shows what comes of it, or why nothing does: not to somebody who looks at another place by then. */
+async function shown(content) {
+    const visit = visits;
+    const here = (display) => (of) => visit === visits && display(of);
+    await content.then(here((of) => show(...of)), here(refuse));
+}
+
 function back() {
     return element("p", element("a", "All that waits", { href: "#" }));
 }
@@ -73,7 +83,7 @@ async function list() {
     const others = await transactions();
     const waits = intents.length > 0 ? [table] : [];
     const all = [...waits, ...rest, ...others];
-    show(element("h2", "What waits for people"), ...(all.length > 0 ? all : [nothing]));
+    return [element("h2", "What waits for people"), ...(all.length > 0 ? all : [nothing])];
 }
 
 /** Transactions that pay no intent. This page does not decode them, and so signs nothing about them. */
@@ -109,7 +119,7 @@ async function intent(id) {
         sections.push(await asked(answer, need));
     }
     const none = element("p", "Nothing asks for people before it is paid.");
-    show(element("h2", id), back(), ...(sections.length > 0 ? sections : [none]));
+    return [element("h2", id), back(), ...(sections.length > 0 ? sections : [none])];
 }
 
 /** A need: who is asked, who said what, and the two texts. */
@@ -148,19 +158,19 @@ function choice(answer, says, of) {
     const button = element("button", `${word} with a passkey`, { type: "button", class: says });
     button.addEventListener("click", () => {
         button.disabled = true;
-        send(answer, of).catch(refuse);
+        shown(send(answer, of));
     });
-    const shown = element("details", [element("summary", `${word}: read what you sign`), text(of), button]);
-    shown.open = says === "approve";
-    return shown;
+    const made = element("details", [element("summary", `${word}: read what you sign`), text(of), button]);
+    made.open = says === "approve";
+    return made;
 }
 
 async function send(answer, statement) {
     const id = `${answer.intent.source}/${answer.intent.id}`;
     const passkey = await assertion(statement);
     await ask(`${placeOf(id)}/approvals`, { statement, passkey });
-    await intent(id);
-    main.prepend(element("p", "The signer has taken it.", { class: "taken", role: "status", id: "taken" }));
+    const taken = element("p", "The signer has taken it.", { class: "taken", role: "status", id: "taken" });
+    return [taken, ...await intent(id)];
 }
 
 /** A new passkey, and the lines for the bundle. */
@@ -172,7 +182,7 @@ function enrolment() {
     ]);
     form.addEventListener("submit", (event) => {
         event.preventDefault();
-        enrol(person.value).catch(refuse);
+        shown(enrol(person.value));
     });
     show(
         element("h2", "A new passkey"),
@@ -184,21 +194,22 @@ function enrolment() {
 async function enrol(person) {
     const line = await enrolled(person);
     const lines = `[approval_page]\norigin = "${location.origin}"\n\n[[person]]\nname = "${person}"\npasskeys = ["${line}"]\n`;
-    show(
+    return [
         element("h2", "The lines for the bundle"),
         element("p", "The signer was told nothing of it."),
         element("pre", lines, { id: "lines" }),
         back(),
-    );
+    ];
 }
 
 /** What the address names: an intent, the enrolment, or all that waits. */
 function route() {
+    visits += 1;
     const place = decodeURIComponent(location.hash.slice(1));
     if (place === "enrol") {
         enrolment();
     } else {
-        (place === "" ? list() : intent(place)).catch(refuse);
+        shown(place === "" ? list() : intent(place));
     }
 }
 
