@@ -10,9 +10,9 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestCaseError};
 use strongroom_policy::{
-    Attempt, AttemptId, AttestationKind, Attestations, BundleHash, ChargeState, Entry, Group,
-    Limit, Measure, Policy, ReasonCode, Record, Room, Row, RowKey, SettledRows, SignatureRecord,
-    Signed, State, Statement, UnreadBlock, Verdict, statement::Fate,
+    Attempt, AttemptId, AttestationKind, Attestations, BundleHash, ChargeState, ChargesError,
+    Entry, Group, Limit, Measure, Policy, ReasonCode, Record, Room, Row, RowKey, SettledRows,
+    SignatureRecord, Signed, State, StateError, Statement, UnreadBlock, Verdict, statement::Fate,
 };
 use tx::{Amount, Time};
 
@@ -633,9 +633,45 @@ fn a_start_from_any_entry_counts_what_the_fold_of_all_counts() {
     runner(300).run(&cases, run).unwrap();
 }
 
-/// Memory that has let go, and a disk that cannot be read: nothing is applied, and no room is made up.
+/// A start hears what was said after its snapshot before a bundle governs.
 #[test]
-fn what_cannot_be_read_stops_the_fold() {
+fn what_is_said_after_a_snapshot_undoes_what_was_settled() {
+    let mut signer = Signer::new(bounded(10));
+    let first = signed(&mut signer, &pay("a", 0, 8));
+    for who in ["w1", "w2"] {
+        say(&mut signer, who, first, Fate::Dead);
+    }
+    assert_eq!(used(&signer), Amount::ZERO);
+    let kept = Kept::default();
+    kept.take(&mut signer.state);
+    let mut few = restarted(&signer.state, &kept, &[]);
+    let whole = signer.state.clone();
+    say(&mut signer, "w3", first, Fate::Final);
+    assert_eq!(used(&signer), amount(8));
+    let record = signer.records.last().unwrap();
+    recall(&mut few, &whole, &record.entry);
+    apply(&mut few, record, &[]);
+    govern(&mut few, &[bounded(10)]);
+    assert_eq!(few.room(signer.now), signer.state.room(signer.now));
+}
+
+/// So many are looked at for when there is room again, and no more.
+#[test]
+fn of_too_many_nobody_says_when_there_is_room() {
+    let mut signer = Signer::new(bounded(2_001));
+    for n in 0..1_000 {
+        signer.charged(&pay(&format!("i{n}"), n, 2));
+    }
+    let more = pay("more", 5_000, 2);
+    let remedy = |signer: &Signer| signer.reasons(&more).remove(0).remedy;
+    assert!(remedy(&signer).contains(" at the latest, "));
+    signer.charged(&pay("one", 6_000, 1));
+    let says = "there is room for it once attesters say of enough that it is final or dead";
+    assert_eq!(remedy(&signer), says);
+}
+
+/// What comes of a replacement where memory has let go of what was said, and the disk cannot be read.
+fn replaced_unread(policy: &Policy) -> Result<(), StateError> {
     #[derive(Debug)]
     struct Broken;
     impl SettledRows for Broken {
@@ -644,11 +680,11 @@ fn what_cannot_be_read_stops_the_fold() {
             Err(UnreadBlock { reason })
         }
     }
-    let mut signer = Signer::new(bounded(10));
+    let mut signer = Signer::new(policy.clone());
     let first = signed(&mut signer, &spend("a", 0));
     let kept = Kept::default();
     kept.take(&mut signer.state);
-    let mut few = restarted(&signer.state, &kept, &[bounded(10)]);
+    let mut few = restarted(&signer.state, &kept, std::slice::from_ref(policy));
     few.read_settled(Arc::new(Broken));
     let replacement = Ask::utxo("b", [0], 9_000).pay("i", 5, 1).replaces([first]);
     let whole = signer.state.clone();
@@ -657,10 +693,25 @@ fn what_cannot_be_read_stops_the_fold() {
     recall(&mut few, &whole, &record.entry);
     few.forget(&RowKey::Fate(first));
     let before = few.hot();
-    let error = few.apply(few.entries(), record).unwrap_err();
+    let applied = few.apply(few.entries(), record);
+    assert_eq!(few.hot() == before, applied.is_err());
+    applied
+}
+
+/// Nothing is applied, and no room is made up.
+#[test]
+fn what_cannot_be_read_stops_the_fold() {
+    let error = replaced_unread(&bounded(10)).unwrap_err();
     assert!(matches!(
         error,
-        strongroom_policy::StateError::Charges(strongroom_policy::ChargesError::Row { .. })
+        StateError::Charges(ChargesError::Row { .. })
     ));
-    assert_eq!(few.hot(), before);
+}
+
+#[test]
+fn where_no_limit_is_on_what_is_outstanding_nothing_is_read_for_one() {
+    assert_eq!(
+        replaced_unread(&watched()).map_err(|error| error.to_string()),
+        Ok(())
+    );
 }

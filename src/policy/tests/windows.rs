@@ -404,6 +404,7 @@ fn a_set_goes_on_when_its_first_charges_are_gone() {
     let lo = signer.now.lo;
     signer.state.advance(lo).unwrap();
     assert_eq!(signer.state.charge_state().base(), 3);
+    assert_eq!(signer.state.first_block(), 3);
     let dearer = Ask::utxo("again", [0], 9_000).pay("i0", 2, 1);
     signer.charged(&dearer.replaces([first]));
     for n in 0..64_u32 {
@@ -438,4 +439,20 @@ fn what_was_counted_before_counts_for_nothing_once_more_was_charged() {
     again.activate(policy).unwrap();
     assert_eq!(again.room(signer.now), signer.state.room(signer.now));
     assert_eq!(again.charge_state(), signer.state.charge_state());
+}
+
+/// A start reads no block for what the snapshot holds.
+#[test]
+fn what_was_counted_is_not_counted_again() {
+    let limits = [300 * SECOND, 90 * DAY].map(|window| limit("all", btc(), 1 << 40, window));
+    let mut signer = paid_often(100, limits.to_vec());
+    let kept = Kept::default();
+    kept.take(&mut signer.state);
+    let mut again = restored(signer.state.charge_state(), &kept, &signer.state).unwrap();
+    let blocks = std::mem::take(&mut *kept.0.lock().unwrap());
+    assert!(blocks.len() > 2);
+    let policy = Arc::clone(signer.state.policy().unwrap());
+    again.activate(policy).unwrap();
+    *kept.0.lock().unwrap() = blocks;
+    assert_eq!(again.room(signer.now), signer.state.room(signer.now));
 }

@@ -377,3 +377,45 @@ fn read_fee_terms(from: &mut &[u8]) -> Option<FeeTerms> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charge(id: u64, set: u64, previous: Option<u64>) -> Arc<Charge> {
+        let at = Time::from_millis(1_000 + 10 * id);
+        Arc::new(Charge {
+            id: AttemptId(id),
+            at,
+            hi: at.after_millis(5),
+            set: AttemptId(set),
+            previous,
+            carried: Box::default(),
+            fee_terms: FeeTerms::Utxo { fee: 3, vsize: 200 },
+            facts: Box::default(),
+        })
+    }
+
+    /// What is on disks is read by the releases to come.
+    #[test]
+    fn a_block_is_as_its_format_says() {
+        let charges = [
+            charge(7, 7, None),
+            charge(9, 7, Some(4)),
+            charge(10, 2, None),
+        ];
+        let bytes = encode(4, &charges);
+        let told = [
+            "02 0000000000000007 000000000000042e 00 00 00 03",
+            // Of a set of its own.
+            "0a 00 00 05 00 00 02 03 c801 00",
+            // One place behind the set's last, which is kept.
+            "13 02 14 05 02 0000000000000007 01 00 02 03 c801 00",
+            // In a set of which none is kept.
+            "12 03 1e 05 01 0000000000000002 00 02 03 c801 00",
+        ];
+        assert_eq!(hex::encode(&bytes), told.concat().replace(' ', ""));
+        let read = Block::of(&bytes).unwrap().all(4).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{charges:?}"));
+    }
+}

@@ -220,3 +220,60 @@ fn link_of(kept: &Kept) -> Link {
     let [high, low, _] = *kept;
     Link::of_number((u64::from(high) << 32) | u64::from(low))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the `n`th destination: the lowest bits of a link are not its hash's.
+    const fn hash(n: u64) -> u64 {
+        n << 5
+    }
+
+    fn paid(destinations: impl IntoIterator<Item = u64>) -> Destinations {
+        let mut paid = Destinations::new(0);
+        for n in destinations {
+            paid.push(Link::of(0, hash(n)));
+        }
+        paid
+    }
+
+    /// However many there are: what one is asked about walks one chain.
+    #[test]
+    fn chains_are_as_many_as_links_want_and_all_are_used() {
+        let links = 3 * CHUNK;
+        let paid = paid(0..links as u64);
+        assert!(paid.heads.len() * CHAIN >= links, "{}", paid.heads.len());
+        let used = paid.heads.iter().filter(|head| **head > 0).count();
+        assert!(used > paid.heads.len() / 2, "{used}");
+        for n in [0, CHUNK as u64, links as u64 - 1] {
+            let found: Vec<_> = paid.links(hash(n), 0).collect();
+            assert_eq!(found, [(n, 0)]);
+        }
+    }
+
+    #[test]
+    fn only_what_is_paid_often_is_counted() {
+        let mut paid = paid([9, 8].into_iter().chain(vec![1; SUMMED_MAX - 1]));
+        assert!(!paid.is_full(hash(1)));
+        paid.push(Link::of(0, hash(1)));
+        assert!(paid.is_full(hash(1)) && !paid.is_full(hash(9)));
+        for n in [9, 1, 8] {
+            paid.count(hash(n));
+        }
+        assert!(!paid.is_full(hash(1)));
+        assert_eq!(paid.counted(), [hash(1), hash(8), hash(9)]);
+    }
+
+    #[test]
+    fn what_is_counted_is_let_go_of_with_its_last_link() {
+        let mut paid = paid([1, 2, 1, 3]);
+        paid.count(hash(1));
+        paid.advance(2);
+        assert_eq!((paid.base(), paid.counted()), (2, vec![hash(1)]));
+        assert_eq!(paid.links(hash(2), 0).next(), None);
+        paid.advance(3);
+        assert_eq!((paid.base(), paid.counted()), (3, vec![]));
+        assert_eq!(paid.links(hash(3), 0).next(), Some((3, 0)));
+    }
+}
