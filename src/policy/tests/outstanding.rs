@@ -71,8 +71,12 @@ fn what_is_final_makes_room_and_an_attester_alone_makes_none() {
     );
     say(&mut signer, "w1", first, Fate::Final);
     assert_eq!(used(&signer), amount(6));
+    let bytes = |signer: &Signer| signer.state.charge_state().encode().len();
+    let outstanding = bytes(&signer);
     say(&mut signer, "w2", first, Fate::Final);
     assert_eq!(used(&signer), Amount::ZERO);
+    // What is settled is not kept.
+    assert_eq!(bytes(&signer), outstanding - 8);
     signer.charged(&pay("b", 1, 10));
     assert_eq!(used(&signer), amount(10));
     signer.pass(2 * DAY - 1);

@@ -348,8 +348,14 @@ fn other_blocks_than_those_of_the_state_are_refused() {
         restored(charges.clone(), &kept, &signer.state).map(drop),
         Err(wrong.clone())
     );
-    let other = paid_often(90, limits());
     kept.0.lock().unwrap().insert(2, last.unwrap());
+    // One more, of no charge and no link.
+    let mut more = kept.of(&charges);
+    more.summaries.push(Arc::from([0; 25]));
+    let (hot, rows) = (signer.state.hot(), signer.state.rows());
+    let refused = State::restore(hot, rows, charges.clone(), more);
+    assert_eq!(refused.map(drop), Err(wrong.clone()));
+    let other = paid_often(90, limits());
     let blocks = kept.of(&charges);
     let (hot, rows) = (other.state.hot(), other.state.rows());
     let refused = State::restore(hot, rows, other.state.charge_state(), blocks);
@@ -417,6 +423,10 @@ fn a_set_goes_on_when_its_first_charges_are_gone() {
     let rooms = signer.state.room(signer.now).unwrap();
     let used: Vec<Amount> = rooms.iter().map(|room| room.used).collect();
     assert_eq!(used, [amount(2 * 66), amount(2 * 66)]);
+    // A start begins with the first that is kept.
+    let policies = [Policy::clone(signer.state.policy().unwrap())];
+    let again = again_from(&signer.state, &kept, &policies);
+    assert_eq!(again.room(signer.now), signer.state.room(signer.now));
 }
 
 /// A start applies what follows its snapshot, and lets the policy govern then.
@@ -455,4 +465,23 @@ fn what_was_counted_is_not_counted_again() {
     again.activate(policy).unwrap();
     *kept.0.lock().unwrap() = blocks;
     assert_eq!(again.room(signer.now), signer.state.room(signer.now));
+}
+
+/// Though it has as many limits.
+#[test]
+fn what_was_counted_for_another_bundle_is_counted_anew() {
+    let mut signer = paid_often(60, vec![limit("all", btc(), 1 << 40, 20 * SECOND)]);
+    let kept = Kept::default();
+    kept.take(&mut signer.state);
+    let counted = signer.state.charge_state();
+    let mut other = Policy::clone(signer.state.policy().unwrap());
+    (other.hash, other.sequence) = (BundleHash([2; 32]), 2);
+    other.limits = vec![limit("all", btc(), 1 << 40, 40 * SECOND)];
+    signer.activate(other.clone());
+    let mut again = restored(counted, &kept, &signer.state).unwrap();
+    again.activate(Arc::new(other)).unwrap();
+    let rooms = signer.state.room(signer.now);
+    assert_eq!(again.room(signer.now), rooms);
+    let used: Vec<Amount> = rooms.unwrap().iter().map(|room| room.used).collect();
+    assert_eq!(used, [amount(2 * 39)]);
 }
