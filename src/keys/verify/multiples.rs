@@ -47,8 +47,8 @@ impl Prepared {
         let inverse = U256::from_be_bytes(*s).inv_mod(order)?;
         let times = |scalar: &[u8; 32]| U256::from_be_bytes(*scalar).mul_mod(inverse, order);
         let mut points = Vec::with_capacity(TERMS_MAX);
-        points.extend(generator.terms(times(digest)));
-        points.extend(self.0.terms(times(r)));
+        generator.add_to(&mut points, times(digest));
+        self.0.add_to(&mut points, times(r));
         let points: Vec<&PublicKey> = points.iter().collect();
         // At infinity there is no `R.x`.
         let nonce = PublicKey::combine_keys(&points).ok()?.serialize();
@@ -62,7 +62,19 @@ impl Prepared {
 
 /// `digit × 2^(BITS × place) × P`, for every place of a scalar and every digit from 1 to half of the base.
 #[derive(Debug)]
-struct Multiples<const BITS: usize>(Vec<PublicKey>);
+struct Multiples<const BITS: usize>(Vec<Line>);
+
+/// A point on a cache line of its own.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line(PublicKey);
+
+/// A point of a sum: which multiple, and whether it is turned around.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    multiple: usize,
+    is_negative: bool,
+}
 
 /// How many points a sum has at most.
 const TERMS_MAX: usize = Multiples::<KEY_BITS>::PLACES + Multiples::<GENERATOR_BITS>::PLACES;
@@ -82,34 +94,49 @@ impl<const BITS: usize> Multiples<BITS> {
         let mut unit = point;
         for _ in 0..Self::PLACES {
             let mut multiple = unit;
-            points.push(multiple);
+            points.push(Line(multiple));
             for _ in 1..Self::DIGITS {
                 multiple = multiple.combine(&unit).ok()?;
-                points.push(multiple);
+                points.push(Line(multiple));
             }
             unit = multiple.combine(&multiple).ok()?;
         }
         Some(Self(points))
     }
 
-    /// The points whose sum is `scalar × P`.
-    fn terms(&self, scalar: U256) -> impl Iterator<Item = PublicKey> {
-        let places = self.0.chunks(Self::DIGITS).zip((0..).step_by(BITS));
+    /// Adds the points whose sum is `scalar × P`. They lie far apart in memory: all are asked for before one
+    /// is used, so that they are waited for together.
+    fn add_to(&self, points: &mut Vec<PublicKey>, scalar: U256) {
+        let terms: Vec<Term> = Self::terms(scalar).collect();
+        let begin = points.len();
+        let multiples = terms.iter().filter_map(|term| self.0.get(term.multiple));
+        points.extend(multiples.map(|line| line.0));
+        let added = points.iter_mut().skip(begin);
+        for (point, _) in added.zip(terms).filter(|(_, term)| term.is_negative) {
+            *point = point.negate(&SECP);
+        }
+    }
+
+    /// The digits of a scalar that are not 0.
+    fn terms(scalar: U256) -> impl Iterator<Item = Term> {
+        let places = (0..Self::PLACES).map(|place| place.saturating_mul(Self::DIGITS));
         let mut carry = 0;
-        places.filter_map(move |(multiples, shift)| {
-            let [low, ..] = scalar.wrapping_shr(shift).into_limbs();
-            let bits = usize::try_from(low).ok()? & Self::BASE.saturating_sub(1);
-            let digit = bits.saturating_add(carry);
-            carry = usize::from(digit > Self::DIGITS);
-            match carry {
-                0 => multiples.get(digit.checked_sub(1)?).copied(),
-                // In the next place it counts as one more; here, what is too much of it.
-                _ => {
-                    let over = Self::BASE.saturating_sub(digit);
-                    let multiple = multiples.get(over.checked_sub(1)?)?;
-                    Some(multiple.negate(&SECP))
-                }
-            }
-        })
+        places
+            .zip((0..).step_by(BITS))
+            .filter_map(move |(first, shift)| {
+                let [low, ..] = scalar.wrapping_shr(shift).into_limbs();
+                let bits = usize::try_from(low).ok()? & Self::BASE.saturating_sub(1);
+                let digit = bits.saturating_add(carry);
+                carry = usize::from(digit > Self::DIGITS);
+                let digit = match carry {
+                    0 => digit,
+                    // In the next place it counts as one more; here, what is too much of it.
+                    _ => Self::BASE.saturating_sub(digit),
+                };
+                Some(Term {
+                    multiple: first.saturating_add(digit.checked_sub(1)?),
+                    is_negative: carry == 1,
+                })
+            })
     }
 }
