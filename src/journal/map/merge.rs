@@ -1,10 +1,8 @@
 //! Merging a batch and the newest runs into one run.
 
-use std::collections::VecDeque;
-
 use super::{
     MapError, MapKey,
-    row::Entries,
+    row::{Entries, entry_bytes},
     run::Run,
     write::{Plan, RunWriter},
 };
@@ -45,15 +43,11 @@ pub(super) fn merge(
         if is_over() {
             return Err(MapError::Over);
         }
-        let mut newest = None;
-        for source in &mut sources {
-            if let Some(value) = source.take(&key) {
-                newest.get_or_insert(value);
-            }
-        }
+        let newest = sources.iter().find_map(|source| source.value_of(&key));
         if let Some(value) = newest {
-            writer.add(&key, &value)?;
+            writer.add(&key, value)?;
         }
+        sources.iter_mut().for_each(|source| source.pass(&key));
     }
     writer.finish()
 }
@@ -71,49 +65,98 @@ fn next_key(sources: &mut [Source<'_>]) -> Result<Option<MapKey>, MapError> {
 
 /// Entries in order, of the batch or of a run.
 struct Source<'a> {
-    ready: VecDeque<(MapKey, Vec<u8>)>,
-    batch: &'a [(MapKey, Vec<u8>)],
-    blocks: Blocks<'a>,
+    /// The key of the first that is left, once it was looked for.
+    next: Option<MapKey>,
+    left: Left<'a>,
+}
+
+/// What of a source was not passed.
+enum Left<'a> {
+    Batch(&'a [(MapKey, Vec<u8>)]),
+    Run {
+        /// The block with the next entry, and how many of its bytes were passed.
+        block: Vec<u8>,
+        passed: usize,
+        blocks: Blocks<'a>,
+    },
 }
 
 impl<'a> Source<'a> {
     fn batch(batch: &'a [(MapKey, Vec<u8>)]) -> Self {
         Self {
-            ready: VecDeque::new(),
-            batch,
-            blocks: Box::new(std::iter::empty()),
+            next: None,
+            left: Left::Batch(batch),
         }
     }
 
     fn run(run: &'a Run) -> Self {
         Self {
-            ready: VecDeque::new(),
-            batch: &[],
-            blocks: Box::new(run.blocks()),
+            next: None,
+            left: Left::Run {
+                block: Vec::new(),
+                passed: 0,
+                blocks: Box::new(run.blocks()),
+            },
         }
     }
 
+    /// The next key; of a run, the block with it is read.
     fn peek(&mut self) -> Result<Option<MapKey>, MapError> {
-        while self.ready.is_empty() {
-            if let Some((first, rest)) = self.batch.split_first() {
-                self.ready.push_back(first.clone());
-                self.batch = rest;
-            } else if let Some(block) = self.blocks.next() {
-                let block = block?;
-                let entries = Entries::of(&block);
-                let entries = entries.map(|(key, value)| (key, value.to_vec()));
-                self.ready.extend(entries);
-            } else {
-                return Ok(None);
+        while self.next.is_none() {
+            self.next = self.left.first().map(|(key, _)| key);
+            if self.next.is_none() && !self.left.read_on()? {
+                break;
             }
         }
-        Ok(self.ready.front().map(|(key, _)| *key))
+        Ok(self.next)
     }
 
     /// The value of its next entry, if that is this key's.
-    fn take(&mut self, key: &MapKey) -> Option<Vec<u8>> {
-        self.ready
-            .pop_front_if(|(next, _)| next == key)
-            .map(|(_, value)| value)
+    fn value_of(&self, key: &MapKey) -> Option<&[u8]> {
+        let is_next = self.next.as_ref() == Some(key);
+        let first = is_next.then(|| self.left.first())?;
+        first.map(|(_, value)| value)
+    }
+
+    /// Goes on behind its next entry, if that is this key's.
+    fn pass(&mut self, key: &MapKey) {
+        if let Some(bytes) = self.value_of(key).map(<[u8]>::len) {
+            self.left.pass(bytes);
+            self.next = None;
+        }
+    }
+}
+
+impl Left<'_> {
+    fn first(&self) -> Option<(MapKey, &[u8])> {
+        match self {
+            Self::Batch(left) => left.first().map(|(key, value)| (*key, value.as_slice())),
+            Self::Run { block, passed, .. } => Entries::of(block.get(*passed..)?).next(),
+        }
+    }
+
+    /// Reads a run's next block; whether there is one.
+    fn read_on(&mut self) -> Result<bool, MapError> {
+        let Self::Run {
+            block,
+            passed,
+            blocks,
+        } = self
+        else {
+            return Ok(false);
+        };
+        let Some(following) = blocks.next() else {
+            return Ok(false);
+        };
+        (*block, *passed) = (following?, 0);
+        Ok(true)
+    }
+
+    /// Passes the first entry, whose value has so many bytes.
+    fn pass(&mut self, bytes: usize) {
+        match self {
+            Self::Batch(left) => *left = left.get(1..).unwrap_or_default(),
+            Self::Run { passed, .. } => *passed = passed.saturating_add(entry_bytes(bytes)),
+        }
     }
 }

@@ -72,6 +72,11 @@ pub(super) fn put_entry(block: &mut Vec<u8>, key: &MapKey, value: &[u8]) -> Opti
     Some(())
 }
 
+/// How many bytes an entry with a value of so many has.
+pub(super) const fn entry_bytes(value_bytes: usize) -> usize {
+    value_bytes.saturating_add(36)
+}
+
 /// The entries of a block, in order; it ends early where the block is malformed.
 pub(super) struct Entries<'a>(Fields<'a>);
 

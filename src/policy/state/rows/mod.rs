@@ -128,23 +128,27 @@ impl RowKey {
     /// The name, which no two things of a kind share.
     pub fn name(&self) -> Vec<u8> {
         let mut name = Vec::new();
+        self.write_name(&mut name);
+        name
+    }
+
+    /// Appends the name.
+    pub fn write_name(&self, to: &mut Vec<u8>) {
         match self {
-            Self::Attempt(attempt) => attempt.write(&mut name),
+            Self::Attempt(attempt) | Self::Fate(attempt) => attempt.write(to),
             Self::Request(client, request) => {
-                client.write(&mut name);
-                request.write(&mut name);
+                client.write(to);
+                request.write(to);
             }
             Self::ClientAttempt(client, number) => {
-                client.write(&mut name);
-                number.write(&mut name);
+                client.write(to);
+                number.write(to);
             }
-            Self::Intent(intent) => intent.write(&mut name),
-            Self::Consumed(key) => key.write(&mut name),
-            Self::Paid(address) => address.write(&mut name),
-            Self::R(r) => r.write(&mut name),
-            Self::Fate(attempt) => attempt.write(&mut name),
+            Self::Intent(intent) => intent.write(to),
+            Self::Consumed(key) => key.write(to),
+            Self::Paid(address) => address.write(to),
+            Self::R(r) => r.write(to),
         }
-        name
     }
 }
 
@@ -167,19 +171,23 @@ impl Row {
 
     /// What is said about it: a version and the fields.
     pub fn value(&self) -> Vec<u8> {
-        let mut value = vec![VERSION];
-        match self {
-            Self::Attempt(_, state) => state.write(&mut value),
-            Self::Request(_, _, attempt) | Self::ClientAttempt(_, _, attempt) => {
-                attempt.write(&mut value);
-            }
-            Self::Intent(_, state) => state.write(&mut value),
-            Self::Consumed(_, consumed) => consumed.write(&mut value),
-            Self::Paid(_, first) => first.write(&mut value),
-            Self::R(_, what) => what.write(&mut value),
-            Self::Fate(_, said) => said.write(&mut value),
-        }
+        let mut value = Vec::new();
+        self.write_value(&mut value);
         value
+    }
+
+    /// Appends what is said about it.
+    pub fn write_value(&self, to: &mut Vec<u8>) {
+        to.push(VERSION);
+        match self {
+            Self::Attempt(_, state) => state.write(to),
+            Self::Request(_, _, attempt) | Self::ClientAttempt(_, _, attempt) => attempt.write(to),
+            Self::Intent(_, state) => state.write(to),
+            Self::Consumed(_, consumed) => consumed.write(to),
+            Self::Paid(_, first) => first.write(to),
+            Self::R(_, what) => what.write(to),
+            Self::Fate(_, said) => said.write(to),
+        }
     }
 
     /// The row of this key and value.
