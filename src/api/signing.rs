@@ -337,9 +337,12 @@ impl SignRequest {
     /// # Errors
     /// None in practice: every field has a JSON form.
     pub fn fingerprint(&self) -> Result<[u8; 32], serde_json::Error> {
+        // As much as a request for a payment has: it need not grow.
+        let mut json = Vec::with_capacity(2 * 1024);
+        serde_json::to_writer(&mut json, self)?;
         let mut hash = Sha256::new();
         hash.update(b"strongroom-request-v1\n");
-        hash.update(serde_json::to_vec(self)?);
+        hash.update(json);
         Ok(hash.finalize().into())
     }
 

@@ -19,9 +19,12 @@ pub(crate) trait Code: Sized {
     fn read(from: &mut &[u8]) -> Option<Self>;
 }
 
+/// More than most values have.
+const MOST_BYTES: usize = 64;
+
 /// The bytes of a value.
 pub(crate) fn written(value: &impl Code) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(MOST_BYTES);
     value.write(&mut bytes);
     bytes
 }
@@ -304,9 +307,12 @@ impl Code for IntentPayload {
 /// By the one text that a value has.
 macro_rules! code_by_text {
     ($type:ty) => {
+        code_by_text!($type, to_string);
+    };
+    ($type:ty, $text:ident) => {
         impl Code for $type {
             fn write(&self, to: &mut Vec<u8>) {
-                write_slice(self.to_string().as_bytes(), to);
+                write_slice(self.$text().as_bytes(), to);
             }
 
             fn read(from: &mut &[u8]) -> Option<Self> {
@@ -316,10 +322,10 @@ macro_rules! code_by_text {
     };
 }
 
-code_by_text!(String);
-code_by_text!(Name);
-code_by_text!(RequestId);
-code_by_text!(IntentKey);
+code_by_text!(String, as_str);
+code_by_text!(Name, as_str);
+code_by_text!(RequestId, as_str);
+code_by_text!(IntentKey, as_str);
 code_by_text!(Chain);
 code_by_text!(Asset);
 code_by_text!(ConflictKey);

@@ -144,10 +144,21 @@ fn long_length(bytes: &[u8], width: usize) -> Result<(usize, &[u8]), RlpFault> {
     Ok((length, rest))
 }
 
+/// More than a list of most transactions has.
+const MOST_BYTES: usize = 256;
+
 /// A list under construction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct List {
     payload: Vec<u8>,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self {
+            payload: Vec::with_capacity(MOST_BYTES),
+        }
+    }
 }
 
 impl List {
@@ -174,6 +185,8 @@ impl List {
 
     /// Appends the list to `out`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        // With the header, which has nine bytes at the most.
+        out.reserve(self.payload.len().saturating_add(9));
         push_header(out, LIST, self.payload.len());
         out.extend_from_slice(&self.payload);
     }
