@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use policy::{Blob, Entry, Record, State, StateError};
+use serde::Serialize;
 use tx::Interval;
 
 use crate::{
@@ -24,9 +25,6 @@ pub(crate) const ROOTS_MAX: usize = 16;
 const FULL_BYTES: usize = 4 * 1024 * 1024;
 /// More than what stands around the items of a group, and than all summaries at an end.
 const AROUND_BYTES: usize = 1024 * 1024;
-
-/// More than most entries have.
-const ENTRY_BYTES: usize = 4 * 1024;
 
 // Whatever a group holds, one more command and the end of the journal fit in.
 const _: () = assert!(COMMANDS_MAX + 2 * SUMMARIES_MAX + ROOTS_MAX < MAX_GROUP_RECORDS);
@@ -52,6 +50,7 @@ pub(crate) struct OpenGroup {
     pub(crate) blobs: Vec<Vec<u8>>,
     /// Drawn for this group, and dropped with it: no salt is kept from one group to the next.
     salts: Vec<Salt>,
+    form: Form,
     /// What is answered once the outcome of the flush is known.
     pub(crate) replies: Vec<Reply<Result<(), Stopped>>>,
     /// Bytes of bodies and blobs so far.
@@ -74,6 +73,7 @@ impl OpenGroup {
             entries: Vec::new(),
             blobs: Vec::new(),
             salts: Vec::new(),
+            form: Form::new(now),
             replies: Vec::new(),
             bytes: 0,
             first_index,
@@ -118,7 +118,8 @@ impl OpenGroup {
             entry,
         };
         // Before the state changes: what it holds must be in the journal.
-        let entry = encode(&record, self.salt()?)?;
+        let salt = self.salt()?;
+        let entry = self.form.encode(&record, salt)?;
         let bytes = entry.body.len();
         if bytes > MAX_BODY_BYTES {
             return Ok(Err(Untaken::TooLarge { bytes }));
@@ -189,7 +190,7 @@ impl OpenGroup {
             time: now,
             entry,
         };
-        encode(&record, salt)
+        Form::new(now).encode(&record, salt)
     }
 }
 
@@ -206,12 +207,84 @@ impl Untaken {
     }
 }
 
-fn encode(record: &Record, salt: Salt) -> Result<NewEntry, Stopped> {
-    let mut body = Vec::with_capacity(ENTRY_BYTES);
-    serde_json::to_writer(&mut body, record)
-        .map_err(|error| Stopped::because(format!("an entry has no JSON form: {error}")))?;
-    Ok(NewEntry {
-        salt: *salt.as_bytes(),
-        body: Arc::from(body),
-    })
+/// How records of one time become bodies. To put the time in words takes as long as all the rest of a short
+/// entry, and the entries of a group have one time.
+struct Form {
+    time: Interval,
+    /// A body up to its entry; empty until there is one.
+    head: Vec<u8>,
+    /// The last body, kept for its memory.
+    body: Vec<u8>,
+}
+
+impl Form {
+    const fn new(time: Interval) -> Self {
+        Self {
+            time,
+            head: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// The JSON of a record, byte for byte as [`serde_json::to_vec`] has it.
+    fn encode(&mut self, record: &Record, salt: Salt) -> Result<NewEntry, Stopped> {
+        self.body.clear();
+        let Record { v, time, entry } = record;
+        if self.head.is_empty() || self.time != *time {
+            self.time = *time;
+            self.head.clear();
+            self.head.extend_from_slice(b"{\"v\":");
+            write(&mut self.head, v)?;
+            self.head.extend_from_slice(b",\"time\":");
+            write(&mut self.head, time)?;
+            self.head.extend_from_slice(b",\"entry\":");
+        }
+        self.body.extend_from_slice(&self.head);
+        write(&mut self.body, entry)?;
+        self.body.push(b'}');
+        Ok(NewEntry {
+            salt: *salt.as_bytes(),
+            body: Arc::from(self.body.as_slice()),
+        })
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Stopped> {
+    serde_json::to_writer(bytes, value)
+        .map_err(|error| Stopped::because(format!("an entry has no JSON form: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::FreezeScope;
+    use proptest::prelude::*;
+    use tx::Time;
+
+    use super::*;
+
+    fn entries() -> impl Strategy<Value = Entry> {
+        let reason = ".{0,40}".prop_map(|reason| Entry::PolicyRefused { reason });
+        let frozen = ".{0,40}".prop_map(|reason| Entry::Frozen {
+            scope: FreezeScope::All,
+            reason,
+        });
+        let jump = any::<i64>().prop_map(|millis| Entry::ClockJump { millis });
+        prop_oneof![reason, frozen, jump]
+    }
+
+    proptest! {
+        #[test]
+        fn a_body_is_the_json_of_its_record(
+            records in prop::collection::vec((entries(), 0..3_u64, 0..3_u64), 1..9),
+        ) {
+            let mut form = Form::new(Interval { lo: Time::default(), hi: Time::default() });
+            for (entry, lo, more) in records {
+                let lo = Time::from_millis(1_700_000_000_000 + lo);
+                let time = Interval { lo, hi: lo.after_millis(more * 500) };
+                let record = Record { v: 1, time, entry };
+                let written = form.encode(&record, Salt::new([1; 32])).unwrap();
+                prop_assert_eq!(&*written.body, serde_json::to_vec(&record).unwrap());
+            }
+        }
+    }
 }

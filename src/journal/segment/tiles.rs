@@ -25,8 +25,11 @@ const LEVELS: usize = 8;
 const HASH_BYTES: usize = 32;
 const TILE_BYTES: usize = TILE_HASHES * HASH_BYTES;
 
-/// Verified tiles that are kept for the next proof: 24 KiB each.
-const KEPT_TILES: usize = 64;
+/// Verified tiles of level 0 that are kept for the next proof: 24 KiB each.
+const KEPT_LOWEST: usize = 64;
+/// And of the levels above, apart from those: any proof of the oldest 16 million entries finds the tiles above
+/// its own here, and so reads one tile and no other. In one queue the many of level 0 would push them out.
+const KEPT_UPPER: usize = 256;
 
 /// A full tile with every node it spans.
 pub(super) struct Tile {
@@ -75,7 +78,8 @@ pub(super) fn heights(nodes: Vec<Hash>) -> Vec<Vec<Hash>> {
 #[derive(Default)]
 pub(super) struct Tiles {
     files: [OnceLock<NamedFile>; LEVELS],
-    kept: Mutex<VecDeque<(TileId, Arc<Tile>)>>,
+    lowest: Kept<KEPT_LOWEST>,
+    upper: Kept<KEPT_UPPER>,
 }
 
 impl Tiles {
@@ -116,8 +120,10 @@ impl Tiles {
                 slot.get_or_init(|| made)
             }
         };
-        let bytes: Vec<&[u8; HASH_BYTES]> = tile.hashes.iter().map(Hash::as_bytes).collect();
-        let bytes: Vec<u8> = bytes.into_iter().flatten().copied().collect();
+        let mut bytes = Vec::with_capacity(TILE_BYTES);
+        for hash in &tile.hashes {
+            bytes.extend_from_slice(hash.as_bytes());
+        }
         file.write(&bytes, offset)
     }
 
@@ -129,15 +135,35 @@ impl Tiles {
 
     /// A tile that was verified before.
     pub(super) fn kept(&self, id: TileId) -> Option<Arc<Tile>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, tile) = kept.iter().find(|(known, _)| *known == id)?;
-        Some(Arc::clone(tile))
+        match id.level {
+            0 => self.lowest.find(id),
+            _ => self.upper.find(id),
+        }
     }
 
     /// Keeps a tile that was verified, in place of the one kept for the longest.
     pub(super) fn keep(&self, id: TileId, tile: &Arc<Tile>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_TILES {
+        match id.level {
+            0 => self.lowest.add(id, tile),
+            _ => self.upper.add(id, tile),
+        }
+    }
+}
+
+/// At most so many tiles.
+#[derive(Default)]
+struct Kept<const MOST: usize>(Mutex<VecDeque<(TileId, Arc<Tile>)>>);
+
+impl<const MOST: usize> Kept<MOST> {
+    fn find(&self, id: TileId) -> Option<Arc<Tile>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, tile) = kept.iter().find(|(known, _)| *known == id)?;
+        Some(Arc::clone(tile))
+    }
+
+    fn add(&self, id: TileId, tile: &Arc<Tile>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST {
             kept.pop_front();
         }
         kept.push_back((id, Arc::clone(tile)));

@@ -276,6 +276,22 @@ fn damage_to_an_open_log_is_found_and_mended_when_it_is_read() {
     drop(log);
 }
 
+/// However many lowest tiles are read between two proofs.
+#[test]
+fn a_proof_reads_its_lowest_tile_and_no_other_once_those_above_are_known() {
+    let disk = MemoryDisk::from_image(large());
+    let reader = open(&disk).0.reader();
+    let read_for = |index| {
+        let _before = disk.take_calls();
+        inclusion_proof(&reader, index, ENTRIES).unwrap();
+        disk.take_calls()
+    };
+    assert_eq!(read_for(65_000), [Call::Read, Call::Read]);
+    for tile in 0..250 {
+        assert_eq!(read_for(tile * 256 + 7), [Call::Read], "tile {tile}");
+    }
+}
+
 #[test]
 fn entries_that_are_damaged_too_prove_nothing() {
     let disk = MemoryDisk::from_image(&image(600));
