@@ -485,3 +485,41 @@ fn what_was_counted_for_another_bundle_is_counted_anew() {
     let used: Vec<Amount> = rooms.unwrap().iter().map(|room| room.used).collect();
     assert_eq!(used, [amount(2 * 39)]);
 }
+
+/// Neither longer than anybody can ask for them, nor shorter.
+#[test]
+fn closed_blocks_are_held_until_they_are_kept_or_gone() {
+    let mut signer = paid_often(64, vec![limit("all", btc(), 1 << 40, DAY)]);
+    signer.pass(45 * DAY);
+    for n in 0..65_u32 {
+        let ask = Ask::utxo(&format!("s{n}"), [2_000 + n], 1_000);
+        signer.charged(&ask.pay(&format!("j{n}"), 2, 1));
+    }
+    signer.pass(46 * DAY);
+    let lo = signer.now.lo;
+    signer.state.advance(lo).unwrap();
+    let held = signer.state.closed_blocks().map(|block| block.number);
+    assert_eq!(held.collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(signer.state.first_block(), 1);
+}
+
+#[test]
+fn a_set_goes_on_when_a_thousand_others_are_gone() {
+    let mut signer = paid_often(0, vec![limit("all", btc(), 1 << 40, 90 * DAY)]);
+    for n in 0..1_100_u32 {
+        let ask = Ask::utxo(&format!("r{n}"), [n], 1_000);
+        signer.charged(&ask.pay(&format!("i{n}"), 2, 1));
+    }
+    signer.pass(45 * DAY);
+    let mut made = Vec::new();
+    for n in 1..4_u64 {
+        let ask = Ask::utxo(&format!("s{n}"), [5_000], 1_000 * n).pay("s", 7, 1);
+        made.push(signer.charged(&ask.replaces(made.clone())));
+        signer.pass(23 * DAY);
+        let lo = signer.now.lo;
+        signer.state.advance(lo).unwrap();
+    }
+    assert_eq!(signer.state.first_block(), 34);
+    let rooms = signer.state.room(signer.now).unwrap();
+    assert_eq!(rooms[0].used, amount(7));
+}
