@@ -15,10 +15,12 @@ use strongroom_policy::{
     EvaluateError, Group, HotState, KeptBlocks, Limit, Measure, Policy, RestoreError, Row, State,
     StateError, Statement, UnreadBlock, evaluate,
 };
-use tx::Amount;
+use tx::{Amount, EffectKind};
 
 use crate::{
-    fixture::{Ask, DAY, SECOND, Signer, amount, btc, eth, grouped, limit, name, need, policy},
+    fixture::{
+        Ask, DAY, SECOND, Signer, amount, btc, effects, eth, grouped, limit, name, need, policy,
+    },
     hostile::{Hostile, Step, by_formula, in_window, runner, runs},
     restore::fold_under,
 };
@@ -405,6 +407,8 @@ fn a_set_goes_on_when_its_first_charges_are_gone() {
     let mut signer = paid_often(100, vec![to, limit("all", btc(), 1 << 40, DAY)]);
     let kept = Kept::default();
     let first = AttemptId(signer.state.entries() - 100);
+    let cheaper = Ask::utxo("cheap", [0], 5_000).pay("i0", 2, 1);
+    let second = signer.charged(&cheaper.replaces([first]));
     signer.pass(91 * DAY);
     signer.charged(&Ask::utxo("new", [1_000], 1_000).pay("new", 2, 1));
     let lo = signer.now.lo;
@@ -412,7 +416,7 @@ fn a_set_goes_on_when_its_first_charges_are_gone() {
     assert_eq!(signer.state.charge_state().base(), 3);
     assert_eq!(signer.state.first_block(), 3);
     let dearer = Ask::utxo("again", [0], 9_000).pay("i0", 2, 1);
-    signer.charged(&dearer.replaces([first]));
+    signer.charged(&dearer.replaces([first, second]));
     for n in 0..64_u32 {
         let ask = Ask::utxo(&format!("s{n}"), [2_000 + n], 1_000);
         signer.charged(&ask.pay(&format!("j{n}"), 2, 1));
@@ -501,11 +505,16 @@ fn closed_blocks_are_held_until_they_are_kept_or_gone() {
     let held = signer.state.closed_blocks().map(|block| block.number);
     assert_eq!(held.collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(signer.state.first_block(), 1);
+    signer.state.release_blocks(Arc::new(Kept::default()), 2);
+    let held = signer.state.closed_blocks().map(|block| block.number);
+    assert_eq!(held.collect::<Vec<_>>(), [2, 3]);
 }
 
 #[test]
 fn a_set_goes_on_when_a_thousand_others_are_gone() {
-    let mut signer = paid_often(0, vec![limit("all", btc(), 1 << 40, 90 * DAY)]);
+    let mut fees = limit("fees", btc(), 1 << 40, 90 * DAY);
+    fees.selector = effects(&[EffectKind::Fee]);
+    let mut signer = paid_often(0, vec![limit("all", btc(), 1 << 40, 90 * DAY), fees]);
     for n in 0..1_100_u32 {
         let ask = Ask::utxo(&format!("r{n}"), [n], 1_000);
         signer.charged(&ask.pay(&format!("i{n}"), 2, 1));
@@ -521,5 +530,7 @@ fn a_set_goes_on_when_a_thousand_others_are_gone() {
     }
     assert_eq!(signer.state.first_block(), 34);
     let rooms = signer.state.room(signer.now).unwrap();
-    assert_eq!(rooms[0].used, amount(7));
+    let used: Vec<Amount> = rooms.iter().map(|room| room.used).collect();
+    // The largest of the set.
+    assert_eq!(used, [amount(7), amount(3_000)]);
 }

@@ -266,7 +266,7 @@ impl Windows {
 fn relink(chains: &mut Option<Destinations>, parts: &ChargeState, start: u64, links: &[Link]) {
     let end = start.saturating_add(links.len() as u64);
     if let Some(first) = parts.first_link
-        && (end > first || (chains.is_none() && end == first))
+        && end >= first
     {
         let counting = || Destinations::counting(start, &parts.counted);
         let chains = chains.get_or_insert_with(counting);

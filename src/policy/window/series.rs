@@ -331,10 +331,8 @@ impl Series {
 
     /// When the first charge behind the first block was made: all of that block were made before it.
     fn second_at(&self) -> Option<Time> {
-        let open = || self.open.first().map(|charge| charge.at);
         match self.starts.len() {
-            0 => None,
-            1 => open(),
+            1 => self.open.first().map(|charge| charge.at),
             _ => self.starts.get(1).map(|start| start.at),
         }
     }
