@@ -404,7 +404,9 @@ fn has_one_spelling(version: u8, state: &ChargeState) {
 fn a_set_goes_on_when_its_first_charges_are_gone() {
     let mut to = limit("to", btc(), 1 << 40, 90 * DAY);
     to = grouped(to, &[Group::Destination]);
-    let mut signer = paid_often(100, vec![to, limit("all", btc(), 1 << 40, DAY)]);
+    let mut risk = limit("risk", btc(), 1 << 40, DAY);
+    risk.says.outstanding = true;
+    let mut signer = paid_often(100, vec![to, limit("all", btc(), 1 << 40, DAY), risk]);
     let kept = Kept::default();
     let first = AttemptId(signer.state.entries() - 100);
     let cheaper = Ask::utxo("cheap", [0], 5_000).pay("i0", 2, 1);
@@ -426,7 +428,7 @@ fn a_set_goes_on_when_its_first_charges_are_gone() {
     signer.state.activate(policy).unwrap();
     let rooms = signer.state.room(signer.now).unwrap();
     let used: Vec<Amount> = rooms.iter().map(|room| room.used).collect();
-    assert_eq!(used, [amount(2 * 66), amount(2 * 66)]);
+    assert_eq!(used, [amount(2 * 66); 3]);
     // A start begins with the first that is kept.
     let policies = [Policy::clone(signer.state.policy().unwrap())];
     let again = again_from(&signer.state, &kept, &policies);
