@@ -16,6 +16,7 @@ pub mod evm;
 pub mod http;
 pub mod image;
 pub mod litecoind;
+pub mod module;
 pub mod node;
 pub mod oracle;
 pub mod pki;

@@ -107,7 +107,7 @@ impl Signerd {
 
     /// The process id of one of its children, while there is one.
     pub fn child(&self, role: Role) -> Option<Pid> {
-        children(self.pid())
+        descendants(self.pid())
             .into_iter()
             .find(|pid| has_argument(*pid, role.argument()))
     }
@@ -197,6 +197,12 @@ fn children(pid: Pid) -> Vec<Pid> {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Its children, their children, and so on: it may have been started by a script.
+fn descendants(pid: Pid) -> Vec<Pid> {
+    let below = |child: Pid| std::iter::once(child).chain(descendants(child));
+    children(pid).into_iter().flat_map(below).collect()
 }
 
 fn has_argument(pid: Pid, argument: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! A SoftHSM token of its own.
+//! A token of its own: SoftHSM's, or another module's.
 
 use std::{
     fs,
@@ -6,50 +6,65 @@ use std::{
     process::Command,
 };
 
-use crate::program::{binary, repository, run};
+use crate::{
+    module::Module,
+    program::{binary, run},
+};
 
-/// SoftHSM's PKCS#11 module, where Debian puts it.
-pub const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// The token's label.
 pub const LABEL: &str = "strongroom";
 /// The user's PIN.
 pub const PIN: &str = "24681357";
 /// The security officer's PIN.
 const SO_PIN: &str = "97531864";
+/// That of openCryptoki's tokens before they are initialised, as its manual has it.
+const FACTORY_SO_PIN: &str = "87654321";
 
-/// A folder with SoftHSM's configuration, a token and the files with its PINs.
+/// A folder with a module's configuration, a token and the files with its PINs.
 #[derive(Debug)]
 pub struct Token {
     folder: PathBuf,
+    module: Module,
 }
 
 impl Token {
-    /// Initialises a token in a new folder and generates keys that sign transactions.
+    /// Initialises a token of SoftHSM in a new folder and generates keys that sign transactions.
     ///
     /// # Panics
     /// When SoftHSM is not there.
     pub fn init(folder: PathBuf, keys: &[&str]) -> Self {
+        Self::of(Module::SoftHsm, folder, keys)
+    }
+
+    /// Initialises a token of a module in a new folder and generates keys that sign transactions.
+    ///
+    /// # Panics
+    /// When the module is not there.
+    pub fn of(module: Module, folder: PathBuf, keys: &[&str]) -> Self {
+        let path = module.path();
         assert!(
-            Path::new(MODULE).exists(),
-            "no SoftHSM: softhsm-tests/run installs it"
+            module.is_there(),
+            "no {path}: softhsm-tests/run installs it"
         );
         fs::create_dir_all(folder.join("tokens")).expect("a folder");
-        let token = Self { folder };
-        let config = format!(
-            "directories.tokendir = {}\nobjectstore.backend = file\nobjectstore.umask = 0077\n\
-             log.level = ERROR\nslots.removable = false\n",
-            token.tokens().display()
-        );
-        fs::write(token.config(), config).expect("SoftHSM's configuration");
+        let token = Self { folder, module };
+        token.module.configure(&token.folder);
         token.write_pin(PIN);
-        fs::write(token.folder.join("so-pin"), format!("{SO_PIN}\n")).expect("the SO PIN");
-        for file in ["pin", "so-pin"] {
+        for (file, pin) in [("so-pin", SO_PIN), ("factory-so-pin", FACTORY_SO_PIN)] {
+            fs::write(token.folder.join(file), format!("{pin}\n")).expect("a PIN");
+        }
+        for file in ["pin", "so-pin", "factory-so-pin"] {
             use std::os::unix::fs::PermissionsExt;
             let private = fs::Permissions::from_mode(0o600);
             fs::set_permissions(token.folder.join(file), private).expect("a private file");
         }
-        let so_pin = token.folder.join("so-pin");
-        run(token.command("init", &["--so-pin-file"]).arg(so_pin));
+        let mut init = token.command("init", &["--so-pin-file"]);
+        init.arg(token.folder.join("so-pin"));
+        if module == Module::OpenCryptoki {
+            init.arg("--factory-so-pin-file");
+            init.arg(token.folder.join("factory-so-pin"));
+        }
+        run(&mut init);
         for key in keys {
             run(&mut token.command("generate", &["--name", key]));
         }
@@ -69,9 +84,25 @@ impl Token {
         run(&mut self.command("generate", &arguments));
     }
 
+    /// Its module.
+    pub fn module(&self) -> Module {
+        self.module
+    }
+
+    /// The module's configuration file, where it has one, and the variable that names it.
+    pub fn configuration(&self) -> Option<(&'static str, PathBuf)> {
+        let (variable, name) = self.module.configuration()?;
+        Some((variable, self.folder.join(name)))
+    }
+
     /// SoftHSM's configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.join("softhsm2.conf")
+    }
+
+    /// A program that loads its module.
+    pub fn program(&self, program: &Path) -> Command {
+        self.module.program(&self.folder, program)
     }
 
     /// Where SoftHSM keeps its tokens.
@@ -101,27 +132,14 @@ impl Token {
 
     /// `strongroom keys` with a verb, for this token.
     pub fn command(&self, verb: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary("strongroom"));
+        let mut command = self.program(&binary("strongroom"));
         command
-            .env("SOFTHSM2_CONF", self.config())
-            .args([
-                "keys",
-                verb,
-                "--module",
-                MODULE,
-                "--token",
-                LABEL,
-                "--profile",
-            ])
-            .arg(profile())
+            .args(["keys", verb, "--module", self.module.path()])
+            .args(["--token", LABEL, "--profile"])
+            .arg(self.module.profile())
             .arg("--pin-file")
             .arg(self.pin_file())
             .args(arguments);
         command
     }
-}
-
-/// The firmware profile of SoftHSM.
-pub fn profile() -> PathBuf {
-    repository("firmware-profiles/softhsm-2.6.toml")
 }

@@ -20,11 +20,12 @@ use crate::{
     address,
     bundle::Bundle,
     http::Answer,
+    module::Module,
     pki::Pki,
     program::binary,
-    signerd::{Signerd, signerd},
+    signerd::{Signerd, log_of, signerd},
     tls::Connection,
-    token::{self, LABEL, MODULE, Token},
+    token::{LABEL, Token},
 };
 
 /// The keys that the bundle of the tests names.
@@ -70,11 +71,19 @@ impl World {
     /// # Panics
     /// When any of it cannot be made.
     pub fn with_keys(keys: &[&str], bundle: impl FnOnce(&Path) -> Bundle) -> Self {
+        Self::of(Module::SoftHsm, keys, bundle)
+    }
+
+    /// With these keys in a token of a module, and a bundle for clients of an authority.
+    ///
+    /// # Panics
+    /// When any of it cannot be made.
+    pub fn of(module: Module, keys: &[&str], bundle: impl FnOnce(&Path) -> Bundle) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("strongroom-")
             .tempdir()
             .expect("a folder");
-        let token = Token::init(folder.path().join("token"), keys);
+        let token = Token::of(module, folder.path().join("token"), keys);
         let pki = Pki::found(folder.path().join("pki"), "test");
         let api = address::free();
         pki.server(api.ip());
@@ -87,7 +96,7 @@ impl World {
             token,
             bundle,
             genesis,
-            module: MODULE.into(),
+            module: module.path().into(),
             checkpoint_key: None,
             api,
             health: address::free(),
@@ -107,7 +116,7 @@ impl World {
              [api]\nlisten = \"{api}\"\ncertificate = {certificate:?}\nkey = {key:?}\n\
              crls = [{list:?}]\n[health]\nlisten = \"{health}\"\n\
              [device]\nmodule = {module:?}\ntoken = \"{LABEL}\"\npin_file = {pin:?}\n\
-             profile = {profile:?}\nenvironment = {{ SOFTHSM2_CONF = {softhsm:?}, FAULT_FOLDER = {faults:?} }}\n\
+             profile = {profile:?}\nenvironment = {{ {configuration}FAULT_FOLDER = {faults:?} }}\n\
              {checkpoint_key}{more}\n",
             data = self.data(),
             policy = self.policy(),
@@ -119,8 +128,10 @@ impl World {
             module = self.module,
             faults = self.folder.path(),
             pin = self.token.pin_file(),
-            profile = token::profile(),
-            softhsm = self.token.config(),
+            profile = self.token.module().profile(),
+            configuration = (self.token.configuration())
+                .map(|(variable, file)| format!("{variable} = {file:?}, "))
+                .unwrap_or_default(),
             checkpoint_key = self
                 .checkpoint_key
                 .map(|key| format!("checkpoint_key = {key:?}\n"))
@@ -217,7 +228,10 @@ impl World {
 
     /// Starts the daemon on whatever is there, and waits for nothing.
     pub fn relaunch(&self) -> Signerd {
-        Signerd::start(&self.config(), self.health)
+        let config = self.config();
+        let mut command = self.token.program(&binary("signerd"));
+        command.arg("--config").arg(&config);
+        Signerd::start_as(&mut command, self.health, &log_of(&config))
     }
 
     /// The folder of all this.

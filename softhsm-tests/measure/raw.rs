@@ -14,7 +14,10 @@ use cryptoki::{
     types::AuthPin,
 };
 use serde::{Deserialize, Serialize};
-use strongroom_softhsm_tests::token::{LABEL, MODULE, PIN};
+use strongroom_softhsm_tests::{
+    module::Module,
+    token::{LABEL, PIN},
+};
 
 /// The first argument of the process that measures.
 pub const ROLE: &str = "raw-sign";
@@ -52,7 +55,7 @@ pub fn run(arguments: &[String]) {
     };
     let sessions: u16 = sessions.parse().expect("a number of sessions");
     let duration = Duration::from_secs(seconds.parse().expect("seconds"));
-    let module = Pkcs11::new(MODULE).expect("the module");
+    let module = Pkcs11::new(Module::SoftHsm.path()).expect("the module");
     module
         .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
         .expect("C_Initialize");

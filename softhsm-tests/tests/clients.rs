@@ -171,7 +171,7 @@ fn vault_address(world: &World) -> String {
         "pkcs11-tool",
         &[
             "--module",
-            strongroom_softhsm_tests::token::MODULE,
+            strongroom_softhsm_tests::module::Module::SoftHsm.path(),
             "--token-label",
             strongroom_softhsm_tests::token::LABEL,
             "--list-objects",

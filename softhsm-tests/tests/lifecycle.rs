@@ -18,7 +18,7 @@ use strongroom_softhsm_tests::{
     ask::units,
     coins::{self, Previous, foreign_script},
     evm::Draft,
-    program::{PATIENCE, binary, until},
+    program::{PATIENCE, binary, is_running, until},
     records,
     signerd::{Role, Signerd, log_of, signerd},
     tls::Connection,
@@ -75,7 +75,7 @@ fn server_and_key_child_end_with_their_supervisor() {
     daemon.signal(Signal::KILL);
     daemon.wait();
     for child in children {
-        until("the end of a child", || has_ended(child).then_some(()));
+        until("the end of a child", || (!is_running(child)).then_some(()));
     }
     let _daemon = world.start();
 }
@@ -99,18 +99,6 @@ fn it_runs_as_the_first_process_of_a_container() {
     let mut client = world.walletd();
     let from = sender(&mut client);
     client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
-}
-
-/// Whether nothing of it runs any more. Where nobody waits for orphans it stays as a zombie; its
-/// first thread is one already while others still hold its listeners.
-fn has_ended(pid: rustix::process::Pid) -> bool {
-    let of = |name| format!("/proc/{}/{name}", pid.as_raw_nonzero());
-    let stat = std::fs::read_to_string(of("stat"));
-    let threads = std::fs::read_dir(of("task")).map(Iterator::count);
-    match (stat, threads) {
-        (Ok(stat), Ok(threads)) => stat.contains(") Z ") && threads == 1,
-        _ => rustix::process::test_kill_process(pid).is_err(),
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod checkpoints;
 mod clients;
 mod clock;
 mod coins;
+mod conformance;
 mod coordinator;
 mod crashes;
 mod device;

@@ -10,6 +10,8 @@ mod report;
 use std::path::PathBuf;
 
 use ::keys::admin::{self, Credentials, NewToken, Operator};
+use ::keys::conformance;
+use ::keys::profile::ProfileError;
 use ::keys::protocol::Text;
 use ::keys::{Essentials, KeyAlgorithm, KeyId, KeyPurpose, Profile, TokenSelector};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
@@ -19,6 +21,7 @@ use self::error::KeysError;
 use self::pin::{Entry, read};
 use self::report::{Generated, Identity, Listing};
 use crate::failure::Failure;
+use crate::files;
 use crate::output::Answer;
 
 /// `strongroom keys`.
@@ -37,6 +40,9 @@ enum Command {
         /// A file with the security officer's PIN [default: asked for].
         #[arg(long, value_name = "FILE")]
         so_pin_file: Option<PathBuf>,
+        /// A file with the security officer's PIN that the device came with, where it has one.
+        #[arg(long, value_name = "FILE")]
+        factory_so_pin_file: Option<PathBuf>,
         #[command(flatten)]
         pin: PinArgs,
     },
@@ -56,6 +62,17 @@ enum Command {
         /// A chain whose addresses are shown, as eip155:1; several may be given.
         #[arg(long)]
         chain: Vec<Chain>,
+    },
+    /// Try on a token what signerd needs of it, and whether its firmware profile tells the truth. It makes
+    /// keys for tests, destroys them, and touches no other.
+    Conformance {
+        #[command(flatten)]
+        token: TokenArgs,
+        #[command(flatten)]
+        pin: PinArgs,
+        /// A file for the report, as JSON.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
     },
 }
 
@@ -149,6 +166,7 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         Command::Init {
             token,
             so_pin_file,
+            factory_so_pin_file,
             pin,
         } => {
             let (label, profile) = (token.label()?, token.profile()?);
@@ -157,11 +175,14 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
                 "the security officer's PIN",
                 Entry::Chosen,
             )?;
+            let factory = (factory_so_pin_file.as_deref())
+                .map(|file| read(Some(file), "the device's first PIN", Entry::Known));
             let user_pin = read(pin.pin_file.as_deref(), "the user's PIN", Entry::Chosen)?;
             let module = token.module.clone();
             let new = NewToken {
                 module,
                 label,
+                factory_so_pin: factory.transpose()?,
                 so_pin,
                 user_pin,
                 profile,
@@ -181,6 +202,19 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
             let identity = operator.identity().clone();
             let listed = ended(operator, listed)?;
             Answer::done(&Listing::new(&identity, listed, chain))
+        }
+        Command::Conformance { token, pin, report } => {
+            let found = conformance::run(&token.credentials(pin)?, &token.whole_profile()?);
+            let found = found.map_err(KeysError::Device)?;
+            if let Some(path) = report {
+                let json = serde_json::json!(found).to_string();
+                files::create(path, json.as_bytes(), files::Access::Public)
+                    .map_err(KeysError::File)?;
+            }
+            match found.conforms() {
+                true => Answer::done(&found),
+                false => Answer::refused(&found),
+            }
         }
     }
 }
@@ -230,23 +264,31 @@ impl TokenArgs {
     }
 
     fn profile(&self) -> Result<Essentials, KeysError> {
-        Profile::read(&self.profile)
-            .and_then(|profile| profile.essentials())
-            .map_err(|source| KeysError::Profile {
-                path: self.profile.clone(),
-                source,
-            })
+        let profile = self.whole_profile()?.essentials();
+        profile.map_err(|source| self.no_profile(source))
+    }
+
+    fn whole_profile(&self) -> Result<Profile, KeysError> {
+        Profile::read(&self.profile).map_err(|source| self.no_profile(source))
+    }
+
+    fn no_profile(&self, source: ProfileError) -> KeysError {
+        let path = self.profile.clone();
+        KeysError::Profile { path, source }
     }
 
     fn log_in(&self, pin: &PinArgs) -> Result<Operator, KeysError> {
+        Operator::log_in(&self.credentials(pin)?).map_err(KeysError::Device)
+    }
+
+    fn credentials(&self, pin: &PinArgs) -> Result<Credentials, KeysError> {
         let (token, profile) = (self.selector()?, self.profile()?);
         let pin = read(pin.pin_file.as_deref(), "the user's PIN", Entry::Known)?;
-        let credentials = Credentials {
+        Ok(Credentials {
             module: self.module.clone(),
             token,
             pin,
             profile,
-        };
-        Operator::log_in(&credentials).map_err(KeysError::Device)
+        })
     }
 }

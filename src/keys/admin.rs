@@ -27,6 +27,8 @@ pub struct NewToken {
     pub module: PathBuf,
     /// The label that the token gets.
     pub label: Text<32>,
+    /// The security officer's PIN that the device came with, where it has one before it is initialised.
+    pub factory_so_pin: Option<Pin>,
     /// The security officer's PIN, from now on.
     pub so_pin: Pin,
     /// The user's PIN, from now on.
@@ -89,14 +91,27 @@ fn init_on(module: &Pkcs11, new: &NewToken) -> Result<TokenIdentity, Failure> {
     let slot = free_slot(module, new)?;
     let failed = |error: cryptoki::error::Error| token::failure(&error);
     let so_pin = AuthPin::from(new.so_pin.expose());
+    let before = new.factory_so_pin.as_ref().unwrap_or(&new.so_pin);
+    let before = AuthPin::from(before.expose());
     module
-        .init_token(slot, &so_pin, new.label.as_str())
+        .init_token(slot, &before, new.label.as_str())
         .map_err(failed)?;
     let session = module.open_rw_session(slot).map_err(failed)?;
-    session.login(UserType::So, Some(&so_pin)).map_err(failed)?;
+    session.login(UserType::So, Some(&before)).map_err(failed)?;
+    if new.factory_so_pin.is_some() {
+        session.set_pin(&before, &so_pin).map_err(failed)?;
+    }
     let user_pin = AuthPin::from(new.user_pin.expose());
     session.init_pin(&user_pin).map_err(failed)?;
     session.logout().map_err(failed)?;
+    if info(module, slot)?.user_pin_to_be_changed() {
+        // The device takes no PIN but one that its user set.
+        session
+            .login(UserType::User, Some(&user_pin))
+            .map_err(failed)?;
+        session.set_pin(&user_pin, &user_pin).map_err(failed)?;
+        session.logout().map_err(failed)?;
+    }
     session.close().map_err(failed)?;
     token::after_change(&new.profile)?;
     info(module, slot).map(|info| token::identity_of(&info))

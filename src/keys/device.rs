@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{key::KeyAlgorithm, protocol::Text};
@@ -86,7 +86,7 @@ pub enum EdwardsParams {
 }
 
 /// How keys are wrapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wrapping {
     /// Not at all: the profile claims nothing.

@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod child;
+pub mod conformance;
 pub mod pool;
 pub mod profile;
 pub mod protocol;

@@ -24,6 +24,7 @@ fn operator() {
     let new = NewToken {
         module: MODULE.into(),
         label: Text::new(LABEL).unwrap(),
+        factory_so_pin: None,
         so_pin: Pin::new(SO_PIN).unwrap(),
         user_pin: Pin::new(PIN).unwrap(),
         profile: profile().essentials().unwrap(),

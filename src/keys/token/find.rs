@@ -20,6 +20,13 @@ pub(crate) struct TokenKey {
     pub(super) handle: ObjectHandle,
 }
 
+impl TokenKey {
+    /// The private object.
+    pub(crate) fn handle(&self) -> ObjectHandle {
+        self.handle
+    }
+}
+
 /// The template of an object of a key: its class and its label. The key's type is read, not asked
 /// for, so that a second object of another type under one label does not go unseen.
 pub(super) fn labelled(class: ObjectClass, key: &KeyId) -> Vec<Attribute> {
@@ -70,10 +77,19 @@ pub(crate) fn public(session: &Session, key: &KeyId) -> Result<PublicKey, Failur
     let algorithm = attributes::algorithm_of(session, handle)?;
     let curve = attributes::read(session, handle, &[AttributeType::EcParams])?;
     attributes::check_curve(algorithm, &curve)?;
-    match attributes::read(session, handle, &[AttributeType::EcPoint])?.as_slice() {
-        [Attribute::EcPoint(bytes)] => {
-            point::public_key(algorithm, bytes).ok_or(Failure::PublicKeyUnreadable)
-        }
+    let point = point_of(session, handle)?;
+    point::public_key(algorithm, &point).ok_or(Failure::PublicKeyUnreadable)
+}
+
+/// `CKA_EC_POINT` of a key's public object, as the device has it.
+pub(crate) fn public_point(session: &Session, key: &KeyId) -> Result<Vec<u8>, Failure> {
+    let handles = objects(session, ObjectClass::PUBLIC_KEY, key)?;
+    point_of(session, only(&handles)?)
+}
+
+fn point_of(session: &Session, object: ObjectHandle) -> Result<Vec<u8>, Failure> {
+    match attributes::read(session, object, &[AttributeType::EcPoint])?.as_slice() {
+        [Attribute::EcPoint(bytes)] => Ok(bytes.clone()),
         _ => Err(Failure::PublicKeyUnreadable),
     }
 }

@@ -23,7 +23,7 @@ use cryptoki::{
 };
 
 pub(crate) use failure::{failure, is_stale};
-pub(crate) use find::{TokenKey, destroy, find, public};
+pub(crate) use find::{TokenKey, destroy, find, public, public_point};
 pub(crate) use generate::generate;
 pub use list::ListedKey;
 pub(crate) use list::list;

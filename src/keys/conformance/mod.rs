@@ -1,0 +1,77 @@
+//! Conformance: what a device must do, tried on the device itself, and whether its profile tells the truth.
+//!
+//! The same cases run against every kind of device. They make keys of their own, whose purpose is tests and
+//! whose names are random, and destroy them at their end; no other key is touched. The PIN that is given is
+//! the only one that is sent: how often a wrong one may be, nobody tries on a device in use.
+
+mod common;
+mod facts;
+mod pkcs11;
+mod report;
+mod speed;
+
+pub use report::{Case, Fact, Outcome, Report, Speed};
+
+use crate::{
+    admin::Credentials,
+    key::{KeyAlgorithm, KeyId, PublicKey},
+    profile::Profile,
+    protocol::{Failure, SignInput},
+};
+use report::Notes;
+
+/// Both algorithms, in the order of the report.
+const ALGORITHMS: [KeyAlgorithm; 2] = [KeyAlgorithm::Secp256k1, KeyAlgorithm::Ed25519];
+
+/// A device as the cases see it that every kind must pass: one session of it, logged in.
+trait Subject: Sized + Send {
+    /// A key that was found.
+    type Key: Clone + Send;
+
+    /// Makes a key, whatever the profile says of its algorithm.
+    fn generate(&self, key: &KeyId, algorithm: KeyAlgorithm) -> Result<Self::Key, Failure>;
+
+    /// Finds a key, and holds it to all that a key must be.
+    fn find(&self, key: &KeyId) -> Result<Self::Key, Failure>;
+
+    /// Its public half.
+    fn public(key: &Self::Key) -> PublicKey;
+
+    /// Signs; what comes back is not checked.
+    fn sign(&self, key: &Self::Key, input: &SignInput) -> Result<Vec<u8>, Failure>;
+
+    /// Destroys a key.
+    fn destroy(&self, key: &KeyId) -> Result<(), Failure>;
+
+    /// A session beside this one.
+    fn beside(&self) -> Result<Self, Failure>;
+
+    /// Tries what only this kind of device can be asked for.
+    fn try_further(&self, key: &Self::Key, profile: &Profile, notes: &mut Notes);
+
+    /// Ends all use of the device, and begins anew.
+    fn reopened(self) -> Result<Self, Failure>;
+}
+
+/// Runs every case against a token, in this process, and speaks to no other.
+///
+/// # Errors
+/// [`Failure`] when the token cannot be used at all: what it does wrong is in the report.
+pub fn run(credentials: &Credentials, profile: &Profile) -> Result<Report, Failure> {
+    let token = pkcs11::Logged::in_to(credentials)?;
+    let identity = token.identity().clone();
+    let mut notes = Notes::new(profile);
+    let mut token = Some(token);
+    for algorithm in ALGORITHMS {
+        let key = common::throw_away(algorithm)?;
+        let Some(open) = token.take() else {
+            break;
+        };
+        token = common::try_algorithm(open, profile, &key, algorithm, &mut notes);
+    }
+    if let Some(token) = token {
+        pkcs11::try_sessions(&token, profile, &mut notes);
+        token.close()?;
+    }
+    Ok(notes.into_report(identity, profile))
+}
