@@ -5,9 +5,13 @@
 //! `logins`, waits while the fault is `hold-login`, and adds a line to `logged-in` at its end. Each
 //! signature adds a line to its file `signed`: what was signed, in hexadecimal.
 //!
+//! What its file `attempt` names is attempted in `C_Sign`, or at once where this library is loaded into another
+//! process (`LD_PRELOAD`) with `ATTEMPT_FOLDER`: see `attempt.rs`.
+//!
 //! While its file `known-secrets` is there, every secp256k1 key has a secret that this module makes of its
 //! label, in the place of SoftHSM's: only who knows a secret can sign with a `k` of choice.
 
+mod attempt;
 mod known;
 
 use std::{
@@ -209,6 +213,7 @@ unsafe extern "C" fn sign(
     let Some(real) = module().and_then(|module| module.real.C_Sign) else {
         return CKR_GENERAL_ERROR;
     };
+    attempt::make();
     let fault = Fault::now();
     match fault {
         Some(Fault::DeviceError) => return CKR_DEVICE_ERROR,

@@ -31,6 +31,8 @@ use crate::support::{BITCOIN, coin_scripts, payment, raw};
 const CLIENTS: u64 = 16;
 const REQUESTS: u64 = 2_000;
 const KILL_EVERY: Duration = Duration::from_millis(200);
+/// So many requests are sent for each kill at most: a fast machine would be done before there were any.
+const REQUESTS_A_KILL: u64 = 300;
 const AMOUNT_SAT: u64 = 100_000;
 
 /// What became of one request.
@@ -44,11 +46,13 @@ struct Outcome {
 fn load(
     world: &World,
     next: &Arc<AtomicU64>,
+    kills: &Arc<AtomicU64>,
     scripts: &[bitcoin::ScriptBuf],
 ) -> Vec<thread::JoinHandle<Vec<Outcome>>> {
     (0..CLIENTS)
         .map(|_| {
-            let (mut client, next) = (world.walletd(), Arc::clone(next));
+            let mut client = world.walletd();
+            let (next, kills) = (Arc::clone(next), Arc::clone(kills));
             let scripts = scripts.to_vec();
             thread::spawn(move || {
                 let mut outcomes = Vec::new();
@@ -57,6 +61,10 @@ fn load(
                     if salt >= REQUESTS {
                         return outcomes;
                     }
+                    let enough = salt / REQUESTS_A_KILL;
+                    until("a kill", || {
+                        (kills.load(Ordering::Relaxed) >= enough).then_some(())
+                    });
                     let script = &scripts[salt as usize % scripts.len()];
                     let coin = Previous::invented(salt, AMOUNT_SAT + 1_000, script);
                     let outputs = [(AMOUNT_SAT, foreign_script(1))];
@@ -82,10 +90,14 @@ fn load(
         .collect()
 }
 
-/// Kills the key child every 200 ms until told to stop; how often it did.
-fn kill_key_child(daemon: Arc<Signerd>, stop: Arc<AtomicBool>) -> thread::JoinHandle<u64> {
+/// Kills the key child every 200 ms until told to stop, and counts how often it did.
+fn kill_key_child(
+    daemon: Arc<Signerd>,
+    stop: Arc<AtomicBool>,
+    kills: Arc<AtomicU64>,
+) -> thread::JoinHandle<()> {
     thread::spawn(move || {
-        let (mut kills, mut due) = (0, Instant::now());
+        let mut due = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             if Instant::now() < due {
                 thread::sleep(Duration::from_millis(5));
@@ -94,10 +106,10 @@ fn kill_key_child(daemon: Arc<Signerd>, stop: Arc<AtomicBool>) -> thread::JoinHa
             due += KILL_EVERY;
             if let Some(child) = daemon.child(Role::KeyChild) {
                 // It may have ended by itself in this moment.
-                kills += u64::from(kill_process(child, Signal::KILL).is_ok());
+                let killed = kill_process(child, Signal::KILL).is_ok();
+                kills.fetch_add(u64::from(killed), Ordering::Relaxed);
             }
         }
-        kills
     })
 }
 
@@ -113,15 +125,16 @@ fn every_request_ends_in_one_signature_or_a_typed_503_while_the_key_child_dies()
     let (pid, server) = (daemon.pid(), daemon.child(Role::Server));
     let scripts = coin_scripts(&mut world.walletd());
     let stop = Arc::new(AtomicBool::new(false));
-    let killer = kill_key_child(Arc::clone(&daemon), Arc::clone(&stop));
-    let next = Arc::new(AtomicU64::new(0));
-    let threads = load(&world, &next, &scripts);
+    let [next, kills] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
+    let killer = kill_key_child(Arc::clone(&daemon), Arc::clone(&stop), Arc::clone(&kills));
+    let threads = load(&world, &next, &kills, &scripts);
     let outcomes: Vec<Outcome> = threads
         .into_iter()
         .flat_map(|thread| thread.join().unwrap())
         .collect();
     stop.store(true, Ordering::Relaxed);
-    let kills = killer.join().unwrap();
+    killer.join().unwrap();
+    let kills = kills.load(Ordering::Relaxed);
     assert_eq!(outcomes.len() as u64, REQUESTS);
     assert!(kills >= 5, "the load was over after {kills} kills");
     assert_eq!((daemon.pid(), daemon.child(Role::Server)), (pid, server));

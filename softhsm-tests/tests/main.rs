@@ -40,6 +40,7 @@ mod races;
 mod recovery;
 mod refusals;
 mod replay;
+mod restricted;
 mod room;
 mod sealed;
 #[path = "../../src/policy/tests/security_key.rs"]

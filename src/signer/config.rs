@@ -118,6 +118,9 @@ pub struct Device {
     /// with `--purpose checkpoint`. Without one there are no checkpoints.
     #[serde(default)]
     pub checkpoint_key: Option<Name>,
+    /// Whether the device is behind a network: otherwise its module makes no socket but local ones.
+    #[serde(default)]
+    pub network: bool,
     /// Environment of the key child, such as `SOFTHSM2_CONF`. It has no other.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -72,8 +72,10 @@ pub enum StartError {
 pub fn start(config: &config::Device) -> Result<(KeyChild, OwnedFd), StartError> {
     let hello = hello(config)?;
     let (mut near, far) = UnixStream::pair().map_err(StartError::Process)?;
+    let network = config.network.then_some("--network");
     let process = Command::new("/proc/self/exe")
         .args(["--role", "key-child"])
+        .args(network)
         .env_clear()
         .envs(&config.environment)
         .stdin(Stdio::from(OwnedFd::from(far)))
@@ -165,14 +167,15 @@ impl KeyChild {
 }
 
 /// Waits for the end of the child, which says by its exit code whether the device rejected the PIN;
-/// for ever, while there is none.
-pub async fn ended(child: &mut Option<KeyChild>) {
+/// for ever, while there is none. How it ended, where that is known.
+pub async fn ended(child: &mut Option<KeyChild>) -> Option<ExitStatus> {
     match child {
         Some(child) => {
             // An error of wait() means that it is no child of ours any more.
             let status = child.process.wait().await.ok();
             let code = status.and_then(|status| status.code());
             child.rejected |= code == Some(keys::child::EXIT_PIN_REJECTED);
+            status
         }
         None => std::future::pending().await,
     }

@@ -1,4 +1,6 @@
-//! What every process of the daemon gives up at its start.
+//! What every process of the daemon gives up at its start, and server and key child once they have started.
+
+pub mod system_calls;
 
 use std::io;
 

@@ -8,8 +8,15 @@ use std::{
 
 use journal::SystemClock;
 use signerd::{
-    check, config::Config, governance, hardening, log, prune, server, supervisor, unseal,
+    check,
+    config::Config,
+    governance, hardening,
+    hardening::system_calls::{self, Process},
+    log, prune, server, supervisor, unseal,
 };
+
+/// How a key child ends that cannot give up what it must.
+const UNRESTRICTED: i32 = 71;
 
 const USAGE: &str = "\
 usage: signerd --config FILE              serve
@@ -52,7 +59,9 @@ enum Task {
     /// Started by the supervisor.
     Server,
     /// Started by the supervisor.
-    KeyChild,
+    KeyChild {
+        network: bool,
+    },
 }
 
 fn arguments() -> Result<Arguments, String> {
@@ -72,10 +81,14 @@ fn arguments() -> Result<Arguments, String> {
             Some("--prune") => parsed.task = Task::Prune(rest.next().ok_or(USAGE)?.into()),
             Some("--signature") => parsed.signatures.push(rest.next().ok_or(USAGE)?.into()),
             Some("--version") => parsed.task = Task::Version,
+            Some("--network") => match &mut parsed.task {
+                Task::KeyChild { network } => *network = true,
+                _ => return Err(USAGE.into()),
+            },
             Some("--role") => {
                 parsed.task = match rest.next().as_deref().and_then(|role| role.to_str()) {
                     Some("server") => Task::Server,
-                    Some("key-child") => Task::KeyChild,
+                    Some("key-child") => Task::KeyChild { network: false },
                     _ => return Err(USAGE.into()),
                 }
             }
@@ -99,8 +112,8 @@ fn run() -> Result<ExitCode, String> {
         .map_err(|error| format!("core dumps cannot be ruled out: {error}"))?;
     hardening::no_new_privileges()
         .map_err(|error| format!("new privileges cannot be ruled out: {error}"))?;
-    if matches!(task, Task::KeyChild) {
-        return key_child();
+    if let Task::KeyChild { network } = task {
+        return key_child(network);
     }
     let path = config.ok_or(USAGE)?;
     let config = Config::read(&path).map_err(|error| log::chain(&error))?;
@@ -121,7 +134,7 @@ fn run() -> Result<ExitCode, String> {
     }
 }
 
-fn key_child() -> Result<ExitCode, String> {
+fn key_child(network: bool) -> Result<ExitCode, String> {
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -129,6 +142,10 @@ fn key_child() -> Result<ExitCode, String> {
     Ok(keys::child::run(UnixStream::from(socket), || {
         // Refused, it still ends with the server, at the end of the socket.
         let _ = hardening::end_with_parent();
+        if let Err(error) = system_calls::restrict(Process::KeyChild { network }) {
+            eprintln!("signerd: {}", log::chain(&error));
+            std::process::exit(UNRESTRICTED);
+        }
     }))
 }
 

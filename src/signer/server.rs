@@ -29,6 +29,7 @@ use crate::{
     config::Config,
     control::{Control, Message},
     governance,
+    hardening::system_calls::{self, Process, SystemCallsError},
     health::{self, Subject},
     heartbeat::Heartbeats,
     http::Officers,
@@ -57,6 +58,9 @@ pub enum ServerError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[source] TlsError),
+    /// The process cannot give up what it must.
+    #[error("the process cannot be restricted")]
+    Restriction(#[from] SystemCallsError),
 }
 
 /// Runs until told to stop.
@@ -78,7 +82,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
     let version = env!("CARGO_PKG_VERSION");
     let opening = match journal::open(&config.data, &bundles, clock, version) {
         Ok(opening) => opening,
-        Err(error) => return Ok(sealed(Seal::of(&error), health, stopped).await),
+        Err(error) => return sealed(Seal::of(&error), health, stopped).await,
     };
     tell_of(&opening);
     let scrubbing = opening.journal.scrubber().start();
@@ -203,6 +207,7 @@ impl Server {
         let mut terminate =
             signal(SignalKind::terminate()).map_err(system("the signal handlers"))?;
         let mut hangup = signal(SignalKind::hangup()).map_err(system("the signal handlers"))?;
+        system_calls::restrict(Process::Server)?;
         let subject = Subject::Running(Arc::clone(&self.service));
         let Listeners {
             api,
@@ -468,18 +473,24 @@ const PIN_REJECTED: &str = "The device rejected the PIN. A person must correct t
      pin-rejected in the data folder, then start the daemon again.";
 
 /// Signs nothing, and says why, until told to stop.
-async fn sealed(seal: Seal, health: TcpListener, stopped: watch::Receiver<bool>) -> ExitCode {
+async fn sealed(
+    seal: Seal,
+    health: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> Result<ExitCode, ServerError> {
     seal.log();
     let subject = Subject::Sealed(seal);
+    let terminate = signal(SignalKind::terminate());
+    system_calls::restrict(Process::Server)?;
     let serving = health::serve(subject, health, stopped);
-    match signal(SignalKind::terminate()) {
+    match terminate {
         Ok(mut terminate) => tokio::select! {
             () = serving => {}
             _ = terminate.recv() => {}
         },
         Err(_) => serving.await,
     }
-    ExitCode::from(EXIT_SEALED)
+    Ok(ExitCode::from(EXIT_SEALED))
 }
 
 /// The exit code of a daemon that was sealed (`EX_CONFIG` of `sysexits.h`: a restart does not help).

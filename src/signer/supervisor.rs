@@ -5,8 +5,9 @@
 
 use std::{
     io,
+    os::unix::process::ExitStatusExt,
     path::Path,
-    process::{ExitCode, Stdio},
+    process::{ExitCode, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -91,18 +92,23 @@ impl Supervisor<'_> {
             let due = self.restart_at;
             tokio::select! {
                 ended = self.server.wait() => return Ok(self.server_ended(ended?).await),
-                message = self.control.receive() => match message? {
+                message = self.control.receive() => match unless_ended(message)?.flatten() {
                     Some(message) => self.told(message).await?,
                     // The server is ending; its exit follows.
                     None => { let ended = self.server.wait().await?; return Ok(self.server_ended(ended).await); }
                 },
-                () = device::ended(&mut self.device) => self.device_ended()?,
+                status = device::ended(&mut self.device) => self.device_ended(status)?,
                 () = at(due) => self.start_device().await?,
                 _ = signals.terminate.recv() => return self.stop().await,
                 _ = signals.interrupt.recv() => return self.stop().await,
                 _ = signals.hangup.recv() => self.signal_server(Signal::HUP),
             }
         }
+    }
+
+    /// Tells the server, if it is still there to be told.
+    async fn tell(&mut self, message: Message) -> io::Result<()> {
+        unless_ended(self.control.send(message).await).map(|_told| ())
     }
 
     async fn told(&mut self, message: Message) -> io::Result<()> {
@@ -132,10 +138,11 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn device_ended(&mut self) -> io::Result<()> {
+    fn device_ended(&mut self, status: Option<ExitStatus>) -> io::Result<()> {
         let Some(child) = self.device.take() else {
             return Ok(());
         };
+        tell_of_violation("key child", status);
         if child.rejected {
             self.restart_at = None;
             device::mark_pin_rejected(&self.config.data)?;
@@ -170,16 +177,14 @@ impl Supervisor<'_> {
                  in the data folder",
                 device::PIN_REJECTED
             );
-            return self.control.send(Message::PinRejectedBefore).await;
+            return self.tell(Message::PinRejectedBefore).await;
         }
         self.generation = self.generation.saturating_add(1);
         match device::start(&self.config.device) {
             Ok((child, socket)) => {
                 self.device = Some(child);
                 let generation = self.generation;
-                self.control
-                    .send(Message::Device { generation, socket })
-                    .await
+                self.tell(Message::Device { generation, socket }).await
             }
             Err(error) => {
                 tracing::error!(error = %error, "no key child could be started");
@@ -216,7 +221,8 @@ impl Supervisor<'_> {
         }
     }
 
-    async fn server_ended(&mut self, status: std::process::ExitStatus) -> ExitCode {
+    async fn server_ended(&mut self, status: ExitStatus) -> ExitCode {
+        tell_of_violation("server", Some(status));
         if let Some(child) = self.device.take() {
             child.end().await;
         }
@@ -224,6 +230,25 @@ impl Supervisor<'_> {
             Some(code) => ExitCode::from(code),
             None => ExitCode::FAILURE,
         }
+    }
+}
+
+/// Nothing where the other end is gone: how the server ended is seen by its exit, and nothing else is to be said of it.
+fn unless_ended<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// What ends so was told to do what it never does: by a defect, or by somebody else.
+fn tell_of_violation(process: &'static str, status: Option<ExitStatus>) {
+    let signal = status.and_then(|status| status.signal());
+    if signal == Some(Signal::SYS.as_raw()) {
+        tracing::error!(process, "ended at a system call that it may not make");
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::{repository, source::production};
 
 /// Each flag, and why nothing that a policy refuses is signed by it.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     ("--config", "names the file, in which no rule stands"),
     ("--check", "reads and ends"),
     (
@@ -29,6 +29,10 @@ const FLAGS: [(&str, &str); 9] = [
     ),
     ("--version", "prints and ends"),
     ("--role", "is given by the supervisor to its own children"),
+    (
+        "--network",
+        "is given by the supervisor to a key child whose device is configured to be behind a network",
+    ),
 ];
 
 /// Each variable of the environment, and the same of it.
