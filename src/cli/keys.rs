@@ -6,6 +6,8 @@
 mod error;
 mod pin;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

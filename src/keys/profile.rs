@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -54,6 +54,12 @@ pub struct Profile {
     pub log: Fact<Presence>,
     /// How well the device keeps keys.
     pub assurance: Fact<Assurance>,
+    /// Whether the device signs as BIP-340 has it.
+    #[serde(default = "Fact::unstated")]
+    pub bip340: Fact<Presence>,
+    /// The least credential that signs.
+    #[serde(default = "Fact::unstated")]
+    pub least_credential: Fact<Credential>,
     /// After how many wrong PINs the device locks.
     pub pin_attempts: Fact<Limit>,
     /// What it signs with.
@@ -95,6 +101,17 @@ pub struct Fact<T> {
     pub verified: Verified,
 }
 
+impl<T: Default> Fact<T> {
+    /// A fact that profiles need not state.
+    fn unstated() -> Self {
+        Self {
+            value: T::default(),
+            source: "the profile does not say".to_owned(),
+            verified: Verified::Unknown,
+        }
+    }
+}
+
 /// How a fact is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -113,16 +130,28 @@ pub enum Verified {
 pub enum SafeFirmware {
     /// This one.
     From(FirmwareVersion),
-    /// No vulnerability that reaches keys is known.
-    Any(NoneKnown),
+    /// Any, as far as is known.
+    Any(NoFirmware),
 }
 
-/// The words "none-known".
+/// Why no firmware is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum NoneKnown {
-    /// The words "none-known".
+pub enum NoFirmware {
+    /// No vulnerability that reaches keys is known.
     NoneKnown,
+    /// Nobody looked, or nobody says.
+    Unknown,
+}
+
+impl fmt::Display for SafeFirmware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::From(version) => version.fmt(f),
+            Self::Any(NoFirmware::NoneKnown) => f.write_str("none-known"),
+            Self::Any(NoFirmware::Unknown) => f.write_str("unknown"),
+        }
+    }
 }
 
 /// How `CKA_EC_POINT` is encoded.
@@ -185,7 +214,7 @@ pub enum NoLimit {
 }
 
 /// Whether there is such a thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Presence {
@@ -194,7 +223,19 @@ pub enum Presence {
     /// There is not.
     None,
     /// Not known.
+    #[default]
     Unknown,
+}
+
+/// A credential, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Credential(pub String);
+
+impl Default for Credential {
+    fn default() -> Self {
+        Self("unknown".to_owned())
+    }
 }
 
 /// How well a device keeps keys, as receipts show it and rules can use it. A wrapped key has a
@@ -231,6 +272,9 @@ pub struct Mechanism {
     pub sign: SignMechanism,
     /// How `CKA_EC_PARAMS` names the curve.
     pub curve: EdwardsParams,
+    /// Whether the mechanism takes parameters. None are ever sent.
+    #[serde(default)]
+    pub parameters: Parameters,
     /// Where this is from.
     pub source: String,
     /// Whether it was seen.
@@ -247,6 +291,22 @@ pub enum SignMechanism {
     /// Pure EdDSA, without parameters.
     #[serde(rename = "CKM_EDDSA")]
     Eddsa,
+}
+
+/// Whether a mechanism takes parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Parameters {
+    /// It has none.
+    None,
+    /// It signs without.
+    Optional,
+    /// It does not sign without: it cannot be used.
+    Required,
+    /// Not known.
+    #[default]
+    Unknown,
 }
 
 /// A departure from what is usual that the key child acts on.
@@ -285,8 +345,8 @@ pub enum ProfileError {
     /// A manufacturer or model longer than PKCS#11 has them, or a range that is empty.
     #[error("the firmware profile's match can never be met")]
     Match,
-    /// A mechanism for another algorithm.
-    #[error("{algorithm} does not sign with this mechanism and curve")]
+    /// A mechanism for another algorithm, or one that wants parameters.
+    #[error("{algorithm} does not sign with this mechanism, curve and parameters")]
     Mechanism {
         /// The algorithm.
         algorithm: KeyAlgorithm,
@@ -326,6 +386,11 @@ impl Profile {
         profile.essentials().map(|_| profile)
     }
 
+    /// Whether it is known which firmware has no vulnerability that reaches keys.
+    pub fn knows_safe_firmware(&self) -> bool {
+        self.minimum_safe_firmware.value != SafeFirmware::Any(NoFirmware::Unknown)
+    }
+
     /// The part that the key child acts on.
     ///
     /// # Errors
@@ -342,7 +407,7 @@ impl Profile {
             firmware_max: token.firmware_max,
             firmware_safe: match self.minimum_safe_firmware.value {
                 SafeFirmware::From(version) => version,
-                SafeFirmware::Any(NoneKnown::NoneKnown) => FirmwareVersion::default(),
+                SafeFirmware::Any(_) => FirmwareVersion::default(),
             },
             sessions_max: match self.sessions_max.value {
                 Limit::At(limit) => u16::try_from(limit).unwrap_or(u16::MAX),
@@ -368,10 +433,13 @@ impl Profile {
                 }
                 KeyAlgorithm::Ed25519 => mechanism.sign == SignMechanism::Eddsa,
             };
-            if !fits {
+            if !fits || mechanism.parameters == Parameters::Required {
                 return Err(ProfileError::Mechanism { algorithm });
             }
-            algorithms = algorithms.with(algorithm);
+            // What nobody says that it works is not tried with keys that count.
+            if mechanism.verified != Verified::Unknown {
+                algorithms = algorithms.with(algorithm);
+            }
         }
         Ok(algorithms)
     }
@@ -387,57 +455,4 @@ impl Profile {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOFTHSM: &str = include_str!("../../firmware-profiles/softhsm-2.6.toml");
-
-    #[test]
-    fn every_profile_reads_and_has_the_name_of_its_file() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware-profiles");
-        let mut seen = 0;
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|e| e == "toml") {
-                let profile = Profile::read(&path).unwrap();
-                assert_eq!(path.file_stem().unwrap(), profile.name.as_str());
-                seen += 1;
-            }
-        }
-        assert!(seen > 0);
-    }
-
-    #[test]
-    fn softhsm_is_what_its_profile_says() {
-        let essentials = Profile::parse(SOFTHSM).unwrap().essentials().unwrap();
-        assert_eq!(essentials.manufacturer.as_str(), "SoftHSM project");
-        assert!(essentials.algorithms.contains(KeyAlgorithm::Secp256k1));
-        assert!(essentials.algorithms.contains(KeyAlgorithm::Ed25519));
-        assert!(essentials.quirks.contains(Quirks::SYNC_SOFTHSM_FILES));
-        assert_eq!(essentials.wrapping, Wrapping::NotClaimed);
-    }
-
-    #[test]
-    fn refuses_what_it_does_not_know_and_what_cannot_be() {
-        let changed = |from: &str, to: &str| {
-            assert!(SOFTHSM.contains(from), "{from:?} is in the profile");
-            Profile::parse(&SOFTHSM.replacen(from, to, 1)).unwrap_err()
-        };
-        let shape = |e| matches!(e, ProfileError::Shape(_));
-        assert!(shape(changed("schema = 1", "schema = 1\nlow_ss = 1")));
-        assert!(shape(changed("sync-softhsm-files", "sync-softhsm-file")));
-        assert!(shape(changed("verified = \"run\"", "verified = \"yes\"")));
-        assert!(matches!(
-            changed("schema = 1", "schema = 2"),
-            ProfileError::Schema { found: 2 }
-        ));
-        assert!(matches!(
-            changed("firmware_max = \"2.6\"", "firmware_max = \"2.5\""),
-            ProfileError::Match
-        ));
-        assert!(matches!(
-            changed("sign = \"CKM_ECDSA\"", "sign = \"CKM_EDDSA\""),
-            ProfileError::Mechanism { .. }
-        ));
-    }
-}
+mod tests;

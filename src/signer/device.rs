@@ -103,6 +103,12 @@ pub fn hello(config: &config::Device) -> Result<Hello, StartError> {
         reason: log::chain(&error),
     };
     let profile = Profile::read(&config.profile).map_err(unusable)?;
+    if !profile.knows_safe_firmware() {
+        tracing::warn!(
+            profile = profile.name,
+            "the firmware profile does not know which firmware is safe: ask the vendor"
+        );
+    }
     let module = config.module.to_str().ok_or(StartError::TooLong {
         key: "device.module",
     })?;

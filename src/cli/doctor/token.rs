@@ -71,7 +71,12 @@ fn checkpoints(device: &Device, policy: Option<&Policy>) -> Check {
 
 fn profile(device: &Device) -> Check {
     match Profile::read(&device.profile) {
-        Ok(profile) => Check::ok("firmware-profile", profile.name),
+        Ok(profile) if profile.knows_safe_firmware() => Check::ok("firmware-profile", profile.name),
+        Ok(profile) => Check::warn(
+            "firmware-profile",
+            format!("{} does not know which firmware is safe", profile.name),
+            "Ask the vendor, and write the answer into a copy of the profile, with its source.",
+        ),
         Err(error) => {
             let next = "firmware-profiles/ has one for each model; its README explains them.";
             Check::fail("firmware-profile", chain(&error), next)

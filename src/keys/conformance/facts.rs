@@ -7,7 +7,7 @@ use super::{
     common::{message_of, signed},
     report::{Fact, Notes},
 };
-use crate::profile::{self, Limit, LowS, NoLimit, Profile, SafeFirmware};
+use crate::profile::{self, Limit, LowS, NoLimit, Profile};
 
 /// Messages of these lengths are signed with Ed25519; the last is the longest that is ever sent.
 const MESSAGES: [usize; 13] = [0, 1, 31, 32, 33, 64, 255, 256, 1023, 1024, 2047, 2048, 3072];
@@ -57,22 +57,20 @@ pub(super) fn not_run(profile: &Profile) -> Vec<Fact> {
         seen: None,
         agrees: true,
     };
-    let safe = match profile.minimum_safe_firmware.value {
-        SafeFirmware::From(version) => version.to_string(),
-        SafeFirmware::Any(_) => "none-known".to_owned(),
-    };
     let Profile {
         minimum_safe_firmware,
         wrapping,
         attestation,
         log,
+        bip340,
+        least_credential,
         pin_attempts,
         ..
     } = profile;
     vec![
         unseen(
             "minimum_safe_firmware",
-            safe,
+            minimum_safe_firmware.value.to_string(),
             minimum_safe_firmware.verified,
         ),
         unseen("wrapping", word(&wrapping.value), wrapping.verified),
@@ -82,6 +80,12 @@ pub(super) fn not_run(profile: &Profile) -> Vec<Fact> {
             attestation.verified,
         ),
         unseen("log", word(&log.value), log.verified),
+        unseen("bip340", word(&bip340.value), bip340.verified),
+        unseen(
+            "least_credential",
+            word(&least_credential.value),
+            least_credential.verified,
+        ),
         unseen(
             "pin_attempts",
             word(&pin_attempts.value),
