@@ -1,10 +1,12 @@
-//! The key child: the only process that loads a vendor's module, and the only one that has the PIN.
+//! The key child: the only process that loads a vendor's module or opens a keystore, and the only
+//! one that has the PIN.
 //!
-//! It has no configuration and no journal: everything comes over one socket. The calling thread
-//! reads requests; each session has a thread of its own, since a PKCS#11 session is for one thread
-//! at a time and a call may take long. One more session, the anchor, only stays open: closing the
-//! last session of a process logs it out.
+//! It has no configuration and no journal: everything comes over one socket, and its first message
+//! says which kind of device it is to be. The calling thread reads requests; each session has a
+//! thread of its own, since a PKCS#11 session is for one thread at a time and a call may take long.
+//! What differs from one kind of device to the next is behind [`Device`] and [`Session`].
 
+mod device;
 mod queue;
 mod shared;
 mod worker;
@@ -26,8 +28,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
     protocol::{Answer, Failure, Frame, Hello, Inbox, Request},
-    token::{self, Access, Login, Token},
+    token::{self, Token, TokenDevice},
 };
+pub(crate) use device::{Device, Session};
 use shared::Shared;
 
 /// How long a child may take from its start until it is logged in.
@@ -93,7 +96,8 @@ pub(crate) fn serve(mut socket: UnixStream, logged_in: impl FnOnce()) -> End {
     match start {
         Ok(running) => {
             logged_in();
-            let (identity, sessions) = (running.shared.identity().clone(), running.sessions());
+            let (identity, sessions) =
+                (running.shared.device.identity().clone(), running.sessions());
             running.shared.answer(Frame {
                 correlation,
                 message: Answer::Ready { identity, sessions },
@@ -172,18 +176,10 @@ struct Running {
 }
 
 fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
-    let module = token::load(Path::new(hello.module.as_str()))?;
     let sessions = hello.sessions.clamp(1, SESSIONS_MAX);
-    if sessions >= hello.profile.sessions_max {
-        return Err(Failure::Unsupported);
-    }
-    let token = Token::select(module, &hello.token, hello.profile)?;
-    let anchor = token.open(Access::ReadOnly)?;
-    let login = Login::new(&hello.pin);
-    drop(hello.pin);
-    login.ensure(&anchor)?;
+    let device = open(hello, sessions)?;
     let output = socket.try_clone().map_err(|_| Failure::OutOfOrder)?;
-    let shared = Arc::new(Shared::new(token, login, anchor, output));
+    let shared = Arc::new(Shared::new(device, output));
     let workers: Vec<_> = (0..sessions)
         .filter_map(|_| worker::start(&shared).ok())
         .collect();
@@ -191,6 +187,16 @@ fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
         return Err(Failure::SessionLost);
     }
     Ok(Running { shared, workers })
+}
+
+/// Opens the device and hands it the PIN.
+fn open(hello: Hello, sessions: u16) -> Result<Arc<dyn Device>, Failure> {
+    let module = token::load(Path::new(hello.module.as_str()))?;
+    if sessions >= hello.profile.sessions_max {
+        return Err(Failure::Unsupported);
+    }
+    let token = Token::select(module, &hello.token, hello.profile)?;
+    Ok(Arc::new(TokenDevice::log_in(token, hello.pin)?))
 }
 
 impl Running {
@@ -216,19 +222,18 @@ impl Running {
         end
     }
 
-    /// Waits until no thread is inside the module, then finalises it.
+    /// Waits until no thread is inside the device's code, then closes the device.
     fn finish(self) {
         self.shared.queue.close();
         if !self.shared.wait_until_idle(JOIN_LIMIT) {
             kill_self();
         }
         for worker in self.workers {
-            // A panicked worker has left the module as well.
+            // A panicked worker has left the device's code as well.
             let _ = worker.join();
         }
         if let Some(shared) = Arc::into_inner(self.shared) {
-            // The process ends next; there is nobody to tell.
-            let _ = shared.into_token().finalize();
+            shared.device.close();
         }
     }
 }

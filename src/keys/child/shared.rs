@@ -1,34 +1,21 @@
 //! What the threads of a key child share.
 
 use std::{
-    collections::HashMap,
     io::Write,
     net::Shutdown,
     os::unix::net::UnixStream,
-    sync::{Condvar, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use cryptoki::session::Session;
-
-use super::{End, queue::Queue};
-use crate::{
-    device::TokenIdentity,
-    key::KeyId,
-    protocol::{Answer, Failure, Frame, Outgoing},
-    token::{Access, Login, Token, TokenKey},
-};
+use super::{Device, End, queue::Queue};
+use crate::protocol::{Answer, Failure, Frame, Outgoing};
 
 /// What the threads of a key child share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) token: Token,
-    pub(super) login: Login,
+    pub(super) device: Arc<dyn Device>,
     pub(super) queue: Queue,
-    /// Only stays open: closing the last session of a process logs it out.
-    anchor: Mutex<Option<Session>>,
-    /// Found keys: to find one again costs 47 ms on a SoftHSM token with 1,000.
-    found: RwLock<HashMap<KeyId, TokenKey>>,
     output: UnixStream,
     outgoing: Outgoing,
     /// Why the child ends by itself.
@@ -38,36 +25,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(token: Token, login: Login, anchor: Session, output: UnixStream) -> Self {
+    pub(super) fn new(device: Arc<dyn Device>, output: UnixStream) -> Self {
         Self {
-            token,
-            login,
+            device,
             queue: Queue::default(),
-            anchor: Mutex::new(Some(anchor)),
-            found: RwLock::default(),
             output,
             outgoing: Outgoing::default(),
             end: OnceLock::new(),
             busy: Mutex::new(0),
             idle: Condvar::new(),
         }
-    }
-
-    pub(super) fn identity(&self) -> &TokenIdentity {
-        self.token.identity()
-    }
-
-    /// Closes the anchor; the sessions must be closed.
-    pub(super) fn into_token(self) -> Token {
-        drop(self.anchor);
-        self.token
-    }
-
-    /// The process had to log in anew: no handle holds, and the anchor may be gone.
-    pub(super) fn renew(&self) {
-        self.forget_keys();
-        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        *anchor = self.token.open(Access::ReadOnly).ok();
     }
 
     /// Writes an answer, together with those of other threads that wait.
@@ -79,29 +46,6 @@ impl Shared {
             let _ = (&self.output).write_all(&bytes);
             batch = self.outgoing.more(bytes);
         }
-    }
-
-    /// A key that was found before.
-    pub(super) fn cached(&self, key: &KeyId) -> Option<TokenKey> {
-        let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
-        found.get(key).cloned()
-    }
-
-    /// Keeps a key that was found.
-    pub(super) fn cache(&self, key: TokenKey) {
-        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
-        found.insert(key.description.key.clone(), key);
-    }
-
-    fn forget_keys(&self) {
-        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
-        found.clear();
-    }
-
-    /// Forgets a key.
-    pub(super) fn forget(&self, key: &KeyId) {
-        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
-        found.remove(key);
     }
 
     /// Takes note of what only a new process, or a person, can mend. A device that is gone ends the

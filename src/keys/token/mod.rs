@@ -8,6 +8,7 @@ mod generate;
 mod list;
 mod login;
 mod point;
+mod session;
 mod sign;
 mod sync;
 
@@ -28,6 +29,7 @@ pub(crate) use generate::generate;
 pub use list::ListedKey;
 pub(crate) use list::list;
 pub(crate) use login::{LoggedIn, Login};
+pub(crate) use session::TokenDevice;
 pub(crate) use sign::{SignFault, sign};
 pub(crate) use sync::after_change;
 
@@ -132,7 +134,10 @@ impl Token {
 
     /// Ends the use of the module. Every session must be closed and every thread out of it: a call
     /// during or after this crashes the process (seen with SoftHSM 2.6.1).
-    pub(crate) fn finalize(self) -> Result<(), Failure> {
-        self.module.finalize().map_err(|error| failure(&error))
+    pub(crate) fn finalize(&self) -> Result<(), Failure> {
+        self.module
+            .clone()
+            .finalize()
+            .map_err(|error| failure(&error))
     }
 }
