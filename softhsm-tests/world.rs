@@ -20,6 +20,7 @@ use crate::{
     address,
     bundle::Bundle,
     http::Answer,
+    keystore::{self, Keystore},
     module::Module,
     pki::Pki,
     program::binary,
@@ -42,6 +43,7 @@ pub struct World {
     pub pki: Pki,
     /// The token.
     pub token: Token,
+    keystore: Option<Keystore>,
     /// The first bundle's files.
     pub bundle: Bundle,
     genesis: BundleHash,
@@ -94,6 +96,7 @@ impl World {
             folder,
             pki,
             token,
+            keystore: None,
             bundle,
             genesis,
             module: module.path().into(),
@@ -103,6 +106,41 @@ impl World {
         };
         world.configure("");
         world
+    }
+
+    /// With the bundle of the tests and its keys in an encrypted keystore; the token has none.
+    pub fn on_keystore() -> Self {
+        let mut world = Self::with_keys(&[], Bundle::of_tests);
+        let folder = world.folder().join("keystore");
+        world.keystore = Some(Keystore::init(folder, &KEYS));
+        world.configure("");
+        world
+    }
+
+    /// The keystore.
+    ///
+    /// # Panics
+    /// When the keys are on a token.
+    pub fn keystore(&self) -> &Keystore {
+        self.keystore.as_ref().expect("a world on a keystore")
+    }
+
+    /// `[device]`, up to where both kinds are the same.
+    fn device(&self) -> String {
+        let Some(keystore) = &self.keystore else {
+            return format!(
+                "module = {:?}\ntoken = \"{LABEL}\"\npin_file = {:?}\nprofile = {:?}",
+                self.module,
+                self.token.pin_file(),
+                self.token.module().profile()
+            );
+        };
+        format!(
+            "keystore = {:?}\npin_file = {:?}\nprofile = {:?}",
+            keystore.keys(),
+            keystore.pin_file(),
+            keystore::profile()
+        )
     }
 
     /// Writes the configuration, with further text at its end: keys of `[device]`, then other tables.
@@ -115,8 +153,7 @@ impl World {
             "data = {data:?}\npolicy = {policy:?}\nbooks = {books:?}\ngenesis = \"sha256:{genesis}\"\n\
              [api]\nlisten = \"{api}\"\ncertificate = {certificate:?}\nkey = {key:?}\n\
              crls = [{list:?}]\n[health]\nlisten = \"{health}\"\n\
-             [device]\nmodule = {module:?}\ntoken = \"{LABEL}\"\npin_file = {pin:?}\n\
-             profile = {profile:?}\nenvironment = {{ {configuration}FAULT_FOLDER = {faults:?} }}\n\
+             [device]\n{device}\nenvironment = {{ {configuration}FAULT_FOLDER = {faults:?} }}\n\
              {checkpoint_key}{more}\n",
             data = self.data(),
             policy = self.policy(),
@@ -125,10 +162,8 @@ impl World {
             api = self.api,
             list = self.pki.list(),
             health = self.health,
-            module = self.module,
+            device = self.device(),
             faults = self.folder.path(),
-            pin = self.token.pin_file(),
-            profile = self.token.module().profile(),
             configuration = (self.token.configuration())
                 .map(|(variable, file)| format!("{variable} = {file:?}, "))
                 .unwrap_or_default(),
@@ -142,7 +177,10 @@ impl World {
 
     /// With a key that signs the journal's checkpoints, from the next start.
     pub fn with_checkpoints(mut self) -> Self {
-        self.token.generate_checkpoint_key(CHECKPOINT_KEY);
+        match &self.keystore {
+            Some(keystore) => keystore.generate_checkpoint_key(CHECKPOINT_KEY),
+            None => self.token.generate_checkpoint_key(CHECKPOINT_KEY),
+        }
         self.checkpoint_key = Some(CHECKPOINT_KEY);
         self.configure("");
         self

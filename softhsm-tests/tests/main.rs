@@ -26,6 +26,7 @@ mod governance;
 mod heartbeat;
 mod intents;
 mod kept_bodies;
+mod keystore;
 mod lifecycle;
 mod malformed;
 mod nodes;

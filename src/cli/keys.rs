@@ -1,6 +1,6 @@
-//! `strongroom keys`: what an operator does with a token by hand.
+//! `strongroom keys`: what an operator does with a token or a keystore by hand.
 //!
-//! The module is loaded into this process, with this process's environment: SoftHSM finds its
+//! A module is loaded into this process, with this process's environment: SoftHSM finds its
 //! tokens by `SOFTHSM2_CONF` there.
 
 mod error;
@@ -9,13 +9,13 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ::keys::admin::{self, Credentials, NewToken, Operator};
+use ::keys::admin::{self, Credentials, NewToken, Operator, Strength};
 use ::keys::conformance;
 use ::keys::profile::ProfileError;
-use ::keys::protocol::Text;
-use ::keys::{Essentials, KeyAlgorithm, KeyId, KeyPurpose, Profile, TokenSelector};
+use ::keys::protocol::{Pin, Text};
+use ::keys::{Backend, Essentials, KeyAlgorithm, KeyId, KeyPurpose, Profile, TokenSelector};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use tx::{Chain, Name};
 
@@ -35,15 +35,15 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Initialise a token that is not: give it a label and its PINs.
+    /// Initialise a token that is not: give it a label and its PINs. Or make a keystore.
     Init {
         #[command(flatten)]
         token: TokenArgs,
-        /// A file with the security officer's PIN [default: asked for].
-        #[arg(long, value_name = "FILE")]
+        /// A file with the security officer's PIN of a token [default: asked for].
+        #[arg(long, value_name = "FILE", conflicts_with = "keystore")]
         so_pin_file: Option<PathBuf>,
         /// A file with the security officer's PIN that the device came with, where it has one.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "keystore")]
         factory_so_pin_file: Option<PathBuf>,
         #[command(flatten)]
         pin: PinArgs,
@@ -53,9 +53,11 @@ enum Command {
         #[command(flatten)]
         token: TokenArgs,
     },
-    /// Generate a key that never leaves the token.
+    /// Generate a key that never leaves the token, or the keystore in clear.
     Generate(Generate),
-    /// List the keys of a token, and those that signerd would not use.
+    /// Take a key that was made elsewhere over into a keystore.
+    Import(Import),
+    /// List the keys of a device, and those that signerd would not use.
     List {
         #[command(flatten)]
         token: TokenArgs,
@@ -98,16 +100,48 @@ struct Generate {
     chain: Vec<Chain>,
 }
 
-/// Which token.
+#[derive(Debug, ClapArgs)]
+struct Import {
+    #[command(flatten)]
+    token: TokenArgs,
+    #[command(flatten)]
+    pin: PinArgs,
+    /// The key's file: Web3 Secret Storage version 3, or an Ed25519 key's of another keystore.
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// A file with the passphrase of that file, of mode 0600 [default: asked for].
+    #[arg(long, value_name = "FILE")]
+    file_pin_file: Option<PathBuf>,
+    /// The key's name, as the policy's accounts have it.
+    #[arg(long)]
+    name: Name,
+    /// What it may be used for, for ever.
+    #[arg(long, value_enum, default_value_t = Purpose::Spend)]
+    purpose: Purpose,
+    /// A chain whose address is shown, as eip155:1; several may be given.
+    #[arg(long)]
+    chain: Vec<Chain>,
+}
+
+/// Which token or keystore.
 #[derive(Debug, ClapArgs)]
 struct TokenArgs {
     /// The PKCS#11 module.
-    #[arg(long, value_name = "FILE")]
-    module: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "token",
+        required_unless_present = "keystore",
+        conflicts_with = "keystore"
+    )]
+    module: Option<PathBuf>,
     /// The token's label.
-    #[arg(long, value_name = "LABEL")]
-    token: String,
-    /// The token's serial number, where several have the label.
+    #[arg(long, value_name = "LABEL", requires = "module")]
+    token: Option<String>,
+    /// The folder of an encrypted keystore, in place of a module and a token.
+    #[arg(long, value_name = "FOLDER")]
+    keystore: Option<PathBuf>,
+    /// The device's serial number, where several have the label.
     #[arg(long, value_name = "SERIAL")]
     serial: Option<String>,
     /// The firmware profile of the device, as firmware-profiles/softhsm-2.6.toml.
@@ -117,7 +151,7 @@ struct TokenArgs {
 
 #[derive(Debug, ClapArgs)]
 struct PinArgs {
-    /// A file with the user's PIN, of mode 0600 [default: asked for].
+    /// A file with the user's PIN or the keystore's passphrase, of mode 0600 [default: asked for].
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PathBuf>,
 }
@@ -170,33 +204,13 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
             so_pin_file,
             factory_so_pin_file,
             pin,
-        } => {
-            let (label, profile) = (token.label()?, token.profile()?);
-            let so_pin = read(
-                so_pin_file.as_deref(),
-                "the security officer's PIN",
-                Entry::Chosen,
-            )?;
-            let factory = (factory_so_pin_file.as_deref())
-                .map(|file| read(Some(file), "the device's first PIN", Entry::Known));
-            let user_pin = read(pin.pin_file.as_deref(), "the user's PIN", Entry::Chosen)?;
-            let module = token.module.clone();
-            let new = NewToken {
-                module,
-                label,
-                factory_so_pin: factory.transpose()?,
-                so_pin,
-                user_pin,
-                profile,
-            };
-            let identity = admin::init_token(&new).map_err(KeysError::Device)?;
-            Answer::done(&Identity::new(&identity))
-        }
+        } => token.init(so_pin_file.as_deref(), factory_so_pin_file.as_deref(), pin),
         Command::Token { token } => {
-            let identity = admin::identify(&token.module, &token.selector()?, token.profile()?)
+            let identity = admin::identify(&token.backend()?, &token.selector()?, token.profile()?)
                 .map_err(KeysError::Device)?;
             Answer::done(&Identity::new(&identity))
         }
+        Command::Import(import) => import.run(),
         Command::Generate(generate) => generate.run(),
         Command::List { token, pin, chain } => {
             let operator = token.log_in(pin)?;
@@ -234,6 +248,28 @@ impl Generate {
     }
 }
 
+impl Import {
+    fn run(&self) -> Result<Answer, Failure> {
+        let key = KeyId {
+            purpose: self.purpose.into(),
+            name: self.name.clone(),
+        };
+        let bytes = files::read(&self.file, KEY_FILE_MAX_BYTES).map_err(KeysError::File)?;
+        let text = String::from_utf8(bytes).map_err(|_| KeysError::KeyFile {
+            path: self.file.clone(),
+        })?;
+        let passphrase = read(
+            self.file_pin_file.as_deref(),
+            "the file's passphrase",
+            Entry::Known,
+        )?;
+        let operator = self.token.log_in(&self.pin)?;
+        let made = operator.import(&key, &text, &passphrase);
+        let made = ended(operator, made)?;
+        Answer::done(&Generated::new(&made, &self.chain))
+    }
+}
+
 /// Logs out. What failed before matters more than that.
 fn ended<T>(
     operator: Operator,
@@ -245,9 +281,77 @@ fn ended<T>(
     Ok(value)
 }
 
+/// Longer than any key's file.
+const KEY_FILE_MAX_BYTES: u64 = 64 * 1024;
+
+/// The fewest characters of a new keystore's passphrase: whoever copies the files tries as many as
+/// they like.
+const PASSPHRASE_MIN_CHARS: usize = 12;
+
+/// A PIN that is set now: a keystore's is a passphrase.
+fn passphrase(file: Option<&Path>) -> Result<Pin, KeysError> {
+    let what = "the keystore's passphrase";
+    let passphrase = read(file, what, Entry::Chosen)?;
+    if passphrase.expose().chars().count() < PASSPHRASE_MIN_CHARS {
+        return Err(KeysError::Pin {
+            what,
+            reason: "it has less than 12 characters, and files can be tried without end",
+        });
+    }
+    Ok(passphrase)
+}
+
 impl TokenArgs {
+    fn init(
+        &self,
+        so_pin_file: Option<&Path>,
+        factory_so_pin_file: Option<&Path>,
+        pin: &PinArgs,
+    ) -> Result<Answer, Failure> {
+        let profile = self.profile()?;
+        let identity = match (&self.keystore, &self.module) {
+            (Some(folder), _) => {
+                let passphrase = passphrase(pin.pin_file.as_deref())?;
+                admin::init_keystore(folder, &passphrase, Strength::default())
+            }
+            (None, module) => {
+                let label = self.label()?;
+                let so_pin = read(so_pin_file, "the security officer's PIN", Entry::Chosen)?;
+                let factory = factory_so_pin_file
+                    .map(|file| read(Some(file), "the device's first PIN", Entry::Known));
+                let user_pin = read(pin.pin_file.as_deref(), "the user's PIN", Entry::Chosen)?;
+                admin::init_token(&NewToken {
+                    module: module.clone().unwrap_or_default(),
+                    label,
+                    factory_so_pin: factory.transpose()?,
+                    so_pin,
+                    user_pin,
+                    profile,
+                })
+            }
+        };
+        let identity = identity.map_err(KeysError::Device)?;
+        Answer::done(&Identity::new(&identity))
+    }
+
+    /// The parser lets one of the two through.
+    fn backend(&self) -> Result<Backend, KeysError> {
+        let text = |option, path: &Path| {
+            Text::new(&path.to_string_lossy())
+                .map_err(|source| KeysError::TooLong { option, source })
+        };
+        match (&self.keystore, &self.module) {
+            (Some(folder), _) => text("--keystore", folder).map(Backend::Keystore),
+            (None, module) => {
+                let module = module.as_deref().unwrap_or(Path::new(""));
+                text("--module", module).map(Backend::Module)
+            }
+        }
+    }
+
     fn label(&self) -> Result<Text<32>, KeysError> {
-        Text::new(&self.token).map_err(|source| KeysError::TooLong {
+        let label = self.token.as_deref().unwrap_or(::keys::KEYSTORE_LABEL);
+        Text::new(label).map_err(|source| KeysError::TooLong {
             option: "--token",
             source,
         })
@@ -284,10 +388,14 @@ impl TokenArgs {
     }
 
     fn credentials(&self, pin: &PinArgs) -> Result<Credentials, KeysError> {
-        let (token, profile) = (self.selector()?, self.profile()?);
-        let pin = read(pin.pin_file.as_deref(), "the user's PIN", Entry::Known)?;
+        let (backend, token, profile) = (self.backend()?, self.selector()?, self.profile()?);
+        let what = match backend {
+            Backend::Keystore(_) => "the keystore's passphrase",
+            _ => "the user's PIN",
+        };
+        let pin = read(pin.pin_file.as_deref(), what, Entry::Known)?;
         Ok(Credentials {
-            module: self.module.clone(),
+            backend,
             token,
             pin,
             profile,

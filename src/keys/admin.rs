@@ -1,4 +1,5 @@
-//! What an operator does with a token by hand, blocking: `strongroom keys init|generate|list`.
+//! What an operator does with a token or a keystore by hand, blocking:
+//! `strongroom keys init|generate|import|list`.
 //!
 //! It runs the same code as the key child, in the caller's own process, so that a key made by hand
 //! is held to the same attributes as one made by `signerd`.
@@ -12,13 +13,14 @@ use cryptoki::{
     types::AuthPin,
 };
 
-pub use crate::token::ListedKey;
 use crate::{
-    device::{Essentials, TokenIdentity, TokenSelector},
+    device::{Backend, Essentials, TokenIdentity, TokenSelector},
     key::{KeyAlgorithm, KeyId},
+    keystore::{self, Keystore},
     protocol::{Failure, KeyDescription, Pin, Text},
     token::{self, Access, Login, Token},
 };
+pub use crate::{keystore::Strength, token::ListedKey};
 
 /// A token to be initialised.
 #[derive(Debug)]
@@ -37,39 +39,70 @@ pub struct NewToken {
     pub profile: Essentials,
 }
 
-/// How to reach a token.
+/// How to reach a device.
 #[derive(Debug)]
 pub struct Credentials {
-    /// The PKCS#11 module's path.
-    pub module: PathBuf,
+    /// Which kind of device, and where it is.
+    pub backend: Backend,
     /// The token.
     pub token: TokenSelector,
-    /// The user's PIN.
+    /// The user's PIN, or the keystore's passphrase.
     pub pin: Pin,
-    /// What the token must be.
+    /// What the device must be.
     pub profile: Essentials,
 }
 
-/// A token that is logged in to. One at a time in a process: [`Operator::log_out`] ends it.
+/// A device that is logged in to. One token at a time in a process: [`Operator::log_out`] ends it.
 #[derive(Debug)]
-pub struct Operator {
-    session: Session,
-    token: Token,
+pub struct Operator(Device);
+
+#[derive(Debug)]
+enum Device {
+    Token { session: Session, token: Token },
+    Keystore(Box<Keystore>),
 }
 
-/// Says what a token is, if it is there and what the profile describes. No PIN is sent.
+/// Says what a device is, if it is there and what the profile describes. No PIN is sent.
 ///
 /// # Errors
-/// [`Failure`] says what is wrong with the module or the token.
+/// [`Failure`] says what is wrong with the module, the token or the keystore.
 pub fn identify(
-    module: &Path,
+    backend: &Backend,
     selector: &TokenSelector,
     profile: Essentials,
 ) -> Result<TokenIdentity, Failure> {
-    let token = Token::select(token::load(module)?, selector, profile)?;
-    let identity = token.identity().clone();
-    token.finalize()?;
-    Ok(identity)
+    match backend {
+        Backend::Module(path) => {
+            let module = token::load(Path::new(path.as_str()))?;
+            let token = Token::select(module, selector, profile)?;
+            let identity = token.identity().clone();
+            token.finalize()?;
+            Ok(identity)
+        }
+        Backend::Keystore(path) => {
+            let identity = keystore::identify(Path::new(path.as_str()));
+            let identity = identity.map_err(|error| error.of_keystore())?;
+            if !selector.selects(&identity) {
+                return Err(Failure::TokenUnknown);
+            }
+            profile
+                .admits(&identity)
+                .map_err(|fault| Failure::TokenRefused { fault })?;
+            Ok(identity)
+        }
+    }
+}
+
+/// Makes a keystore in a new or empty folder, for a passphrase.
+///
+/// # Errors
+/// [`Failure::KeystoreUnusable`] when the folder is not as it must be or has something in it.
+pub fn init_keystore(
+    folder: &Path,
+    passphrase: &Pin,
+    strength: Strength,
+) -> Result<TokenIdentity, Failure> {
+    keystore::create(folder, passphrase, strength).map_err(|error| error.of_keystore())
 }
 
 /// Initialises the first token of the module that is not (`C_InitToken`, `C_InitPIN`). A token that
@@ -150,44 +183,92 @@ impl Operator {
     /// # Errors
     /// [`Failure`] says what is wrong with the module, the token or the PIN.
     pub fn log_in(credentials: &Credentials) -> Result<Self, Failure> {
-        let module = token::load(&credentials.module)?;
-        let token = Token::select(module, &credentials.token, credentials.profile.clone())?;
+        let Credentials {
+            backend,
+            token: selector,
+            pin,
+            profile,
+        } = credentials;
+        match backend {
+            Backend::Module(path) => {
+                let module = token::load(Path::new(path.as_str()))?;
+                let token = Token::select(module, selector, profile.clone())?;
+                Self::log_in_to_token(token, pin)
+            }
+            Backend::Keystore(path) => {
+                let path = Path::new(path.as_str());
+                let keystore = Keystore::open(path, selector, pin, profile.clone())?;
+                Ok(Self(Device::Keystore(Box::new(keystore))))
+            }
+        }
+    }
+
+    fn log_in_to_token(token: Token, pin: &Pin) -> Result<Self, Failure> {
         let session = token.open(Access::ReadWrite)?;
-        if let Err(failure) = Login::new(&credentials.pin).ensure(&session) {
+        if let Err(failure) = Login::new(pin).ensure(&session) {
             drop(session);
             // The failure to log in is what matters.
             let _ = token.finalize();
             return Err(failure);
         }
-        Ok(Self { session, token })
+        Ok(Self(Device::Token { session, token }))
     }
 
-    /// What the token says of itself.
+    /// What the device says of itself.
     pub fn identity(&self) -> &TokenIdentity {
-        self.token.identity()
+        match &self.0 {
+            Device::Token { token, .. } => token.identity(),
+            Device::Keystore(keystore) => crate::child::Device::identity(keystore.as_ref()),
+        }
     }
 
-    /// Generates a key, reads its attributes back, lets it sign and checks that, and writes it
-    /// through to the disk.
+    /// Generates a key, reads it back, lets it sign and checks that, and writes it through to the
+    /// disk.
     ///
     /// # Errors
-    /// [`Failure::KeyExists`], [`Failure::TokenFull`], or what the module says. Nothing is left of a
+    /// [`Failure::KeyExists`], [`Failure::TokenFull`], or what the device says. Nothing is left of a
     /// key that failed.
     pub fn generate(
         &self,
         key: &KeyId,
         algorithm: KeyAlgorithm,
     ) -> Result<KeyDescription, Failure> {
-        token::generate(&self.session, key, algorithm, self.token.profile())
-            .map(|made| made.description)
+        match &self.0 {
+            Device::Token { session, token } => {
+                token::generate(session, key, algorithm, token.profile())
+                    .map(|made| made.description)
+            }
+            Device::Keystore(keystore) => keystore.generate(key, algorithm),
+        }
     }
 
-    /// Every private key on the token, with why `signerd` would not use it.
+    /// Takes a key that was made elsewhere over into a keystore: the text of a Web3 Secret Storage
+    /// file or of another keystore's container, and the passphrase of that.
     ///
     /// # Errors
-    /// What the module says.
+    /// [`Failure::Unsupported`] for a token, whose keys are made inside; [`Failure::PinRejected`]
+    /// when the passphrase is not that of the file; otherwise what is wrong with the file.
+    pub fn import(
+        &self,
+        key: &KeyId,
+        text: &str,
+        passphrase: &Pin,
+    ) -> Result<KeyDescription, Failure> {
+        match &self.0 {
+            Device::Token { .. } => Err(Failure::Unsupported),
+            Device::Keystore(keystore) => keystore.import(key, text, passphrase),
+        }
+    }
+
+    /// Every private key on the device, with why `signerd` would not use it.
+    ///
+    /// # Errors
+    /// What the device says.
     pub fn list(&self) -> Result<Vec<ListedKey>, Failure> {
-        token::list(&self.session, self.token.profile())
+        match &self.0 {
+            Device::Token { session, token } => token::list(session, token.profile()),
+            Device::Keystore(keystore) => keystore.list(),
+        }
     }
 
     /// Logs out and finalises the module.
@@ -195,9 +276,12 @@ impl Operator {
     /// # Errors
     /// What the module says.
     pub fn log_out(self) -> Result<(), Failure> {
-        self.session
-            .close()
-            .map_err(|error| token::failure(&error))?;
-        self.token.finalize()
+        match self.0 {
+            Device::Token { session, token } => {
+                session.close().map_err(|error| token::failure(&error))?;
+                token.finalize()
+            }
+            Device::Keystore(_) => Ok(()),
+        }
     }
 }

@@ -37,6 +37,17 @@ pub struct TokenIdentity {
     pub firmware: FirmwareVersion,
 }
 
+/// Which kind of device, and where it is. A further kind is a further value here, and a folder beside
+/// `token` and `keystore`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Backend {
+    /// A token, by the path of its PKCS#11 module.
+    Module(Text<1024>),
+    /// An encrypted keystore, by the path of its folder.
+    Keystore(Text<1024>),
+}
+
 /// Which token of a module to use: slot numbers change, labels and serials do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSelector {

@@ -17,6 +17,8 @@ pub mod verify;
 mod authorized;
 mod device;
 mod key;
+mod keystore;
+mod self_test;
 #[cfg(test)]
 #[path = "tests/main.rs"]
 mod tests;
@@ -24,10 +26,11 @@ mod token;
 
 pub use authorized::Authorized;
 pub use device::{
-    Algorithms, EdwardsParams, Essentials, FirmwareVersion, FirmwareVersionError, IdentityFault,
-    Quirks, TokenIdentity, TokenSelector, Wrapping,
+    Algorithms, Backend, EdwardsParams, Essentials, FirmwareVersion, FirmwareVersionError,
+    IdentityFault, Quirks, TokenIdentity, TokenSelector, Wrapping,
 };
 pub use key::{KeyId, PublicKey, PublicKeyError};
+pub use keystore::LABEL as KEYSTORE_LABEL;
 pub use policy::{KeyAlgorithm, KeyPurpose};
 pub use pool::{AttachError, CallError, Expected, KeyPool, PoolConfig, PoolEvent, SignError};
 pub use profile::Profile;

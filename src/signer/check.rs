@@ -25,9 +25,9 @@ pub enum CheckError {
     /// PIN file, profile or module.
     #[error("the device could not be opened")]
     Device(#[source] StartError),
-    /// The module is not there.
-    #[error("there is no PKCS#11 module {path}")]
-    Module {
+    /// The module or keystore is not there.
+    #[error("there is no PKCS#11 module or keystore {path}")]
+    Place {
         /// Where it should be.
         path: String,
     },
@@ -53,9 +53,10 @@ pub fn check(config: &Config) -> Result<(), CheckError> {
     };
     Tls::load(config.api.files(), &policy.client_roots, 0).map_err(CheckError::Tls)?;
     device::hello(&config.device).map_err(CheckError::Device)?;
-    if !config.device.module.exists() {
-        let path = config.device.module.display().to_string();
-        return Err(CheckError::Module { path });
+    let place = config.device.place.path();
+    if !place.exists() {
+        let path = place.display().to_string();
+        return Err(CheckError::Place { path });
     }
     Ok(())
 }

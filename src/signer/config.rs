@@ -95,35 +95,128 @@ pub struct Health {
 
 /// The device that holds the keys.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "DeviceTable")]
 pub struct Device {
-    /// The PKCS#11 module.
-    pub module: PathBuf,
-    /// The token's label.
-    pub token: String,
-    /// The token's serial number, where the label is not enough.
-    #[serde(default)]
+    /// Which kind of device, and where it is.
+    pub place: Place,
+    /// The device's serial number, where it is to be held or the label is not enough.
     pub serial: Option<String>,
-    /// The file with the PIN; its last line feed is not part of it.
+    /// The file with the PIN or passphrase.
     pub pin_file: PathBuf,
     /// The firmware profile.
     pub profile: PathBuf,
     /// Sessions, and threads of the key child, that sign.
-    #[serde(default = "default_sessions")]
     pub sessions: u16,
     /// How long a call may take before the child is taken to hang.
-    #[serde(default = "default_call_timeout_ms")]
     pub call_timeout_ms: u64,
+    /// The key that signs the journal's checkpoints.
+    pub checkpoint_key: Option<Name>,
+    /// Whether the device is behind a network.
+    pub network: bool,
+    /// Environment of the key child.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Which kind of device, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A PKCS#11 token.
+    Token {
+        /// The module's file.
+        module: PathBuf,
+        /// The token's label.
+        label: String,
+    },
+    /// An encrypted keystore, by its folder.
+    Keystore(PathBuf),
+}
+
+impl Place {
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Token { module: path, .. } | Self::Keystore(path) => path,
+        }
+    }
+
+    fn path_mut(&mut self) -> &mut PathBuf {
+        match self {
+            Self::Token { module: path, .. } | Self::Keystore(path) => path,
+        }
+    }
+
+    /// The key of `[device]` that names it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Token { .. } => "device.module",
+            Self::Keystore(_) => "device.keystore",
+        }
+    }
+}
+
+/// `[device]` as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceTable {
+    /// The PKCS#11 module.
+    module: Option<PathBuf>,
+    /// The token's label.
+    token: Option<String>,
+    /// The folder of an encrypted keystore, in place of module and token.
+    keystore: Option<PathBuf>,
+    /// The device's serial number, where it is to be held or the label is not enough.
+    serial: Option<String>,
+    /// The file with the PIN or passphrase; its last line feed is not part of it.
+    pin_file: PathBuf,
+    /// The firmware profile.
+    profile: PathBuf,
+    /// Sessions, and threads of the key child, that sign.
+    #[serde(default = "default_sessions")]
+    sessions: u16,
+    /// How long a call may take before the child is taken to hang.
+    #[serde(default = "default_call_timeout_ms")]
+    call_timeout_ms: u64,
     /// The key that signs the journal's checkpoints, by its name in the device: Ed25519, generated
     /// with `--purpose checkpoint`. Without one there are no checkpoints.
-    #[serde(default)]
-    pub checkpoint_key: Option<Name>,
+    checkpoint_key: Option<Name>,
     /// Whether the device is behind a network: otherwise its module makes no socket but local ones.
     #[serde(default)]
-    pub network: bool,
+    network: bool,
     /// Environment of the key child, such as `SOFTHSM2_CONF`. It has no other.
     #[serde(default)]
-    pub environment: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+}
+
+impl TryFrom<DeviceTable> for Device {
+    type Error = &'static str;
+
+    fn try_from(table: DeviceTable) -> Result<Self, &'static str> {
+        let place = match (table.module, table.token, table.keystore) {
+            (Some(module), Some(label), None) => Place::Token { module, label },
+            (None, None, Some(folder)) => Place::Keystore(folder),
+            (None, None, None) => {
+                return Err("device: neither module and token nor keystore is named");
+            }
+            (_, _, Some(_)) => {
+                return Err(
+                    "device: keystore stands in place of module and token, not beside them",
+                );
+            }
+            (Some(_), None, None) => return Err("device: module without token"),
+            (None, Some(_), None) => return Err("device: token without module"),
+        };
+        Ok(Self {
+            place,
+            serial: table.serial,
+            pin_file: table.pin_file,
+            profile: table.profile,
+            sessions: table.sessions,
+            call_timeout_ms: table.call_timeout_ms,
+            checkpoint_key: table.checkpoint_key,
+            network: table.network,
+            environment: table.environment,
+        })
+    }
 }
 
 /// Logs: one JSON object a line, to standard error.
@@ -247,7 +340,7 @@ impl Config {
             &mut self.policy,
             &mut self.api.certificate,
             &mut self.api.key,
-            &mut self.device.module,
+            self.device.place.path_mut(),
             &mut self.device.pin_file,
             &mut self.device.profile,
         ];
@@ -261,6 +354,8 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TOKEN: &str = "module = \"/usr/lib/softhsm/libsofthsm2.so\"\ntoken = \"strongroom\"";
 
     const GOOD: &str = r#"
 data = "data"
@@ -291,10 +386,32 @@ profile = "softhsm.toml"
     fn relative_paths_start_at_the_file() {
         let config = read(GOOD).unwrap();
         assert!(config.data.is_absolute());
-        assert_eq!(
-            config.device.module,
-            Path::new("/usr/lib/softhsm/libsofthsm2.so")
-        );
+        let module = "/usr/lib/softhsm/libsofthsm2.so";
+        assert_eq!(config.device.place.path(), Path::new(module));
+        let keystore = read(&GOOD.replace(TOKEN, "keystore = \"keys\"")).unwrap();
+        let folder = keystore.device.place.path();
+        assert!(folder.is_absolute() && folder.ends_with("keys"));
+    }
+
+    #[test]
+    fn a_device_is_a_token_or_a_keystore() {
+        let cases = [
+            ("", "neither module and token nor keystore"),
+            ("module = \"a.so\"", "module without token"),
+            ("token = \"a\"", "token without module"),
+            (
+                "keystore = \"a\"\ntoken = \"a\"",
+                "in place of module and token",
+            ),
+            (
+                "keystore = \"a\"\nmodule = \"a.so\"",
+                "in place of module and token",
+            ),
+        ];
+        for (named, why) in cases {
+            let error = read(&GOOD.replace(TOKEN, named)).unwrap_err();
+            assert!(error.to_string().contains(why), "{named}: {error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use keys::{
-    Profile, TokenSelector,
+    Backend, Profile, TokenSelector,
     pool::greeting,
     profile::ProfileError,
     protocol::{Hello, Pin, Text},
@@ -22,7 +22,10 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::{config, log};
+use crate::{
+    config::{self, Place},
+    log,
+};
 
 /// The file in the data folder that says the device rejected the PIN. It is made here and removed
 /// by a person: a daemon that tries again by itself locks the token.
@@ -109,17 +112,22 @@ pub fn hello(config: &config::Device) -> Result<Hello, StartError> {
             "the firmware profile does not know which firmware is safe: ask the vendor"
         );
     }
-    let module = config.module.to_str().ok_or(StartError::TooLong {
-        key: "device.module",
-    })?;
     Ok(Hello {
-        module: Text::new(module).map_err(|_| StartError::TooLong {
-            key: "device.module",
-        })?,
+        backend: backend(&config.place)?,
         token: selector(config)?,
         pin: pin(&config.pin_file)?,
         sessions: config.sessions,
         profile: profile.essentials().map_err(unusable)?,
+    })
+}
+
+fn backend(place: &Place) -> Result<Backend, StartError> {
+    let key = place.key();
+    let path = place.path().to_str().ok_or(StartError::TooLong { key })?;
+    let path = Text::new(path).map_err(|_| StartError::TooLong { key })?;
+    Ok(match place {
+        Place::Token { .. } => Backend::Module(path),
+        Place::Keystore(_) => Backend::Keystore(path),
     })
 }
 
@@ -129,8 +137,12 @@ pub fn hello(config: &config::Device) -> Result<Hello, StartError> {
 /// [`StartError::TooLong`].
 pub fn selector(config: &config::Device) -> Result<TokenSelector, StartError> {
     let serial = config.serial.as_deref().map(Text::new).transpose();
+    let label = match &config.place {
+        Place::Token { label, .. } => label,
+        Place::Keystore(_) => keys::KEYSTORE_LABEL,
+    };
     Ok(TokenSelector {
-        label: Text::new(&config.token).map_err(|_| StartError::TooLong {
+        label: Text::new(label).map_err(|_| StartError::TooLong {
             key: "device.token",
         })?,
         serial: serial.map_err(|_| StartError::TooLong {

@@ -39,8 +39,9 @@ pub(super) struct Health {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Device {
-    pub module: PathBuf,
-    pub token: String,
+    pub module: Option<PathBuf>,
+    pub token: Option<String>,
+    pub keystore: Option<PathBuf>,
     pub serial: Option<String>,
     pub pin_file: PathBuf,
     pub profile: PathBuf,
@@ -105,11 +106,12 @@ impl Config {
             &mut config.policy,
             &mut config.api.certificate,
             &mut config.api.key,
-            &mut config.device.module,
             &mut config.device.pin_file,
             &mut config.device.profile,
         ];
-        for path in paths.into_iter().chain(&mut config.api.crls) {
+        let device = config.device.module.iter_mut();
+        let device = device.chain(&mut config.device.keystore);
+        for path in paths.into_iter().chain(&mut config.api.crls).chain(device) {
             *path = folder.join(&*path);
         }
         Ok(config)

@@ -1,7 +1,9 @@
 //! The token: reached by a process of its own, with the environment of the key child.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -39,7 +41,7 @@ pub(super) fn checks(config: &Config, policy: Option<&Policy>, login: bool) -> V
                     .to_owned()
             };
             let (serial, model) = (said("serial"), said("model"));
-            let detail = format!("{:?}, {model}, serial {serial}", device.token);
+            let detail = format!("{:?}, {model}, serial {serial}", said("label"));
             checks.push(Check::ok("token", detail));
             if may_log_in {
                 checks.push(keys(device, policy));
@@ -181,9 +183,10 @@ fn ask(device: &Device, verb: &str, arguments: &[&str]) -> Result<Value, Trouble
     command
         .env_clear()
         .envs(&device.environment)
-        .args(["--json", "keys", verb, "--token", &device.token])
-        .arg("--module")
-        .arg(&device.module)
+        .args(["--json", "keys", verb])
+        .args(device.token.iter().flat_map(|label| ["--token", label]))
+        .args(option("--module", device.module.as_ref()))
+        .args(option("--keystore", device.keystore.as_ref()))
         .arg("--profile")
         .arg(&device.profile)
         .args(arguments);
@@ -218,6 +221,13 @@ fn ask(device: &Device, verb: &str, arguments: &[&str]) -> Result<Value, Trouble
         what: format!("{}: {}", text("message"), why.join(": ")),
         next: text("next"),
     })
+}
+
+/// An option and its value, where it has one.
+fn option<'a>(name: &'a str, value: Option<&'a PathBuf>) -> impl Iterator<Item = &'a OsStr> {
+    value
+        .into_iter()
+        .flat_map(move |value| [OsStr::new(name), value.as_os_str()])
 }
 
 fn output_in_time(command: &mut Command) -> Result<Output, String> {

@@ -42,6 +42,12 @@ pub enum KeysError {
         /// Why not, without the PIN.
         reason: &'static str,
     },
+    /// The file of a key to be taken over is no text.
+    #[error("{} is no key's file", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is nobody to ask.
     #[error("{what} is needed, and there is no terminal to ask at")]
     NoTerminal {
@@ -62,6 +68,7 @@ impl Explained for KeysError {
             Self::File(error) => error.kind(),
             Self::Profile { .. } => "keys-profile",
             Self::TooLong { .. } => "keys-option",
+            Self::KeyFile { .. } => "key-file-refused",
             Self::Pin { .. } | Self::NoTerminal { .. } | Self::Terminal(_) => "keys-pin",
             Self::Device(failure) => kind(failure),
         }
@@ -73,6 +80,8 @@ impl Explained for KeysError {
             Self::Device(failure) => match failure {
                 Failure::ModuleUnusable { .. }
                 | Failure::TokenUnknown
+                | Failure::KeystoreUnusable { .. }
+                | Failure::MemoryUnlocked
                 | Failure::TokenAmbiguous => Exit::Usage,
                 Failure::DeviceGone | Failure::SessionLost => Exit::Unreachable,
                 _ => Exit::Refused,
@@ -88,6 +97,9 @@ impl Explained for KeysError {
                 "firmware-profiles/ has one for each model; its README explains them.".into()
             }
             Self::TooLong { .. } => "A label has at most 32 bytes, a serial number 16.".into(),
+            Self::KeyFile { .. } => {
+                "Give a Web3 Secret Storage file of version 3, which is JSON.".into()
+            }
             Self::Pin { .. } => {
                 "Nothing was sent to the token. Put the PIN on one line of a file of mode 0600."
                     .into()
@@ -113,6 +125,9 @@ fn kind(failure: &Failure) -> &'static str {
         Failure::TokenFull => "token-full",
         Failure::KeyExists => "key-exists",
         Failure::KeyRefused { .. } => "key-refused",
+        Failure::KeystoreUnusable { .. } => "keystore-unusable",
+        Failure::KeyFileRefused { .. } => "key-file-refused",
+        Failure::MemoryUnlocked => "memory-unlocked",
         Failure::Unsupported => "keys-unsupported",
         Failure::DeviceGone | Failure::SessionLost => "device-gone",
         _ => "device",
@@ -144,6 +159,15 @@ fn next(failure: &Failure) -> &'static str {
         Failure::KeyExists => "Nothing was changed. A key is never replaced: choose another name.",
         Failure::KeyRefused { .. } => {
             "Nothing is left of the new key: the device does not hold what it was told. Do not use it."
+        }
+        Failure::KeystoreUnusable { .. } => {
+            "Check --keystore, and whose the folder and its files are: only signerd's user may write there."
+        }
+        Failure::KeyFileRefused { .. } => {
+            "Nothing was changed. Take the file from a copy that was made before it was changed."
+        }
+        Failure::MemoryUnlocked => {
+            "Raise the limit of locked memory (ulimit -l, LimitMEMLOCK=): a page for each key, and a few more."
         }
         Failure::Unsupported => "The firmware profile names what the device can do.",
         Failure::DeviceGone | Failure::SessionLost => {

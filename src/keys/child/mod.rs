@@ -27,6 +27,8 @@ use std::{
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
+    device::Backend,
+    keystore::Keystore,
     protocol::{Answer, Failure, Frame, Hello, Inbox, Request},
     token::{self, Token, TokenDevice},
 };
@@ -191,12 +193,21 @@ fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
 
 /// Opens the device and hands it the PIN.
 fn open(hello: Hello, sessions: u16) -> Result<Arc<dyn Device>, Failure> {
-    let module = token::load(Path::new(hello.module.as_str()))?;
     if sessions >= hello.profile.sessions_max {
         return Err(Failure::Unsupported);
     }
-    let token = Token::select(module, &hello.token, hello.profile)?;
-    Ok(Arc::new(TokenDevice::log_in(token, hello.pin)?))
+    let (selector, profile) = (&hello.token, hello.profile);
+    Ok(match hello.backend {
+        Backend::Module(path) => {
+            let module = token::load(Path::new(path.as_str()))?;
+            let token = Token::select(module, selector, profile)?;
+            Arc::new(TokenDevice::log_in(token, hello.pin)?)
+        }
+        Backend::Keystore(path) => {
+            let path = Path::new(path.as_str());
+            Arc::new(Keystore::open(path, selector, &hello.pin, profile)?)
+        }
+    })
 }
 
 impl Running {

@@ -1,6 +1,6 @@
 //! PKCS#11 tokens: what only they can be asked for.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use cryptoki::{
     mechanism::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     admin::Credentials,
-    device::TokenIdentity,
+    device::{Backend, TokenIdentity},
     key::{KeyId, PublicKey},
     profile::{Limit, NoLimit, PointEncoding, PrehashLength, Profile},
     protocol::{Failure, SignInput},
@@ -40,7 +40,11 @@ pub(super) struct Logged<'a> {
 impl<'a> Logged<'a> {
     /// Loads the module, holds the token to its profile, and logs in, once.
     pub(super) fn in_to(credentials: &'a Credentials) -> Result<Self, Failure> {
-        let module = token::load(&credentials.module)?;
+        // A keystore is not asked by PKCS#11.
+        let Backend::Module(path) = &credentials.backend else {
+            return Err(Failure::Unsupported);
+        };
+        let module = token::load(Path::new(path.as_str()))?;
         let token = Token::select(module, &credentials.token, credentials.profile.clone())?;
         let session = token.open(Access::ReadWrite)?;
         if let Err(failure) = Login::new(&credentials.pin).ensure(&session) {

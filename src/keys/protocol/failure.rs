@@ -93,6 +93,21 @@ pub enum Failure {
         /// Its return value, by name.
         code: Text<64>,
     },
+    /// The keystore's folder or `keystore.json` is not as it must be.
+    #[error("the keystore cannot be used: {reason}")]
+    KeystoreUnusable {
+        /// What is not.
+        reason: Text<256>,
+    },
+    /// A key's file is not as it must be.
+    #[error("the key's file is refused: {reason}")]
+    KeyFileRefused {
+        /// What is not.
+        reason: Text<256>,
+    },
+    /// Memory for a secret cannot be locked, so none is read.
+    #[error("memory for keys cannot be locked: RLIMIT_MEMLOCK allows no more")]
+    MemoryUnlocked,
 }
 
 /// An attribute that a private key must have in one way.
@@ -269,6 +284,9 @@ impl Failure {
             Self::Unsupported => 19,
             Self::OutOfOrder => 20,
             Self::Device { .. } => 21,
+            Self::KeystoreUnusable { .. } => 22,
+            Self::KeyFileRefused { .. } => 23,
+            Self::MemoryUnlocked => 24,
         }
     }
 
@@ -291,6 +309,7 @@ impl Failure {
             18 => Self::SessionLost,
             19 => Self::Unsupported,
             20 => Self::OutOfOrder,
+            24 => Self::MemoryUnlocked,
             _ => return Err(DecodeError::Value { field: "failure" }),
         })
     }
@@ -300,7 +319,9 @@ impl Field for Failure {
     fn write(&self, to: &mut Writer<'_>) {
         to.u8(self.code());
         match self {
-            Self::ModuleUnusable { reason } => to.text(reason),
+            Self::ModuleUnusable { reason }
+            | Self::KeystoreUnusable { reason }
+            | Self::KeyFileRefused { reason } => to.text(reason),
             Self::TokenRefused { fault } => fault.write(to),
             Self::KeyRefused { attribute, found } => {
                 attribute.write(to);
@@ -329,6 +350,12 @@ impl Field for Failure {
             21 => Self::Device {
                 function: from.text("function")?,
                 code: from.text("code")?,
+            },
+            22 => Self::KeystoreUnusable {
+                reason: from.text("reason")?,
+            },
+            23 => Self::KeyFileRefused {
+                reason: from.text("reason")?,
             },
             code => return Self::without_fields(code),
         })

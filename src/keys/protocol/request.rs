@@ -9,7 +9,7 @@ use super::{
 use tx::Name;
 
 use crate::{
-    device::{Essentials, TokenSelector},
+    device::{Backend, Essentials, TokenSelector},
     key::{KeyAlgorithm, KeyId, PublicKey},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {
-    /// The first request, and only the first: which token, and how to log in.
+    /// The first request, and only the first: which device, and how to log in.
     Hello(Hello),
     /// Find a key, check its attributes, keep its handle.
     Find {
@@ -67,14 +67,14 @@ pub enum Request {
     Health,
 }
 
-/// Which token, and how to log in.
+/// Which device, and how to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// The path of the PKCS#11 module.
-    pub module: Text<1024>,
+    /// Which kind of device, and where it is.
+    pub backend: Backend,
     /// The token.
     pub token: TokenSelector,
-    /// The user's PIN.
+    /// The user's PIN, or the keystore's passphrase.
     pub pin: Pin,
     /// How many sessions sign, the anchor not counted.
     pub sessions: u16,
@@ -164,18 +164,23 @@ impl Field for Sign {
     }
 }
 
-impl Field for Hello {
+impl Hello {
     fn write(&self, to: &mut Writer<'_>) {
-        to.text(&self.module);
+        let (Backend::Module(place) | Backend::Keystore(place)) = &self.backend;
+        to.text(place);
         self.token.write(to);
         to.pin(&self.pin);
         to.u16(self.sessions);
         self.profile.write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(
+        backend: fn(Text<1024>) -> Backend,
+        field: &'static str,
+        from: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
         Ok(Self {
-            module: from.text("module")?,
+            backend: backend(from.text(field)?),
             token: Field::read(from)?,
             pin: from.pin()?,
             sessions: from.u16()?,
@@ -187,7 +192,10 @@ impl Field for Hello {
 impl Message for Request {
     fn kind(&self) -> u8 {
         match self {
-            Self::Hello(_) => 0x01,
+            Self::Hello(hello) => match hello.backend {
+                Backend::Module(_) => 0x01,
+                Backend::Keystore(_) => 0x0a,
+            },
             Self::Find { .. } => 0x02,
             Self::Public { .. } => 0x03,
             Self::Sign(_) => 0x04,
@@ -234,7 +242,7 @@ impl Message for Request {
 
     fn read(kind: u8, from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
-            0x01 => Self::Hello(Field::read(from)?),
+            0x01 => Self::Hello(Hello::read(Backend::Module, "module", from)?),
             0x02 => Self::Find {
                 key: Field::read(from)?,
             },
@@ -261,6 +269,7 @@ impl Message for Request {
                 key: Field::read(from)?,
             },
             0x09 => Self::Health,
+            0x0a => Self::Hello(Hello::read(Backend::Keystore, "folder", from)?),
             found => return Err(DecodeError::Kind { found }),
         })
     }

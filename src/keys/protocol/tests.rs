@@ -7,7 +7,7 @@ use tx::Name;
 
 use crate::{
     device::{
-        Algorithms, EdwardsParams, Essentials, FirmwareVersion, IdentityFault, Quirks,
+        Algorithms, Backend, EdwardsParams, Essentials, FirmwareVersion, IdentityFault, Quirks,
         TokenIdentity, TokenSelector, Wrapping,
     },
     key::{KeyAlgorithm, KeyId, KeyPurpose, PublicKey},
@@ -88,15 +88,24 @@ fn essentials() -> impl Strategy<Value = Essentials> {
 fn hello() -> impl Strategy<Value = Hello> {
     let selector = (text(), prop::option::of(text()))
         .prop_map(|(label, serial)| TokenSelector { label, serial });
-    (text(), selector, "[ -~]{0,255}", any::<u16>(), essentials()).prop_map(
-        |(module, token, pin, sessions, profile)| Hello {
-            module,
+    let backend = prop_oneof![
+        text().prop_map(Backend::Module),
+        text().prop_map(Backend::Keystore),
+    ];
+    (
+        backend,
+        selector,
+        "[ -~]{0,255}",
+        any::<u16>(),
+        essentials(),
+    )
+        .prop_map(|(backend, token, pin, sessions, profile)| Hello {
+            backend,
             token,
             pin: Pin::new(&pin).unwrap(),
             sessions,
             profile,
-        },
-    )
+        })
 }
 
 fn sign() -> impl Strategy<Value = Sign> {
@@ -165,6 +174,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         Failure::SessionLost,
         Failure::Unsupported,
         Failure::OutOfOrder,
+        Failure::MemoryUnlocked,
     ];
     let fault = prop_oneof![
         text().prop_map(|found| IdentityFault::Manufacturer { found }),
@@ -177,6 +187,8 @@ fn failure() -> impl Strategy<Value = Failure> {
     prop_oneof![
         prop::sample::select(plain.to_vec()),
         text().prop_map(|reason| Failure::ModuleUnusable { reason }),
+        text().prop_map(|reason| Failure::KeystoreUnusable { reason }),
+        text().prop_map(|reason| Failure::KeyFileRefused { reason }),
         fault.prop_map(|fault| Failure::TokenRefused { fault }),
         (attribute, found).prop_map(|(attribute, found)| Failure::KeyRefused { attribute, found }),
         (text(), text()).prop_map(|(function, code)| Failure::Device { function, code }),
@@ -305,7 +317,7 @@ fn the_largest_messages_fit() {
             input: SignInput::Message(Bytes::new(&[0; 3072]).unwrap()),
         }),
         Request::Hello(Hello {
-            module: Text::cut(&"m".repeat(1024)),
+            backend: Backend::Module(Text::cut(&"m".repeat(1024))),
             token: TokenSelector {
                 label: Text::cut(&"l".repeat(32)),
                 serial: Some(Text::cut(&"s".repeat(16))),

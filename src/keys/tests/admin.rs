@@ -4,7 +4,7 @@ use super::softhsm::{
     LABEL, MODULE, PIN, SO_PIN, SoftHsm, in_own_process, profile, selector, spend,
 };
 use crate::{
-    KeyAlgorithm, KeyId, KeyPurpose,
+    Backend, KeyAlgorithm, KeyId, KeyPurpose,
     admin::{Credentials, NewToken, Operator, init_token},
     protocol::{Failure, Pin, Text},
 };
@@ -35,7 +35,7 @@ fn operator() {
     assert_eq!(init_token(&new), Err(Failure::TokenAmbiguous));
 
     let credentials = |pin| Credentials {
-        module: MODULE.into(),
+        backend: Backend::Module(Text::new(MODULE).unwrap()),
         token: selector(),
         pin: Pin::new(pin).unwrap(),
         profile: profile().essentials().unwrap(),

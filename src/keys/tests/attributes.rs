@@ -1,6 +1,9 @@
 //! What a key on a token must be.
 
-use super::softhsm::{SoftHsm, in_own_process, spend};
+use super::{
+    device::TestDevice,
+    softhsm::{SoftHsm, in_own_process, spend},
+};
 use crate::{
     KeyAlgorithm, PoolConfig,
     pool::CallError,

@@ -1,4 +1,4 @@
-//! From a durable checkpoint to a signed note, by a key in SoftHSM.
+//! From a durable checkpoint to a signed note, by a key on a device.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,7 +9,10 @@ use journal::{
 use policy::KeyRegistration;
 use tlog::{checkpoint::SignedCheckpoint, note::VerifierKey};
 
-use super::softhsm::{SoftHsm, soon};
+use super::{
+    device::{TestDevice, on_each_device},
+    softhsm::soon,
+};
 use crate::{Authorized, KeyAlgorithm, KeyId, KeyPool, KeyPurpose, PoolConfig, SignError};
 
 fn log_key() -> KeyId {
@@ -53,10 +56,10 @@ fn order(journal: &Journal) -> Committed<CheckpointOrder> {
     }
 }
 
-#[tokio::test]
-async fn a_durable_checkpoint_becomes_a_note_that_anybody_can_verify() {
-    let softhsm = SoftHsm::with_token();
-    let (pool, _events, _child) = softhsm.pool(PoolConfig::default(), 1, &[]).await;
+on_each_device!(a_durable_checkpoint_becomes_a_note_that_anybody_can_verify);
+
+async fn a_durable_checkpoint_becomes_a_note_that_anybody_can_verify(device: impl TestDevice) {
+    let (pool, _events, _child) = device.pool(PoolConfig::default(), 1, &[]).await;
     let key = pool
         .generate(&log_key(), KeyAlgorithm::Ed25519)
         .await

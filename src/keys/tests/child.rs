@@ -5,7 +5,10 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
 };
 
-use super::softhsm::{self, Part, SoftHsm};
+use super::{
+    device::TestDevice,
+    softhsm::{self, Part, SoftHsm},
+};
 use crate::{child, pool::greeting};
 
 /// Played as `signerd --role key-child` does it: the socket is the standard input.

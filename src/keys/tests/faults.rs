@@ -5,8 +5,18 @@ use std::{fs, os::unix::process::ExitStatusExt, time::Duration};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
-use super::softhsm::{SoftHsm, sign, soon, spend};
+use super::{
+    device::{TestDevice, on_each_device},
+    softhsm::{SoftHsm, sign, soon, spend},
+};
 use crate::{KeyId, KeyPool, PoolConfig, PoolEvent, SignError, pool::Lost};
+
+on_each_device! {
+    killed_in_mid_flight_then_replaced,
+    hung_in_mid_flight_then_replaced,
+    hung_while_idle,
+    given_up_in_mid_flight_the_child_ends_without_a_crash,
+}
 
 /// Signs without end in several tasks; each ends with the first error, which it answers.
 fn load(pool: &KeyPool, key: &KeyId) -> JoinSet<SignError> {
@@ -42,11 +52,9 @@ fn is_typed(error: &SignError, expected: Lost) -> bool {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_in_mid_flight_then_replaced() {
-    let softhsm = SoftHsm::with_token();
+async fn killed_in_mid_flight_then_replaced(device: impl TestDevice) {
     let key = spend("a");
-    let (pool, mut events, mut child) = softhsm.pool(PoolConfig::default(), 2, &[&key]).await;
+    let (pool, mut events, mut child) = device.pool(PoolConfig::default(), 2, &[&key]).await;
     for _ in 0..5 {
         let tasks = load(&pool, &key);
         soon(underway(&pool)).await;
@@ -60,7 +68,7 @@ async fn killed_in_mid_flight_then_replaced() {
         );
         assert_eq!(soon(events.recv()).await, Some(PoolEvent::Gone));
         assert!(!pool.healthy());
-        child = softhsm.attach(&pool, 2).await.unwrap();
+        child = device.attach(&pool, 2).await.unwrap();
         assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
         assert!(pool.healthy());
         let _ = sign(&pool, u64::MAX, &key).await.unwrap();
@@ -69,15 +77,13 @@ async fn killed_in_mid_flight_then_replaced() {
     assert_eq!(pool.counters().events_lost, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hung_in_mid_flight_then_replaced() {
-    let softhsm = SoftHsm::with_token();
+async fn hung_in_mid_flight_then_replaced(device: impl TestDevice) {
     let key = spend("a");
     let config = PoolConfig {
         deadline: Duration::from_millis(500),
         ..PoolConfig::default()
     };
-    let (pool, mut events, child) = softhsm.pool(config, 2, &[&key]).await;
+    let (pool, mut events, child) = device.pool(config, 2, &[&key]).await;
     let tasks = load(&pool, &key);
     soon(underway(&pool)).await;
     child.signal(Signal::STOP);
@@ -87,7 +93,7 @@ async fn hung_in_mid_flight_then_replaced() {
     assert!(!pool.healthy());
     // It wakes up and answers what it had: nobody listens any more.
     child.signal(Signal::CONT);
-    let _next = softhsm.attach(&pool, 2).await.unwrap();
+    let _next = device.attach(&pool, 2).await.unwrap();
     let before = pool.counters();
     let _ = sign(&pool, u64::MAX, &key).await.unwrap();
     let after = pool.counters();
@@ -96,15 +102,13 @@ async fn hung_in_mid_flight_then_replaced() {
 }
 
 /// An idle child is asked now and then; no caller need run into it.
-#[tokio::test]
-async fn hung_while_idle() {
-    let softhsm = SoftHsm::with_token();
+async fn hung_while_idle(device: impl TestDevice) {
     let config = PoolConfig {
         deadline: Duration::from_millis(200),
         keepalive: Duration::from_millis(100),
         ..PoolConfig::default()
     };
-    let (pool, mut events, child) = softhsm.pool(config, 1, &[]).await;
+    let (pool, mut events, child) = device.pool(config, 1, &[]).await;
     child.signal(Signal::STOP);
     assert_eq!(soon(events.recv()).await, Some(PoolEvent::Hung));
     assert!(!pool.healthy());
@@ -113,11 +117,9 @@ async fn hung_while_idle() {
 }
 
 /// To exit while a thread is inside `C_Sign` crashes SoftHSM: the child waits for its threads.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn given_up_in_mid_flight_the_child_ends_without_a_crash() {
-    let softhsm = SoftHsm::with_token();
+async fn given_up_in_mid_flight_the_child_ends_without_a_crash(device: impl TestDevice) {
     let key = spend("a");
-    let (pool, mut events, mut child) = softhsm.pool(PoolConfig::default(), 2, &[&key]).await;
+    let (pool, mut events, mut child) = device.pool(PoolConfig::default(), 2, &[&key]).await;
     for _ in 0..10 {
         let tasks = load(&pool, &key);
         soon(underway(&pool)).await;
@@ -129,7 +131,7 @@ async fn given_up_in_mid_flight_the_child_ends_without_a_crash() {
         );
         let status = child.ended();
         assert_eq!((status.code(), status.signal()), (Some(0), None));
-        child = softhsm.attach(&pool, 2).await.unwrap();
+        child = device.attach(&pool, 2).await.unwrap();
         assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
     }
 }

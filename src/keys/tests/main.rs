@@ -1,5 +1,6 @@
-//! Against the real SoftHSM: a fresh token for each test, and the key child as a process of its own,
-//! as in production. When SoftHSM is not installed, these tests fail.
+//! Against real devices: a fresh SoftHSM token or keystore for each test, and the key child as a
+//! process of its own, as in production. What holds of every kind of device is run on each
+//! ([`device`]). When SoftHSM is not installed, these tests fail.
 //!
 //! They are a module of the crate, since only the crate can make an [`crate::Authorized`] without a
 //! journal. A part that needs a process of its own, with its own `SOFTHSM2_CONF`, is played by a test
@@ -9,8 +10,10 @@ mod admin;
 mod attributes;
 mod checkpoint;
 mod child;
+mod device;
 mod faults;
 mod hostile;
+mod keystore;
 mod login;
 mod pin;
 mod signing;

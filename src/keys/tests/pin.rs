@@ -3,11 +3,12 @@
 use std::io::{Read, Write};
 
 use super::{
+    device::TestDevice,
     login,
     softhsm::{self, MODULE, SoftHsm, in_own_process, soon},
 };
 use crate::{
-    KeyPool, PoolConfig, PoolEvent,
+    Backend, KeyPool, PoolConfig, PoolEvent,
     pool::AttachError,
     protocol::{Answer, Failure, Frame, Inbox, Request, Text},
 };
@@ -73,7 +74,7 @@ fn a_rejected_pin_is_not_sent_again() {
     let rejected = Answer::Failed(Failure::PinRejected);
     let hello = || {
         let mut hello = softhsm::hello(WRONG, 2);
-        hello.module = Text::new(softhsm::SPY).unwrap();
+        hello.backend = Backend::Module(Text::new(softhsm::SPY).unwrap());
         Request::Hello(hello)
     };
     assert_eq!(ask(1, hello()), rejected);

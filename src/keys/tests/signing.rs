@@ -1,4 +1,4 @@
-//! Signing through the pool, the child and SoftHSM.
+//! Signing through the pool, the child and its device.
 
 use std::{
     collections::HashSet,
@@ -6,7 +6,10 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use super::softhsm::{self, SoftHsm, authorized, digest, sign, soon, spend, verify_by_k256};
+use super::{
+    device::{TestDevice, on_each_device},
+    softhsm::{authorized, digest, sign, soon, spend, verify_by_k256},
+};
 use crate::{
     KeyAlgorithm, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, PublicKey, SignError,
     protocol::{
@@ -15,11 +18,17 @@ use crate::{
     verify,
 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_signatures_by_two_keys_from_64_tasks() {
-    let softhsm = SoftHsm::with_token();
+on_each_device! {
+    a_thousand_signatures_by_two_keys_from_64_tasks,
+    all_inputs_of_a_transaction_or_none,
+    a_caller_that_goes_away_leaves_a_late_answer,
+    a_checkpoint_key_signs_messages_with_ed25519,
+    a_restarted_child_must_have_the_registered_keys,
+}
+
+async fn a_thousand_signatures_by_two_keys_from_64_tasks(device: impl TestDevice) {
     let keys = [spend("a"), spend("b")];
-    let (pool, _events, child) = softhsm
+    let (pool, _events, child) = device
         .pool(PoolConfig::default(), 2, &[&keys[0], &keys[1]])
         .await;
     let mut tasks = tokio::task::JoinSet::new();
@@ -48,16 +57,14 @@ async fn a_thousand_signatures_by_two_keys_from_64_tasks() {
     assert_eq!(child.ended().code(), Some(0));
 }
 
-#[tokio::test]
-async fn all_inputs_of_a_transaction_or_none() {
-    let softhsm = SoftHsm::with_token();
+async fn all_inputs_of_a_transaction_or_none(device: impl TestDevice) {
     let (a, b, absent) = (spend("a"), spend("b"), spend("absent"));
     let config = PoolConfig {
         in_flight_per_session: 2,
         queue: 100,
         ..PoolConfig::default()
     };
-    let (pool, _events, _child) = softhsm.pool(config, 1, &[&a, &b]).await;
+    let (pool, _events, _child) = device.pool(config, 1, &[&a, &b]).await;
     let calls: Vec<_> = (0..100)
         .map(|n| (n, if n % 2 == 0 { &a } else { &b }))
         .collect();
@@ -89,11 +96,9 @@ async fn all_inputs_of_a_transaction_or_none() {
     );
 }
 
-#[tokio::test]
-async fn a_caller_that_goes_away_leaves_a_late_answer() {
-    let softhsm = SoftHsm::with_token();
+async fn a_caller_that_goes_away_leaves_a_late_answer(device: impl TestDevice) {
     let key = spend("a");
-    let (pool, _events, _child) = softhsm.pool(PoolConfig::default(), 1, &[&key]).await;
+    let (pool, _events, _child) = device.pool(PoolConfig::default(), 1, &[&key]).await;
     {
         let abandoned = sign(&pool, 1, &key);
         tokio::pin!(abandoned);
@@ -155,16 +160,14 @@ impl Wire {
     }
 }
 
-#[test]
-fn a_checkpoint_key_signs_messages_with_ed25519() {
-    let softhsm = SoftHsm::with_token();
-    let (_child, socket) = softhsm.start_child();
+async fn a_checkpoint_key_signs_messages_with_ed25519(device: impl TestDevice) {
+    let (_child, socket) = device.start_child();
     let mut wire = Wire {
         socket,
         inbox: Inbox::default(),
         next: 0,
     };
-    let hello = softhsm::hello(softhsm::PIN, 1);
+    let hello = device.hello(1);
     assert!(matches!(
         wire.ask(Request::Hello(hello)),
         Answer::Ready { sessions: 1, .. }
@@ -223,22 +226,20 @@ fn a_checkpoint_key_signs_messages_with_ed25519() {
     assert!(matches!(wire.ask(Request::Health), Answer::Healthy { .. }));
 }
 
-#[tokio::test]
-async fn a_restarted_child_must_have_the_registered_keys() {
-    let softhsm = SoftHsm::with_token();
+async fn a_restarted_child_must_have_the_registered_keys<D: TestDevice>(device: D) {
     let key = spend("a");
-    let (pool, mut events, child) = softhsm.pool(PoolConfig::default(), 1, &[&key]).await;
+    let (pool, mut events, child) = device.pool(PoolConfig::default(), 1, &[&key]).await;
     let found = pool.find(&key).await.unwrap();
     assert_eq!(Some(found.public), pool.registered(&key));
     assert_eq!(pool.public(&key).await.unwrap(), found.public);
     pool.health().await.unwrap();
     child.kill();
     assert_eq!(soon(events.recv()).await, Some(PoolEvent::Gone));
-    let other = SoftHsm::with_token();
+    let other = D::new();
     let refused = other.attach(&pool, 1).await.err().unwrap();
     assert!(refused.to_string().contains("strongroom:spend:a"));
     assert!(!pool.healthy());
-    let _child = softhsm.attach(&pool, 1).await.unwrap();
+    let _child = device.attach(&pool, 1).await.unwrap();
     assert!(pool.healthy());
     let _ = sign(&pool, 1, &key).await.unwrap();
 }

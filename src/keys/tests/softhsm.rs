@@ -1,23 +1,25 @@
 //! A SoftHSM token of its own for each test, and a key child over it.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::Write,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
-use super::child;
+use super::{
+    child,
+    device::{TestDevice, start},
+};
 use crate::{
-    Authorized, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, Profile, PublicKey, SignError,
-    TokenSelector,
+    Authorized, Backend, KeyId, KeyPool, KeyPurpose, Profile, PublicKey, SignError, TokenSelector,
     authorized::Signing,
-    key::KeyAlgorithm,
     pool::{AttachError, Expected, greeting},
     protocol::{Hello, Pin, SignInput, Text},
     verify::Signature,
@@ -62,7 +64,7 @@ pub(crate) fn selector() -> TokenSelector {
 
 pub(crate) fn hello(pin: &str, sessions: u16) -> Hello {
     Hello {
-        module: Text::new(MODULE).unwrap(),
+        backend: Backend::Module(Text::new(MODULE).unwrap()),
         token: selector(),
         pin: Pin::new(pin).unwrap(),
         sessions,
@@ -124,6 +126,12 @@ impl Part {
     pub(crate) fn of<T>(test: &T) -> Self {
         let (_crate, name) = std::any::type_name_of_val(test).split_once("::").unwrap();
         Self(name)
+    }
+
+    /// Lets this test binary, which `command` runs, play the part alone.
+    pub(crate) fn of_command(&self, command: &mut Command) {
+        command.args(["--exact", "--nocapture", self.0]);
+        command.env(PART, self.0);
     }
 
     pub(crate) fn is_played_here(&self) -> bool {
@@ -190,15 +198,13 @@ impl SoftHsm {
         self.folder.path().join("tokens")
     }
 
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.env(CONFIG, self.folder.path().join("softhsm2.conf"));
-        command
-    }
-
     /// Runs one of SoftHSM's or OpenSC's tools, which must succeed.
     pub(crate) fn tool(&self, program: &str, arguments: &[&str]) -> Output {
-        let output = self.command(program).args(arguments).output().unwrap();
+        let output = self
+            .command(OsStr::new(program))
+            .args(arguments)
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {arguments:?}: {text}");
         output
@@ -210,26 +216,13 @@ impl SoftHsm {
         self.tool("pkcs11-tool", &[&login, arguments].concat())
     }
 
-    /// This test binary again, to play one part.
-    fn part(&self, part: &Part) -> Command {
-        let mut command = self.command(env::current_exe().unwrap());
-        command.args(["--exact", "--nocapture", part.0]);
-        command.env(PART, part.0);
-        command
-    }
-
-    /// Starts a key child, its socket as its standard input.
-    pub(crate) fn start_child(&self) -> (ChildProcess, UnixStream) {
-        self.start(self.part(&child::part()))
-    }
-
     /// Starts a key child whose hello names [`SPY`], which writes every call into [`Self::spied`].
     pub(crate) fn start_spied_child(&self) -> (ChildProcess, UnixStream) {
         let mut command = self.part(&child::part());
         command
             .env("PKCS11SPY", MODULE)
             .env("PKCS11SPY_OUTPUT", self.folder.path().join("spy"));
-        self.start(command)
+        start(command)
     }
 
     /// How often a PKCS#11 function was called.
@@ -238,47 +231,33 @@ impl SoftHsm {
         let named = |line: &&str| line.trim_end().ends_with(&format!(": {function}"));
         log.lines().filter(named).count()
     }
+}
 
-    fn start(&self, mut command: Command) -> (ChildProcess, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let child = command
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        (ChildProcess(child), ours)
+impl TestDevice for SoftHsm {
+    fn new() -> Self {
+        Self::with_token()
     }
 
-    /// Starts a key child and attaches it.
-    pub(crate) async fn attach(
-        &self,
-        pool: &KeyPool,
-        sessions: u16,
-    ) -> Result<ChildProcess, AttachError> {
-        let (child, socket) = self.start_child();
-        soon(attach(pool, socket, hello(PIN, sessions))).await?;
-        Ok(child)
+    fn command(&self, program: &OsStr) -> Command {
+        let mut command = Command::new(program);
+        command.env(CONFIG, self.folder.path().join("softhsm2.conf"));
+        command
     }
 
-    /// A pool with a child, and with generated and registered keys.
-    pub(crate) async fn pool(
-        &self,
-        config: PoolConfig,
-        sessions: u16,
-        keys: &[&KeyId],
-    ) -> (KeyPool, mpsc::Receiver<PoolEvent>, ChildProcess) {
-        let (pool, mut events) = KeyPool::new(config);
-        let child = self.attach(&pool, sessions).await.unwrap();
-        assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
-        for key in keys {
-            let made = pool.generate(key, KeyAlgorithm::Secp256k1).await.unwrap();
-            pool.register(made.key, made.public).unwrap();
-        }
-        (pool, events, child)
+    fn hello(&self, sessions: u16) -> Hello {
+        hello(PIN, sessions)
     }
 }
 
 impl ChildProcess {
+    pub(crate) fn new(child: Child) -> Self {
+        Self(child)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.0);
         rustix::process::kill_process(pid, signal).unwrap();

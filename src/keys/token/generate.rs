@@ -11,8 +11,8 @@ use super::{TokenKey, attributes, failure, find, sign, sync};
 use crate::{
     device::Essentials,
     key::{KeyAlgorithm, KeyId},
-    protocol::{Bytes, Failure, SignInput},
-    verify,
+    protocol::Failure,
+    self_test,
 };
 
 /// Generates a key on the token, through a session that may write. When this answers, the key was
@@ -68,26 +68,15 @@ fn make(
     }
 }
 
-/// Signs a test message with the new key and checks it in software: a torn or mixed-up key pair
-/// (seen after `kill -9` during generation) must not be recorded.
+/// Lets the new key sign its test message on the device.
 fn self_test(session: &Session, key: &TokenKey) -> Result<(), Failure> {
-    let message: [u8; 32] = Sha256::new()
-        .chain_update(b"strongroom-self-test-v1")
-        .chain_update(key.description.public.as_bytes())
-        .finalize()
-        .into();
     let public = &key.description.public;
-    let input = match public.algorithm() {
-        KeyAlgorithm::Secp256k1 => SignInput::Digest(message),
-        KeyAlgorithm::Ed25519 => {
-            SignInput::Message(Bytes::new(&message).map_err(|_| Failure::SelfTestFailed)?)
-        }
-    };
+    let input = self_test::input(public).ok_or(Failure::SelfTestFailed)?;
     let signature = sign::sign(session, key, &input).map_err(|fault| match fault {
         sign::SignFault::Stale => Failure::SessionLost,
         sign::SignFault::Failed(failure) => failure,
     })?;
-    verify::check(public, &input, signature.as_bytes())
-        .map(|_| ())
-        .map_err(|_| Failure::SelfTestFailed)
+    self_test::passes(public, |_| Some(signature))
+        .then_some(())
+        .ok_or(Failure::SelfTestFailed)
 }
