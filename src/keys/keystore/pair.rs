@@ -41,24 +41,13 @@ fn scalar(secret: &Secret) -> Result<Option<Zeroizing<Scalar>>, KeystoreError> {
     Ok(scalar.filter(|scalar| !bool::from(scalar.is_zero())))
 }
 
-/// Both points of a secp256k1 secret: compressed, and without its first byte uncompressed.
-fn points(secret: &Secret) -> Result<Option<([u8; 33], [u8; 64])>, KeystoreError> {
+/// The point of a secp256k1 secret; `None` when it is no secret key.
+fn point(secret: &Secret) -> Result<Option<k256::PublicKey>, KeystoreError> {
     let Some(scalar) = scalar(secret)? else {
         return Ok(None);
     };
-    let Some(scalar) = Option::<NonZeroScalar>::from(NonZeroScalar::new(*scalar)) else {
-        return Ok(None);
-    };
-    let scalar = Zeroizing::new(scalar);
-    let point = k256::PublicKey::from_secret_scalar(&scalar);
-    let compressed = point.to_encoded_point(true);
-    let whole = point.to_encoded_point(false);
-    let whole = whole.as_bytes().split_first().map(|(_, rest)| rest);
-    Ok(compressed
-        .as_bytes()
-        .try_into()
-        .ok()
-        .zip(whole.and_then(|rest| rest.try_into().ok())))
+    let scalar = Option::<NonZeroScalar>::from(NonZeroScalar::new(*scalar)).map(Zeroizing::new);
+    Ok(scalar.map(|scalar| k256::PublicKey::from_secret_scalar(&scalar)))
 }
 
 /// The public half of a secret; `None` when it is no secret key of the algorithm.
@@ -67,8 +56,8 @@ pub(super) fn public(
     secret: &Secret,
 ) -> Result<Option<PublicKey>, KeystoreError> {
     let key = match algorithm {
-        KeyAlgorithm::Secp256k1 => match points(secret)? {
-            Some((compressed, _)) => PublicKey::new(algorithm, &compressed),
+        KeyAlgorithm::Secp256k1 => match point(secret)? {
+            Some(point) => PublicKey::new(algorithm, point.to_encoded_point(true).as_bytes()),
             None => return Ok(None),
         },
         KeyAlgorithm::Ed25519 => {
@@ -79,10 +68,13 @@ pub(super) fn public(
     Ok(key.ok())
 }
 
-/// The EVM address of a secp256k1 secret: the last 20 bytes of the Keccak-256 of its point.
+/// The EVM address of a secp256k1 secret: the last 20 bytes of the Keccak-256 of its point, whose
+/// uncompressed form begins with a byte that says so.
 pub(super) fn address(secret: &Secret) -> Result<Option<[u8; 20]>, KeystoreError> {
-    Ok(points(secret)?.and_then(|(_, whole)| {
-        let hash: [u8; 32] = Keccak256::digest(whole).into();
+    Ok(point(secret)?.and_then(|point| {
+        let whole = point.to_encoded_point(false);
+        let (_, coordinates) = whole.as_bytes().split_first()?;
+        let hash: [u8; 32] = Keccak256::digest(coordinates).into();
         hash.last_chunk().copied()
     }))
 }
