@@ -108,11 +108,11 @@ impl World {
         world
     }
 
-    /// With the bundle of the tests and its keys in an encrypted keystore; the token has none.
-    pub fn on_keystore() -> Self {
+    /// With the bundle of the tests and some of its keys in an encrypted keystore; the token has none.
+    pub fn on_keystore(keys: &[&str]) -> Self {
         let mut world = Self::with_keys(&[], Bundle::of_tests);
         let folder = world.folder().join("keystore");
-        world.keystore = Some(Keystore::init(folder, &KEYS));
+        world.keystore = Some(Keystore::init(folder, keys));
         world.configure("");
         world
     }

@@ -8,6 +8,7 @@ use strongroom_softhsm_tests::{
     ask::units,
     bundle::Bundle,
     evm::{Draft, ETHER},
+    keystore::Keystore,
     module::Module,
     program::{binary, output, repository, run},
     signerd::Role,
@@ -70,7 +71,21 @@ fn every_device_conforms_and_the_readme_has_what_was_seen() {
         let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
         assert_eq!(listed["keys"], Value::Array(Vec::new()));
     }
+    writeln!(table, "{}", row(&of_keystore(folder.path()))).unwrap();
     hold_to_readme(&table);
+}
+
+/// The same cases in an encrypted keystore.
+fn of_keystore(folder: &Path) -> Value {
+    let keystore = Keystore::init(folder.join("keystore"), &[]);
+    let output = output(&mut keystore.command("conformance", &["--json"]));
+    let report = report(&output);
+    assert!(output.status.success(), "{report:#}");
+    assert_eq!(differing(&report), <[&str; 0]>::default());
+    let listed = run(&mut keystore.command("list", &["--json"]));
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["keys"], Value::Array(Vec::new()));
+    report
 }
 
 /// A device in one line. How fast it is, is not in it: that is another on every machine.

@@ -30,9 +30,8 @@ const FOREIGN_ADDRESS: &str = "0x008AeEda4D805471dF9b2A5B0f38A0C3bCBA786b";
 
 /// A world whose sender is a key that was made elsewhere.
 fn imported() -> World {
-    let world = World::on_keystore();
+    let world = World::on_keystore(&[]);
     let keystore = world.keystore();
-    fs::remove_file(keystore.file("eth-1")).unwrap();
     let text = fs::read_to_string(repository(FOREIGN)).unwrap();
     keystore.import("eth-1", &text, FOREIGN_PASSPHRASE);
     world
@@ -40,7 +39,7 @@ fn imported() -> World {
 
 #[test]
 fn payments_are_mined_and_checkpoints_signed_and_the_level_is_shown() {
-    let world = World::on_keystore().with_checkpoints();
+    let world = World::on_keystore(&["eth-1"]).with_checkpoints();
     let anvil = Anvil::start(world.folder());
     let daemon = world.start();
     let mut client = world.walletd();
@@ -71,7 +70,7 @@ fn payments_are_mined_and_checkpoints_signed_and_the_level_is_shown() {
 /// Pay to taproot needs BIP-340, which no device of ours does yet.
 #[test]
 fn taproot_is_refused_by_name() {
-    let world = World::on_keystore();
+    let world = World::on_keystore(&["coin-1", "coin-2", "coin-3"]);
     let _daemon = world.start();
     let mut client = world.walletd();
     let own = hex::decode(client.key("coin-1").public_key).unwrap();
@@ -96,7 +95,7 @@ fn taproot_is_refused_by_name() {
 
 #[test]
 fn a_wrong_passphrase_is_final_until_a_person_acts() {
-    let world = World::on_keystore();
+    let world = World::on_keystore(&["eth-1"]);
     world.keystore().write_passphrase("another passphrase");
     let mark = world.data().join("pin-rejected");
     for _ in 0..2 {
@@ -124,7 +123,7 @@ fn a_wrong_passphrase_is_final_until_a_person_acts() {
 
 #[test]
 fn a_key_child_that_is_killed_while_it_signs_costs_no_request() {
-    let world = World::on_keystore();
+    let world = World::on_keystore(&["eth-1"]);
     let daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
@@ -160,7 +159,7 @@ fn a_key_child_that_is_killed_while_it_signs_costs_no_request() {
 /// The key of a registered name is another one, enciphered by somebody who knows the passphrase.
 #[test]
 fn a_swapped_file_is_refused_by_the_pinned_public_key() {
-    let world = World::on_keystore();
+    let world = World::on_keystore(&["eth-1"]);
     let daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
@@ -230,7 +229,7 @@ fn a_secret_is_in_the_key_child_and_never_in_the_server() {
 /// Node's own scrypt and AES, and the Keccak of js-sha3, on what the command line wrote.
 #[test]
 fn another_tool_reads_what_was_generated() {
-    let world = World::on_keystore();
+    let world = World::on_keystore(&["eth-1"]);
     let keystore = world.keystore();
     let script = repository("softhsm-tests/oracle/keystore/read.cjs");
     let mut node = Command::new("node");
@@ -252,7 +251,7 @@ fn another_tool_reads_what_was_generated() {
 
 #[test]
 fn the_command_line_refuses_by_name() {
-    let world = World::on_keystore();
+    let world = World::on_keystore(&["eth-1"]);
     let keystore = world.keystore();
     let refused = |command: &mut Command, why: &str| {
         let output = output(command);

@@ -6,6 +6,7 @@
 
 mod common;
 mod facts;
+mod keystore;
 mod pkcs11;
 mod report;
 mod speed;
@@ -14,6 +15,7 @@ pub use report::{Case, Fact, Outcome, Report, Speed};
 
 use crate::{
     admin::Credentials,
+    device::Backend,
     key::{KeyAlgorithm, KeyId, PublicKey},
     profile::Profile,
     protocol::{Failure, SignInput},
@@ -53,25 +55,45 @@ trait Subject: Sized + Send {
     fn reopened(self) -> Result<Self, Failure>;
 }
 
-/// Runs every case against a token, in this process, and speaks to no other.
+/// Runs every case against a device, in this process, and speaks to no other.
 ///
 /// # Errors
-/// [`Failure`] when the token cannot be used at all: what it does wrong is in the report.
+/// [`Failure`] when the device cannot be used at all: what it does wrong is in the report.
 pub fn run(credentials: &Credentials, profile: &Profile) -> Result<Report, Failure> {
-    let token = pkcs11::Logged::in_to(credentials)?;
-    let identity = token.identity().clone();
     let mut notes = Notes::new(profile);
-    let mut token = Some(token);
+    let identity = match credentials.backend {
+        Backend::Module(_) => {
+            let token = pkcs11::Logged::in_to(credentials)?;
+            let identity = token.identity().clone();
+            if let Some(token) = try_all(token, profile, &mut notes)? {
+                pkcs11::try_sessions(&token, profile, &mut notes);
+                token.close()?;
+            }
+            identity
+        }
+        Backend::Keystore(_) => {
+            let keystore = keystore::Opened::in_to(credentials)?;
+            let identity = keystore.identity().clone();
+            try_all(keystore, profile, &mut notes)?;
+            identity
+        }
+    };
+    Ok(notes.into_report(identity, profile))
+}
+
+/// Puts a key of each algorithm through everything. The device is given back, unless it is lost.
+fn try_all<S: Subject>(
+    device: S,
+    profile: &Profile,
+    notes: &mut Notes,
+) -> Result<Option<S>, Failure> {
+    let mut device = Some(device);
     for algorithm in ALGORITHMS {
         let key = common::throw_away(algorithm)?;
-        let Some(open) = token.take() else {
+        let Some(open) = device.take() else {
             break;
         };
-        token = common::try_algorithm(open, profile, &key, algorithm, &mut notes);
+        device = common::try_algorithm(open, profile, &key, algorithm, notes);
     }
-    if let Some(token) = token {
-        pkcs11::try_sessions(&token, profile, &mut notes);
-        token.close()?;
-    }
-    Ok(notes.into_report(identity, profile))
+    Ok(device)
 }

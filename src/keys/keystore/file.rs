@@ -25,7 +25,7 @@ pub(super) enum KeyFile {
 }
 
 /// The name of a key's file: `PURPOSE.NAME.json`.
-pub(super) fn name_of(key: &KeyId) -> String {
+pub(crate) fn name_of(key: &KeyId) -> String {
     format!("{}.{}{SUFFIX}", key.purpose, key.name)
 }
 

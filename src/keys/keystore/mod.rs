@@ -30,6 +30,7 @@ use std::{
 };
 
 pub use error::{Fault, KeystoreError};
+pub(crate) use file::name_of as file_name;
 pub use kdf::Strength;
 
 use self::{
@@ -300,9 +301,22 @@ impl Keystore {
         Ok(())
     }
 
+    /// Finds a key.
+    pub(crate) fn find(&self, key: &KeyId) -> Result<KeyDescription, Failure> {
+        let held = self.key(key).map_err(|error| error.failure())?;
+        Ok(held.description(key))
+    }
+
+    /// Signs with a key.
+    pub(crate) fn sign(&self, key: &KeyId, input: &SignInput) -> Result<Bytes<128>, Failure> {
+        let signed = self.key(key).and_then(|held| held.sign(input));
+        signed.map_err(|error| error.failure())
+    }
+
     /// Removes a key and its file.
-    fn destroy(&self, key: &KeyId) -> Result<(), KeystoreError> {
-        self.folder.remove(&file::name_of(key))?;
+    pub(crate) fn destroy(&self, key: &KeyId) -> Result<(), Failure> {
+        let removed = self.folder.remove(&file::name_of(key));
+        removed.map_err(|error| error.failure())?;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.remove(key);
         Ok(())
@@ -356,8 +370,7 @@ struct KeystoreSession(Arc<Keystore>);
 
 impl Session for KeystoreSession {
     fn find(&mut self, key: &KeyId) -> Result<KeyDescription, Failure> {
-        let held = self.0.key(key).map_err(|error| error.failure())?;
-        Ok(held.description(key))
+        self.0.find(key)
     }
 
     fn public(&mut self, key: &KeyId) -> Result<KeyDescription, Failure> {
@@ -365,8 +378,7 @@ impl Session for KeystoreSession {
     }
 
     fn sign(&mut self, key: &KeyId, input: &SignInput) -> Result<Bytes<128>, Failure> {
-        let signed = self.0.key(key).and_then(|held| held.sign(input));
-        signed.map_err(|error| error.failure())
+        self.0.sign(key, input)
     }
 
     fn generate(
@@ -378,7 +390,7 @@ impl Session for KeystoreSession {
     }
 
     fn destroy(&mut self, key: &KeyId) -> Result<(), Failure> {
-        self.0.destroy(key).map_err(|error| error.failure())
+        self.0.destroy(key)
     }
 
     fn health(&mut self) -> Result<(), Failure> {
