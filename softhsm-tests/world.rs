@@ -205,7 +205,8 @@ impl World {
     }
 
     /// Lets the module with faults know the secrets of all keys, which are others than the token's: before
-    /// the first start. With them it can be told to use `one-k`.
+    /// the first start. With them it can be told to use `one-k`, or
+    /// such as `top-8`.
     ///
     /// # Panics
     /// When it cannot be written.

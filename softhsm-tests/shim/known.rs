@@ -22,6 +22,43 @@ use crate::{folder, module};
 const POINT_BYTES: usize = 67;
 const LABEL_BYTES_MAX: usize = 32;
 
+/// How nonces are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nonce {
+    /// Each another.
+    Good,
+    /// All the same.
+    One,
+    /// The highest bits are.
+    Top(u32),
+    /// The lowest bits are.
+    Bottom(u32),
+}
+
+impl Nonce {
+    /// Puts bits of a constant in the place of some of those of `k`.
+    fn bend(self, k: &mut [u8; 32]) {
+        let byte = |place: usize| 8 * place as u32;
+        // Of this byte, so many places from the end in question, the bits that are the constant's.
+        let count = |place: usize, bits: u32| bits.saturating_sub(byte(place)).min(8);
+        let bend = |k: &mut u8, mask: u8| *k = (*k & !mask) | (0x5a & mask);
+        match self {
+            Self::Good => {}
+            Self::One => *k = [2; 32],
+            Self::Top(bits) => {
+                for (place, k) in k.iter_mut().enumerate() {
+                    bend(k, !(0xff_u16 >> count(place, bits)) as u8);
+                }
+            }
+            Self::Bottom(bits) => {
+                for (place, k) in k.iter_mut().rev().enumerate() {
+                    bend(k, !(0xff_u16 << count(place, bits)) as u8);
+                }
+            }
+        }
+    }
+}
+
 /// The key that each session signs with.
 static SIGNING: Mutex<Option<HashMap<CK_SESSION_HANDLE, CK_OBJECT_HANDLE>>> = Mutex::new(None);
 
@@ -80,7 +117,7 @@ pub(crate) unsafe extern "C" fn attribute_value(
 }
 
 /// Puts a signature by the known secret in the place of SoftHSM's.
-pub(crate) fn sign(session: CK_SESSION_HANDLE, digest: &[u8], signature: &mut [u8], one_k: bool) {
+pub(crate) fn sign(session: CK_SESSION_HANDLE, digest: &[u8], signature: &mut [u8], nonce: Nonce) {
     let signing = SIGNING.lock().unwrap_or_else(PoisonError::into_inner);
     let key = signing
         .as_ref()
@@ -92,12 +129,19 @@ pub(crate) fn sign(session: CK_SESSION_HANDLE, digest: &[u8], signature: &mut [u
     let Some(secret) = secret(session, key) else {
         return;
     };
-    // Another one for each digest otherwise, which anybody can guess: nothing depends on these keys.
-    let k = if one_k { [2; 32] } else { digest };
-    let k = <Scalar as Reduce<U256>>::reduce(U256::from_be_slice(&k));
     let scalar = secret.to_nonzero_scalar();
-    if let Ok((made, _)) = scalar.try_sign_prehashed(k, &digest.into()) {
-        signature.copy_from_slice(&made.to_bytes());
+    let z = <Scalar as Reduce<U256>>::reduce(U256::from_be_slice(&digest));
+    // Another one for each digest, which anybody can guess: nothing depends on these keys.
+    let mut k: [u8; 32] = (z * *scalar * *scalar).to_bytes().into();
+    nonce.bend(&mut k);
+    let k = <Scalar as Reduce<U256>>::reduce(U256::from_be_slice(&k));
+    let inverse = Option::<Scalar>::from(k.invert());
+    if let (Ok((made, _)), Some(inverse)) = (scalar.try_sign_prehashed(k, &digest.into()), inverse)
+    {
+        // As it comes out, as devices give it, and not made low.
+        let s = inverse * (z + *made.r() * *scalar);
+        signature[..32].copy_from_slice(&made.r().to_bytes());
+        signature[32..].copy_from_slice(&s.to_bytes());
     }
 }
 

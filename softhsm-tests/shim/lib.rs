@@ -29,6 +29,7 @@ use cryptoki_sys::{
     CK_ULONG_PTR, CK_USER_TYPE, CK_UTF8CHAR_PTR, CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_OK,
     CKR_SESSION_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN,
 };
+use known::Nonce;
 use libloading::Library;
 
 /// The module that does the work.
@@ -67,8 +68,8 @@ enum Fault {
     HighS,
     /// It is over another digest.
     OtherDigest,
-    /// Every signature has the same `k`, where secrets are known.
-    OneK,
+    /// Every signature has another `k` than it should, where secrets are known.
+    Nonce(Nonce),
     /// No signature: the login waits.
     HoldLogin,
 }
@@ -88,10 +89,21 @@ impl Fault {
             "short" => Self::Short,
             "high-s" => Self::HighS,
             "other-digest" => Self::OtherDigest,
-            "one-k" => Self::OneK,
+            "one-k" => Self::Nonce(Nonce::One),
             "hold-login" => Self::HoldLogin,
-            _ => return None,
+            _ => return Self::biased(name),
         })
+    }
+
+    /// `top-8`: the highest 8 bits of each `k` are the same; `bottom-8`: the lowest.
+    fn biased(name: &str) -> Option<Self> {
+        let (end, bits) = name.split_once('-')?;
+        let bits = bits.parse().ok()?;
+        match end {
+            "top" => Some(Self::Nonce(Nonce::Top(bits))),
+            "bottom" => Some(Self::Nonce(Nonce::Bottom(bits))),
+            _ => None,
+        }
     }
 
     /// The fault of this call. Of several threads one alone gets what is for one call.
@@ -244,7 +256,11 @@ unsafe extern "C" fn sign(
         note("signed", &digits.concat());
         // SAFETY: as above.
         let bytes = unsafe { std::slice::from_raw_parts_mut(signature, 64) };
-        known::sign(session, given, bytes, fault == Some(Fault::OneK));
+        let nonce = match fault {
+            Some(Fault::Nonce(nonce)) => nonce,
+            _ => Nonce::Good,
+        };
+        known::sign(session, given, bytes, nonce);
         match fault {
             Some(Fault::Corrupt) => bytes[63] ^= 1,
             Some(Fault::ZeroR) => bytes[..32].fill(0),

@@ -47,6 +47,7 @@ mod sealed;
 #[path = "../../src/policy/tests/security_key.rs"]
 mod security_key;
 mod selectors;
+mod sentinels;
 mod spender;
 mod storage;
 mod support;

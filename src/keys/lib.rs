@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod pool;
 pub mod profile;
 pub mod protocol;
+pub mod sentinel;
 pub mod verify;
 
 mod authorized;

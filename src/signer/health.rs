@@ -109,6 +109,7 @@ fn metrics(subject: &Subject) -> Answer {
     let counters = service.pool.counters();
     let now = service.journal.now();
     let mut gauges = log_gauges(service).to_vec();
+    gauges.extend(sentinel_gauges(service));
     gauges.extend([
         gauge(
             "signerd_device_healthy",
@@ -190,6 +191,33 @@ fn seal_metrics(text: &mut Exposition, seal: Option<&Seal>) {
         text.family("signerd_sealed_by", "What was found, by name", "gauge");
         text.sample("signerd_sealed_by", &[("name", seal.name.as_str())], 1);
     }
+}
+
+/// What was looked for in nonces, since the start.
+fn sentinel_gauges(service: &Service) -> [Gauge; 4] {
+    let counters = service.pool.sentinel_counters();
+    [
+        gauge(
+            "signerd_sentinel_seen",
+            "Signatures whose nonces were looked at",
+            counters.seen,
+        ),
+        gauge(
+            "signerd_sentinel_skipped",
+            "Signatures whose nonces were not, because there were too many",
+            counters.skipped,
+        ),
+        gauge(
+            "signerd_sentinel_searches",
+            "Searches for biased nonces",
+            counters.searches,
+        ),
+        gauge(
+            "signerd_sentinel_alarms",
+            "Keys whose secrets were found to follow from their signatures",
+            counters.alarms,
+        ),
+    ]
 }
 
 /// How the journal's log stands.

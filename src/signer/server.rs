@@ -21,6 +21,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, mpsc, watch},
 };
+use tx::Name;
 
 use crate::{
     books,
@@ -103,6 +104,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
     let tls = Tls::load(config.api.files(), &policy.client_roots, 1).map_err(ServerError::Tls)?;
     let listeners = Listeners::bind(&config, health).await?;
     let (pool, events) = KeyPool::new(pool_config(&config));
+    pool.watch_nonces().map_err(system("a thread"))?;
     let service = Arc::new(Service {
         journal,
         pool,
@@ -306,6 +308,10 @@ impl Server {
                 self.freeze_if_repeated(&key, &error).await;
                 self.tell(Message::KillDevice { generation }).await;
             }
+            PoolEvent::Alarm(alarm) => {
+                tracing::error!(key = %alarm.key, finding = %alarm.finding, "a key gives itself away");
+                self.freeze(&alarm.key.name, alarm.to_string()).await;
+            }
             lost => {
                 tracing::warn!(event = ?lost, "the key child is lost");
                 self.service
@@ -322,12 +328,19 @@ impl Server {
         };
         let reason = format!("{key}: {}", crate::log::chain(error));
         for key in BTreeSet::from([&what.first_key.name, &what.second_key.name]) {
-            let scope = policy::FreezeScope::Key(key.clone());
-            let frozen = ask(|reply| {
-                self.service.journal.freeze(scope, reason.clone(), reply);
-                Ok(())
-            });
-            if let Err(problem) = frozen.await {
+            self.freeze(key, reason.clone()).await;
+        }
+    }
+
+    async fn freeze(&self, key: &Name, reason: String) {
+        let scope = policy::FreezeScope::Key(key.clone());
+        let frozen = ask(|reply| {
+            self.service.journal.freeze(scope, reason, reply);
+            Ok(())
+        });
+        match frozen.await {
+            Ok(()) => tracing::warn!(%key, "the key is frozen"),
+            Err(problem) => {
                 tracing::error!(%key, detail = problem.detail, "the key could not be frozen");
             }
         }

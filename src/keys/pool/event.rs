@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{device::TokenIdentity, key::KeyId, protocol::Failure, verify::SignatureError};
+use crate::{
+    device::TokenIdentity, key::KeyId, protocol::Failure, sentinel::Alarm, verify::SignatureError,
+};
 
 /// What the pool's owner must know of its child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum PoolEvent {
         /// What is wrong.
         error: SignatureError,
     },
+    /// The secret of a key follows from its signatures: nothing more may be signed with it.
+    Alarm(Alarm),
 }
 
 /// What a pool counted since it was made.

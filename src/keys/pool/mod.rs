@@ -9,6 +9,7 @@ mod sign;
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -22,6 +23,7 @@ pub use event::{PoolCounters, PoolEvent};
 use crate::{
     key::{KeyAlgorithm, KeyId, PublicKey},
     protocol::{Answer, KeyDescription, Request, Residence},
+    sentinel::{Sentinel, SentinelCounters},
     verify::{Familiar, RRepeated, RSeen},
 };
 use link::{Closing, Link, NotSent};
@@ -75,6 +77,7 @@ struct Inner {
     keys: RwLock<HashMap<KeyId, PublicKey>>,
     r_seen: Mutex<RSeen>,
     familiar: Familiar,
+    sentinel: Sentinel,
 }
 
 impl KeyPool {
@@ -88,6 +91,7 @@ impl KeyPool {
             keys: RwLock::default(),
             r_seen: Mutex::new(RSeen::new(config.r_memory)),
             familiar: Familiar::default(),
+            sentinel: Sentinel::default(),
             config,
         };
         (Self(Arc::new(inner)), arriving)
@@ -144,6 +148,22 @@ impl KeyPool {
     ) -> Result<(), Box<RRepeated>> {
         let mut seen = self.0.r_seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(r, key, digest)
+    }
+
+    /// Lets the nonces of all ECDSA signatures be looked at from here on, on a thread of its own that no
+    /// signature waits for. What it finds is told as [`PoolEvent::Alarm`].
+    ///
+    /// # Errors
+    /// As the operating system reports them.
+    pub fn watch_nonces(&self) -> io::Result<()> {
+        let report = Arc::clone(&self.0.report);
+        let tell = move |alarm| report.tell_waiting(PoolEvent::Alarm(alarm));
+        self.0.sentinel.start(tell)
+    }
+
+    /// What the sentinel counted since the pool was made.
+    pub fn sentinel_counters(&self) -> SentinelCounters {
+        self.0.sentinel.counters()
     }
 
     /// What was counted since the pool was made.

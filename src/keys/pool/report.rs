@@ -57,6 +57,13 @@ impl Report {
         self.healthy.store(false, Ordering::Release);
     }
 
+    /// Tells the owner, and waits until it takes it: not within a runtime.
+    pub(super) fn tell_waiting(&self, event: PoolEvent) {
+        if self.events.blocking_send(event).is_err() {
+            self.counters.event_lost();
+        }
+    }
+
     /// Tells the owner. It lags by a whole channel only when it does nothing at all.
     pub(super) fn tell(&self, event: PoolEvent) {
         if self.events.try_send(event).is_err() {

@@ -13,6 +13,7 @@ use crate::{
     authorized::{Authorized, Signing},
     key::PublicKey,
     protocol::{Answer, Request, Sign, SignInput},
+    sentinel::Sighting,
     verify::{Signature, SignatureError, SignatureValue},
 };
 
@@ -142,7 +143,22 @@ impl KeyPool {
         if let (SignatureValue::Ecdsa(signature), SignInput::Digest(digest)) = (&value, input) {
             self.remember_r(signature.r, key, digest)
                 .map_err(SignatureError::RRepeated)?;
+            self.show(call, digest, raw);
         }
         Ok(value)
+    }
+
+    /// Shows the sentinel a signature as the device made it: a low `s` may be another nonce's.
+    fn show(&self, call: &Call, digest: &[u8; 32], raw: &[u8]) {
+        let halves = raw.first_chunk().zip(raw.last_chunk());
+        if let (PublicKey::Secp256k1(public), Some((r, s))) = (&call.public, halves) {
+            self.0.sentinel.see(Sighting {
+                key: call.signing.key.clone(),
+                public: *public,
+                digest: *digest,
+                r: *r,
+                s: *s,
+            });
+        }
     }
 }

@@ -1,0 +1,338 @@
+//! Biased devices of our own are seen, honest ones are not.
+
+use std::{sync::mpsc::channel, time::Duration};
+
+use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
+use ruint::aliases::U256;
+
+use super::{
+    Alarm, End, Finding, Sentinel, Sighting, Width,
+    biased::find,
+    equation::{Equation, ORDER, minus, negated, over, plus, times},
+    related,
+    watch::Watches,
+};
+use crate::key::{KeyId, KeyPurpose};
+
+/// SplitMix64: a seed is a test.
+struct Random(u64);
+
+impl Random {
+    fn limb(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn bits(&mut self) -> U256 {
+        U256::from_limbs([self.limb(), self.limb(), self.limb(), self.limb()])
+    }
+
+    fn scalar(&mut self) -> U256 {
+        self.bits().reduce_mod(ORDER)
+    }
+}
+
+/// A device whose nonces a test makes.
+struct Device {
+    random: Random,
+    secret: U256,
+    constant: U256,
+}
+
+impl Device {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        Self {
+            secret: random.scalar(),
+            constant: random.bits(),
+            random,
+        }
+    }
+
+    /// With these bits always those of a constant.
+    fn biased(&mut self, bits: usize, end: End) -> U256 {
+        let free = self.random.bits();
+        let nonce = match end {
+            End::Top => (self.constant >> (256 - bits) << (256 - bits)) | (free >> bits),
+            End::Bottom => (free << bits) | (self.constant >> (256 - bits)),
+        };
+        nonce.reduce_mod(ORDER)
+    }
+
+    fn public(&self) -> [u8; 33] {
+        point(self.secret)
+    }
+
+    fn sign(&mut self, nonce: U256) -> Sighting {
+        let digest = self.random.bits();
+        let x: [u8; 32] = point(nonce)[1..].try_into().unwrap();
+        self.sign_with(digest, nonce, x)
+    }
+
+    fn sign_with(&self, digest: U256, nonce: U256, x: [u8; 32]) -> Sighting {
+        let r = U256::from_be_bytes(x).reduce_mod(ORDER);
+        let sum = plus(digest.reduce_mod(ORDER), times(r, self.secret));
+        Sighting {
+            key: key(),
+            public: self.public(),
+            digest: digest.to_be_bytes(),
+            r: r.to_be_bytes(),
+            s: over(sum, nonce).unwrap().to_be_bytes(),
+        }
+    }
+
+    /// Without the cost of a point: `r` is any number, as nothing that is looked for depends on it.
+    fn equation(&mut self, nonce: U256) -> Equation {
+        let share = self.random.scalar();
+        let known = minus(nonce, times(share, self.secret));
+        Equation { known, share }
+    }
+
+    fn equations(
+        &mut self,
+        width: Width,
+        mut nonce: impl FnMut(&mut Self) -> U256,
+    ) -> Vec<Equation> {
+        (0..width.signatures())
+            .map(|_| {
+                let nonce = nonce(self);
+                self.equation(nonce)
+            })
+            .collect()
+    }
+}
+
+fn key() -> KeyId {
+    KeyId {
+        purpose: KeyPurpose::Spend,
+        name: "hot-1".parse().unwrap(),
+    }
+}
+
+fn point(scalar: U256) -> [u8; 33] {
+    let secret = SecretKey::from_slice(&scalar.to_be_bytes::<32>()).unwrap();
+    PublicKey::from_secret_key(&Secp256k1::signing_only(), &secret).serialize()
+}
+
+/// In how many of so many seeds the bias is found, in exactly as many signatures as are stated.
+fn found(width: Width, seeds: u64) -> u64 {
+    let is_found = |seed: &u64| {
+        let end = End::ALL[(seed % 2) as usize];
+        let mut device = Device::new(*seed);
+        let bits = width.bits() as usize;
+        let equations = device.equations(width, |device| device.biased(bits, end));
+        find(&equations, width, &device.public()) == Some(end)
+    };
+    (0..seeds).filter(is_found).count() as u64
+}
+
+#[test]
+fn sixteen_biased_bits_are_seen_in_20_signatures() {
+    assert_eq!(Width::Sixteen.signatures(), 20);
+    assert!(found(Width::Sixteen, 100) >= 99);
+}
+
+#[test]
+fn eight_biased_bits_are_seen_in_44_signatures() {
+    assert_eq!(Width::Eight.signatures(), 44);
+    assert!(found(Width::Eight, 100) >= 99);
+}
+
+/// A hundred seeds are the benchmark's.
+#[test]
+fn four_biased_bits_are_seen_in_112_signatures() {
+    assert_eq!(Width::Four.signatures(), 112);
+    assert_eq!(found(Width::Four, 6), 6);
+}
+
+/// A device that makes each `s` low gives half of all nonces the other sign.
+#[test]
+fn highest_bits_that_are_zero_are_seen_under_low_s() {
+    for (width, seed) in [Width::Sixteen, Width::Eight]
+        .into_iter()
+        .flat_map(|width| (0..20).map(move |seed| (width, seed)))
+    {
+        let mut device = Device::new(seed);
+        device.constant = U256::ZERO;
+        let equations = device.equations(width, |device| {
+            let nonce = device.biased(width.bits() as usize, End::Top);
+            if device.random.limb().is_multiple_of(2) {
+                nonce
+            } else {
+                negated(nonce)
+            }
+        });
+        let found = find(&equations, width, &device.public());
+        assert_eq!(found, Some(End::Top), "{width:?} {seed}");
+    }
+}
+
+/// More bits than a width's own are found as that width: also all of them but a few, as of a counter.
+#[test]
+fn wider_bias_is_seen_as_well() {
+    for bits in [17, 24, 32, 64, 128, 200, 240] {
+        for end in End::ALL {
+            let mut device = Device::new(bits as u64);
+            let width = Width::Sixteen;
+            let equations = device.equations(width, |device| device.biased(bits, end));
+            let found = find(&equations, width, &device.public());
+            assert!(found.is_some(), "{bits} {end:?}");
+        }
+    }
+}
+
+#[test]
+fn honest_nonces_and_other_keys_are_not_found() {
+    for seed in 0..10 {
+        for width in [Width::Sixteen, Width::Eight] {
+            let mut device = Device::new(seed);
+            let equations = device.equations(width, |device| device.random.scalar());
+            assert_eq!(find(&equations, width, &device.public()), None);
+            // Biased, but it is the secret of another public key.
+            let equations = device.equations(width, |device| device.biased(16, End::Top));
+            assert_eq!(find(&equations, width, &Device::new(99).public()), None);
+            assert!(find(&equations, width, &device.public()).is_some());
+        }
+    }
+}
+
+#[test]
+fn affine_nonces_are_seen_in_four_signatures() {
+    for seed in 0..20 {
+        let mut device = Device::new(seed);
+        let (factor, offset) = (device.random.scalar(), device.random.scalar());
+        let mut nonce = device.random.scalar();
+        let equations = [(); 4].map(|()| {
+            nonce = plus(times(nonce, factor), offset);
+            let equation = device.equation(nonce);
+            // As with a low `s`.
+            if device.random.limb().is_multiple_of(2) {
+                equation
+            } else {
+                equation.negated()
+            }
+        });
+        assert!(related::are_affine(&equations, &device.public()), "{seed}");
+        let other = Device::new(seed + 1000).public();
+        assert!(!related::are_affine(&equations, &other));
+        let honest = [(); 4].map(|()| {
+            let nonce = device.random.scalar();
+            device.equation(nonce)
+        });
+        assert!(!related::are_affine(&honest, &device.public()));
+    }
+}
+
+fn is_known(sighting: &Sighting) -> bool {
+    let Sighting {
+        public,
+        digest,
+        r,
+        s,
+        ..
+    } = sighting;
+    related::is_known(&Equation::of(digest, r, s).unwrap(), digest, r, public)
+}
+
+#[test]
+fn nonces_that_anybody_would_try_are_seen_at_once() {
+    let mut device = Device::new(1);
+    let half = U256::from(2).inv_mod(ORDER).unwrap();
+    let small = [U256::from(1), half, U256::from(2), U256::from(4096)];
+    for nonce in small.into_iter().chain([device.secret]) {
+        let sighting = device.sign(nonce);
+        assert!(is_known(&sighting), "{nonce}");
+        let sighting = device.sign(negated(nonce));
+        assert!(is_known(&sighting), "-{nonce}");
+    }
+    let digest = device.random.scalar();
+    let x: [u8; 32] = point(digest)[1..].try_into().unwrap();
+    assert!(is_known(&device.sign_with(digest, digest, x)));
+    let nonce = device.random.scalar();
+    assert!(!is_known(&device.sign(nonce)));
+}
+
+/// What a key does is found as soon as the stated number of its signatures was seen, though others sign in
+/// between, and not before.
+#[test]
+fn a_window_is_looked_at_when_it_is_full() {
+    let (mut biased, mut honest) = (Device::new(5), Device::new(6));
+    let mut watches = Watches::default();
+    let mut alarms = Vec::new();
+    for number in 0..44 {
+        let nonce = biased.biased(8, End::Bottom);
+        watches.take(biased.sign(nonce));
+        let nonce = honest.random.scalar();
+        let mut other = honest.sign(nonce);
+        other.key.name = "hot-2".parse().unwrap();
+        watches.take(other);
+        while let Some(look) = watches.next() {
+            alarms.extend(watches.look(&look).map(|alarm| (number, alarm)));
+        }
+    }
+    let finding = Finding::Biased {
+        width: Width::Eight,
+        end: End::Bottom,
+    };
+    let alarm = Alarm {
+        key: key(),
+        finding,
+    };
+    assert_eq!(alarms, [(43, alarm)]);
+}
+
+/// A device that signs a digest twice with one nonce, as by RFC 6979, adds nothing by that.
+#[test]
+fn the_same_signature_counts_once() {
+    let mut device = Device::new(7);
+    let mut watches = Watches::default();
+    let nonce = device.random.scalar();
+    let sighting = device.sign(nonce);
+    for _ in 0..200 {
+        watches.take(sighting.clone());
+    }
+    let mut looks = 0;
+    while let Some(look) = watches.next() {
+        assert_eq!(watches.look(&look), None);
+        looks += 1;
+    }
+    assert_eq!(looks, 1);
+}
+
+#[test]
+fn the_thread_tells_of_what_it_found_and_ends_with_the_sentinel() {
+    let (tell, told) = channel();
+    let sentinel = Sentinel::default();
+    sentinel
+        .start(move |alarm| tell.send(alarm).unwrap())
+        .unwrap();
+    let mut device = Device::new(8);
+    for _ in 0..Width::Sixteen.signatures() {
+        let nonce = device.biased(16, End::Top);
+        sentinel.see(device.sign(nonce));
+    }
+    let alarm = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let finding = Finding::Biased {
+        width: Width::Sixteen,
+        end: End::Top,
+    };
+    assert_eq!(
+        alarm,
+        Alarm {
+            key: key(),
+            finding
+        }
+    );
+    let text = alarm.to_string();
+    assert!(text.contains("highest 16 bits of 20 nonces"), "{text}");
+    let counters = sentinel.counters();
+    assert_eq!(
+        (counters.seen, counters.skipped, counters.alarms),
+        (20, 0, 1)
+    );
+    drop(sentinel);
+    assert!(told.recv_timeout(Duration::from_secs(60)).is_err());
+}

@@ -1,0 +1,335 @@
+//! The thread that looks, and what it remembers of each key.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Alarm, Finding, SentinelCounters, Sighting,
+    biased::{self, Width},
+    equation::Equation,
+    related,
+};
+use crate::key::KeyId;
+
+/// How many sightings wait. Further ones are not looked at: no signature waits for the sentinel.
+const WAITING: usize = 4096;
+/// The latest signatures of a key that are remembered.
+const REMEMBERED: usize = Width::Four.signatures();
+/// The keys that are remembered, with 16 KB each at most.
+const KEYS: usize = 1024;
+/// How much longer than a search took it rests: a quarter of one processor at most.
+const REST: u32 = 3;
+/// Behind everything else that wants a processor.
+const NICE: i32 = 19;
+
+/// The side of the sentinel that signatures pass by.
+#[derive(Debug, Default)]
+pub(crate) struct Sentinel {
+    thread: OnceLock<SyncSender<Sighting>>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    seen: AtomicU64,
+    skipped: AtomicU64,
+    searches: AtomicU64,
+    alarms: AtomicU64,
+}
+
+fn up(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Sentinel {
+    /// Starts its thread, once; it ends when the sentinel is dropped. `tell` may take its time.
+    pub(crate) fn start(&self, tell: impl Fn(Alarm) + Send + 'static) -> io::Result<()> {
+        let (sender, sightings) = sync_channel(WAITING);
+        if self.thread.set(sender).is_err() {
+            return Ok(());
+        }
+        let counters = Arc::clone(&self.counters);
+        let watching = thread::Builder::new().name("sentinel".into());
+        watching.spawn(move || {
+            // Where the system does not let it be nice it rests all the same.
+            let _nice = rustix::process::nice(NICE);
+            watch(&sightings, &counters, &tell);
+        })?;
+        Ok(())
+    }
+
+    /// Gives it a verified signature to look at, without waiting.
+    pub(crate) fn see(&self, sighting: Sighting) {
+        let Some(thread) = self.thread.get() else {
+            return;
+        };
+        match thread.try_send(sighting) {
+            Ok(()) => up(&self.counters.seen),
+            Err(_) => up(&self.counters.skipped),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> SentinelCounters {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SentinelCounters {
+            seen: value(&self.counters.seen),
+            skipped: value(&self.counters.skipped),
+            searches: value(&self.counters.searches),
+            alarms: value(&self.counters.alarms),
+        }
+    }
+}
+
+/// Nobody gives anything any more.
+struct Ended;
+
+fn watch(sightings: &Receiver<Sighting>, counters: &Counters, tell: &impl Fn(Alarm)) {
+    let mut watches = Watches::default();
+    while let Ok(Some(look)) = next(sightings, &mut watches) {
+        let begin = Instant::now();
+        let alarm = watches.look(&look);
+        if let Look::Search(..) = look {
+            up(&counters.searches);
+        }
+        if let Some(alarm) = alarm {
+            up(&counters.alarms);
+            tell(alarm);
+        }
+        let rest = begin.elapsed().saturating_mul(REST);
+        if pause(sightings, &mut watches, rest).is_err() {
+            return;
+        }
+    }
+}
+
+/// What is to be looked at next, waiting for it.
+fn next(sightings: &Receiver<Sighting>, watches: &mut Watches) -> Result<Option<Look>, Ended> {
+    loop {
+        loop {
+            match sightings.try_recv() {
+                Ok(sighting) => watches.take(sighting),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(Ended),
+            }
+        }
+        if let Some(look) = watches.next() {
+            return Ok(Some(look));
+        }
+        watches.take(sightings.recv().map_err(|_| Ended)?);
+    }
+}
+
+/// Rests, and takes what comes.
+fn pause(
+    sightings: &Receiver<Sighting>,
+    watches: &mut Watches,
+    rest: Duration,
+) -> Result<(), Ended> {
+    let begin = Instant::now();
+    loop {
+        let left = rest.saturating_sub(begin.elapsed());
+        match sightings.recv_timeout(left) {
+            Ok(sighting) => watches.take(sighting),
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return Err(Ended),
+        }
+        if left.is_zero() {
+            return Ok(());
+        }
+    }
+}
+
+/// What to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nonces of a key that are known or follow from one another, in what is new.
+    New(KeyId),
+    /// Biased nonces of a key.
+    Search(KeyId, Width),
+}
+
+/// In turn, so that none keeps another from being looked for.
+const KINDS: usize = 4;
+
+/// The keys, and what is remembered of each.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    keys: HashMap<KeyId, Watch>,
+    /// Sightings, and looks.
+    time: u64,
+    turn: usize,
+}
+
+#[derive(Debug)]
+struct Watch {
+    public: [u8; 33],
+    latest: VecDeque<Seen>,
+    seen_at: u64,
+    looked_at: [u64; KINDS],
+    /// New since each kind was looked for.
+    new: [usize; KINDS],
+    /// After an alarm a key is left alone until so many are new.
+    quiet: usize,
+}
+
+#[derive(Debug)]
+struct Seen {
+    digest: [u8; 32],
+    r: [u8; 32],
+    equation: Equation,
+}
+
+impl Watches {
+    /// Remembers a signature. One that was seen before says nothing new: devices that derive nonces from the
+    /// digest sign so.
+    pub(super) fn take(&mut self, sighting: Sighting) {
+        let Sighting {
+            key,
+            public,
+            digest,
+            r,
+            s,
+        } = sighting;
+        let Some(equation) = Equation::of(&digest, &r, &s) else {
+            return;
+        };
+        self.time = self.time.saturating_add(1);
+        if !self.keys.contains_key(&key) {
+            self.make_room();
+        }
+        let watch = self.keys.entry(key).or_insert_with(|| Watch::new(public));
+        watch.seen_at = self.time;
+        if watch.latest.iter().any(|seen| seen.r == r) {
+            return;
+        }
+        if watch.latest.len() >= REMEMBERED {
+            watch.latest.pop_front();
+        }
+        watch.latest.push_back(Seen {
+            digest,
+            r,
+            equation,
+        });
+        watch.quiet = watch.quiet.saturating_sub(1);
+        for new in &mut watch.new {
+            *new = new.saturating_add(1);
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.keys.len() < KEYS {
+            return;
+        }
+        let oldest = self.keys.iter().min_by_key(|(_, watch)| watch.seen_at);
+        if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+            self.keys.remove(&oldest);
+        }
+    }
+
+    /// What is to be looked at next: each kind in turn, of the key that waits longest.
+    pub(super) fn next(&mut self) -> Option<Look> {
+        for _ in 0..KINDS {
+            let kind = self.turn;
+            self.turn = kind.wrapping_add(1).checked_rem(KINDS).unwrap_or(0);
+            let due = self.keys.iter().filter(|(_, watch)| watch.is_due(kind));
+            let longest = due.min_by_key(|(_, watch)| watch.looked_at.get(kind).copied());
+            if let Some((key, _)) = longest {
+                return Some(look(kind, key.clone()));
+            }
+        }
+        None
+    }
+
+    pub(super) fn look(&mut self, look: &Look) -> Option<Alarm> {
+        self.time = self.time.saturating_add(1);
+        let (key, kind) = match look {
+            Look::New(key) => (key, 0),
+            Look::Search(key, width) => {
+                let place = Width::ALL.iter().position(|one| one == width);
+                (key, place.unwrap_or(0).saturating_add(1))
+            }
+        };
+        let watch = self.keys.get_mut(key)?;
+        if let Some(at) = watch.looked_at.get_mut(kind) {
+            *at = self.time;
+        }
+        let new = watch.new.get_mut(kind).map(std::mem::take)?;
+        let finding = match look {
+            Look::New(_) => watch.find_new(new),
+            Look::Search(_, width) => watch.search(*width),
+        }?;
+        watch.quiet = REMEMBERED;
+        Some(Alarm {
+            key: key.clone(),
+            finding,
+        })
+    }
+}
+
+fn look(kind: usize, key: KeyId) -> Look {
+    let width = kind.checked_sub(1).and_then(|place| Width::ALL.get(place));
+    match width {
+        Some(width) => Look::Search(key, *width),
+        None => Look::New(key),
+    }
+}
+
+impl Watch {
+    fn new(public: [u8; 33]) -> Self {
+        Self {
+            public,
+            latest: VecDeque::new(),
+            seen_at: 0,
+            looked_at: [0; KINDS],
+            new: [0; KINDS],
+            quiet: 0,
+        }
+    }
+
+    /// A width is looked for as soon as there are enough signatures, and again when half of them are others.
+    fn is_due(&self, kind: usize) -> bool {
+        let new = self.new.get(kind).copied().unwrap_or(0);
+        let width = kind.checked_sub(1).and_then(|place| Width::ALL.get(place));
+        let Some(width) = width else {
+            return new > 0 && self.quiet == 0;
+        };
+        let enough = self.latest.len() >= width.signatures();
+        let half = width.signatures().div_ceil(2);
+        enough && new >= half && self.quiet == 0
+    }
+
+    fn find_new(&self, new: usize) -> Option<Finding> {
+        let new = new.min(self.latest.len());
+        let known = self
+            .latest
+            .iter()
+            .rev()
+            .take(new)
+            .any(|seen| related::is_known(&seen.equation, &seen.digest, &seen.r, &self.public));
+        if known {
+            return Some(Finding::Known);
+        }
+        let equations: Vec<Equation> = self.latest.iter().map(|seen| seen.equation).collect();
+        let fours = equations.windows(4).rev().take(new);
+        let affine = fours
+            .filter_map(|four| four.try_into().ok())
+            .any(|four| related::are_affine(four, &self.public));
+        affine.then_some(Finding::Affine)
+    }
+
+    fn search(&self, width: Width) -> Option<Finding> {
+        let latest = self.latest.iter().rev().take(width.signatures());
+        let equations: Vec<Equation> = latest.map(|seen| seen.equation).collect();
+        let end = biased::find(&equations, width, &self.public)?;
+        Some(Finding::Biased { width, end })
+    }
+}
