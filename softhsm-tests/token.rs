@@ -95,6 +95,19 @@ impl Token {
         Some((variable, self.folder.join(name)))
     }
 
+    /// Generates a key for self-tests.
+    pub fn generate_test_key(&self, name: &str, algorithm: &str) {
+        let purpose = [
+            "--name",
+            name,
+            "--purpose",
+            "test",
+            "--algorithm",
+            algorithm,
+        ];
+        run(&mut self.command("generate", &purpose));
+    }
+
     /// SoftHSM's configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.join("softhsm2.conf")

@@ -186,6 +186,17 @@ impl World {
         self
     }
 
+    /// With keys of both algorithms for self-tests, from the next start.
+    ///
+    /// # Panics
+    /// When they cannot be made.
+    pub fn configure_self_tests(&self) {
+        for (name, algorithm) in [("test-1", "secp256k1"), ("test-2", "ed25519")] {
+            self.token.generate_test_key(name, algorithm);
+        }
+        self.configure("self_test_keys = [\"test-1\", \"test-2\"]");
+    }
+
     /// Puts the module with faults in the place of SoftHSM's, for the next start.
     pub fn with_faults(mut self) -> Self {
         self.module = binary("libfault_shim.so");

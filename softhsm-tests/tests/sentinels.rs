@@ -1,5 +1,7 @@
 //! A device whose nonces are biased: its key is frozen as soon as the secret follows from the signatures.
 
+use std::collections::BTreeSet;
+
 use policy::Entry;
 use strongroom_softhsm_tests::{
     coins::{self, Previous, foreign_script},
@@ -56,7 +58,7 @@ fn biased_nonces_freeze_their_key_across_restarts() {
         coins::verify(&psbt, &raw(&answer)).unwrap();
         world.set_fault("none");
         daemon.metric_is("signerd_sentinel_alarms", |alarms| alarms == 1);
-        daemon.logged("the key is frozen");
+        daemon.logged("it is frozen");
         let (_, further) = pay(&mut client, 11, 0, 1);
         is_frozen(&mut client, &further);
         let (psbt, other) = pay(&mut client, 12, 1, 1);
@@ -82,6 +84,81 @@ fn biased_nonces_freeze_their_key_across_restarts() {
             "{reason}"
         );
         assert!(reason.contains(&format!("of {coins} nonces")), "{reason}");
+    }
+}
+
+/// Every call of a self-test is numbered in the journal first, and the keys of others do not take part.
+#[test]
+fn a_self_test_is_made_at_the_start_by_keys_of_its_own() {
+    let world = World::new().with_faults();
+    world.configure_self_tests();
+    let daemon = world.start();
+    daemon.metric_is("signerd_self_test_passed_timestamp_seconds", |passed| {
+        passed > 0
+    });
+    assert_eq!(daemon.metric("signerd_self_test_keys"), Some(2));
+    assert_eq!(daemon.metric("signerd_self_test_trouble"), Some(0));
+    // Its nonces are looked at.
+    assert_eq!(alarms(&daemon, 3), 0);
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    let calls = records.iter().filter_map(|record| match &record.entry {
+        Entry::SelfTest { calls } => Some(calls),
+        _ => None,
+    });
+    let calls: Vec<_> = calls.flatten().collect();
+    assert_eq!(calls.len(), 112 + 2);
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.key.as_str().starts_with("test-"))
+    );
+    let digests: BTreeSet<Vec<u8>> = calls.iter().map(|call| call.digest.0.to_vec()).collect();
+    let mut signed = world.signed();
+    // Ed25519 signs the message itself.
+    signed.retain(|signed| signed.len() == 32);
+    assert_eq!(signed.len(), 112);
+    assert!(signed.iter().all(|digest| digests.contains(digest)));
+}
+
+#[test]
+fn without_keys_for_it_health_says_that_there_is_no_self_test() {
+    let world = World::new();
+    let daemon = world.start();
+    assert_eq!(daemon.metric("signerd_self_test_keys"), Some(0));
+    assert_eq!(daemon.metric("signerd_self_test_trouble"), Some(1));
+    assert!(daemon.stop().success());
+}
+
+/// A device that fails its self-test, by biased nonces or by one wrong signature, signs nothing for anybody, also
+/// after a restart in which it would pass.
+#[test]
+fn a_device_that_fails_its_self_test_freezes_everything() {
+    for fault in ["top-8", "corrupt"] {
+        let world = World::new().with_faults();
+        world.know_secrets();
+        world.configure_self_tests();
+        world.set_fault(fault);
+        let daemon = world.start();
+        daemon.logged("key test-1");
+        daemon.logged("it is frozen");
+        world.set_fault("none");
+        assert!(daemon.stop().success());
+        let daemon = world.start();
+        let mut client = world.walletd();
+        let (_, request) = pay(&mut client, 0, 1, 1);
+        is_frozen(&mut client, &request);
+        assert_eq!(
+            daemon.metric_is("signerd_self_test_trouble", |trouble| trouble == 1),
+            1
+        );
+        assert!(daemon.stop().success());
+        let records = records::read(&world.data());
+        let mut scopes = records.iter().filter_map(|record| match &record.entry {
+            Entry::Frozen { scope, .. } => Some(scope.to_string()),
+            _ => None,
+        });
+        assert!(scopes.any(|scope| scope == "everything"), "{fault}");
     }
 }
 

@@ -47,6 +47,10 @@ impl Writer {
         group: &mut OpenGroup,
         key: Name,
     ) -> Result<Draft, Stopped> {
+        // One that gave itself away proves nothing any more.
+        if state.is_key_frozen(&key, group.now.lo) {
+            return Ok(Draft::Refused(StateError::KeyFrozen { key }));
+        }
         let stops = |reason: String| Stopped::because(reason);
         let head = head_before(self.store.tree(), group)
             .ok_or_else(|| stops("the log is full".to_owned()))?;

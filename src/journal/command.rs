@@ -11,7 +11,8 @@ use tlog::checkpoint::SignedCheckpoint;
 use tx::{Decoded, Name};
 
 use crate::{
-    CheckpointOrder, Committed, SealName, SignOrder, StoredEntry, govern::Governing, scrub::Damage,
+    CheckpointOrder, Committed, SealName, SelfTest, SelfTestOrder, SignOrder, StoredEntry,
+    govern::Governing, scrub::Damage,
 };
 
 /// Where an answer goes. It is sent once the entries that it speaks of are durable.
@@ -53,6 +54,10 @@ pub(crate) enum Command {
     Checkpoint {
         key: Name,
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
+    },
+    SelfTest {
+        tests: Vec<SelfTest>,
+        reply: Reply<Result<SelfTestOutcome, Stopped>>,
     },
     /// Bodies go.
     Prune(Box<Pruned>, Reply<Result<Result<(), StateError>, Stopped>>),
@@ -130,6 +135,16 @@ pub enum CheckpointOutcome {
     /// It is durable: sign it.
     Order(Committed<CheckpointOrder>),
     /// The key may not sign it.
+    Refused(StateError),
+}
+
+/// What becomes of a self-test.
+#[derive(Debug)]
+#[must_use]
+pub enum SelfTestOutcome {
+    /// It is durable: make the calls.
+    Order(Committed<SelfTestOrder>),
+    /// A key is not for that, or frozen.
     Refused(StateError),
 }
 
@@ -217,6 +232,7 @@ impl Command {
             Self::Prune(_, reply) => reply.send(Err(stopped)),
             Self::Govern(asked) => asked.refuse(stopped),
             Self::Checkpoint { reply, .. } => reply.send(Err(stopped)),
+            Self::SelfTest { reply, .. } => reply.send(Err(stopped)),
             // Nobody waits for a snapshot.
             Self::Covered(_) => {}
             Self::Refuse(_, reply)

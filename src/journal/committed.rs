@@ -4,6 +4,8 @@ use policy::{AttemptId, NumberedDigest};
 use tlog::checkpoint::Checkpoint;
 use tx::Name;
 
+use crate::SelfTest;
+
 /// A value whose journal entry is durable. Made only by the writer, after the flush.
 #[derive(Debug)]
 #[must_use]
@@ -64,6 +66,24 @@ impl CheckpointOrder {
     /// The call's number.
     pub fn call(&self) -> u64 {
         self.call
+    }
+}
+
+/// The calls of a self-test that a durable entry authorises, each by its number, once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct SelfTestOrder {
+    calls: Vec<(NumberedDigest, SelfTest)>,
+}
+
+impl SelfTestOrder {
+    pub(crate) fn new(calls: Vec<(NumberedDigest, SelfTest)>) -> Self {
+        Self { calls }
+    }
+
+    /// The calls, with what is signed.
+    pub fn calls(&self) -> &[(NumberedDigest, SelfTest)] {
+        &self.calls
     }
 }
 

@@ -25,7 +25,8 @@ use tx::{Interval, Name, Time};
 
 use crate::{
     Activation, Bodies, CheckpointOutcome, Clock, ReadError, RecallError, Registered, Release,
-    Reply, Rows, Scrubbed, Scrubber, SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
+    Reply, Rows, Scrubbed, Scrubber, SelfTest, SelfTestOutcome, SignCommand, SignOutcome, Stopped,
+    StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
     credit::Cosigned,
@@ -195,6 +196,18 @@ impl Journal {
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
     ) -> Result<(), Busy> {
         self.ask(Command::Checkpoint { key, reply })
+    }
+
+    /// Numbers the calls of a self-test.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn self_test(
+        &self,
+        tests: Vec<SelfTest>,
+        reply: Reply<Result<SelfTestOutcome, Stopped>>,
+    ) -> Result<(), Busy> {
+        self.ask(Command::SelfTest { tests, reply })
     }
 
     /// Tells of a checkpoint of the log that is signed, with the cosignatures that it has: the newest state

@@ -40,6 +40,7 @@ mod replay;
 mod roots;
 mod scrub;
 mod seal;
+mod self_test;
 #[cfg(test)]
 #[path = "tests/simulation/mod.rs"]
 mod simulation;
@@ -51,9 +52,10 @@ pub use books::{BookFileError, BookStore, read_book};
 pub use bundles::{BundleStore, FolderError, read_folder};
 pub use clock::{Clock, Reading, SystemClock};
 pub use command::{
-    Activation, CheckpointOutcome, Registered, Release, Reply, SignCommand, SignOutcome, Stopped,
+    Activation, CheckpointOutcome, Registered, Release, Reply, SelfTestOutcome, SignCommand,
+    SignOutcome, Stopped,
 };
-pub use committed::{CheckpointOrder, Committed, SignOrder};
+pub use committed::{CheckpointOrder, Committed, SelfTestOrder, SignOrder};
 pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};
 pub use open::{OpenJournalError, Opening, Start, create, create_on, open, open_on, open_with};
@@ -62,6 +64,7 @@ pub use replay::{BundleError, Bundles, FoldError, Replay};
 pub use roots::{RecallError, RootError, Rooting, Rows, SnapshotError, SnapshotUse};
 pub use scrub::{Pauses, ScrubThread, Scrubbed, Scrubber};
 pub use seal::SealName;
+pub use self_test::{SELF_TEST, SelfTest};
 pub use store::{Bodies, Group, NewEntry, ReadError, Store, StoreError, StoredEntry, Tree};
 pub use unseal::{
     EmptyFolder, LostHead, ReportedKey, ResumeError, Resumption, SealReport, SealedFolder, is_epoch,

@@ -18,6 +18,7 @@ use crate::{
     command::{Command, Stopped},
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
     segment::MAX_BLOB_BYTES,
+    self_test,
     writer::{REASON_BYTES, Writer, stopped},
 };
 
@@ -82,6 +83,13 @@ impl Writer {
                 let drafted = self.checkpoint(state, group, key);
                 let reply = Reply::new(|durable: Result<Draft, _>| {
                     reply.send(durable.map(Draft::behind_flush));
+                });
+                group.answer(reply, drafted)
+            }
+            Command::SelfTest { tests, reply } => {
+                let drafted = self.self_test(state, group, tests);
+                let reply = Reply::new(|durable: Result<self_test::Draft, _>| {
+                    reply.send(durable.map(self_test::Draft::behind_flush));
                 });
                 group.answer(reply, drafted)
             }

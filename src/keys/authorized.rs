@@ -1,6 +1,7 @@
 //! The one way to a signature: a decision that is durable.
 
-use journal::{CheckpointOrder, Committed, SignOrder};
+use journal::{CheckpointOrder, Committed, SelfTestOrder, SignOrder};
+use policy::KeyAlgorithm;
 
 use crate::{
     key::{KeyId, KeyPurpose},
@@ -58,6 +59,31 @@ impl Authorized {
         };
         Ok(Self {
             signings: vec![signing],
+        })
+    }
+
+    /// What a durable self-test authorises: its messages, which keys of no other purpose sign.
+    ///
+    /// # Errors
+    /// [`TooLong`], which no self-test's message is.
+    pub fn from_self_test(order: Committed<SelfTestOrder>) -> Result<Self, TooLong> {
+        let order = order.into_value();
+        let signings = order.calls().iter().map(|(numbered, test)| {
+            let input = match numbered.algorithm {
+                KeyAlgorithm::Secp256k1 => SignInput::Digest(numbered.digest.0),
+                KeyAlgorithm::Ed25519 => SignInput::Message(Bytes::new(test.message().as_bytes())?),
+            };
+            Ok(Signing {
+                call: numbered.call,
+                key: KeyId {
+                    purpose: KeyPurpose::Test,
+                    name: numbered.key.clone(),
+                },
+                input,
+            })
+        });
+        Ok(Self {
+            signings: signings.collect::<Result<_, _>>()?,
         })
     }
 

@@ -111,6 +111,8 @@ pub struct Device {
     pub call_timeout_ms: u64,
     /// The key that signs the journal's checkpoints.
     pub checkpoint_key: Option<Name>,
+    /// The keys of self-tests.
+    pub self_test_keys: Vec<Name>,
     /// Whether the device is behind a network.
     pub network: bool,
     /// Environment of the key child.
@@ -179,6 +181,11 @@ struct DeviceTable {
     /// The key that signs the journal's checkpoints, by its name in the device: Ed25519, generated
     /// with `--purpose checkpoint`. Without one there are no checkpoints.
     checkpoint_key: Option<Name>,
+    /// The keys of self-tests, which are made when a device is taken into service and every hour, by their
+    /// names in it: generated with `--purpose test`, one of each algorithm that others have. Without them
+    /// there are no self-tests.
+    #[serde(default)]
+    self_test_keys: Vec<Name>,
     /// Whether the device is behind a network: otherwise its module makes no socket but local ones.
     #[serde(default)]
     network: bool,
@@ -213,6 +220,7 @@ impl TryFrom<DeviceTable> for Device {
             sessions: table.sessions,
             call_timeout_ms: table.call_timeout_ms,
             checkpoint_key: table.checkpoint_key,
+            self_test_keys: table.self_test_keys,
             network: table.network,
             environment: table.environment,
         })

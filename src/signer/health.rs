@@ -110,6 +110,7 @@ fn metrics(subject: &Subject) -> Answer {
     let now = service.journal.now();
     let mut gauges = log_gauges(service).to_vec();
     gauges.extend(sentinel_gauges(service));
+    gauges.extend(self_test_gauges(service));
     gauges.extend([
         gauge(
             "signerd_device_healthy",
@@ -216,6 +217,28 @@ fn sentinel_gauges(service: &Service) -> [Gauge; 4] {
             "signerd_sentinel_alarms",
             "Keys whose secrets were found to follow from their signatures",
             counters.alarms,
+        ),
+    ]
+}
+
+/// How self-tests stand.
+fn self_test_gauges(service: &Service) -> [Gauge; 3] {
+    let tests = &service.self_tests;
+    [
+        gauge(
+            "signerd_self_test_keys",
+            "Keys for self-tests of the device, 0 when there are none",
+            u64::try_from(tests.keys()).unwrap_or(u64::MAX),
+        ),
+        gauge(
+            "signerd_self_test_trouble",
+            "1 when the last self-test was not passed, or there are none",
+            tests.trouble().is_some().into(),
+        ),
+        gauge(
+            "signerd_self_test_passed_timestamp_seconds",
+            "When a self-test was passed the last time, 0 when never",
+            tests.passed().map_or(0, secs),
         ),
     ]
 }

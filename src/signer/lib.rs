@@ -25,6 +25,7 @@ pub mod prune;
 pub mod registration;
 pub mod release;
 pub mod seal;
+pub mod self_test;
 pub mod server;
 pub mod service;
 pub mod statement;

@@ -12,6 +12,7 @@ use tx::Name;
 use crate::{
     checkpoints::LogKey,
     config::Device,
+    self_test::TestKey,
     service::{Service, ask},
 };
 
@@ -145,6 +146,9 @@ pub async fn register_keys(service: &Service, device: &Device) -> Registration {
             }
         }
     }
+    service
+        .self_tests
+        .set_keys(test_keys(service, device).await);
     if let Some(name) = &device.checkpoint_key {
         match log_key(service, name).await {
             Ok(key) => service.checkpoints.set_key(key),
@@ -157,6 +161,25 @@ pub async fn register_keys(service: &Service, device: &Device) -> Registration {
         }
     }
     outcome
+}
+
+/// The keys of self-tests, found on the device and pinned; or what is wrong with one of them.
+async fn test_keys(service: &Service, device: &Device) -> Result<Vec<TestKey>, String> {
+    let mut keys = Vec::new();
+    for name in &device.self_test_keys {
+        match register_key(service, KeyUse::Test, name).await {
+            Ok(public) => keys.push(TestKey {
+                name: name.clone(),
+                algorithm: public.algorithm(),
+            }),
+            Err(error) => {
+                let why = format!("key {name} cannot be used: {}", crate::log::chain(&error));
+                tracing::error!(key = %name, error = why, "there are no self-tests");
+                return Err(why);
+            }
+        }
+    }
+    Ok(keys)
 }
 
 /// The key that signs checkpoints, found on the device and pinned.
@@ -180,6 +203,7 @@ async fn log_key(service: &Service, name: &Name) -> Result<LogKey, RegistrationE
 enum KeyUse {
     Spend,
     Checkpoint,
+    Test,
 }
 
 impl KeyUse {
@@ -187,6 +211,7 @@ impl KeyUse {
         let purpose = match self {
             Self::Spend => KeyPurpose::Spend,
             Self::Checkpoint => KeyPurpose::Checkpoint,
+            Self::Test => KeyPurpose::Test,
         };
         KeyId {
             purpose,
@@ -194,10 +219,12 @@ impl KeyUse {
         }
     }
 
-    fn algorithm(self) -> KeyAlgorithm {
+    /// What a key for it is to be; those of self-tests are of any algorithm.
+    fn algorithm(self, key: &PublicKey) -> KeyAlgorithm {
         match self {
             Self::Spend => KeyAlgorithm::Secp256k1,
             Self::Checkpoint => KeyAlgorithm::Ed25519,
+            Self::Test => key.algorithm(),
         }
     }
 }
@@ -234,7 +261,7 @@ async fn register_key(
             KeyRegistration {
                 name: name.clone(),
                 purpose: id.purpose,
-                algorithm: used.algorithm(),
+                algorithm: used.algorithm(&public),
                 public: public.to_string(),
                 device,
                 assurance,

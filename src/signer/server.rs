@@ -13,15 +13,14 @@ use std::{
 
 use api::server::{Rates, Tls, TlsError};
 use journal::{BundleStore, Journal, Opening, SnapshotUse, SystemClock};
-use keys::{KeyPool, PoolConfig, PoolEvent};
-use policy::Policy;
+use keys::{KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, SignatureError};
+use policy::{FreezeScope, Policy};
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, mpsc, watch},
 };
-use tx::Name;
 
 use crate::{
     books,
@@ -36,6 +35,7 @@ use crate::{
     http::Officers,
     registration::{self, Registration, RegistrationError},
     seal::Seal,
+    self_test::{self, SelfTests},
     service::{Service, ask},
     witnesses::Witnesses,
 };
@@ -118,6 +118,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         device: Mutex::default(),
         device_trouble: Mutex::new(Some("It is being started.".into())),
         checkpoints,
+        self_tests: SelfTests::default(),
         heartbeats: Heartbeats::default(),
         bundles,
         witnesses: Witnesses::new(),
@@ -225,8 +226,10 @@ impl Server {
         tracing::info!(api = %self.config.api.listen, health = %self.config.health.listen, "serving");
         self.tell(Message::Serving).await;
         let checkpointer = tokio::spawn(checkpointer::run(Arc::clone(&self.service)));
+        let self_tests = tokio::spawn(self_test::run(Arc::clone(&self.service)));
         self.watch(&mut terminate, &mut hangup, events).await;
         checkpointer.abort();
+        self_tests.abort();
         self.end(api, health).await
     }
 
@@ -305,12 +308,12 @@ impl Server {
             PoolEvent::BadSignature { call, key, error } => {
                 let why = crate::log::chain(&error);
                 tracing::error!(call, %key, error = %why, "the device answered no valid signature");
-                self.freeze_if_repeated(&key, &error).await;
+                self.freeze_for(&key, &error).await;
                 self.tell(Message::KillDevice { generation }).await;
             }
             PoolEvent::Alarm(alarm) => {
                 tracing::error!(key = %alarm.key, finding = %alarm.finding, "a key gives itself away");
-                self.freeze(&alarm.key.name, alarm.to_string()).await;
+                self.freeze(&alarm.key, alarm.to_string()).await;
             }
             lost => {
                 tracing::warn!(event = ?lost, "the key child is lost");
@@ -321,27 +324,44 @@ impl Server {
         }
     }
 
-    /// An `r` under a second digest gives the key away: nothing more is signed with it.
-    async fn freeze_if_repeated(&self, key: &keys::KeyId, error: &keys::SignatureError) {
-        let keys::SignatureError::RRepeated(what) = error else {
-            return;
-        };
+    /// An `r` under a second digest gives the key away, and so does a second signature where there is one: nothing
+    /// more is signed with it. In a self-test any wrong signature is one too many.
+    async fn freeze_for(&self, key: &KeyId, error: &SignatureError) {
         let reason = format!("{key}: {}", crate::log::chain(error));
-        for key in BTreeSet::from([&what.first_key.name, &what.second_key.name]) {
+        let keys = match error {
+            SignatureError::RRepeated(what) => BTreeSet::from([&what.first_key, &what.second_key]),
+            SignatureError::Differs(what) => BTreeSet::from([&what.key]),
+            _ if key.purpose == KeyPurpose::Test => BTreeSet::from([key]),
+            _ => return,
+        };
+        for key in keys {
             self.freeze(key, reason.clone()).await;
         }
     }
 
-    async fn freeze(&self, key: &Name, reason: String) {
-        let scope = policy::FreezeScope::Key(key.clone());
+    /// Freezes a key. One of self-tests stands for the device: everything is frozen with it.
+    async fn freeze(&self, key: &KeyId, reason: String) {
+        if key.purpose == KeyPurpose::Test {
+            self.freeze_scope(FreezeScope::All, reason.clone()).await;
+        }
+        let scope = FreezeScope::Key(key.name.clone());
+        self.freeze_scope(scope, reason).await;
+    }
+
+    async fn freeze_scope(&self, scope: FreezeScope, reason: String) {
+        let what = scope.to_string();
         let frozen = ask(|reply| {
             self.service.journal.freeze(scope, reason, reply);
             Ok(())
         });
         match frozen.await {
-            Ok(()) => tracing::warn!(%key, "the key is frozen"),
+            Ok(()) => tracing::warn!(scope = what, "it is frozen"),
             Err(problem) => {
-                tracing::error!(%key, detail = problem.detail, "the key could not be frozen");
+                tracing::error!(
+                    scope = what,
+                    detail = problem.detail,
+                    "it could not be frozen"
+                );
             }
         }
     }

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     checkpoints::Checkpoints, heartbeat::Heartbeats, metrics::Metrics, seal::Seal,
-    witnesses::Witnesses,
+    self_test::SelfTests, witnesses::Witnesses,
 };
 
 /// The daemon's parts, as its verbs use them.
@@ -48,6 +48,8 @@ pub struct Service {
     pub device_trouble: Mutex<Option<String>>,
     /// Checkpoints of the journal.
     pub checkpoints: Checkpoints,
+    /// Self-tests of the device.
+    pub self_tests: SelfTests,
     /// What is known of heartbeats.
     pub heartbeats: Heartbeats,
     /// The bundles that governed.

@@ -24,7 +24,7 @@ use crate::{
     key::{KeyAlgorithm, KeyId, PublicKey},
     protocol::{Answer, KeyDescription, Request, Residence},
     sentinel::{Sentinel, SentinelCounters},
-    verify::{Familiar, RRepeated, RSeen},
+    verify::{Differs, Familiar, RRepeated, RSeen, SameSeen},
 };
 use link::{Closing, Link, NotSent};
 use report::Report;
@@ -76,6 +76,7 @@ struct Inner {
     queue: Semaphore,
     keys: RwLock<HashMap<KeyId, PublicKey>>,
     r_seen: Mutex<RSeen>,
+    same_seen: Mutex<SameSeen>,
     familiar: Familiar,
     sentinel: Sentinel,
 }
@@ -90,6 +91,7 @@ impl KeyPool {
             queue: Semaphore::new(usize::from(config.queue)),
             keys: RwLock::default(),
             r_seen: Mutex::new(RSeen::new(config.r_memory)),
+            same_seen: Mutex::default(),
             familiar: Familiar::default(),
             sentinel: Sentinel::default(),
             config,
@@ -148,6 +150,18 @@ impl KeyPool {
     ) -> Result<(), Box<RRepeated>> {
         let mut seen = self.0.r_seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(r, key, digest)
+    }
+
+    /// Takes note of an Ed25519 signature, with the SHA-256 of its message.
+    fn remember_same(
+        &self,
+        key: &KeyId,
+        message: [u8; 32],
+        signature: [u8; 64],
+    ) -> Result<(), Box<Differs>> {
+        let seen = self.0.same_seen.lock();
+        let mut seen = seen.unwrap_or_else(PoisonError::into_inner);
+        seen.insert(key, message, signature)
     }
 
     /// Lets the nonces of all ECDSA signatures be looked at from here on, on a thread of its own that no

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::{
@@ -139,11 +140,23 @@ impl KeyPool {
     fn check(&self, call: &Call, raw: &[u8]) -> Result<SignatureValue, SignatureError> {
         let Signing { key, input, .. } = &call.signing;
         let value = self.0.familiar.check(&call.public, input, raw)?;
-        // Ed25519's R follows from the key and the message, and has no such failure.
-        if let (SignatureValue::Ecdsa(signature), SignInput::Digest(digest)) = (&value, input) {
-            self.remember_r(signature.r, key, digest)
-                .map_err(SignatureError::RRepeated)?;
-            self.show(call, digest, raw);
+        match (&value, input) {
+            (SignatureValue::Ecdsa(signature), SignInput::Digest(digest)) => {
+                self.remember_r(signature.r, key, digest)
+                    .map_err(SignatureError::RRepeated)?;
+                self.show(call, digest, raw);
+            }
+            // R follows from the key and the message: the same for the same, and never for others.
+            (SignatureValue::Ed25519(signature), SignInput::Message(message)) => {
+                let message = Sha256::digest(message.as_bytes()).into();
+                self.remember_same(key, message, *signature)
+                    .map_err(SignatureError::Differs)?;
+                if let Some(r) = signature.first_chunk() {
+                    self.remember_r(*r, key, &message)
+                        .map_err(SignatureError::RRepeated)?;
+                }
+            }
+            _ => {}
         }
         Ok(value)
     }

@@ -3,6 +3,7 @@
 mod familiar;
 mod multiples;
 mod r_seen;
+mod same;
 
 use std::sync::LazyLock;
 
@@ -15,6 +16,7 @@ use thiserror::Error;
 pub(crate) use familiar::Familiar;
 use multiples::Prepared;
 pub use r_seen::{RRepeated, RSeen};
+pub use same::{Differs, SameSeen};
 
 use tx::EcdsaSignature;
 
@@ -73,6 +75,9 @@ pub enum SignatureError {
     /// `r` came up a second time: the private key can be computed from the two signatures.
     #[error("an r was used twice")]
     RRepeated(#[source] Box<RRepeated>),
+    /// A key signed one message in two ways, where its algorithm knows one.
+    #[error("a message was signed before, otherwise")]
+    Differs(#[source] Box<Differs>),
 }
 
 impl Signature {
@@ -111,7 +116,8 @@ impl Signature {
 /// Checks what a device answered (`raw`: r‖s or R‖S, 64 bytes) against the public key.
 ///
 /// # Errors
-/// [`SignatureError`], except [`SignatureError::RRepeated`], which needs a memory: [`RSeen`].
+/// [`SignatureError`], except [`SignatureError::RRepeated`] and [`SignatureError::Differs`], which need a
+/// memory: [`RSeen`] and [`SameSeen`].
 pub fn check(
     key: &PublicKey,
     input: &SignInput,

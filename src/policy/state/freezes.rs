@@ -1,7 +1,7 @@
 //! What is frozen, by which entry, and from when on it is no longer.
 
 use serde::{Deserialize, Serialize};
-use tx::{Interval, Time};
+use tx::{Interval, Name, Time};
 
 use super::{AttemptState, Lapse, NotRecalled, State, StateError};
 use crate::{
@@ -33,6 +33,12 @@ impl State {
         let lo = self.lo.max(lo);
         let freezes = self.freezes.iter();
         freezes.filter(move |(_, freeze)| !freeze.is_over(lo))
+    }
+
+    /// Whether this one key is frozen at a `lo`, by its name. Where everything is, the log's own keys sign on.
+    pub fn is_key_frozen(&self, key: &Name, lo: Time) -> bool {
+        let mut freezes = self.freezes(lo);
+        freezes.any(|(scope, _)| matches!(scope, FreezeScope::Key(frozen) if frozen == key))
     }
 
     /// The last entry by which something was un-frozen, which a statement that freezes answers; 0 where

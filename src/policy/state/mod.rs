@@ -305,6 +305,18 @@ pub enum StateError {
         /// How many it covers.
         found: u64,
     },
+    /// A key that shall be tested is not registered for tests, or with another algorithm.
+    #[error("key {key} is not registered for self-tests")]
+    SelfTestKey {
+        /// The key.
+        key: Name,
+    },
+    /// A key that shall sign is frozen.
+    #[error("key {key} is frozen")]
+    KeyFrozen {
+        /// The key.
+        key: Name,
+    },
     /// The key that shall sign a checkpoint is not registered for that.
     #[error("key {key} is not registered to sign checkpoints")]
     CheckpointKey {

@@ -63,7 +63,7 @@ impl State {
                 unmade.map_or(Ok(()), |s| Err(StateError::Call { call: s.call }))
             }
             Entry::Failed { attempt, .. } => self.validate_unsigned(*attempt),
-            Entry::SelfTest { calls } => self.validate_calls(calls),
+            Entry::SelfTest { calls } => self.validate_self_test(calls),
             Entry::Checkpoint(checkpoint) => self.validate_checkpoint(checkpoint),
             Entry::StateRoot(root) => self.validate_root(root),
             Entry::Resumed(resumed) => self.validate_resumed(resumed),
@@ -133,6 +133,22 @@ impl State {
             next = call.call.checked_add(1).ok_or(reused)?;
         }
         Ok(())
+    }
+
+    /// What is tested authorises no other key: there would be calls without a charge.
+    fn validate_self_test(&self, calls: &[NumberedDigest]) -> Result<(), StateError> {
+        self.validate_calls(calls)?;
+        let is_for_tests = |call: &&NumberedDigest| {
+            self.registrations.get(&call.key).is_some_and(|known| {
+                known.purpose == KeyPurpose::Test && known.algorithm == call.algorithm
+            })
+        };
+        match calls.iter().find(|call| !is_for_tests(call)) {
+            Some(call) => Err(StateError::SelfTestKey {
+                key: call.key.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn validate_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), StateError> {

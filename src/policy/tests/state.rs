@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
 use strongroom_policy::{
-    AttemptId, BundleHash, Digest, Entry, KeyAlgorithm, KeyPurpose, NumberedDigest, Policy, Record,
-    RequestStatus, SignatureRecord, Signed, State, StateError,
+    AttemptId, BundleHash, Digest, Entry, KeyAlgorithm, KeyPurpose, KeyRegistration,
+    NumberedDigest, Policy, Record, RequestStatus, SignatureRecord, Signed, State, StateError,
 };
 use tx::{Interval, Time};
 
@@ -118,6 +118,42 @@ fn the_log_is_numbered_timed_and_begins_once() {
         Err(StateError::Genesis)
     );
     assert_eq!(state.apply(next, &record(1, now)), Ok(()));
+}
+
+#[test]
+fn a_self_test_authorises_keys_of_tests_alone() {
+    let (mut signer, _) = charged();
+    let next = signer.state.next_call();
+    let of = |key: &str, algorithm| {
+        let calls = calls(next).into_iter().map(|call| NumberedDigest {
+            key: key.parse().unwrap(),
+            algorithm,
+            ..call
+        });
+        Entry::SelfTest {
+            calls: calls.collect(),
+        }
+    };
+    let refusal = |key: &str| StateError::SelfTestKey {
+        key: key.parse().unwrap(),
+    };
+    let secp256k1 = KeyAlgorithm::Secp256k1;
+    // A key that spends, and one that is not known.
+    let spends = calls(next)[0].key.to_string();
+    assert_eq!(refused(&signer, of(&spends, secp256k1)), refusal(&spends));
+    assert_eq!(refused(&signer, of("test-1", secp256k1)), refusal("test-1"));
+    signer.push(Entry::KeyRegistered(KeyRegistration {
+        name: "test-1".parse().unwrap(),
+        purpose: KeyPurpose::Test,
+        algorithm: secp256k1,
+        public: "02".repeat(33),
+        device: "1".into(),
+        assurance: "software".into(),
+    }));
+    let ed25519 = KeyAlgorithm::Ed25519;
+    assert_eq!(refused(&signer, of("test-1", ed25519)), refusal("test-1"));
+    signer.push(of("test-1", secp256k1));
+    assert_eq!(signer.state.next_call(), next + 1);
 }
 
 #[test]

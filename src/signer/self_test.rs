@@ -1,0 +1,172 @@
+//! Self-tests: what the device's own keys for it sign, when a device is taken into service and every hour.
+//!
+//! The answers are known as far as they can be: each signature is verified by the pool as any other, Ed25519
+//! must sign one message twice in one way, and the nonces of ECDSA are looked at by the sentinel, from the first
+//! minute on: also where the keys that spend sign too rarely to be looked at.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use api::problem::Problem;
+use journal::{SelfTest, SelfTestOutcome};
+use keys::{Authorized, KeyAlgorithm, SignError, sentinel::Width};
+use policy::StateError;
+use thiserror::Error;
+use tx::{Name, Time};
+
+use crate::service::{Service, ask};
+
+/// How long after one comes the next.
+const EVERY: Duration = Duration::from_secs(3600);
+/// How often is looked whether the first can be made.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long after one that could not be made.
+const AGAIN: Duration = Duration::from_secs(30);
+/// ECDSA signatures of the first one: as many as the sentinel looks at.
+const FIRST: usize = Width::Four.signatures();
+/// ECDSA signatures of a later one.
+const LATER: usize = 8;
+/// Ed25519 signatures, of one message.
+const SAME: usize = 2;
+
+/// A key that is tested.
+#[derive(Clone, Debug)]
+pub struct TestKey {
+    /// Its name.
+    pub name: Name,
+    /// Its algorithm.
+    pub algorithm: KeyAlgorithm,
+}
+
+/// What is known of self-tests.
+#[derive(Debug, Default)]
+pub struct SelfTests(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: Vec<TestKey>,
+    passed: Option<Time>,
+    trouble: Option<String>,
+}
+
+/// Why a self-test was not made, or not passed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SelfTestError {
+    /// The journal does not take it.
+    #[error("the journal does not take a self-test: {}", .0.detail)]
+    Journal(Problem),
+    /// A key is not for it, or frozen.
+    #[error("the journal refuses the key")]
+    Key(#[source] StateError),
+    /// A message is longer than a call takes.
+    #[error("a message is too long")]
+    Message(#[source] keys::protocol::TooLong),
+    /// The device did not sign.
+    #[error("the device did not pass a self-test")]
+    Sign(#[source] SignError),
+}
+
+impl SelfTests {
+    /// From here on these keys are tested; or none, and why.
+    pub fn set_keys(&self, keys: Result<Vec<TestKey>, String>) {
+        let mut known = self.lock();
+        match keys {
+            Ok(keys) => known.keys = keys,
+            Err(why) => {
+                known.keys.clear();
+                known.trouble = Some(why);
+            }
+        }
+    }
+
+    /// How many keys are tested.
+    pub fn keys(&self) -> usize {
+        self.lock().keys.len()
+    }
+
+    /// When the last one was passed, in this process.
+    pub fn passed(&self) -> Option<Time> {
+        self.lock().passed
+    }
+
+    /// Why the last one was not passed, if it was not; or that there is none.
+    pub fn trouble(&self) -> Option<String> {
+        let known = self.lock();
+        let none = || "the configuration names no self_test_keys of the device".to_owned();
+        let trouble = known.trouble.clone();
+        trouble.or_else(|| known.keys.is_empty().then(none))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tests for ever. A device that does not answer is asked again later; one that answers wrongly has frozen
+/// everything by then.
+pub async fn run(service: Arc<Service>) {
+    let mut signatures = FIRST;
+    while service.journal.stopped().is_none() {
+        if service.self_tests.keys() == 0 || !service.device_ready() {
+            tokio::time::sleep(LOOK).await;
+            continue;
+        }
+        let pause = match make(&service, signatures).await {
+            Ok(()) => {
+                tracing::info!("the device passed a self-test");
+                signatures = LATER;
+                EVERY
+            }
+            Err(error) => {
+                let why = crate::log::chain(&error);
+                tracing::warn!(error = why, "no self-test was passed");
+                service.self_tests.lock().trouble = Some(why);
+                AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Makes one, with so many ECDSA signatures by each key.
+///
+/// # Errors
+/// [`SelfTestError`].
+pub async fn make(service: &Service, signatures: usize) -> Result<(), SelfTestError> {
+    let keys = service.self_tests.lock().keys.clone();
+    for key in keys {
+        let tests = tests(&key, service.journal.now().lo, signatures);
+        let outcome = ask(|reply| service.journal.self_test(tests, reply));
+        let order = match outcome.await.map_err(SelfTestError::Journal)? {
+            SelfTestOutcome::Order(order) => order,
+            SelfTestOutcome::Refused(error) => return Err(SelfTestError::Key(error)),
+        };
+        let authorized = Authorized::from_self_test(order).map_err(SelfTestError::Message)?;
+        let signed = service.pool.sign(authorized).await;
+        let _verified = signed.map_err(SelfTestError::Sign)?;
+    }
+    let now = service.journal.now().lo;
+    let mut known = service.self_tests.lock();
+    known.passed = Some(now);
+    known.trouble = None;
+    Ok(())
+}
+
+/// Messages that were not signed before, by which nonces are to be others; and one that always is, by which
+/// they are to be the same.
+fn tests(key: &TestKey, now: Time, signatures: usize) -> Vec<SelfTest> {
+    let test = |label: String| SelfTest {
+        key: key.name.clone(),
+        algorithm: key.algorithm,
+        label,
+    };
+    match key.algorithm {
+        KeyAlgorithm::Secp256k1 => (0..signatures)
+            .map(|number| test(format!("{} {number}", now.millis())))
+            .collect(),
+        KeyAlgorithm::Ed25519 => (0..SAME).map(|_| test("the same".to_owned())).collect(),
+    }
+}
