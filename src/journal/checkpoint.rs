@@ -13,7 +13,7 @@ use tlog::{
 use tx::Name;
 
 use crate::{
-    CheckpointOrder, CheckpointOutcome, Committed,
+    CheckpointOrder, CheckpointOutcome, Committed, Reply,
     command::Stopped,
     group::{OpenGroup, Untaken},
     segment::{Leaf, Salt},
@@ -24,14 +24,14 @@ use crate::{
 const LOG_DIGITS: usize = 16;
 
 /// What was decided of a checkpoint, before it is durable.
-pub(crate) enum Draft {
+enum Draft {
     Order { index: u64, order: CheckpointOrder },
     Refused(StateError),
 }
 
 impl Draft {
     /// The order becomes real here and nowhere else: behind the flush.
-    pub(crate) fn behind_flush(self) -> CheckpointOutcome {
+    fn behind_flush(self) -> CheckpointOutcome {
         match self {
             Self::Order { index, order } => CheckpointOutcome::Order(Committed::new(index, order)),
             Self::Refused(error) => CheckpointOutcome::Refused(error),
@@ -40,8 +40,23 @@ impl Draft {
 }
 
 impl Writer {
+    /// Answers with the order to sign a checkpoint, behind the flush.
+    pub(crate) fn order_checkpoint(
+        &self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        key: Name,
+        reply: Reply<Result<CheckpointOutcome, Stopped>>,
+    ) -> Result<(), Stopped> {
+        let drafted = self.checkpoint(state, group, key);
+        let reply = Reply::new(|durable: Result<Draft, _>| {
+            reply.send(durable.map(Draft::behind_flush));
+        });
+        group.answer(reply, drafted)
+    }
+
     /// Adds a checkpoint of all that stands before it in the log and in this group.
-    pub(crate) fn checkpoint(
+    fn checkpoint(
         &self,
         state: &mut State,
         group: &mut OpenGroup,

@@ -14,11 +14,9 @@ use crate::defect::{self, Defect};
 use crate::{
     Committed, Registered, Release, Reply, RootError, SignCommand, SignOrder, SignOutcome,
     StoredEntry,
-    checkpoint::Draft,
     command::{Command, Stopped},
     group::{OpenGroup, SUMMARIES_MAX, Untaken},
     segment::MAX_BLOB_BYTES,
-    self_test,
     writer::{REASON_BYTES, Writer, stopped},
 };
 
@@ -79,20 +77,8 @@ impl Writer {
                 let reason = shortened(reason, REASON_BYTES);
                 record(state, group, Entry::Frozen { scope, reason }, reply)
             }
-            Command::Checkpoint { key, reply } => {
-                let drafted = self.checkpoint(state, group, key);
-                let reply = Reply::new(|durable: Result<Draft, _>| {
-                    reply.send(durable.map(Draft::behind_flush));
-                });
-                group.answer(reply, drafted)
-            }
-            Command::SelfTest { tests, reply } => {
-                let drafted = self.self_test(state, group, tests);
-                let reply = Reply::new(|durable: Result<self_test::Draft, _>| {
-                    reply.send(durable.map(self_test::Draft::behind_flush));
-                });
-                group.answer(reply, drafted)
-            }
+            Command::Checkpoint { key, reply } => self.order_checkpoint(state, group, key, reply),
+            Command::SelfTest { tests, reply } => self.order_self_test(state, group, tests, reply),
             Command::Prune(pruned, reply) => {
                 let taken = self.prune(state, group, pruned);
                 group.answer(reply, taken)

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use tx::Name;
 
 use crate::{
-    Committed, SelfTestOrder, SelfTestOutcome,
+    Committed, Reply, SelfTestOrder, SelfTestOutcome,
     command::Stopped,
     group::{OpenGroup, Untaken},
     writer::Writer,
@@ -33,14 +33,14 @@ impl SelfTest {
 }
 
 /// What was decided of a self-test, before it is durable.
-pub(crate) enum Draft {
+enum Draft {
     Order { index: u64, order: SelfTestOrder },
     Refused(StateError),
 }
 
 impl Draft {
     /// The order becomes real here and nowhere else: behind the flush.
-    pub(crate) fn behind_flush(self) -> SelfTestOutcome {
+    fn behind_flush(self) -> SelfTestOutcome {
         match self {
             Self::Order { index, order } => SelfTestOutcome::Order(Committed::new(index, order)),
             Self::Refused(error) => SelfTestOutcome::Refused(error),
@@ -49,8 +49,23 @@ impl Draft {
 }
 
 impl Writer {
+    /// Answers with the order to make the calls of a self-test, behind the flush.
+    pub(crate) fn order_self_test(
+        &self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        tests: Vec<SelfTest>,
+        reply: Reply<Result<SelfTestOutcome, Stopped>>,
+    ) -> Result<(), Stopped> {
+        let drafted = self.self_test(state, group, tests);
+        let reply = Reply::new(|durable: Result<Draft, _>| {
+            reply.send(durable.map(Draft::behind_flush));
+        });
+        group.answer(reply, drafted)
+    }
+
     /// Numbers the calls of a self-test. A key that is frozen is not tested.
-    pub(crate) fn self_test(
+    fn self_test(
         &self,
         state: &mut State,
         group: &mut OpenGroup,
