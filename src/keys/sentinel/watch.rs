@@ -61,7 +61,8 @@ impl Sentinel {
         let watching = thread::Builder::new().name("sentinel".into());
         watching.spawn(move || {
             // Where the system does not let it be nice it rests all the same.
-            let _nice = rustix::process::nice(NICE);
+            // On Linux a thread has a priority of its own, and no process but this is meant.
+            let _nice = rustix::process::setpriority_process(None, NICE);
             watch(&sightings, &counters, &tell);
         })?;
         Ok(())
