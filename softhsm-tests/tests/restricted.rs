@@ -82,7 +82,10 @@ fn a_server_that_does_what_it_may_not_ends_and_is_started_again() {
             .arg("--config")
             .arg(&config);
         let mut daemon = Signerd::start_as(&mut command, world.health(), &log_of(&config)).ready();
-        fs::write(&attempt, name).unwrap();
+        // Whole at once: a thread of the server looks for it meanwhile.
+        let written = world.folder().join("attempt-written");
+        fs::write(&written, name).unwrap();
+        fs::rename(&written, &attempt).unwrap();
         if name == "nothing" {
             until("an attempt of what is allowed", || {
                 survived.exists().then_some(())
