@@ -1,6 +1,6 @@
 //! Addresses, canonical per chain.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
@@ -16,7 +16,36 @@ use crate::{Chain, evm, utxo};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
     chain: Chain,
-    bytes: Arc<[u8]>,
+    bytes: Short,
+}
+
+/// As many bytes as the longest output script that has an address. In place, not behind a pointer: books have a
+/// million addresses, and most of what is done with one is to compare it. The order is that of slices, since what
+/// is behind the length is 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Short {
+    bytes: [u8; LENGTH_MAX],
+    length: u8,
+}
+
+/// A P2WSH or P2TR script.
+const LENGTH_MAX: usize = 34;
+
+impl Short {
+    /// `None` for what is longer.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let mut short = Self {
+            bytes: [0; LENGTH_MAX],
+            length: u8::try_from(bytes.len()).ok()?,
+        };
+        short.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(short)
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        let slice = self.bytes.get(..usize::from(self.length));
+        slice.unwrap_or(&self.bytes)
+    }
 }
 
 /// Why a text is no address of a chain.
@@ -70,9 +99,13 @@ impl Address {
             Chain::Evm(_) => evm::address::parse(chain, text)?.to_vec(),
             Chain::Bitcoin(_) | Chain::Litecoin(_) => utxo::address::parse(chain, text)?,
         };
+        let text = || AddressError::Form {
+            chain,
+            text: text.into(),
+        };
         Ok(Self {
             chain,
-            bytes: bytes.into(),
+            bytes: Short::of(&bytes).ok_or_else(text)?,
         })
     }
 
@@ -88,18 +121,15 @@ impl Address {
 
     /// The EVM account of `chain` with these bytes; `None` when `chain` is no EVM chain.
     pub fn evm(chain: Chain, bytes: [u8; 20]) -> Option<Self> {
-        matches!(chain, Chain::Evm(_)).then(|| Self {
-            chain,
-            bytes: bytes.into(),
-        })
+        let bytes = Short::of(&bytes)?;
+        matches!(chain, Chain::Evm(_)).then_some(Self { chain, bytes })
     }
 
     /// The address whose payments go to `script`; `None` for a script that has no address.
     pub fn from_script(chain: Chain, script: &[u8]) -> Option<Self> {
-        utxo::address::text(chain, script).map(|_| Self {
-            chain,
-            bytes: script.into(),
-        })
+        utxo::address::text(chain, script)?;
+        let bytes = Short::of(script)?;
+        Some(Self { chain, bytes })
     }
 
     /// The chain.
@@ -109,7 +139,7 @@ impl Address {
 
     /// What the chain commits to: 20 bytes, or the output script.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_slice()
     }
 
     /// The CAIP-10 form, `<chain>:<address>`.
@@ -121,8 +151,10 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.chain {
-            Chain::Evm(_) => evm::address::text(&self.bytes),
-            Chain::Bitcoin(_) | Chain::Litecoin(_) => utxo::address::text(self.chain, &self.bytes),
+            Chain::Evm(_) => evm::address::text(self.as_bytes()),
+            Chain::Bitcoin(_) | Chain::Litecoin(_) => {
+                utxo::address::text(self.chain, self.as_bytes())
+            }
         };
         f.write_str(&text.ok_or(fmt::Error)?)
     }
@@ -144,5 +176,35 @@ impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse_qualified(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[test]
+    fn as_many_bytes_as_the_longest_script_and_no_more() {
+        assert!(Short::of(&[7; LENGTH_MAX]).is_some());
+        assert!(Short::of(&[7; LENGTH_MAX + 1]).is_none());
+        assert!(Short::of(&[7; 300]).is_none());
+    }
+
+    proptest! {
+        // Few values, so that one is often the beginning of the other.
+        #[test]
+        fn bytes_in_place_are_as_slices_are(
+            one in vec(0..3_u8, 0..=LENGTH_MAX), other in vec(0..3_u8, 0..=LENGTH_MAX),
+            shared in 0..=LENGTH_MAX,
+        ) {
+            let other = [&one[..shared.min(one.len())], &other].concat();
+            let other = &other[..other.len().min(LENGTH_MAX)];
+            let (a, b) = (Short::of(&one).unwrap(), Short::of(other).unwrap());
+            prop_assert_eq!(a.as_slice(), &one);
+            prop_assert_eq!(a.cmp(&b), one.as_slice().cmp(other));
+            prop_assert_eq!(a == b, one == other);
+        }
     }
 }
