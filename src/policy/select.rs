@@ -328,6 +328,7 @@ fn names_source(set: &BTreeSet<SourceSelector>, source: Option<&Name>) -> bool {
 }
 
 /// A condition that is absent holds.
+#[inline]
 fn holds<T>(condition: &Option<T>, met: impl FnOnce(&T) -> bool) -> bool {
     condition.as_ref().is_none_or(met)
 }

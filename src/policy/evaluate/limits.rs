@@ -1,12 +1,12 @@
 //! Limits: what the window holds once this request is in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tx::{Amount, Asset, Name, Time};
 
 use super::{Case, Findings, Spoken, met::About};
 use crate::{
-    ChargesError, Fact, Limit, Measure, ReasonCode, Statement, reference_value,
+    ChargesError, Fact, Group, Limit, Measure, ReasonCode, Statement, reference_value,
     select::{Reading, Subject},
     verdict::Spoke,
     window::{GroupKey, Seen, Usage, address_hash},
@@ -23,30 +23,37 @@ pub(super) fn check<'a>(
         .map(|(fact, subject)| (fact, subject, subject.to.map(address_hash)))
         .collect();
     findings.spoke.reserve(case.policy.limits.len());
+    // The groups of the facts, once for all limits that count the same things apart.
+    let mut groups: BTreeMap<&BTreeSet<Group>, Vec<Option<GroupKey>>> = BTreeMap::new();
+    let mut measured = Vec::with_capacity(subjects.len());
     for (place, limit) in case.policy.limits.iter().enumerate() {
-        let measured = measured(case, limit, &subjects);
+        measured.clear();
+        let groups = groups.entry(&limit.says.group).or_default();
+        measure(case, limit, &subjects, groups, &mut measured);
         for asset in unpriced(limit, &measured) {
             findings.refuse(no_price(case, limit, asset));
         }
-        for (Measured { group, hash, .. }, asked) in asked(limit, &measured) {
+        measured.sort_by(|one, other| one.group.cmp(&other.group));
+        for measured in measured.chunk_by(|one, other| one.group == other.group) {
+            let Some(Measured { group, hash, .. }) = measured.first() else {
+                continue;
+            };
             let seen = Seen {
                 limit: place,
                 group,
                 destination: *hash,
                 set: case.set,
             };
-            let usage = case.state.windows().usage(case.present, seen, case.lo)?;
             let until = case.state.full_until(limit.says.window_millis);
             Part {
                 case,
-                place,
                 limit,
-                measured: &measured,
-                group,
-                usage,
+                measured,
+                seen,
+                usage: case.state.windows().usage(case.present, seen, case.lo)?,
                 full_until: until.filter(|until| case.lo < *until),
             }
-            .check(asked, findings)?;
+            .check(findings)?;
         }
     }
     Ok(())
@@ -64,35 +71,13 @@ struct Measured<'a> {
 /// One limit in one group.
 struct Part<'p, 'a, 'c> {
     case: &'a Case<'c>,
-    place: usize,
     limit: &'a Statement<Limit>,
+    /// What it measures in the group.
     measured: &'p [Measured<'a>],
-    group: &'p GroupKey,
-    usage: Usage<'p>,
+    seen: Seen<'p>,
+    usage: Usage,
     /// Until when the epoch fills the window.
     full_until: Option<Time>,
-}
-
-/// What the request measures in each group, in their order; `None` at 2^256.
-fn asked<'m, 'a>(
-    limit: &Statement<Limit>,
-    measured: &'m [Measured<'a>],
-) -> Vec<(&'m Measured<'a>, Option<Amount>)> {
-    let measures = measured.iter().map(|one| {
-        let value = one.fact.reference.unwrap_or_default();
-        let measure = limit.says.measured(one.fact.effect.amount, value);
-        (one, Some(measure))
-    });
-    let mut asked: Vec<_> = measures.collect();
-    asked.sort_by(|(one, _), (other, _)| one.group.cmp(&other.group));
-    asked.dedup_by(|(one, more), (known, sum)| {
-        let is_known = one.group == known.group;
-        if is_known {
-            *sum = sum.zip(*more).and_then(|(sum, more)| sum.checked_add(more));
-        }
-        is_known
-    });
-    asked
 }
 
 /// The assets of which a limit asks for the value, and which have no price now.
@@ -121,33 +106,40 @@ fn no_price(case: &Case<'_>, limit: &Statement<Limit>, asset: &Asset) -> crate::
 }
 
 /// The facts that the limit measures, and the group of each.
-fn measured<'a>(
+fn measure<'a>(
     case: &Case<'_>,
     limit: &Statement<Limit>,
     subjects: &[(&'a Fact, Subject<'_>, Option<u64>)],
-) -> Vec<Measured<'a>> {
-    let measured = subjects.iter().filter_map(|(fact, subject, hash)| {
-        let matches =
-            limit.selector.matches(subject, Reading::Takes) && case.hours.takes(&limit.selector);
-        matches.then(|| Measured {
-            fact,
-            group: GroupKey::of(&limit.says.group, subject),
-            hash: *hash,
-        })
-    });
-    measured.collect()
+    groups: &mut Vec<Option<GroupKey>>,
+    measured: &mut Vec<Measured<'a>>,
+) {
+    if !case.hours.takes(&limit.selector) {
+        return;
+    }
+    groups.resize(subjects.len(), None);
+    for ((fact, subject, hash), group) in subjects.iter().zip(groups) {
+        if limit.selector.matches(subject, Reading::Takes) {
+            let group = group.get_or_insert_with(|| GroupKey::of(&limit.says.group, subject));
+            measured.push(Measured {
+                fact,
+                group: group.clone(),
+                hash: *hash,
+            });
+        }
+    }
 }
 
 impl<'a> Part<'_, 'a, '_> {
-    fn check(self, asked: Option<Amount>, findings: &mut Findings<'a>) -> Result<(), ChargesError> {
+    fn check(self, findings: &mut Findings<'a>) -> Result<(), ChargesError> {
+        let asked = self.asked();
         let with = asked.and_then(|asked| self.with(asked));
         let (Some(asked), Some(with)) = (asked, with) else {
             findings.refuse(self.overflow());
             return Ok(());
         };
         findings.spoke.push(Spoke {
-            limit: self.place,
-            group: self.group.clone(),
+            limit: self.seen.limit,
+            group: self.seen.group.clone(),
             used: with,
         });
         if with <= self.limit.says.cap {
@@ -164,10 +156,18 @@ impl<'a> Part<'_, 'a, '_> {
         Ok(())
     }
 
+    /// What the request measures; `None` at 2^256.
+    fn asked(&self) -> Option<Amount> {
+        let mut measures = self.measured.iter().map(|one| {
+            let value = one.fact.reference.unwrap_or_default();
+            self.limit.says.measured(one.fact.effect.amount, value)
+        });
+        measures.try_fold(Amount::ZERO, |sum, one| sum.checked_add(one))
+    }
+
     /// What people approve of where they let it be full: all that it measures something of.
     fn approved_by(&self) -> BTreeSet<About<'a>> {
         let measured = self.measured.iter();
-        let measured = measured.filter(|one| one.group == *self.group);
         measured
             .flat_map(|one| self.case.approved_by(one.fact))
             .collect()
@@ -195,7 +195,7 @@ impl<'a> Part<'_, 'a, '_> {
     fn full(self, asked: Amount) -> Result<crate::Reason, ChargesError> {
         let cap = self.limit.says.cap;
         let shown = |amount| self.shown(amount);
-        let used = self.usage.used().to_amount().unwrap_or(Amount::MAX);
+        let used = self.usage.used.to_amount().unwrap_or(Amount::MAX);
         let used = self.full_until.map_or(used, |_| used.max(cap));
         let detail = format!(
             "{} has a cap of {}, {} {}, {} asked",
@@ -219,7 +219,9 @@ impl<'a> Part<'_, 'a, '_> {
     /// When there is room again.
     fn wait(self, asked: Amount) -> Result<String, ChargesError> {
         let epoch = self.full_until;
-        let returns = self.usage.room_returns(asked, self.limit.says.cap)?;
+        let (case, room) = (self.case, (asked, self.limit.says.cap));
+        let windows = case.state.windows();
+        let returns = windows.room_returns(case.present, self.seen, case.lo, room)?;
         if let (Some(epoch), None) = (epoch, returns) {
             return Ok(format!("a new epoch fills it until {epoch}"));
         }
@@ -240,7 +242,7 @@ impl<'a> Part<'_, 'a, '_> {
 
     /// The limit and the group, such as `limit daily (account hot)`.
     fn named(&self) -> String {
-        let which = self.group.shown().into_iter();
+        let which = self.seen.group.shown().into_iter();
         let which: Vec<String> = which
             .map(|(group, which)| format!("{group} {which}"))
             .collect();

@@ -49,7 +49,8 @@ fn covered(
     cancels: bool,
     findings: &mut Findings<'_>,
 ) {
-    let (mut covering, mut at_other_hours) = (Vec::new(), Vec::new());
+    let mut covering = Vec::with_capacity(case.policy.allows.len());
+    let mut at_other_hours = Vec::new();
     for (place, allow) in case.policy.allows.iter().enumerate() {
         if !allow.selector.matches(subject, Reading::Gives) {
             continue;

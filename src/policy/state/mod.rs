@@ -814,7 +814,7 @@ impl State {
             set: None,
         };
         let usage = self.windows.usage(present, seen, self.lo_of(now))?;
-        let used = usage.used().to_amount().unwrap_or(tx::Amount::MAX);
+        let used = usage.used.to_amount().unwrap_or(tx::Amount::MAX);
         let (cap, window_millis) = (limit.says.cap, limit.says.window_millis);
         Ok(Room {
             limit: limit.name.clone(),

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tx::{Amount, Time};
 
-use super::{Charge, ChargesError, GroupKey, Wide, counting::Counting};
+use super::{Charge, ChargesError, GroupKey, Usage, Wide, counting::Counting};
 use crate::AttemptId;
 
 /// Which group, and who looks at it.
@@ -21,7 +21,7 @@ pub(crate) struct Seen<'a> {
 
 /// The use of one group, seen by a request of one conflict set, after some charges have left.
 pub(crate) struct Fading<'a> {
-    counting: Option<Counting<'a>>,
+    counting: &'a Counting<'a>,
     seen: Seen<'a>,
     /// The first charge that has not left.
     place: u64,
@@ -36,33 +36,33 @@ pub(crate) struct Fading<'a> {
 const LOOKED_AT_MAX: usize = 1_000;
 
 impl<'a> Fading<'a> {
-    /// The use at `lo`; nothing where the limit is not counted.
-    pub(super) fn at(
-        counting: Option<Counting<'a>>,
-        seen: Seen<'a>,
-        lo: Time,
-    ) -> Result<Self, ChargesError> {
-        let mut fading = Self {
+    /// The use of nothing yet.
+    pub(super) fn of(counting: &'a Counting<'a>, seen: Seen<'a>) -> Self {
+        Self {
             counting,
             seen,
-            place: 0,
+            place: counting.window.place,
             total: Wide::default(),
             own: Amount::ZERO,
             sets: HashMap::new(),
-        };
-        if let Some(counting) = counting {
-            fading.place = counting.window.place;
-            let (leaving, place) = counting.leaving(lo)?;
-            match counting.summed_by(seen.group, seen.destination) {
-                Some(hash) => fading.sum(&counting, hash, place)?,
-                None => fading.count(&counting, leaving)?,
-            }
         }
-        Ok(fading)
+    }
+
+    /// Takes the use at `lo`.
+    pub(super) fn begin(&mut self, lo: Time) -> Result<(), ChargesError> {
+        let (leaving, place) = self.counting.leaving(lo)?;
+        let Seen {
+            group, destination, ..
+        } = self.seen;
+        match self.counting.summed_by(group, destination) {
+            Some(hash) => self.sum(hash, place),
+            None => self.count(leaving),
+        }
     }
 
     /// From the charges of the group's destination, from `place` on.
-    fn sum(&mut self, counting: &Counting<'a>, hash: u64, place: u64) -> Result<(), ChargesError> {
+    fn sum(&mut self, hash: u64, place: u64) -> Result<(), ChargesError> {
+        let counting = self.counting;
         self.place = place;
         for (at, charge) in counting.charges_of(hash, place)? {
             let amount = counting.measure(&charge, self.seen.group);
@@ -77,28 +77,21 @@ impl<'a> Fading<'a> {
     }
 
     /// From the total, less what has left since it was counted.
-    fn count(
-        &mut self,
-        counting: &Counting<'a>,
-        leaving: Vec<Arc<Charge>>,
-    ) -> Result<(), ChargesError> {
-        self.total = counting.window.total(self.seen.group);
+    fn count(&mut self, leaving: Vec<Arc<Charge>>) -> Result<(), ChargesError> {
+        self.total = self.counting.window.total(self.seen.group);
         if let Some(set) = self.seen.set {
             let place = self.place;
-            self.own = peak(self.charges_of(counting, set)?, place);
+            self.own = peak(self.charges_of(set)?, place);
         }
         for charge in leaving {
-            self.expire(counting, &charge)?;
+            self.expire(&charge)?;
         }
         Ok(())
     }
 
     /// What the charges of a set measure that had not left when it was first asked for.
-    fn charges_of(
-        &mut self,
-        counting: &Counting<'a>,
-        set: AttemptId,
-    ) -> Result<&[(u64, Amount)], ChargesError> {
+    fn charges_of(&mut self, set: AttemptId) -> Result<&[(u64, Amount)], ChargesError> {
+        let counting = self.counting;
         if !self.sets.contains_key(&set) {
             let members = counting.series.members(set, self.place)?;
             let members = members.into_iter();
@@ -110,11 +103,11 @@ impl<'a> Fading<'a> {
     }
 
     /// The first charge leaves.
-    fn expire(&mut self, counting: &Counting<'a>, charge: &Charge) -> Result<(), ChargesError> {
+    fn expire(&mut self, charge: &Charge) -> Result<(), ChargesError> {
         let place = self.place;
         let behind = place.saturating_add(1);
-        if !counting.measure(charge, self.seen.group).is_zero() {
-            let charges = self.charges_of(counting, charge.set)?;
+        if !self.counting.measure(charge, self.seen.group).is_zero() {
+            let charges = self.charges_of(charge.set)?;
             let (before, after) = (peak(charges, place), peak(charges, behind));
             self.total = self.total.minus(before).plus(after);
             if self.seen.set == Some(charge.set) {
@@ -126,25 +119,22 @@ impl<'a> Fading<'a> {
     }
 
     /// The use.
-    pub(crate) fn used(&self) -> Wide {
-        self.total
-    }
-
-    /// The use once the request's set also has an attempt of `asked`.
-    pub(crate) fn with(&self, asked: Amount) -> Wide {
-        self.total.minus(self.own).plus(self.own.max(asked))
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            used: self.total,
+            others: self.total.minus(self.own),
+            own: self.own,
+        }
     }
 
     /// When at the earliest a request of `asked` has room under `cap`, by `lo`. `None` when it never
     /// has, or when more charges than are looked at have to leave first.
-    pub(crate) fn room_returns(
+    pub(super) fn room_returns(
         mut self,
         asked: Amount,
         cap: Amount,
     ) -> Result<Option<Time>, ChargesError> {
-        let Some(counting) = self.counting else {
-            return Ok(None);
-        };
+        let counting = self.counting;
         let mut looked_at = 0;
         loop {
             let charges = counting.series.charges_from(self.place)?;
@@ -156,8 +146,8 @@ impl<'a> Fading<'a> {
                     return Ok(None);
                 }
                 looked_at = looked_at.saturating_add(1);
-                self.expire(&counting, &charge)?;
-                let with = self.with(asked).to_amount();
+                self.expire(&charge)?;
+                let with = self.usage().with(asked).to_amount();
                 if with.is_some_and(|with| with <= cap) {
                     let millis = counting.window.window_millis;
                     return Ok(Some(charge.at.after_millis(millis)));

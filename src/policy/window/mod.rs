@@ -274,18 +274,46 @@ impl Windows {
     }
 
     /// The use of a limit's group at `lo`, seen by a request of conflict set `set`.
-    pub(crate) fn usage<'a>(
-        &'a self,
-        present: &'a Present,
-        seen: Seen<'a>,
+    pub(crate) fn usage(
+        &self,
+        present: &Present,
+        seen: Seen<'_>,
         lo: Time,
-    ) -> Result<Usage<'a>, ChargesError> {
+    ) -> Result<Usage, ChargesError> {
         match self.counts.counting(&self.series, present, seen.limit) {
             Some(counting) if counting.window.outstanding => {
-                let held = Held::at(&self.counts.outstanding, &counting, seen, lo);
-                held.map(Usage::Outstanding)
+                let held = Held::at(&self.counts.outstanding, &counting, seen, lo)?;
+                Ok(held.usage())
             }
-            counting => Fading::at(counting, seen, lo).map(Usage::Signed),
+            Some(counting) => {
+                let mut fading = Fading::of(&counting, seen);
+                fading.begin(lo)?;
+                Ok(fading.usage())
+            }
+            None => Ok(Usage::default()),
+        }
+    }
+
+    /// When at the earliest a request of so much has room under a cap, by `lo`, whatever anybody says; `None`
+    /// where that is not known.
+    pub(crate) fn room_returns(
+        &self,
+        present: &Present,
+        seen: Seen<'_>,
+        lo: Time,
+        (asked, cap): (Amount, Amount),
+    ) -> Result<Option<Time>, ChargesError> {
+        match self.counts.counting(&self.series, present, seen.limit) {
+            Some(counting) if counting.window.outstanding => {
+                let held = Held::at(&self.counts.outstanding, &counting, seen, lo)?;
+                Ok(held.room_returns(asked, cap))
+            }
+            Some(counting) => {
+                let mut fading = Fading::of(&counting, seen);
+                fading.begin(lo)?;
+                fading.room_returns(asked, cap)
+            }
+            None => Ok(None),
         }
     }
 
@@ -476,41 +504,20 @@ impl Counts {
 }
 
 /// The use of a limit in one group, seen by a request of one conflict set.
-pub(crate) enum Usage<'a> {
-    /// Of what was signed.
-    Signed(Fading<'a>),
-    /// Of what is outstanding.
-    Outstanding(Held<'a>),
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// The use.
+    pub(crate) used: Wide,
+    /// What others use: all but the request's own set.
+    others: Wide,
+    /// The largest attempt of that set in the window.
+    own: Amount,
 }
 
-impl Usage<'_> {
-    /// The use.
-    pub(crate) fn used(&self) -> Wide {
-        match self {
-            Self::Signed(fading) => fading.used(),
-            Self::Outstanding(held) => held.used(),
-        }
-    }
-
+impl Usage {
     /// The use once the request's set also has an attempt of `asked`.
     pub(crate) fn with(&self, asked: Amount) -> Wide {
-        match self {
-            Self::Signed(fading) => fading.with(asked),
-            Self::Outstanding(held) => held.with(asked),
-        }
-    }
-
-    /// When at the earliest a request of `asked` has room under `cap`, by `lo`, whatever anybody says; `None`
-    /// where that is not known.
-    pub(crate) fn room_returns(
-        self,
-        asked: Amount,
-        cap: Amount,
-    ) -> Result<Option<Time>, ChargesError> {
-        match self {
-            Self::Signed(fading) => fading.room_returns(asked, cap),
-            Self::Outstanding(held) => Ok(held.room_returns(asked, cap)),
-        }
+        self.others.plus(self.own.max(asked))
     }
 }
 

@@ -13,7 +13,8 @@ use std::{
 use tx::{Amount, Time};
 
 use super::{
-    Charge, ChargesError, GroupKey, Seen, Wide, Window, counting::Counting, left, series::Series,
+    Charge, ChargesError, GroupKey, Seen, Usage, Wide, Window, counting::Counting, left,
+    series::Series,
 };
 use crate::{
     AttemptId, Limit,
@@ -344,25 +345,24 @@ impl<'a> Held<'a> {
     }
 
     /// The use.
-    pub(crate) fn used(&self) -> Wide {
-        self.total
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            used: self.total,
+            others: self.total.minus(self.counted),
+            own: self.own_at(self.lo),
+        }
     }
 
-    /// The use once the request's set also has an attempt of `asked`.
-    pub(crate) fn with(&self, asked: Amount) -> Wide {
-        self.with_at(asked, self.total.minus(self.counted), self.lo)
-    }
-
-    fn with_at(&self, asked: Amount, others: Wide, lo: Time) -> Wide {
+    /// The largest attempt of the request's own set in the window.
+    fn own_at(&self, lo: Time) -> Amount {
         let own = self.own.iter();
         let own = own.filter(|(at, _)| !left(*at, self.window_millis, lo));
-        let own = own.map(|(_, amount)| *amount).max().unwrap_or_default();
-        others.plus(own.max(asked))
+        own.map(|(_, amount)| *amount).max().unwrap_or_default()
     }
 
     /// When at the earliest a request of `asked` has room under `cap`, if nobody says anything. `None` when it
     /// never has, or when more sets than are looked at are outstanding.
-    pub(crate) fn room_returns(self, asked: Amount, cap: Amount) -> Option<Time> {
+    pub(super) fn room_returns(&self, asked: Amount, cap: Amount) -> Option<Time> {
         let (which, windows) = (
             (self.seen.limit, self.seen.group),
             &self.outstanding.windows,
@@ -395,7 +395,7 @@ impl<'a> Held<'a> {
                 total = total.minus(*counted).plus(now);
                 *counted = now;
             }
-            let with = self.with_at(asked, total, at).to_amount();
+            let with = total.plus(self.own_at(at).max(asked)).to_amount();
             if with.is_some_and(|with| with <= cap) {
                 return Some(at);
             }
