@@ -25,6 +25,7 @@ mod steps;
 mod tableau;
 #[cfg(test)]
 mod tests;
+mod worth;
 
 use std::borrow::Cow;
 
@@ -40,6 +41,7 @@ pub use agreed::agreed;
 pub use forms::Forms;
 pub use never::passing;
 pub use question::{Bound, Ground, Leaves, Payment, Question, Step};
+pub use worth::{Worth, worth};
 
 /// Decides a question. Where the age of a destination or who signed matters, the bound is that of a policy
 /// that does not look at it, and no sequence is given. Nor is one where a statement names a book that is loaded

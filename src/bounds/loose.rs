@@ -59,13 +59,13 @@ pub(crate) fn without_functions(policy: &Policy) -> Policy {
 }
 
 /// Whether it names one of the books.
-fn names(selector: &Selector, books: &BTreeSet<Name>) -> bool {
+pub(crate) fn names(selector: &Selector, books: &BTreeSet<Name>) -> bool {
     let to = selector.to.iter().chain(&selector.to_except).flatten();
     to.into_iter()
         .any(|to| matches!(to, To::Book(book) if books.contains(book)))
 }
 
-fn is_beyond(selector: &Selector) -> bool {
+pub(crate) fn is_beyond(selector: &Selector) -> bool {
     selector.age_min.is_some()
         || selector.age_below.is_some()
         || selector.signed_by.is_some()

@@ -1,7 +1,10 @@
 //! What can be asked for, without end: payments and fees that every statement speaks of alike, and what
 //! each of them takes from the limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use num_bigint::BigInt;
 use num_traits::Zero;
@@ -43,7 +46,7 @@ enum At {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct CellKey {
+pub(crate) struct CellKey {
     limit: usize,
     client: Option<Name>,
     source: Option<Option<Name>>,
@@ -51,14 +54,16 @@ struct CellKey {
     at: Option<At>,
 }
 
-struct Builder<'a> {
-    ground: &'a Ground<'a>,
-    question: &'a Question,
-    chain: Chain,
+pub(crate) struct Builder<'a> {
+    pub(crate) ground: &'a Ground<'a>,
+    pub(crate) question: &'a Question,
+    pub(crate) chain: Chain,
     /// What leaves by: payments, calls or approvals.
-    kind: EffectKind,
-    places: Places<CellKey>,
-    model: Model,
+    pub(crate) kind: EffectKind,
+    /// The chain's classes of the model.
+    pub(crate) classes: Range<usize>,
+    pub(crate) places: Places<CellKey>,
+    pub(crate) model: Model,
 }
 
 /// The model of a question.
@@ -71,12 +76,23 @@ pub(crate) fn model(ground: &Ground<'_>, question: &Question) -> Model {
 pub(crate) fn model_of(ground: &Ground<'_>, question: &Question, kinds: &[EffectKind]) -> Model {
     let mut builder = builder_of(ground, question, EffectKind::Payment);
     for kind in kinds {
-        builder.kind = *kind;
-        for (client, account) in builder.askers() {
-            builder.add(&client, &account);
-        }
+        builder.add_all(*kind);
     }
     builder.model
+}
+
+/// The model of nothing yet.
+pub(crate) fn begun(ground: &Ground<'_>) -> (Model, Places<CellKey>) {
+    let model = Model {
+        cells: Vec::new(),
+        classes: Vec::new(),
+        columns: Vec::new(),
+        links: Vec::new(),
+        of_fees: false,
+        batch: 1,
+        hours: ways(ground),
+    };
+    (model, Places::new())
 }
 
 /// The allows by which an effect of a kind passes without people other than the question's, on its chain.
@@ -101,20 +117,20 @@ fn builder_of<'a>(ground: &'a Ground<'a>, question: &'a Question, kind: EffectKi
         Leaves::Fees { .. } => None,
     };
     let chain = question.chain();
+    let (begun, places) = begun(ground);
+    let classes = destinations::classes(ground, chain, outside);
     Builder {
         ground,
         question,
         chain,
         kind,
-        places: Places::new(),
+        classes: 0..classes.len(),
+        places,
         model: Model {
-            cells: Vec::new(),
-            classes: destinations::classes(ground, chain, outside),
-            columns: Vec::new(),
-            links: Vec::new(),
+            classes,
             of_fees: matches!(question.leaves, Leaves::Fees { .. }),
             batch: (ground.forms.batch)(chain).max(1),
-            hours: ways(ground),
+            ..begun
         },
     }
 }
@@ -145,6 +161,11 @@ fn speaks(selector: &Selector, open: &BTreeSet<Name>) -> bool {
 }
 
 impl Builder<'_> {
+    fn of_chain(&self) -> &[Class] {
+        let classes = self.model.classes.get(self.classes.clone());
+        classes.unwrap_or_default()
+    }
+
     fn askers(&self) -> Vec<(Name, Name)> {
         let payers = self.ground.payers(self.chain);
         let asks = |name: &Name| {
@@ -161,6 +182,14 @@ impl Builder<'_> {
             accounts.map(|account| (name.clone(), account.clone()))
         });
         pairs.collect()
+    }
+
+    /// What can be asked of effects of a kind.
+    pub(crate) fn add_all(&mut self, kind: EffectKind) {
+        self.kind = kind;
+        for (client, account) in self.askers() {
+            self.add(&client, &account);
+        }
     }
 
     /// What a client can ask of an account.
@@ -275,7 +304,8 @@ impl Builder<'_> {
             Leaves::Fees { .. } => self.assets(),
         };
         let mut columns = Vec::new();
-        for (class, of) in self.model.classes.clone().into_iter().enumerate() {
+        let classes: Vec<Class> = self.of_chain().to_vec();
+        for (class, of) in self.classes.clone().zip(classes) {
             let places = match (is_apart, of.endless, of.addresses.len()) {
                 (true, true, _) => vec![At::Fresh],
                 (true, false, count) if count <= COPIES_MAX => {
@@ -416,7 +446,7 @@ impl Builder<'_> {
         let sources = sources.map(|(name, _)| Some(name.clone())).chain([None]);
         let sources: Vec<Option<Name>> = sources.collect();
         let mut places = vec![(None, BTreeSet::new())];
-        for class in &self.model.classes {
+        for class in self.of_chain() {
             let to = class.addresses.first().cloned();
             places.push((to, class.books.clone()));
         }

@@ -3,6 +3,7 @@
 mod brute;
 mod bundles;
 mod signer;
+mod worth;
 
 use num_bigint::BigInt;
 

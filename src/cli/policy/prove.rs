@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bounds::{Forms, Ground};
+use num_bigint::BigInt;
 use policy::{KeyRegistration, Policy};
 use tx::{Interval, Name, Registry, Time};
 
-use self::asked::Asked;
+use self::asked::{Asked, What};
 use self::claims::Claim;
 use self::report::{Answered, Never, Report};
 use super::error::PolicyError;
@@ -53,6 +54,24 @@ pub struct Args {
     /// Public keys as JSON, as signerd answers, where it matters which they are; the others are made up.
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
+}
+
+/// The question by which most leaves, and its answer.
+fn worst<Q, B>(
+    answers: impl Iterator<Item = (Q, B)>,
+    most: impl Fn(&B) -> &Option<BigInt>,
+) -> Result<(Q, B), PolicyError> {
+    let more = |one: (Q, B), other: (Q, B)| {
+        let is_more = match (most(&one.1), most(&other.1)) {
+            (None, _) => false,
+            (_, None) => true,
+            (Some(one), Some(other)) => other > one,
+        };
+        if is_more { other } else { one }
+    };
+    answers.reduce(more).ok_or_else(|| PolicyError::Claim {
+        what: "nobody to agree".to_owned(),
+    })
 }
 
 /// What is proved about.
@@ -133,36 +152,31 @@ impl Place {
 
     /// The answer to a question; of several choices of people, the one by which most leaves.
     fn answer(&self, asked: &Asked, args: &Args) -> Result<Answered, PolicyError> {
-        let mut worst: Option<(bounds::Question, bounds::Bound)> = None;
-        for question in asked.questions(&self.policy) {
-            let bound = bounds::bound(&self.ground(), &question);
-            let is_worse =
-                worst
-                    .as_ref()
-                    .is_none_or(|(_, known)| match (&known.most, &bound.most) {
-                        (None, _) => false,
-                        (_, None) => true,
-                        (Some(known), Some(most)) => most > known,
-                    });
-            if is_worse {
-                worst = Some((question, bound));
+        let ground = &self.ground();
+        let choices = asked.agreeing(&self.policy).into_iter();
+        match &asked.what {
+            What::Of(leaves) => {
+                let questions = choices.map(|people| asked.question(leaves, people));
+                let bounds = questions.map(|question| {
+                    let bound = bounds::bound(ground, &question);
+                    (question, bound)
+                });
+                let (question, bound) = worst(bounds, |bound| &bound.most)?;
+                let replayed = (args.witness && bound.is_exact())
+                    .then(|| replay::replay(self, &question, &bound));
+                let answer = (question, bound);
+                Ok(Answered::of(&self.policy, asked, answer, replayed))
+            }
+            What::Worth { outside } => {
+                let questions = choices.map(|people| asked.worth(outside, people));
+                let bounds = questions.map(|question| {
+                    let most = bounds::worth(ground, &question);
+                    (question, most)
+                });
+                let answer = worst(bounds, |most| most)?;
+                Ok(Answered::of_worth(&self.policy, asked, answer))
             }
         }
-        let (question, bound) = worst.unwrap_or_else(|| {
-            let question = asked.alone();
-            let bound = bounds::bound(&self.ground(), &question);
-            (question, bound)
-        });
-        let replayed = match args.witness && bound.is_exact() {
-            true => Some(replay::replay(self, &question, &bound)),
-            false => None,
-        };
-        Ok(Answered::of(
-            &self.policy,
-            asked,
-            (question, bound),
-            replayed,
-        ))
     }
 
     fn never(&self, kind: tx::EffectKind, claim: Option<&Claim>) -> Never {

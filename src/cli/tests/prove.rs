@@ -93,6 +93,78 @@ cap = "60000 usdx"
     assert_eq!(approval["passes_by"], json!(["pool"]));
 }
 
+/// What all is worth that leaves is bounded by limits on values alone, of all assets together.
+#[test]
+fn what_leaves_is_bounded_by_its_value() {
+    let place = quickstart();
+    let without = place.answer("policy prove bundle");
+    let values = |said: &Value| {
+        let answers = said["answers"].as_array().unwrap().iter();
+        let of_value = answers.filter(|answer| answer["what"].as_str().unwrap().contains("value"));
+        of_value.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(values(&without), Vec::<Value>::new());
+    place.fails("policy prove bundle --value", 2, "policy-claims");
+
+    let accounts = String::from_utf8(place.read("bundle/accounts.toml")).unwrap();
+    let statements = String::from_utf8(place.read("bundle/statements.toml")).unwrap();
+    let attested = r#"
+[attested]
+currency = "usd"
+price = 1
+[[attester]]
+name = "quotes"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIqI46EOLR1Ngd0gYJqg6bWbiJvIjGh3F9fLRAYbjlWz"]
+says = "price"
+[[price]]
+asset = "eth"
+floor = "1500 usd"
+max_age = "15m"
+[[price]]
+asset = "usdx"
+floor = "0.9 usd"
+max_age = "15m"
+"#;
+    let limit = r#"
+[[limit]]
+name = "worth-day"
+effect = "payment"
+asset = ["eth", "usdx"]
+measure = "reference"
+window = "24h"
+cap = "60000 usd"
+"#;
+    place.write("bundle/accounts.toml", &(accounts + attested));
+    place.write("bundle/statements.toml", &(statements + limit));
+    let said = place.answer("policy prove bundle");
+    let day = values(&said);
+    let day = day
+        .iter()
+        .find(|answer| answer["within_millis"] == 86_400_000);
+    let day = day.unwrap();
+    assert_eq!(
+        day["what"],
+        "the value of all assets (but ltc, without a price)"
+    );
+    assert_eq!(day["most_in_units"], "60000 usd");
+    assert_eq!(day["most"], "6000000000000");
+    assert_eq!(
+        (&day["is_exact"], &day["reached"]),
+        (&json!(false), &Value::Null)
+    );
+    for (claimed, code) in [("60000 usd", 0), ("59999.99999999 usd", 1)] {
+        let claim = format!(
+            "[[claim]]\nname = \"worth\"\nvalue = true\nwithin = \"24h\"\nat_most = {claimed:?}\n"
+        );
+        place.write("claims.toml", &claim);
+        let output = place.run("policy prove bundle --claims claims.toml");
+        assert_eq!(output.status.code(), Some(code), "{claimed}: {output:?}");
+    }
+    let text = String::from_utf8(place.run("policy prove bundle").stdout).unwrap();
+    let line = "the value of all assets (but ltc, without a price) in 24h without people: at most 60000 usd\n";
+    assert!(text.contains(line), "{text}");
+}
+
 #[test]
 fn claims_hold_or_fail() {
     let place = quickstart();

@@ -3,7 +3,7 @@
 use tx::{Amount, Chain};
 
 use super::units::{self, UnitError};
-use crate::{AssetUnit, Policy, Price};
+use crate::{AssetUnit, Policy, Price, REFERENCE_DECIMALS};
 
 /// Why a text is no exact quantity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +38,27 @@ impl Policy {
     /// # Errors
     /// [`QuantityError`].
     pub fn price(&self, text: &str) -> Result<Price, QuantityError> {
+        let price = self.in_currency(text)?.parse::<Price>();
+        price.map_err(|error| QuantityError::Form(error.to_string()))
+    }
+
+    /// Reads a value such as `50000 usd`, in the currency in which assets are valued, in its smallest part.
+    ///
+    /// # Errors
+    /// [`QuantityError`].
+    pub fn value(&self, text: &str) -> Result<Amount, QuantityError> {
+        Ok(units::decimal(self.in_currency(text)?, REFERENCE_DECIMALS)?)
+    }
+
+    /// The number of a quantity in the currency.
+    fn in_currency<'t>(&self, text: &'t str) -> Result<&'t str, QuantityError> {
         let (number, unit) = units::quantity(text, "usd")?;
         let currency = self.attestations.currency.as_ref();
         if currency.is_none_or(|currency| currency.as_str() != unit) {
             let unit = unit.into();
             return Err(QuantityError::Currency { unit });
         }
-        let price = number.parse::<Price>();
-        price.map_err(|error| QuantityError::Form(error.to_string()))
+        Ok(number)
     }
 
     /// Reads an amount such as `1.5 eth` in base units of the asset that it names.

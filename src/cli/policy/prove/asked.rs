@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use bounds::{Leaves, Question};
+use bounds::{Leaves, Question, Worth};
 use policy::bundle::length_millis;
-use policy::{Need, Policy};
+use policy::{Measure, Need, Policy};
 use tx::{Amount, Chain, EffectKind, Name};
 
 use super::super::error::PolicyError;
@@ -21,11 +21,23 @@ const CHOICES_MAX: usize = 500;
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub claim: Option<Name>,
-    pub leaves: Leaves,
+    pub what: What,
     pub span_millis: u64,
     pub people: Agreeing,
     pub clients: Option<BTreeSet<Name>>,
     pub at_most: Option<Amount>,
+}
+
+/// What leaves.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// So much of one asset.
+    Of(Leaves),
+    /// All assets that have a price, by what they are worth.
+    Worth {
+        /// A book: only what leaves for others than it has.
+        outside: Option<Name>,
+    },
 }
 
 /// Kinds that are rights or bytes rather than payments: nothing should let them pass unseen.
@@ -42,14 +54,15 @@ pub fn kinds() -> impl Iterator<Item = EffectKind> {
 
 /// What is asked of every bundle.
 pub fn of_every_bundle(policy: &Policy) -> Vec<Asked> {
-    let asked = |leaves: Leaves, span_millis: u64, people: usize| Asked {
+    let asked_of = |what: What, span_millis: u64, people: usize| Asked {
         claim: None,
-        leaves,
+        what,
         span_millis,
         people: Agreeing::Any(people),
         clients: None,
         at_most: None,
     };
+    let asked = |leaves: Leaves, span, people| asked_of(What::Of(leaves), span, people);
     let mut all = Vec::new();
     let most_people = needs(policy).map(|need| need.threshold as usize).max();
     for unit in policy.assets.values() {
@@ -74,7 +87,21 @@ pub fn of_every_bundle(policy: &Policy) -> Vec<Asked> {
     for chain in chains {
         all.push(asked(Leaves::Fees { chain }, DAY_MILLIS, 0));
     }
+    if bounds_values(policy) {
+        let worth = || What::Worth { outside: None };
+        let spans = SPANS_MILLIS.into_iter();
+        all.extend(spans.map(|span| asked_of(worth(), span, 0)));
+        let tiers = 1..=most_people.unwrap_or(0);
+        all.extend(tiers.map(|people| asked_of(worth(), DAY_MILLIS, people)));
+    }
     all
+}
+
+/// Whether assets are valued, and anything is bounded by it.
+fn bounds_values(policy: &Policy) -> bool {
+    let mut limits = policy.limits.iter();
+    policy.attestations.currency.is_some()
+        && limits.any(|limit| limit.says.measure == Measure::Reference)
 }
 
 impl Asked {
@@ -93,39 +120,18 @@ impl Asked {
         let wrong = |what: String| PolicyError::Claim {
             what: format!("{}: {what}", claim.name),
         };
-        let most = claim.at_most.as_deref().map(|text| policy.amount(text));
-        let most = most.transpose().map_err(|error| wrong(error.to_string()))?;
-        let named = claim.asset.as_ref().map(|name| {
-            let unit = policy.assets.get(name);
-            unit.ok_or_else(|| wrong(format!("the bundle has no asset {name}")))
-        });
-        let unit = named.transpose()?.or(most.as_ref().map(|(unit, _)| *unit));
-        let asset = unit.map(|unit| unit.asset.clone());
-        if let (Some((unit, _)), Some(asset)) = (&most, &asset)
-            && unit.asset != *asset
-        {
-            return Err(wrong("`asset` and `at_most` name two assets".to_owned()));
-        }
-        let leaves = match (claim.fees, asset) {
-            (Some(chain), _) => Leaves::Fees { chain },
-            (None, Some(asset)) => Leaves::Payments {
-                asset,
-                outside: outside(policy, claim).map_err(wrong)?,
-            },
-            (None, None) => {
-                return Err(wrong(
-                    "say of which asset, or the fees of which chain".to_owned(),
-                ));
-            }
+        let (what, at_most) = match claim.value {
+            true => value(policy, claim).map_err(wrong)?,
+            false => leaves(policy, claim).map_err(wrong)?,
         };
         let within = claim.within.as_deref().unwrap_or("24h");
         let asked = Self {
             claim: Some(claim.name.clone()),
-            leaves,
+            what,
             span_millis: length_millis(within).map_err(|error| wrong(error.to_string()))?,
             people: claim.people.clone(),
             clients: claim.client.clone(),
-            at_most: most.map(|(_, most)| most),
+            at_most,
         };
         asked.names_who_is_there(policy).map_err(wrong)?;
         Ok(asked)
@@ -147,43 +153,48 @@ impl Asked {
         {
             return Err(format!("the bundle has no person {person}"));
         }
-        let native = |chain: Chain| policy.chains.contains_key(&chain);
-        match &self.leaves {
-            Leaves::Fees { chain } if !native(*chain) => {
+        match &self.what {
+            What::Of(Leaves::Fees { chain }) if !policy.chains.contains_key(chain) => {
                 Err(format!("the bundle has no chain {chain}"))
             }
             _ => Ok(()),
         }
     }
 
-    fn question(&self, people: BTreeSet<Name>) -> Question {
+    /// The question of what leaves of one asset, with these people agreeing.
+    pub fn question(&self, leaves: &Leaves, people: BTreeSet<Name>) -> Question {
         Question {
-            leaves: self.leaves.clone(),
+            leaves: leaves.clone(),
             span_millis: self.span_millis,
             people,
             clients: self.clients.clone(),
         }
     }
 
-    /// The question with nobody agreeing.
-    pub fn alone(&self) -> Question {
-        self.question(BTreeSet::new())
+    /// The question of what all is worth that leaves, with these people agreeing.
+    pub fn worth(&self, outside: &Option<Name>, people: BTreeSet<Name>) -> Worth {
+        Worth {
+            outside: outside.clone(),
+            span_millis: self.span_millis,
+            people,
+            clients: self.clients.clone(),
+        }
     }
 
-    /// One question for each choice of people that meets other needs than the others.
-    pub fn questions(&self, policy: &Policy) -> Vec<Question> {
+    /// Each choice of people that meets other needs than the others; at least one.
+    pub fn agreeing(&self, policy: &Policy) -> Vec<BTreeSet<Name>> {
         let count = match &self.people {
-            Agreeing::These(people) => return vec![self.question(people.clone())],
+            Agreeing::These(people) => return vec![people.clone()],
             Agreeing::Any(count) => *count,
         };
         let named: BTreeSet<&Name> = needs(policy).flat_map(|need| &need.people).collect();
         let named: Vec<&Name> = named.into_iter().collect();
         let all: BTreeSet<Name> = named.iter().map(|name| (*name).clone()).collect();
         let Some(choices) = choices(&named, count) else {
-            return vec![self.question(all)];
+            return vec![all];
         };
         let mut seen = BTreeSet::new();
-        let mut questions = Vec::new();
+        let mut agreeing = Vec::new();
         for people in choices {
             let met = needs(policy).filter(|need| {
                 let agreeing = need.people.intersection(&people).count();
@@ -191,11 +202,56 @@ impl Asked {
             });
             let met: BTreeSet<_> = met.map(Need::fingerprint).collect();
             if seen.insert(met) {
-                questions.push(self.question(people));
+                agreeing.push(people);
             }
         }
-        questions
+        if agreeing.is_empty() {
+            agreeing.push(BTreeSet::new());
+        }
+        agreeing
     }
+}
+
+/// What a claim about one asset, or about fees, asks, and how much it claims.
+fn leaves(policy: &Policy, claim: &Claim) -> Result<(What, Option<Amount>), String> {
+    let most = claim.at_most.as_deref().map(|text| policy.amount(text));
+    let most = most.transpose().map_err(|error| error.to_string())?;
+    let named = claim.asset.as_ref().map(|name| {
+        let unit = policy.assets.get(name);
+        unit.ok_or_else(|| format!("the bundle has no asset {name}"))
+    });
+    let unit = named.transpose()?.or(most.as_ref().map(|(unit, _)| *unit));
+    let asset = unit.map(|unit| unit.asset.clone());
+    if let (Some((unit, _)), Some(asset)) = (&most, &asset)
+        && unit.asset != *asset
+    {
+        return Err("`asset` and `at_most` name two assets".to_owned());
+    }
+    let leaves = match (claim.fees, asset) {
+        (Some(chain), _) => Leaves::Fees { chain },
+        (None, Some(asset)) => Leaves::Payments {
+            asset,
+            outside: outside(policy, claim)?,
+        },
+        (None, None) => {
+            return Err("say of which asset, the fees of which chain, or `value`".to_owned());
+        }
+    };
+    Ok((What::Of(leaves), most.map(|(_, most)| most)))
+}
+
+/// What a claim about values asks, and how much it claims.
+fn value(policy: &Policy, claim: &Claim) -> Result<(What, Option<Amount>), String> {
+    if policy.attestations.currency.is_none() {
+        return Err("the bundle has no currency that assets are valued in".to_owned());
+    }
+    if claim.asset.is_some() || claim.fees.is_some() {
+        return Err("`value` is of all assets, and of no fees".to_owned());
+    }
+    let most = claim.at_most.as_deref().map(|text| policy.value(text));
+    let most = most.transpose().map_err(|error| error.to_string())?;
+    let outside = outside(policy, claim)?;
+    Ok((What::Worth { outside }, most))
 }
 
 /// What people may meet.

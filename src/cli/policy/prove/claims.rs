@@ -28,11 +28,14 @@ pub struct Claim {
     pub asset: Option<Name>,
     /// The chain whose fees are meant, instead of payments.
     pub fees: Option<Chain>,
+    /// What all assets that have a price are worth together, instead of one of them.
+    #[serde(default)]
+    pub value: bool,
     /// `book:<name>`: only what leaves for others than it has.
     pub outside: Option<String>,
     /// In how long, as `24h`.
     pub within: Option<String>,
-    /// As `5 eth`.
+    /// As `5 eth`; of a value, as `50000 usd`.
     pub at_most: Option<String>,
     /// Who agrees to everything.
     #[serde(default)]
@@ -77,6 +80,9 @@ pub struct Flags {
     /// The fees of a chain, instead of payments.
     #[arg(long, value_name = "CHAIN", conflicts_with_all = ["asset", "outside"])]
     fees: Option<Chain>,
+    /// What all assets that have a price are worth together, instead of one of them.
+    #[arg(long, conflicts_with_all = ["asset", "fees"])]
+    value: bool,
     /// How many people agree to everything, whoever they are.
     #[arg(long, value_name = "COUNT")]
     people: Option<usize>,
@@ -107,6 +113,7 @@ impl Flags {
             && self.asset.is_none()
             && self.outside.is_none()
             && self.fees.is_none()
+            && !self.value
             && self.people.is_none()
             && self.person.is_empty()
             && self.client.is_empty()
@@ -122,6 +129,7 @@ impl Flags {
             })?,
             asset: self.asset.clone(),
             fees: self.fees,
+            value: self.value,
             outside: self.outside.clone(),
             within: self.within.clone(),
             at_most: self.at_most.clone(),

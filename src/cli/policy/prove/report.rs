@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bounds::{Bound, Leaves, Question};
+use bounds::{Bound, Leaves, Question, Worth};
 use num_bigint::BigInt;
-use policy::Policy;
+use policy::{Policy, REFERENCE_DECIMALS};
 use serde::Serialize;
 use tx::{Amount, EffectKind, Name};
 
@@ -33,14 +33,15 @@ pub struct Answered {
     within_millis: u64,
     /// Who agrees to everything; of several choices, the one by which most leaves.
     people: BTreeSet<Name>,
-    /// The most, in base units; nothing where no limit bounds it.
+    /// The most, in base units or 10^-8 of the currency; nothing where no limit bounds it.
     most: Option<String>,
     /// The same in units.
     most_in_units: Option<String>,
     /// Whether requests are known that let as much leave.
     is_exact: bool,
-    /// How much leaves by the requests that are known.
-    reached: String,
+    /// How much leaves by the requests that are known; nothing of values, of which none are looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reached: Option<String>,
     /// How many requests those are.
     requests: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,10 +74,6 @@ impl Answered {
     ) -> Self {
         let units = |number: &BigInt| in_units(policy, &question, number);
         let at_most = asked.at_most.map(number);
-        let holds = at_most.as_ref().map(|at_most| {
-            let most = bound.most.as_ref();
-            most.is_some_and(|most| most <= at_most)
-        });
         Self {
             claim: asked.claim.clone(),
             what: what(policy, &question),
@@ -84,11 +81,36 @@ impl Answered {
             most: bound.most.as_ref().map(BigInt::to_string),
             most_in_units: bound.most.as_ref().map(units),
             is_exact: bound.is_exact(),
-            reached: bound.reached.to_string(),
+            reached: Some(bound.reached.to_string()),
             requests: bound.steps.len(),
+            holds: holds(at_most.as_ref(), bound.most.as_ref()),
             at_most: at_most.as_ref().map(units),
-            holds,
             witness,
+            who: who(&asked.people, &question.people),
+            people: question.people,
+        }
+    }
+
+    /// The answer to what all that leaves is worth.
+    pub fn of_worth(
+        policy: &Policy,
+        asked: &Asked,
+        (question, most): (Worth, Option<BigInt>),
+    ) -> Self {
+        let units = |number: &BigInt| in_currency(policy, number);
+        let at_most = asked.at_most.map(number);
+        Self {
+            claim: asked.claim.clone(),
+            what: what_is_worth(policy, &question),
+            within_millis: question.span_millis,
+            most: most.as_ref().map(BigInt::to_string),
+            most_in_units: most.as_ref().map(units),
+            is_exact: false,
+            reached: None,
+            requests: 0,
+            holds: holds(at_most.as_ref(), most.as_ref()),
+            at_most: at_most.as_ref().map(units),
+            witness: None,
             who: who(&asked.people, &question.people),
             people: question.people,
         }
@@ -149,14 +171,55 @@ fn in_units(policy: &Policy, question: &Question, number: &BigInt) -> String {
     let Some((name, unit)) = units.find(|(_, unit)| unit.asset == asset) else {
         return format!("{number} base units of {asset}");
     };
-    let places = usize::from(unit.decimals);
+    format!("{} {name}", decimal(number, unit.decimals))
+}
+
+fn in_currency(policy: &Policy, number: &BigInt) -> String {
+    let currency = policy.attestations.currency.as_ref();
+    let currency = currency.map_or("", Name::as_str);
+    format!("{} {currency}", decimal(number, REFERENCE_DECIMALS))
+}
+
+/// A number of so many decimal places.
+fn decimal(number: &BigInt, places: u8) -> String {
+    let places = usize::from(places);
     let digits = format!("{:0>width$}", number.to_string(), width = places + 1);
     let (whole, fraction) = digits
         .split_at_checked(digits.len() - places)
         .unwrap_or((&digits, ""));
     match fraction.trim_end_matches('0') {
-        "" => format!("{whole} {name}"),
-        fraction => format!("{whole}.{fraction} {name}"),
+        "" => whole.to_owned(),
+        fraction => format!("{whole}.{fraction}"),
+    }
+}
+
+/// Whether no more leaves than is claimed, where anything is.
+fn holds(at_most: Option<&BigInt>, most: Option<&BigInt>) -> Option<bool> {
+    at_most.map(|at_most| most.is_some_and(|most| most <= at_most))
+}
+
+/// What all is worth, and of which assets that is not said.
+fn what_is_worth(policy: &Policy, question: &Worth) -> String {
+    let units = policy.assets.iter();
+    let unpriced = units.filter(|(_, unit)| !policy.attestations.prices.contains_key(&unit.asset));
+    let unpriced: Vec<&str> = unpriced.map(|(name, _)| name.as_str()).collect();
+    let outside = question.outside.iter();
+    let outside: String = outside
+        .map(|book| format!(" outside book {book}"))
+        .collect();
+    let but = match unpriced.as_slice() {
+        [] => String::new(),
+        unpriced => format!(" (but {}, without a price)", unpriced.join(", ")),
+    };
+    let by = asked_by(question.clients.as_ref());
+    format!("the value of all assets{but}{outside}{by}")
+}
+
+fn asked_by(clients: Option<&BTreeSet<Name>>) -> String {
+    let clients: Vec<&str> = clients.into_iter().flatten().map(Name::as_str).collect();
+    match clients.as_slice() {
+        [] => String::new(),
+        clients => format!(", asked by {}", clients.join(" or ")),
     }
 }
 
@@ -165,12 +228,7 @@ fn what(policy: &Policy, question: &Question) -> String {
     let mut units = policy.assets.iter();
     let unit = units.find(|(_, unit)| unit.asset == asset);
     let asset = unit.map_or_else(|| asset.to_string(), |(name, _)| name.to_string());
-    let clients = question.clients.iter().flatten().map(Name::as_str);
-    let clients: Vec<&str> = clients.collect();
-    let by = match clients.as_slice() {
-        [] => String::new(),
-        clients => format!(", asked by {}", clients.join(" or ")),
-    };
+    let by = asked_by(question.clients.as_ref());
     match &question.leaves {
         Leaves::Payments { outside: None, .. } => format!("{asset}{by}"),
         Leaves::Payments {
@@ -218,12 +276,11 @@ impl fmt::Display for Answered {
         if let Some(at_most) = &self.at_most {
             write!(f, ", claimed {at_most}")?;
         }
-        if self.most.is_some() && !self.is_exact {
-            write!(
-                f,
-                " (not shown to be reached: {} base units are)",
-                self.reached
-            )?;
+        if let Some(reached) = &self.reached
+            && self.most.is_some()
+            && !self.is_exact
+        {
+            write!(f, " (not shown to be reached: {reached} base units are)")?;
         }
         if let Some(witness) = &self.witness {
             match &witness.failed {
