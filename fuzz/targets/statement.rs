@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use policy::statement::{
-    Attestation, Freeze, Header, Heartbeat, NewEpoch, Prune, Unfreeze, Unseal, Veto,
+    Attestation, BookUpdate, BookVeto, Freeze, Header, Heartbeat, NewEpoch, Prune, Unfreeze, Unseal,
+    Veto,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,6 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
         NewEpoch::parse(text).map(|read| read.to_string()),
         Prune::parse(text).map(|read| read.to_string()),
         Veto::parse(text).map(|read| read.to_string()),
+        BookUpdate::parse(text).map(|read| read.to_string()),
+        BookVeto::parse(text).map(|read| read.to_string()),
         Freeze::parse(text).map(|read| read.to_string()),
         Heartbeat::parse(text).map(|read| read.to_string()),
         Unfreeze::parse(text).map(|read| read.to_string()),

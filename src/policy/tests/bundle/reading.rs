@@ -330,3 +330,30 @@ fn the_guides_numbers_are_those_of_a_signer() {
     }
     assert_eq!(known.len(), 6);
 }
+
+/// A fuzzer that starts from bundles that are refused never comes to the checks of whole ones.
+#[test]
+fn what_the_fuzzer_starts_from_is_whole() {
+    const NEXT: &str = "\n=====\n";
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/bundle");
+    let mut read = 0;
+    for seed in fs::read_dir(corpus).unwrap() {
+        let path = seed.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        // As `fuzz/targets/bundle.rs` takes it apart.
+        let names = ["one.toml", "two.toml", "books/customers.txt"];
+        let mut files: Files = names
+            .into_iter()
+            .zip(text.splitn(3, NEXT))
+            .filter(|(name, text)| *name == "one.toml" || !text.is_empty())
+            .map(|(name, text)| (name.to_owned(), text.into()))
+            .collect();
+        let root = "-----BEGIN CERTIFICATE-----\n";
+        files.insert("roots/clients.pem".into(), root.into());
+        if let Err(found) = bundle::parse(&files) {
+            panic!("{}: {found:#?}", path.display());
+        }
+        read += 1;
+    }
+    assert!(read >= 2, "{read}");
+}
