@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tx::{AccountClass, Asset, AssetKind, Chain, EffectKind, Name};
+use tx::{AccountClass, Address, Asset, AssetKind, Chain, EffectKind, Name};
 
 use super::super::diagnostic::{Diagnostic, Place, Report};
 use crate::{
-    ArgumentCondition, AttestationKind, FunctionId, Location, Policy, Selector, SignerSelector,
-    SourceSelector, Statement, To, Verb, statement::bare,
+    Account, ArgumentCondition, AttestationKind, Book, FunctionId, Location, Policy, Selector,
+    SignerSelector, SourceSelector, Statement, To, Verb, statement::bare,
 };
 
 /// Warns of every statement that no effect can match.
@@ -87,7 +87,7 @@ struct Rule {
     why: &'static str,
 }
 
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 22] = [
     Rule {
         holds: empty_amounts,
         why: "the least amount is not below the highest",
@@ -103,6 +103,10 @@ const RULES: [Rule; 18] = [
     Rule {
         holds: foreign_classes,
         why: "none of the accounts is of the classes",
+    },
+    Rule {
+        holds: no_account,
+        why: "no account is of the classes",
     },
     Rule {
         holds: idle_clients,
@@ -135,6 +139,18 @@ const RULES: [Rule; 18] = [
     Rule {
         holds: no_destination,
         why: "no destination is left",
+    },
+    Rule {
+        holds: paid_to_ourselves,
+        why: "what goes to ourselves is an own-transfer, and no payment",
+    },
+    Rule {
+        holds: foreign_destinations,
+        why: "none of the destinations is on the chains",
+    },
+    Rule {
+        holds: no_tag,
+        why: "no destination on the chains has a tag",
     },
     Rule {
         holds: no_age,
@@ -204,6 +220,11 @@ fn foreign_classes(selector: &Selector, policy: &Policy) -> bool {
     selector.accounts.is_some() && apart(Some(&classes), selector.classes.as_ref())
 }
 
+fn no_account(selector: &Selector, policy: &Policy) -> bool {
+    let classes = policy.accounts.values().map(|account| account.class);
+    apart(Some(&classes.collect()), selector.classes.as_ref())
+}
+
 fn idle_clients(selector: &Selector, policy: &Policy) -> bool {
     let Some(clients) = &selector.clients else {
         return false;
@@ -261,7 +282,6 @@ fn no_spender(selector: &Selector, policy: &Policy) -> bool {
     let declared = || policy.assets.values().any(|unit| is_token(&unit.asset));
     let assets = selector.assets.as_ref();
     let has_token = assets.map_or_else(declared, |assets| assets.iter().any(is_token));
-    let is_own = |to: &To| matches!(to, To::OwnClass(_) | To::OwnAccount(_));
     let to = selector.to.as_ref();
     selector.effects == Some(BTreeSet::from([EffectKind::Approval]))
         && (!has_token || to.is_some_and(|to| to.iter().all(is_own)))
@@ -286,6 +306,57 @@ fn no_destination(selector: &Selector, policy: &Policy) -> bool {
     to.iter().all(|one| excepted(one) || empty(one))
 }
 
+fn is_own(to: &To) -> bool {
+    matches!(to, To::OwnClass(_) | To::OwnAccount(_))
+}
+
+fn paid_to_ourselves(selector: &Selector, _: &Policy) -> bool {
+    let is_leaving = |kind: &EffectKind| matches!(kind, EffectKind::Payment | EffectKind::Reissue);
+    let (to, effects) = (selector.to.as_ref(), selector.effects.as_ref());
+    to.is_some_and(|to| to.iter().all(is_own))
+        && effects.is_some_and(|effects| effects.iter().all(is_leaving))
+}
+
+fn foreign_destinations(selector: &Selector, policy: &Policy) -> bool {
+    let Some(to) = &selector.to else {
+        return false;
+    };
+    let of_book = |book: &Book| match &book.apart {
+        Some(apart) => BTreeSet::from([apart.chain]),
+        None => book.addresses.iter().map(Address::chain).collect(),
+    };
+    let of_accounts = |is: &dyn Fn(&Name, &Account) -> bool| {
+        let accounts = policy.accounts.iter();
+        let accounts = accounts.filter(|(name, account)| is(name, account));
+        let chains = accounts.flat_map(|(_, account)| &account.chains);
+        chains.copied().collect()
+    };
+    let chains = to.iter().map(|to| match to {
+        To::Address(address) => BTreeSet::from([address.chain()]),
+        To::Book(name) => policy.books.get(name).map(of_book).unwrap_or_default(),
+        To::OwnClass(class) => of_accounts(&|_, account| account.class == *class),
+        To::OwnAccount(own) => of_accounts(&|name, _| name == own),
+    });
+    let chains: BTreeSet<Chain> = chains.flatten().collect();
+    apart(Some(&chains), selector.chains.as_ref())
+        || apart(Some(&chains), asset_chains(selector).as_ref())
+}
+
+/// Tags are of chains where many share an address.
+fn no_tag(selector: &Selector, policy: &Policy) -> bool {
+    let has_tags = |chain: &Chain| match chain {
+        Chain::Evm(_) | Chain::Bitcoin(_) | Chain::Litecoin(_) => false,
+        _ => true,
+    };
+    let of_assets = asset_chains(selector);
+    let chains = selector.chains.as_ref().or(of_assets.as_ref());
+    selector.tags.is_some()
+        && match chains {
+            Some(chains) => !chains.iter().any(has_tags),
+            None => !policy.chains.keys().any(has_tags),
+        }
+}
+
 fn no_age(selector: &Selector, _: &Policy) -> bool {
     matches!((selector.age_min, selector.age_below), (Some(min), Some(below)) if min >= below)
 }
@@ -303,7 +374,6 @@ fn ageless(selector: &Selector, _: &Policy) -> bool {
     };
     let aged = selector.age_min.is_some() || selector.age_below.is_some();
     let effects = selector.effects.as_ref();
-    let is_own = |to: &To| matches!(to, To::OwnClass(_) | To::OwnAccount(_));
     let to = selector.to.as_ref();
     aged && (effects.is_some_and(|effects| effects.iter().all(is_inward))
         || to.is_some_and(|to| to.iter().all(is_own)))

@@ -35,6 +35,38 @@ fn one_run_shows_all_that_is_wrong() {
 }
 
 #[test]
+fn a_long_book_is_read_whole_and_wrong_lines_are_named_in_their_order() {
+    let line = |n: u64| format!("{:#042x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut lines: Vec<String> = (1..=45_000).map(line).collect();
+    lines.insert(20_000, "# people\n\n".into());
+    let mut files = files(POLICY);
+    let mut with = |lines: &[String]| {
+        files.insert("books/customers.txt".into(), lines.concat().into());
+        bundle::parse(&files).map_err(|found| {
+            let found = found.iter().map(ToString::to_string);
+            found.collect::<Vec<_>>()
+        })
+    };
+    let read = with(&lines).unwrap();
+    let customers = &read.policy().books[&"customers".parse().unwrap()].addresses;
+    assert_eq!(customers.len(), 45_000);
+    for one in lines
+        .iter()
+        .filter(|one| one.starts_with("0x"))
+        .step_by(997)
+    {
+        let address = tx::Address::parse(tx::Chain::Evm(1), one.trim()).unwrap();
+        assert!(customers.contains(&address), "{one}");
+    }
+    for wrong in [44_000, 30, 20_500, 10_001] {
+        lines[wrong] = "x\n".into();
+    }
+    let says = [31, 10_002, 20_502, 44_002].map(|line| format!("books/customers.txt:{line}:1: "));
+    let says: Vec<&str> = says.iter().map(String::as_str).collect();
+    assert_says(&with(&lines).unwrap_err(), &says, "four wrong lines");
+}
+
+#[test]
 fn books_and_files() {
     let with = |path: &str, bytes: &[u8]| {
         let mut files = files(POLICY);
@@ -152,10 +184,62 @@ fn what_can_never_match_is_warned_of() {
             "effect = \"payment\"\nsigned_by = \"ann\"",
             "none of the signers is one of a source",
         ),
+        ("class = \"cold\"", "no account is of the classes"),
+        (
+            "effect = \"payment\"\nto = \"own-class:hot\"",
+            "what goes to ourselves is an own-transfer",
+        ),
+        (
+            "effect = [\"payment\", \"reissue\"]\nto = [\"own-account:eth-hot\", \"own-class:hot\"]",
+            "what goes to ourselves is an own-transfer",
+        ),
+        (
+            "asset = \"ltc\"\nto = \"book:customers\"",
+            "none of the destinations is on the chains",
+        ),
+        (
+            "chain = \"eip155:1\"\nto = \"own-account:ltc-hot\"",
+            "none of the destinations is on the chains",
+        ),
+        ("tag = \"42\"", "no destination on the chains has a tag"),
+        (
+            "asset = \"ltc\"\ntag = \"42\"",
+            "no destination on the chains has a tag",
+        ),
+        (
+            "client = \"auditor\"\n[[client]]\nname = \"auditor\"\nverbs = [\"journal\"]\n\
+             uri = \"urn:strongroom:client:auditor\"",
+            "none of the clients may sign for the accounts",
+        ),
+        (
+            "client = \"walletd\"\nsource = \"refunds\"\n[[client]]\nname = \"desk\"\n\
+             verbs = [\"sign\"]\naccounts = [\"eth-hot\"]\nuri = \"urn:strongroom:client:desk\"\n\
+             [[source]]\nname = \"refunds\"\nclients = [\"desk\"]",
+            "none of the clients may bring intents of the sources",
+        ),
+        (
+            "effect = \"call\"\nfunction = \"stake\"\nasset = \"ltc\"\n[[function]]\nname = \"stake\"\n\
+             contract = \"eip155:1:0x00000000000000000000000000000000000000c0\"\n\
+             signature = \"stake(uint256 amount)\"",
+            "none of the functions is on the chains",
+        ),
+        (
+            "hours = \"office\"\nhours_except = \"office\"\n[[hours]]\nname = \"office\"\n\
+             zone = \"UTC\"\nopen = [\"mon-fri 08:00-18:00\"]",
+            "no hour is left",
+        ),
     ] {
         assert_says(&statement(conditions), &[&format!("{AT}{why}")], conditions);
     }
-    assert_eq!(statement("effect = \"payment\""), Vec::<String>::new());
+    for matching in [
+        "effect = \"payment\"",
+        "class = [\"cold\", \"hot\"]",
+        "to = [\"own-class:hot\", \"book:customers\"]\neffect = \"payment\"",
+        "to = \"own-class:hot\"\neffect = [\"payment\", \"own-transfer\"]",
+        "to = [\"book:customers\", \"own-account:ltc-hot\"]\nasset = \"ltc\"",
+    ] {
+        assert_eq!(statement(matching), Vec::<String>::new(), "{matching}");
+    }
 }
 
 #[test]
