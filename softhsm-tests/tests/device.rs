@@ -54,6 +54,85 @@ fn without_its_device_a_request_is_refused_before_anything_is_charged() {
     assert_eq!(records::attempts(&records).len(), 2);
 }
 
+/// Who asks again is never told that nothing was charged where the charge stands.
+#[test]
+fn without_its_device_a_charged_request_is_not_called_uncharged() {
+    let world = World::new().with_faults();
+    let mut daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    world.set_fault("corrupt");
+    let request = transfer("pay", &from, &Draft::transfer(0, CUSTOMER, ETHER));
+    assert_eq!(client.refused(&request).kind, ProblemKind::OutcomeUnknown);
+    assert_eq!(client.used("eth-day"), units(ETHER));
+    let away = world.folder().join("away");
+    fs::rename(world.token.tokens(), &away).unwrap();
+    if let Some(child) = daemon.child(Role::KeyChild) {
+        // It may have been killed for its signature in this moment.
+        let _ = kill_process(child, Signal::KILL);
+    }
+    daemon.not_ready("no device");
+    assert_eq!(client.refused(&request).kind, ProblemKind::OutcomeUnknown);
+    let other = transfer("other", &from, &Draft::transfer(1, CUSTOMER, ETHER));
+    let answer = client.send(&other);
+    assert_eq!(problem(&answer).kind, ProblemKind::NoDevice);
+    let again = answer.header("retry-after").unwrap();
+    assert!((1..=11).contains(&again.parse::<u32>().unwrap()), "{again}");
+
+    world.set_fault("none");
+    fs::rename(&away, world.token.tokens()).unwrap();
+    let _daemon = daemon.ready();
+    client.sign(&request);
+    assert_eq!(client.used("eth-day"), units(ETHER));
+}
+
+/// One that fails again and again is left alone: a request is refused at once, and nothing is charged.
+#[test]
+fn a_device_that_fails_again_and_again_is_asked_by_probes_alone() {
+    let world = World::new().with_faults();
+    world.configure("[bounds]\nrequests_per_second = 10000");
+    let mut daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    world.set_fault("session-invalid");
+    let request = |nonce| {
+        let draft = Draft::transfer(nonce, CUSTOMER, ETHER);
+        transfer(&format!("pay-{nonce}"), &from, &draft)
+    };
+    // Each makes three calls of the device, unless its breaker is open by then.
+    let mut charged = Vec::new();
+    let refused = until("a refusal", || {
+        let request = request(charged.len() as u64);
+        let refused = client.refused(&request);
+        if refused.kind == ProblemKind::NoDevice {
+            return Some(refused);
+        }
+        assert_eq!(refused.kind, ProblemKind::OutcomeUnknown, "{refused:?}");
+        charged.push(request);
+        None
+    });
+    assert!(
+        refused.detail.contains("again and again"),
+        "{}",
+        refused.detail
+    );
+    assert!(charged.len() >= 2, "{}", charged.len());
+    let amount = ETHER * charged.len() as u128;
+    assert_eq!(client.used("eth-day"), units(amount));
+    assert_eq!(world.signed().len(), 0);
+    world.set_fault("none");
+    daemon = daemon.ready();
+    for request in &charged {
+        until("a signature", || {
+            (client.send(request).status == 200).then_some(())
+        });
+    }
+    assert_eq!(client.used("eth-day"), units(amount));
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    assert_eq!(records::attempts(&records).len(), charged.len());
+}
+
 #[test]
 fn a_hanging_device_is_killed_and_the_request_ends_in_one_signature() {
     let world = World::new();

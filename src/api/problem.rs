@@ -1,5 +1,7 @@
 //! Problem details (RFC 9457): every error the API answers, by a stable `type`.
 
+use std::num::NonZeroU16;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -35,6 +37,9 @@ pub struct Problem {
     /// What is stored instead, where the request contradicts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawal: Option<Box<Withdrawal>>,
+    /// When to ask again, in seconds, where that is known: the header `Retry-After`, and not in the body.
+    #[serde(skip)]
+    pub retry_after_secs: Option<NonZeroU16>,
 }
 
 /// The APIs, each with its kinds of error.
@@ -172,7 +177,15 @@ impl Problem {
             needs: Vec::new(),
             field: None,
             withdrawal: None,
+            retry_after_secs: None,
         }
+    }
+
+    /// To be asked again in so many seconds.
+    #[must_use]
+    pub fn again_in(mut self, secs: NonZeroU16) -> Self {
+        self.retry_after_secs = Some(secs);
+        self
     }
 
     /// About this field of the request.

@@ -33,6 +33,8 @@ pub use device::{
 pub use key::{KeyId, PublicKey, PublicKeyError};
 pub use keystore::LABEL as KEYSTORE_LABEL;
 pub use policy::{KeyAlgorithm, KeyPurpose};
-pub use pool::{AttachError, CallError, Expected, KeyPool, PoolConfig, PoolEvent, SignError};
+pub use pool::{
+    AttachError, CallError, Expected, KeyPool, MemberId, PoolConfig, PoolEvent, SignError, Told,
+};
 pub use profile::Profile;
 pub use verify::{Signature, SignatureError};

@@ -88,11 +88,7 @@ fn readiness(subject: &Subject) -> Answer {
                 Some(why) => not_ready(&format!("unwitnessed: {why}")),
                 None => Answer::text(StatusCode::OK, "ready\n"),
             },
-            None => {
-                let trouble = service.device_trouble();
-                let trouble = trouble.as_deref().unwrap_or("it does not answer");
-                not_ready(&format!("no device: {trouble}"))
-            }
+            None => not_ready(&format!("no device: {}", service.why_no_device())),
         },
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, os::unix::net::UnixStream, sync::atomic::Ordering};
 
 use journal::Registered;
-use keys::{AttachError, CallError, Expected, KeyId, Profile, PublicKey};
+use keys::{AttachError, CallError, Expected, KeyId, MemberId, Profile, PublicKey};
 use policy::{KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
 use thiserror::Error;
 use tlog::note::VerifierKey;
@@ -86,7 +86,7 @@ pub async fn attach(
     pin_registered(service)?;
     let identity = service
         .pool
-        .attach(socket, expected)
+        .attach(MemberId::FIRST, socket, expected)
         .await
         .map_err(|error| {
             if error.is_of_pin() {
@@ -246,7 +246,7 @@ async fn register_key(
     name: &Name,
 ) -> Result<PublicKey, RegistrationError> {
     let id = used.id(name);
-    let found = service.pool.find(&id).await;
+    let found = service.pool.find(MemberId::FIRST, &id).await;
     let public = found
         .map_err(|error| RegistrationError::Key {
             key: name.clone(),

@@ -13,7 +13,7 @@ use std::{
 
 use api::server::{Rates, Tls, TlsError};
 use journal::{BundleStore, Journal, Opening, SnapshotUse, SystemClock};
-use keys::{KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, SignatureError};
+use keys::{KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, SignatureError, Told};
 use policy::{FreezeScope, Policy};
 use thiserror::Error;
 use tokio::{
@@ -205,7 +205,7 @@ impl Server {
         self,
         listeners: Listeners,
         stopped: watch::Receiver<bool>,
-        events: mpsc::Receiver<PoolEvent>,
+        events: mpsc::Receiver<Told>,
     ) -> Result<ExitCode, ServerError> {
         let mut terminate =
             signal(SignalKind::terminate()).map_err(system("the signal handlers"))?;
@@ -238,7 +238,7 @@ impl Server {
         &self,
         terminate: &mut Signal,
         hangup: &mut Signal,
-        mut events: mpsc::Receiver<PoolEvent>,
+        mut events: mpsc::Receiver<Told>,
     ) {
         let mut generation = 0;
         let mut due = tokio::time::interval(DUE);
@@ -264,7 +264,7 @@ impl Server {
                         return;
                     }
                 },
-                Some(event) = events.recv() => self.device(generation, event).await,
+                Some(told) = events.recv() => self.device(generation, told.event).await,
                 _ = hangup.recv() => self.reload().await,
                 _ = due.tick() => self.turn(&mut unfit).await,
                 _ = terminate.recv() => return,
@@ -315,6 +315,10 @@ impl Server {
                 tracing::error!(key = %alarm.key, finding = %alarm.finding, "a key gives itself away");
                 self.freeze(&alarm.key, alarm.to_string()).await;
             }
+            PoolEvent::BreakerOpened => {
+                tracing::warn!("the device failed again and again: it is asked by probes alone");
+            }
+            PoolEvent::BreakerClosed => tracing::info!("the device is asked again, on probation"),
             lost => {
                 tracing::warn!(event = ?lost, "the key child is lost");
                 self.service

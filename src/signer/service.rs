@@ -1,6 +1,7 @@
 //! What all connections share.
 
 use std::{
+    num::NonZeroU16,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -127,6 +128,27 @@ impl Service {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Why there is no device, in words, also where nobody has said so.
+    pub fn why_no_device(&self) -> String {
+        let open = self.pool.status().into_iter().any(|one| one.attached);
+        let trouble = self.device_trouble();
+        let why = match trouble.as_deref() {
+            Some(trouble) => trouble,
+            None if open => {
+                "The device failed again and again and is not asked before it has answered a probe."
+            }
+            None => "The device does not answer; it is being restarted.",
+        };
+        why.to_owned()
+    }
+
+    /// When to ask again while there is no device, in whole seconds.
+    pub fn device_again_secs(&self) -> NonZeroU16 {
+        let left = self.pool.status().into_iter().map(|one| one.breaker.left());
+        let left = left.min().unwrap_or_default().as_secs();
+        NonZeroU16::MIN.saturating_add(u16::try_from(left).unwrap_or(u16::MAX))
     }
 
     /// Says why there is no device, or that there is one.

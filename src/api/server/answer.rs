@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use serde::Serialize;
 
@@ -96,7 +96,14 @@ impl From<Problem> for Answer {
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&problem).unwrap_or_default();
-        Self::new(status, MEDIA_TYPE, body)
+        let mut answer = Self::new(status, MEDIA_TYPE, body);
+        if let Some(secs) = problem.retry_after_secs {
+            answer
+                .0
+                .headers_mut()
+                .insert(RETRY_AFTER, secs.get().into());
+        }
+        answer
     }
 }
 

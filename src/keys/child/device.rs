@@ -23,6 +23,9 @@ pub(crate) trait Device: Debug + Send + Sync {
 
 /// One thread's way to a device. After a failure it is [`Session::reset`] before the next call.
 pub(crate) trait Session {
+    /// Opens what calls need, ahead of the first.
+    fn open(&mut self) -> Result<(), Failure>;
+
     /// Finds a key and checks it anew.
     fn find(&mut self, key: &KeyId) -> Result<KeyDescription, Failure>;
 

@@ -3,7 +3,8 @@
 //!
 //! It has no configuration and no journal: everything comes over one socket, and its first message
 //! says which kind of device it is to be. The calling thread reads requests; each session has a
-//! thread of its own, since a PKCS#11 session is for one thread at a time and a call may take long.
+//! thread of its own, since a PKCS#11 session is for one thread at a time and a call may take long. The
+//! first are opened at the start, further ones when requests wait, up to the bound that it was told.
 //! What differs from one kind of device to the next is behind [`Device`] and [`Session`].
 
 mod device;
@@ -34,6 +35,7 @@ use crate::{
 };
 pub(crate) use device::{Device, Session};
 use shared::Shared;
+use worker::Which;
 
 /// How long a child may take from its start until it is logged in.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -43,6 +45,9 @@ const JOIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The most sessions that a child opens, the anchor not counted.
 const SESSIONS_MAX: u16 = 64;
+
+/// The sessions that are opened before there are requests.
+const SESSIONS_FIRST: u16 = 2;
 
 /// What made a key child end, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +103,7 @@ pub(crate) fn serve(mut socket: UnixStream, logged_in: impl FnOnce()) -> End {
     match start {
         Ok(running) => {
             logged_in();
-            let (identity, sessions) =
-                (running.shared.device.identity().clone(), running.sessions());
+            let (identity, sessions) = (running.shared.device.identity().clone(), running.sessions);
             running.shared.answer(Frame {
                 correlation,
                 message: Answer::Ready { identity, sessions },
@@ -175,6 +179,8 @@ fn say(mut socket: &UnixStream, correlation: u64, failure: Failure) {
 struct Running {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// The most session threads.
+    sessions: u16,
 }
 
 fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
@@ -182,13 +188,17 @@ fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
     let device = open(hello, sessions)?;
     let output = socket.try_clone().map_err(|_| Failure::OutOfOrder)?;
     let shared = Arc::new(Shared::new(device, output));
-    let workers: Vec<_> = (0..sessions)
-        .filter_map(|_| worker::start(&shared).ok())
+    let workers: Vec<_> = (0..sessions.min(SESSIONS_FIRST))
+        .filter_map(|_| worker::start(&shared, Which::First).ok())
         .collect();
     if workers.is_empty() {
         return Err(Failure::SessionLost);
     }
-    Ok(Running { shared, workers })
+    Ok(Running {
+        shared,
+        workers,
+        sessions,
+    })
 }
 
 /// Opens the device and hands it the PIN.
@@ -211,19 +221,28 @@ fn open(hello: Hello, sessions: u16) -> Result<Arc<dyn Device>, Failure> {
 }
 
 impl Running {
-    fn sessions(&self) -> u16 {
-        u16::try_from(self.workers.len()).unwrap_or(u16::MAX)
+    /// Opens one more session, if there may be one.
+    fn grow(&mut self) {
+        if self.workers.len() < usize::from(self.sessions) && !self.shared.is_full() {
+            // Where there is no thread to be had, the others carry on.
+            self.workers
+                .extend(worker::start(&self.shared, Which::Further));
+        }
     }
 
     /// Reads requests until the socket ends, which a worker also brings about when the device is
     /// gone.
-    fn read(self, mut socket: UnixStream, mut inbox: Inbox) -> End {
+    fn read(mut self, mut socket: UnixStream, mut inbox: Inbox) -> End {
         let end = loop {
             match receive(&mut socket, &mut inbox) {
                 Received::Frame(frame) if matches!(frame.message, Request::Hello(_)) => {
                     break End::Protocol;
                 }
-                Received::Frame(frame) => self.shared.queue.push(frame),
+                Received::Frame(frame) => {
+                    if self.shared.queue.push(frame) {
+                        self.grow();
+                    }
+                }
                 Received::Closed => break End::Closed,
                 Received::Broken => break End::Protocol,
             }

@@ -28,18 +28,19 @@ struct State {
 }
 
 impl Queue {
-    /// Adds a request, waiting for room.
-    pub(super) fn push(&self, frame: Frame<Request>) {
+    /// Adds a request, waiting for room; whether more wait now than there are threads for.
+    pub(super) fn push(&self, frame: Frame<Request>) -> bool {
         let mut state = self.lock();
         while state.waiting.len() >= WAITING_MAX && !state.closed {
             state = wait(&self.emptied, state);
         }
         state.waiting.push_back(frame);
-        let wanted = state.idle > 0;
+        let (wanted, crowded) = (state.idle > 0, state.waiting.len() > state.idle);
         drop(state);
         if wanted {
             self.filled.notify_one();
         }
+        crowded
     }
 
     /// The next request; waits for one. `None` after [`Self::close`]: what waited is dropped, since

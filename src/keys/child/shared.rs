@@ -4,7 +4,10 @@ use std::{
     io::Write,
     net::Shutdown,
     os::unix::net::UnixStream,
-    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +25,8 @@ pub(super) struct Shared {
     end: OnceLock<End>,
     busy: Mutex<usize>,
     idle: Condvar,
+    /// The device gives no further session.
+    full: AtomicBool,
 }
 
 impl Shared {
@@ -34,7 +39,17 @@ impl Shared {
             end: OnceLock::new(),
             busy: Mutex::new(0),
             idle: Condvar::new(),
+            full: AtomicBool::new(false),
         }
+    }
+
+    /// The device gives no further session.
+    pub(super) fn set_full(&self) {
+        self.full.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Writes an answer, together with those of other threads that wait.

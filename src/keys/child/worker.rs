@@ -14,6 +14,15 @@ struct Worker {
     session: Box<dyn Session>,
 }
 
+/// Which session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// One that is opened at the start.
+    First,
+    /// One that is opened because requests wait.
+    Further,
+}
+
 /// Counts the thread as inside the device's code until it is dropped, panic or not.
 struct Inside(Arc<Shared>);
 
@@ -23,8 +32,9 @@ impl Drop for Inside {
     }
 }
 
-/// Starts a session thread.
-pub(super) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+/// Starts a session thread, which opens its session before it takes a request. Where a further one
+/// cannot be opened the thread ends, and the child has all that the device gives.
+pub(super) fn start(shared: &Arc<Shared>, session: Which) -> io::Result<JoinHandle<()>> {
     shared.enter();
     let inside = Inside(Arc::clone(shared));
     thread::Builder::new()
@@ -34,7 +44,12 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
                 shared: Arc::clone(&inside.0),
                 session: Arc::clone(&inside.0.device).session(),
             };
-            worker.work();
+            // Without one of the first the calls say what is wrong.
+            if worker.session.open().is_ok() || session == Which::First {
+                worker.work();
+            } else {
+                worker.shared.set_full();
+            }
             drop(worker);
             drop(inside);
         })

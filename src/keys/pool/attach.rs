@@ -6,8 +6,9 @@ use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
 use zeroize::Zeroizing;
 
 use super::{
-    AttachError, CallError, KeyPool, PoolEvent,
+    AttachError, CallError, KeyPool, MemberId, PoolEvent,
     link::{Closing, Link},
+    member::Member,
 };
 use crate::{
     device::{Essentials, TokenIdentity, TokenSelector},
@@ -28,32 +29,36 @@ pub struct Expected {
 }
 
 impl KeyPool {
-    /// Takes a new child, at the other end of `socket`, into service in place of the old one. It was
-    /// greeted by its owner, by [`greeting`]: the pool waits until it is logged in, holds the token
+    /// Takes a new child of a token, at the other end of `socket`, into service in place of the old one.
+    /// It was greeted by its owner, by [`greeting`]: the pool waits until it is logged in, holds the token
     /// against what is expected, and finds every registered key on it.
     /// Must be called in a Tokio runtime. Ends with [`PoolEvent::Ready`], or with
     /// [`PoolEvent::PinRejected`] when the device rejects the PIN.
     ///
     /// # Errors
-    /// [`AttachError`]; the pool is then without a child, and the caller ends the new one.
+    /// [`AttachError`]; the token is then without a child, and the caller ends the new one.
     pub async fn attach(
         &self,
+        member: MemberId,
         socket: net::UnixStream,
         expected: Expected,
     ) -> Result<TokenIdentity, AttachError> {
-        self.detach();
-        let outcome = self.greet(socket, expected).await;
+        self.detach(member);
+        let member = self.member(member).ok_or(AttachError::NoMember)?;
+        let outcome = self.greet(member, socket, expected).await;
         match outcome {
             Ok((identity, link)) => {
-                self.install(link);
-                self.0.report.tell(PoolEvent::Ready(identity.clone()));
+                if let Some(old) = member.install(link) {
+                    old.close(Closing::Detached);
+                }
+                member.tell(PoolEvent::Ready(identity.clone()));
                 Ok(identity)
             }
             Err(error) => {
                 if let AttachError::Failed(failure) = &error
                     && error.is_of_pin()
                 {
-                    self.0.report.tell(PoolEvent::PinRejected(failure.clone()));
+                    member.tell(PoolEvent::PinRejected(failure.clone()));
                 }
                 Err(error)
             }
@@ -62,6 +67,7 @@ impl KeyPool {
 
     async fn greet(
         &self,
+        member: &Arc<Member>,
         socket: net::UnixStream,
         expected: Expected,
     ) -> Result<(TokenIdentity, Arc<Link>), AttachError> {
@@ -80,8 +86,8 @@ impl KeyPool {
             .profile
             .admits(&identity)
             .map_err(AttachError::Identity)?;
-        let report = Arc::clone(&self.0.report);
-        let link = Link::start(socket.into_split(), inbox, sessions, config, report);
+        let member = Arc::clone(member);
+        let link = Link::start(socket.into_split(), inbox, sessions, config, member);
         if let Err(error) = self.check_keys(&link).await {
             link.close(Closing::Detached);
             return Err(error);
@@ -111,18 +117,6 @@ impl KeyPool {
     fn all_registered(&self) -> Vec<(KeyId, PublicKey)> {
         let keys = super::read(&self.0.keys);
         keys.iter().map(|(key, p)| (key.clone(), *p)).collect()
-    }
-
-    fn install(&self, link: Arc<Link>) {
-        let old = super::write(&self.0.link).replace(Arc::clone(&link));
-        if let Some(old) = old {
-            old.close(Closing::Detached);
-        }
-        self.0.report.healthy();
-        // It may have been lost before it was installed.
-        if !link.is_open() {
-            self.0.report.unhealthy();
-        }
     }
 }
 

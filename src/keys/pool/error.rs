@@ -15,6 +15,9 @@ use crate::{
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AttachError {
+    /// The pool has no such token.
+    #[error("the pool has no such token")]
+    NoMember,
     /// The socket failed.
     #[error("the key child's socket failed")]
     Socket(#[source] io::Error),

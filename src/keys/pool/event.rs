@@ -2,11 +2,21 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::MemberId;
 use crate::{
     device::TokenIdentity, key::KeyId, protocol::Failure, sentinel::Alarm, verify::SignatureError,
 };
 
-/// What the pool's owner must know of its child.
+/// What the pool's owner is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Of which token.
+    pub member: MemberId,
+    /// What.
+    pub event: PoolEvent,
+}
+
+/// What the pool's owner must know of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PoolEvent {
@@ -28,6 +38,10 @@ pub enum PoolEvent {
         /// What is wrong.
         error: SignatureError,
     },
+    /// It failed again and again: nothing is asked of it but probes.
+    BreakerOpened,
+    /// A probe was answered: it is asked again, on probation.
+    BreakerClosed,
     /// The secret of a key follows from its signatures: nothing more may be signed with it.
     Alarm(Alarm),
 }

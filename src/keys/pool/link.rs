@@ -19,14 +19,17 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{PoolConfig, error::Lost, event::PoolEvent, report::Report};
+use super::{PoolConfig, breaker::Probe, error::Lost, event::PoolEvent, member::Member};
 use crate::protocol::{Answer, Failure, Frame, Inbox, Outgoing, Request};
+
+/// How often is looked at least.
+const LOOK_MOST: Duration = Duration::from_millis(250);
 
 /// One child. Its pending calls belong to it, so that no answer of an old child can meet a call to
 /// a new one.
 #[derive(Debug)]
 pub(super) struct Link {
-    report: Arc<Report>,
+    member: Arc<Member>,
     times: Times,
     socket: OwnedWriteHalf,
     outgoing: Outgoing,
@@ -58,8 +61,17 @@ struct State {
 #[derive(Debug)]
 struct Pending {
     deadline: Instant,
-    /// `None` is the pool's own question whether the child is well.
-    caller: Option<oneshot::Sender<Result<Answer, Lost>>>,
+    caller: Caller,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+enum Caller {
+    Call(oneshot::Sender<Result<Answer, Lost>>),
+    /// The pool itself, which asks an idle child whether it is well.
+    KeepAlive,
+    /// The breaker, which asks so whether the token is to be asked again.
+    Breaker,
 }
 
 /// Why a link ends.
@@ -91,12 +103,12 @@ impl Link {
         inbox: Inbox,
         sessions: u16,
         config: &PoolConfig,
-        report: Arc<Report>,
+        member: Arc<Member>,
     ) -> Arc<Self> {
         let window = usize::from(sessions.max(1))
             .saturating_mul(usize::from(config.in_flight_per_session.max(1)));
         let link = Arc::new(Self {
-            report,
+            member,
             times: Times {
                 deadline: config.deadline,
                 slow_deadline: config.slow_deadline,
@@ -134,7 +146,7 @@ impl Link {
         // Given back when the answer is there.
         self.window.acquire().await.map_err(|_| NotSent)?.forget();
         let (caller, answer) = oneshot::channel();
-        self.send(correlation, request, Some(caller))?;
+        self.send(correlation, request, Caller::Call(caller))?;
         // Other calls that are ready now, such as those of one flush of the journal, go out in the
         // same write.
         let flush = Flush(self);
@@ -156,33 +168,32 @@ impl Link {
             }
             mem::take(&mut state.pending)
         };
-        self.report.unhealthy();
+        // A child that is killed for a bad signature has failed by that already.
+        let told = self.told_bad_signature.load(Ordering::Relaxed);
+        self.member.closed(closing.is_failure() && !told);
         self.window.close();
         let lost = closing.lost();
-        for caller in pending.into_values().filter_map(|call| call.caller) {
-            // A caller that went away needs no answer.
-            let _ = caller.send(Err(lost));
+        for call in pending.into_values() {
+            if let Caller::Call(caller) = call.caller {
+                // A caller that went away needs no answer.
+                let _ = caller.send(Err(lost));
+            }
         }
         self.abort_tasks();
         let _ = rustix::net::shutdown(self.socket.as_ref(), Shutdown::Both);
         if let Some(event) = closing.event() {
-            self.report.tell(event);
+            self.member.tell(event);
         }
     }
 
     /// Tells the owner of a bad signature, once for each child.
     pub(super) fn tell_bad_signature(&self, event: PoolEvent) {
         if !self.told_bad_signature.swap(true, Ordering::Relaxed) {
-            self.report.tell(event);
+            self.member.tell(event);
         }
     }
 
-    fn send(
-        &self,
-        correlation: u64,
-        message: Request,
-        caller: Option<oneshot::Sender<Result<Answer, Lost>>>,
-    ) -> Result<(), NotSent> {
+    fn send(&self, correlation: u64, message: Request, caller: Caller) -> Result<(), NotSent> {
         let allowed = match message {
             Request::Generate { .. } => self.times.slow_deadline,
             _ => self.times.deadline,
@@ -250,11 +261,11 @@ impl Link {
         Ok(())
     }
 
-    /// Takes answers, and looks four times in a deadline whether one is overdue: so a hung child is
-    /// found at most a quarter late, and no call needs a timer.
+    /// Takes answers, and looks at least four times in a deadline whether one is overdue: so a hung child
+    /// is found at most a quarter late, and no call needs a timer. The breaker's probes wait for a look too.
     async fn read(self: Arc<Self>, mut answers: OwnedReadHalf, mut inbox: Inbox) {
         let quarter = self.times.deadline.checked_div(4).unwrap_or_default();
-        let mut check = interval(quarter.max(Duration::from_millis(1)));
+        let mut check = interval(quarter.clamp(Duration::from_millis(1), LOOK_MOST));
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let outcome = tokio::select! {
@@ -287,23 +298,31 @@ impl Link {
             state.pending.remove(&frame.correlation)
         };
         let Some(call) = call else {
-            self.report.counters.unknown();
+            self.member.report.counters.unknown();
             return Ok(());
         };
         let rejected = match &frame.message {
             Answer::Failed(failure) if failure.is_of_pin() => Some(failure.clone()),
             _ => None,
         };
-        if let Some(caller) = call.caller {
-            self.window.add_permits(1);
-            if caller.send(Ok(frame.message)).is_err() {
-                self.report.counters.late();
+        let well = matches!(frame.message, Answer::Healthy { .. });
+        match call.caller {
+            Caller::Call(caller) => {
+                self.window.add_permits(1);
+                if caller.send(Ok(frame.message)).is_err() {
+                    self.member.report.counters.late();
+                }
             }
+            Caller::KeepAlive if well => {}
+            Caller::KeepAlive => self.member.failed(),
+            Caller::Breaker if well => self.member.probed(Probe::Answered),
+            Caller::Breaker => self.member.probed(Probe::Failed),
         }
         rejected.map_or(Ok(()), |failure| Err(Closing::PinRejected(failure)))
     }
 
-    /// Whether the child is overdue; if it was idle for long, asks whether it is well.
+    /// Whether the child is overdue; if it was idle for long, or the breaker wants to know, asks whether
+    /// it is well.
     fn check(&self, now: Instant) -> Result<(), Closing> {
         let idle = {
             let state = self.lock();
@@ -313,12 +332,19 @@ impl Link {
             state.pending.is_empty()
                 && now.saturating_duration_since(state.heard) >= self.times.keepalive
         };
-        if idle {
-            // Only a closed link refuses, and then there is nobody to ask.
-            let _ = self.send(self.report.correlation(), Request::Health, None);
-            self.flush();
+        if self.member.take_probe(now) {
+            self.ask_whether_well(Caller::Breaker);
+        } else if idle {
+            self.ask_whether_well(Caller::KeepAlive);
         }
         Ok(())
+    }
+
+    fn ask_whether_well(&self, caller: Caller) {
+        let correlation = self.member.report.correlation();
+        // Only a closed link refuses, and its end is a failed probe.
+        let _ = self.send(correlation, Request::Health, caller);
+        self.flush();
     }
 
     fn abort_tasks(&self) {
@@ -333,6 +359,11 @@ impl Link {
 }
 
 impl Closing {
+    /// Whether it is the child's own doing.
+    fn is_failure(&self) -> bool {
+        matches!(self, Self::Hung | Self::Gone)
+    }
+
     fn lost(&self) -> Lost {
         match self {
             Self::Hung => Lost::Hung,

@@ -1,9 +1,14 @@
-//! The server's side of a key child: calls, deadlines, and what becomes of them.
+//! The server's side of key children: calls, deadlines, and what becomes of them.
+//!
+//! A pool has one token, or several that hold the same keys, each with a child of its own ([`member`]). An
+//! authorisation goes to the one with the fewest calls of those whose breaker ([`breaker`]) is closed.
 
 mod attach;
+mod breaker;
 mod error;
 mod event;
 mod link;
+mod member;
 mod report;
 mod sign;
 
@@ -17,25 +22,33 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 pub use attach::{Expected, greeting};
+pub use breaker::BreakerState;
 pub use error::{AttachError, CallError, Lost, RegisterError, SignError};
-pub use event::{PoolCounters, PoolEvent};
+pub use event::{PoolCounters, PoolEvent, Told};
+pub use member::{MemberId, MemberStatus};
 
 use crate::{
     key::{KeyAlgorithm, KeyId, PublicKey},
     protocol::{Answer, KeyDescription, Request, Residence},
-    sentinel::{Sentinel, SentinelCounters},
+    sentinel::SentinelCounters,
     verify::{Differs, Familiar, RRepeated, RSeen, SameSeen},
 };
 use link::{Closing, Link, NotSent};
+use member::{Member, Offer};
 use report::Report;
 
-/// How many events wait for the pool's owner. A child causes at most three.
+/// How many events wait for the pool's owner. A child causes at most five.
 const EVENTS: usize = 64;
 
-/// How a pool treats its child.
+/// The most tokens of a pool.
+pub const MEMBERS_MAX: u8 = 8;
+
+/// How a pool treats its children.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolConfig {
+    /// How many tokens it has, up to [`MEMBERS_MAX`].
+    pub members: u8,
     /// How long the child may take for one call, from when it was sent. A child that takes longer
     /// counts as hung.
     pub deadline: Duration,
@@ -54,6 +67,7 @@ pub struct PoolConfig {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
+            members: 1,
             deadline: Duration::from_secs(2),
             slow_deadline: Duration::from_secs(30),
             keepalive: Duration::from_secs(5),
@@ -64,7 +78,7 @@ impl Default for PoolConfig {
     }
 }
 
-/// Signs by way of a key child. Cheap to clone; all clones are one pool.
+/// Signs by way of key children. Cheap to clone; all clones are one pool.
 #[derive(Clone, Debug)]
 pub struct KeyPool(Arc<Inner>);
 
@@ -72,49 +86,58 @@ pub struct KeyPool(Arc<Inner>);
 struct Inner {
     config: PoolConfig,
     report: Arc<Report>,
-    link: RwLock<Option<Arc<Link>>>,
+    members: Vec<Arc<Member>>,
     queue: Semaphore,
     keys: RwLock<HashMap<KeyId, PublicKey>>,
     r_seen: Mutex<RSeen>,
     same_seen: Mutex<SameSeen>,
     familiar: Familiar,
-    sentinel: Sentinel,
 }
 
 impl KeyPool {
     /// A pool without a child, and where its events arrive.
-    pub fn new(config: PoolConfig) -> (Self, mpsc::Receiver<PoolEvent>) {
+    pub fn new(config: PoolConfig) -> (Self, mpsc::Receiver<Told>) {
         let (events, arriving) = mpsc::channel(EVENTS);
+        let report = Arc::new(Report::new(events));
+        let members = (0..config.members.clamp(1, MEMBERS_MAX))
+            .map(|id| Arc::new(Member::new(MemberId(id), Arc::clone(&report))))
+            .collect();
         let inner = Inner {
-            report: Arc::new(Report::new(events)),
-            link: RwLock::new(None),
+            report,
+            members,
             queue: Semaphore::new(usize::from(config.queue)),
             keys: RwLock::default(),
             r_seen: Mutex::new(RSeen::new(config.r_memory)),
             same_seen: Mutex::default(),
             familiar: Familiar::default(),
-            sentinel: Sentinel::default(),
             config,
         };
         (Self(Arc::new(inner)), arriving)
     }
 
-    /// Whether a child is attached, logged in and answering. Costs one load: for use before each
-    /// commit.
+    /// Whether any token is attached, logged in, answering and to be asked. Costs one load: for use
+    /// before each commit.
     pub fn healthy(&self) -> bool {
         self.0.report.is_healthy()
     }
 
-    /// Waits until a child is in service, for `patience` at most; whether there is one.
+    /// How each token is.
+    pub fn status(&self) -> Vec<MemberStatus> {
+        let members = self.0.members.iter();
+        members.map(|member| member.status()).collect()
+    }
+
+    /// Waits until a token is to be asked, for `patience` at most; whether there is one.
     pub async fn ready_within(&self, patience: Duration) -> bool {
         let back = self.0.report.until_healthy();
         tokio::time::timeout(patience, back).await.is_ok()
     }
 
-    /// Gives the child up, as its owner does before killing it. Calls in flight end with an unknown
+    /// Gives a token's child up, as its owner does before killing it. Calls in flight end with an unknown
     /// outcome.
-    pub fn detach(&self) {
-        if let Some(link) = write(&self.0.link).take() {
+    pub fn detach(&self, member: MemberId) {
+        let link = self.member(member).and_then(|member| member.remove());
+        if let Some(link) = link {
             link.close(Closing::Detached);
         }
     }
@@ -164,20 +187,26 @@ impl KeyPool {
         seen.insert(key, message, signature)
     }
 
-    /// Lets the nonces of all ECDSA signatures be looked at from here on, on a thread of its own that no
-    /// signature waits for. What it finds is told as [`PoolEvent::Alarm`].
+    /// Lets the nonces of all ECDSA signatures be looked at from here on, on a thread for each token that
+    /// no signature waits for. What it finds is told as [`PoolEvent::Alarm`].
     ///
     /// # Errors
     /// As the operating system reports them.
     pub fn watch_nonces(&self) -> io::Result<()> {
-        let report = Arc::clone(&self.0.report);
-        let tell = move |alarm| report.tell_waiting(PoolEvent::Alarm(alarm));
-        self.0.sentinel.start(tell)
+        for member in &self.0.members {
+            let (id, report) = (member.id, Arc::clone(&member.report));
+            let tell = move |alarm| report.tell_waiting(id, PoolEvent::Alarm(alarm));
+            member.sentinel.start(tell)?;
+        }
+        Ok(())
     }
 
-    /// What the sentinel counted since the pool was made.
+    /// What the sentinels counted since the pool was made.
     pub fn sentinel_counters(&self) -> SentinelCounters {
-        self.0.sentinel.counters()
+        let members = self.0.members.iter();
+        members
+            .map(|member| member.sentinel.counters())
+            .fold(SentinelCounters::default(), SentinelCounters::and)
     }
 
     /// What was counted since the pool was made.
@@ -185,12 +214,14 @@ impl KeyPool {
         self.0.report.counters.read()
     }
 
-    /// Finds a key on the device and checks its attributes. It is not registered by that.
+    /// Finds a key on a token and checks its attributes. It is not registered by that.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn find(&self, key: &KeyId) -> Result<KeyDescription, CallError> {
-        self.describe(Request::Find { key: key.clone() }, key).await
+    pub async fn find(&self, member: MemberId, key: &KeyId) -> Result<KeyDescription, CallError> {
+        let offer = self.member(member).and_then(Member::offer);
+        let request = Request::Find { key: key.clone() };
+        self.describe(offer, request, key).await
     }
 
     /// Reads a key's public half from the device.
@@ -199,10 +230,12 @@ impl KeyPool {
     /// [`CallError`].
     pub async fn public(&self, key: &KeyId) -> Result<PublicKey, CallError> {
         let request = Request::Public { key: key.clone() };
-        self.describe(request, key).await.map(|found| found.public)
+        self.describe(self.offer(), request, key)
+            .await
+            .map(|found| found.public)
     }
 
-    /// Generates a key on the device. It is not registered by that: first it must be in the
+    /// Generates a key on the first token. It is not registered by that: first it must be in the
     /// journal.
     ///
     /// # Errors
@@ -217,7 +250,8 @@ impl KeyPool {
             algorithm,
             residence: Residence::Token,
         };
-        let made = self.describe(request, key).await?;
+        let first = self.member(MemberId::FIRST).and_then(Member::offer);
+        let made = self.describe(first, request, key).await?;
         if made.public.algorithm() != algorithm {
             return Err(CallError::Misanswered);
         }
@@ -229,23 +263,29 @@ impl KeyPool {
     /// # Errors
     /// [`CallError`].
     pub async fn health(&self) -> Result<(), CallError> {
-        match self.call(Request::Health).await? {
+        match self.call(self.offer(), Request::Health).await? {
             Answer::Healthy { .. } => Ok(()),
             _ => Err(self.misanswered()),
         }
     }
 
-    async fn describe(&self, request: Request, key: &KeyId) -> Result<KeyDescription, CallError> {
-        match self.call(request).await? {
+    async fn describe(
+        &self,
+        offer: Option<Offer>,
+        request: Request,
+        key: &KeyId,
+    ) -> Result<KeyDescription, CallError> {
+        match self.call(offer, request).await? {
             Answer::Key(found) if found.key == *key => Ok(found),
             _ => Err(self.misanswered()),
         }
     }
 
     /// One call that is not a signature.
-    async fn call(&self, request: Request) -> Result<Answer, CallError> {
-        let link = self.link().ok_or(CallError::NoDevice)?;
+    async fn call(&self, offer: Option<Offer>, request: Request) -> Result<Answer, CallError> {
+        let Offer { member, link, .. } = offer.ok_or(CallError::NoDevice)?;
         let _place = self.place(1).ok_or(CallError::Busy)?;
+        let _load = member.load(1);
         self.call_on(&link, request).await
     }
 
@@ -261,12 +301,15 @@ impl KeyPool {
         }
     }
 
-    /// The child, while it is one: a lost one stays here until the next is attached.
-    fn link(&self) -> Option<Arc<Link>> {
-        if !self.healthy() {
-            return None;
-        }
-        read(&self.0.link).clone()
+    /// The token to ask: of those that can be, the one with the fewest calls of those that did not fail
+    /// lately.
+    fn offer(&self) -> Option<Offer> {
+        let offers = self.0.members.iter().filter_map(Member::offer);
+        offers.min_by_key(|offer| offer.against)
+    }
+
+    fn member(&self, member: MemberId) -> Option<&Arc<Member>> {
+        self.0.members.get(member.index())
     }
 
     /// Places in the queue, given back when dropped.
@@ -283,8 +326,8 @@ impl KeyPool {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The link's tasks keep it alive otherwise.
-        if let Some(link) = write(&self.link).take() {
+        // Member, link and its tasks keep one another alive otherwise.
+        for link in self.members.iter().filter_map(|member| member.remove()) {
             link.close(Closing::Detached);
         }
     }

@@ -1,27 +1,31 @@
-//! What a pool and its links share: how the pool is, and who is told.
+//! What a pool and its links share: which of its tokens are to be asked, and who is told.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::event::{Counters, PoolEvent};
+use super::{
+    MemberId,
+    event::{Counters, PoolEvent, Told},
+};
 
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) counters: Counters,
-    healthy: AtomicBool,
-    /// Told when a child is taken into service.
+    /// A bit for each member that is to be asked.
+    usable: AtomicU64,
+    /// Told when a member can be asked again.
     back: Notify,
     /// Correlation numbers run through the pool's life: those of an old child never come again.
     correlation: AtomicU64,
-    events: mpsc::Sender<PoolEvent>,
+    events: mpsc::Sender<Told>,
 }
 
 impl Report {
-    pub(super) fn new(events: mpsc::Sender<PoolEvent>) -> Self {
+    pub(super) fn new(events: mpsc::Sender<Told>) -> Self {
         Self {
             counters: Counters::default(),
-            healthy: AtomicBool::new(false),
+            usable: AtomicU64::new(0),
             back: Notify::new(),
             correlation: AtomicU64::new(1),
             events,
@@ -32,16 +36,25 @@ impl Report {
         self.correlation.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whether any member is to be asked.
     pub(super) fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Acquire)
+        self.usable.load(Ordering::Acquire) != 0
     }
 
-    pub(super) fn healthy(&self) {
-        self.healthy.store(true, Ordering::Release);
-        self.back.notify_waiters();
+    pub(super) fn is_usable(&self, member: MemberId) -> bool {
+        self.usable.load(Ordering::Acquire) & bit(member) != 0
     }
 
-    /// Waits until a child is in service.
+    pub(super) fn set_usable(&self, member: MemberId, usable: bool) {
+        if usable {
+            self.usable.fetch_or(bit(member), Ordering::Release);
+            self.back.notify_waiters();
+        } else {
+            self.usable.fetch_and(!bit(member), Ordering::Release);
+        }
+    }
+
+    /// Waits until any member is to be asked.
     pub(super) async fn until_healthy(&self) {
         loop {
             let back = self.back.notified();
@@ -53,21 +66,21 @@ impl Report {
         }
     }
 
-    pub(super) fn unhealthy(&self) {
-        self.healthy.store(false, Ordering::Release);
-    }
-
     /// Tells the owner, and waits until it takes it: not within a runtime.
-    pub(super) fn tell_waiting(&self, event: PoolEvent) {
-        if self.events.blocking_send(event).is_err() {
+    pub(super) fn tell_waiting(&self, member: MemberId, event: PoolEvent) {
+        if self.events.blocking_send(Told { member, event }).is_err() {
             self.counters.event_lost();
         }
     }
 
     /// Tells the owner. It lags by a whole channel only when it does nothing at all.
-    pub(super) fn tell(&self, event: PoolEvent) {
-        if self.events.try_send(event).is_err() {
+    pub(super) fn tell(&self, member: MemberId, event: PoolEvent) {
+        if self.events.try_send(Told { member, event }).is_err() {
             self.counters.event_lost();
         }
     }
+}
+
+fn bit(member: MemberId) -> u64 {
+    1u64.checked_shl(u32::from(member.0)).unwrap_or(0)
 }

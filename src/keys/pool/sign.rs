@@ -6,9 +6,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::{
-    KeyPool, PoolEvent, SignError,
+    KeyPool, MemberId, PoolEvent, SignError,
     error::Lost,
     link::{Link, NotSent},
+    member::{Member, Offer},
 };
 use crate::{
     authorized::{Authorized, Signing},
@@ -31,16 +32,38 @@ struct InFlight {
 }
 
 impl KeyPool {
-    /// Makes every signature that was authorised, or none. Each is verified under the registered
-    /// public half of its key, has a low `s`, and an `r` that was not seen before.
+    /// Makes every signature that was authorised, or none, all by one token. Each is verified under the
+    /// registered public half of its key, has a low `s`, and an `r` that was not seen before.
     ///
     /// # Errors
     /// [`SignError`]; its documentation says whether the device was asked. When several signatures
     /// were to be made and one failed, the others are dropped.
     pub async fn sign(&self, authorized: Authorized) -> Result<Vec<Signature>, SignError> {
+        self.sign_by(authorized, || self.offer()).await
+    }
+
+    /// [`KeyPool::sign`] by one token alone.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub async fn sign_on(
+        &self,
+        member: MemberId,
+        authorized: Authorized,
+    ) -> Result<Vec<Signature>, SignError> {
+        let one = || self.member(member).and_then(Member::offer);
+        self.sign_by(authorized, one).await
+    }
+
+    async fn sign_by(
+        &self,
+        authorized: Authorized,
+        offer: impl FnOnce() -> Option<Offer>,
+    ) -> Result<Vec<Signature>, SignError> {
         let calls = self.plan(authorized)?;
-        let link = self.link().ok_or(SignError::NoDevice)?;
+        let Offer { member, link, .. } = offer().ok_or(SignError::NoDevice)?;
         let _places = self.place(calls.len()).ok_or(SignError::Busy)?;
+        let _load = member.load(calls.len());
         let mut in_flight = Vec::with_capacity(calls.len());
         for call in calls {
             in_flight.push(self.ask(&link, call).await?);
@@ -48,7 +71,7 @@ impl KeyPool {
         let mut signatures = Vec::with_capacity(in_flight.len());
         for InFlight { call, answer } in in_flight {
             let answer = answer.await.unwrap_or(Err(Lost::Gone));
-            signatures.push(self.release(&link, &call, answer)?);
+            signatures.push(self.release(&member, &link, &call, answer)?);
         }
         Ok(signatures)
     }
@@ -96,6 +119,7 @@ impl KeyPool {
     /// Holds an answer against its call.
     fn release(
         &self,
+        member: &Member,
         link: &Arc<Link>,
         call: &Call,
         answer: Result<Answer, Lost>,
@@ -104,6 +128,7 @@ impl KeyPool {
         let raw = match answer {
             Ok(Answer::Signed { call, signature }) if call == number => signature,
             Ok(Answer::Failed(failure)) => {
+                member.failed_by(&failure);
                 return Err(SignError::Failed {
                     call: number,
                     failure,
@@ -111,12 +136,14 @@ impl KeyPool {
             }
             Ok(_) => {
                 self.0.report.counters.misanswered();
+                member.failed();
                 return Err(SignError::Misanswered { call: number });
             }
             Err(lost) => return Err(SignError::OutcomeUnknown { call: number, lost }),
         };
-        let value = self.check(call, raw.as_bytes()).map_err(|error| {
+        let value = self.check(member, call, raw.as_bytes()).map_err(|error| {
             self.0.report.counters.bad_signature();
+            member.failed();
             let key = call.signing.key.clone();
             link.tell_bad_signature(PoolEvent::BadSignature {
                 call: number,
@@ -130,6 +157,7 @@ impl KeyPool {
             }
         })?;
         self.0.report.counters.released();
+        member.signed();
         Ok(Signature {
             call: number,
             key: call.signing.key.clone(),
@@ -137,14 +165,19 @@ impl KeyPool {
         })
     }
 
-    fn check(&self, call: &Call, raw: &[u8]) -> Result<SignatureValue, SignatureError> {
+    fn check(
+        &self,
+        member: &Member,
+        call: &Call,
+        raw: &[u8],
+    ) -> Result<SignatureValue, SignatureError> {
         let Signing { key, input, .. } = &call.signing;
         let value = self.0.familiar.check(&call.public, input, raw)?;
         match (&value, input) {
             (SignatureValue::Ecdsa(signature), SignInput::Digest(digest)) => {
                 self.remember_r(signature.r, key, digest)
                     .map_err(SignatureError::RRepeated)?;
-                self.show(call, digest, raw);
+                show(member, call, digest, raw);
             }
             // R follows from the key and the message: the same for the same, and never for others.
             (SignatureValue::Ed25519(signature), SignInput::Message(message)) => {
@@ -160,18 +193,18 @@ impl KeyPool {
         }
         Ok(value)
     }
+}
 
-    /// Shows the sentinel a signature as the device made it: a low `s` may be another nonce's.
-    fn show(&self, call: &Call, digest: &[u8; 32], raw: &[u8]) {
-        let halves = raw.first_chunk().zip(raw.last_chunk());
-        if let (PublicKey::Secp256k1(public), Some((r, s))) = (&call.public, halves) {
-            self.0.sentinel.see(Sighting {
-                key: call.signing.key.clone(),
-                public: *public,
-                digest: *digest,
-                r: *r,
-                s: *s,
-            });
-        }
+/// Shows the token's sentinel a signature as the device made it: a low `s` may be another nonce's.
+fn show(member: &Member, call: &Call, digest: &[u8; 32], raw: &[u8]) {
+    let halves = raw.first_chunk().zip(raw.last_chunk());
+    if let (PublicKey::Secp256k1(public), Some((r, s))) = (&call.public, halves) {
+        member.sentinel.see(Sighting {
+            key: call.signing.key.clone(),
+            public: *public,
+            digest: *digest,
+            r: *r,
+            s: *s,
+        });
     }
 }

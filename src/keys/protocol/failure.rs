@@ -261,6 +261,35 @@ impl Failure {
         matches!(self, Self::PinRejected | Self::PinLocked | Self::PinExpired)
     }
 
+    /// Whether it is the device's, and not that of one key or request.
+    pub fn is_of_device(&self) -> bool {
+        match self {
+            Self::DeviceGone
+            | Self::SessionLost
+            | Self::Device { .. }
+            | Self::ModuleUnusable { .. }
+            | Self::TokenUnknown
+            | Self::TokenAmbiguous
+            | Self::TokenRefused { .. }
+            | Self::KeystoreUnusable { .. }
+            | Self::MemoryUnlocked => true,
+            // A rejected PIN ends the use of the device by other means.
+            Self::PinRejected | Self::PinLocked | Self::PinExpired => false,
+            Self::TokenFull
+            | Self::KeyUnknown
+            | Self::KeyAmbiguous
+            | Self::KeyExists
+            | Self::KeyRefused { .. }
+            | Self::PublicKeyUnreadable
+            | Self::AlgorithmMismatch
+            | Self::SelfTestFailed
+            | Self::SyncFailed
+            | Self::Unsupported
+            | Self::OutOfOrder
+            | Self::KeyFileRefused { .. } => false,
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             Self::PinRejected => 1,

@@ -102,3 +102,15 @@ pub struct SentinelCounters {
     /// Findings.
     pub alarms: u64,
 }
+
+impl SentinelCounters {
+    /// Those of two sentinels.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            seen: self.seen.saturating_add(other.seen),
+            skipped: self.skipped.saturating_add(other.skipped),
+            searches: self.searches.saturating_add(other.searches),
+            alarms: self.alarms.saturating_add(other.alarms),
+        }
+    }
+}

@@ -5,7 +5,7 @@ use super::{
     softhsm::{SoftHsm, in_own_process, spend},
 };
 use crate::{
-    KeyAlgorithm, PoolConfig,
+    KeyAlgorithm, MemberId, PoolConfig,
     pool::CallError,
     protocol::{Failure, KeyAttribute},
     token,
@@ -26,7 +26,7 @@ async fn a_generated_key_is_what_opensc_says_it_is() {
     assert!(text.contains("Allowed mechanisms: ECDSA\n"), "{text}");
     let again = pool.generate(&key, KeyAlgorithm::Secp256k1).await;
     assert_eq!(again.unwrap_err(), CallError::Failed(Failure::KeyExists));
-    let absent = pool.find(&spend("absent")).await;
+    let absent = pool.find(MemberId::FIRST, &spend("absent")).await;
     assert_eq!(absent.unwrap_err(), CallError::Failed(Failure::KeyUnknown));
 }
 
@@ -37,7 +37,10 @@ async fn a_key_made_by_another_tool_is_refused() {
     let make = ["--keypairgen", "--key-type", "EC:secp256k1"];
     softhsm.pkcs11_tool(&[&make[..], &label].concat());
     let (pool, _events, _child) = softhsm.pool(PoolConfig::default(), 1, &[]).await;
-    let refused = pool.find(&spend("foreign")).await.unwrap_err();
+    let refused = pool
+        .find(MemberId::FIRST, &spend("foreign"))
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             refused,
@@ -51,7 +54,10 @@ async fn a_key_made_by_another_tool_is_refused() {
     // A second one of that label.
     softhsm.pkcs11_tool(&[&make[..], &label].concat());
     let (pool, _events, _child) = softhsm.pool(PoolConfig::default(), 1, &[]).await;
-    let refused = pool.find(&spend("foreign")).await.unwrap_err();
+    let refused = pool
+        .find(MemberId::FIRST, &spend("foreign"))
+        .await
+        .unwrap_err();
     assert_eq!(refused, CallError::Failed(Failure::KeyAmbiguous));
 }
 
@@ -65,7 +71,7 @@ async fn a_key_without_its_public_object_is_refused() {
     let object = ["--type", "pubkey", "--label", "strongroom:spend:hot"];
     softhsm.pkcs11_tool(&[&["--delete-object"][..], &object].concat());
     let (pool, _events, _child) = softhsm.pool(PoolConfig::default(), 1, &[]).await;
-    let refused = pool.find(&key).await.unwrap_err();
+    let refused = pool.find(MemberId::FIRST, &key).await.unwrap_err();
     assert_eq!(refused, CallError::Failed(Failure::PublicKeyUnreadable));
 }
 

@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 
 use super::{
     child,
-    softhsm::{self, ChildProcess, Part, soon},
+    softhsm::{self, ChildProcess, Part, next, soon},
 };
 use crate::{
-    KeyAlgorithm, KeyId, KeyPool, PoolConfig, PoolEvent, pool::AttachError, protocol::Hello,
+    KeyAlgorithm, KeyId, KeyPool, PoolConfig, PoolEvent, Told, pool::AttachError, protocol::Hello,
 };
 
 /// A device of its own for each test.
@@ -53,10 +53,10 @@ pub(crate) trait TestDevice {
         config: PoolConfig,
         sessions: u16,
         keys: &[&KeyId],
-    ) -> (KeyPool, mpsc::Receiver<PoolEvent>, ChildProcess) {
+    ) -> (KeyPool, mpsc::Receiver<Told>, ChildProcess) {
         let (pool, mut events) = KeyPool::new(config);
         let child = self.attach(&pool, sessions).await.unwrap();
-        assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
+        assert!(matches!(next(&mut events).await, Some(PoolEvent::Ready(_))));
         for key in keys {
             let made = pool.generate(key, KeyAlgorithm::Secp256k1).await.unwrap();
             pool.register(made.key, made.public).unwrap();

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 
 use super::{
     device::{TestDevice, on_each_device},
-    softhsm::{SoftHsm, sign, soon, spend},
+    softhsm::{SoftHsm, next, sign, soon, spend},
 };
-use crate::{KeyId, KeyPool, PoolConfig, PoolEvent, SignError, pool::Lost};
+use crate::{KeyId, KeyPool, MemberId, PoolConfig, PoolEvent, SignError, pool::Lost};
 
 on_each_device! {
     killed_in_mid_flight_then_replaced,
@@ -66,10 +66,10 @@ async fn killed_in_mid_flight_then_replaced(device: impl TestDevice) {
                 .iter()
                 .any(|e| matches!(e, SignError::OutcomeUnknown { .. }))
         );
-        assert_eq!(soon(events.recv()).await, Some(PoolEvent::Gone));
+        assert_eq!(soon(next(&mut events)).await, Some(PoolEvent::Gone));
         assert!(!pool.healthy());
         child = device.attach(&pool, 2).await.unwrap();
-        assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
+        assert!(matches!(next(&mut events).await, Some(PoolEvent::Ready(_))));
         assert!(pool.healthy());
         let _ = sign(&pool, u64::MAX, &key).await.unwrap();
     }
@@ -89,7 +89,7 @@ async fn hung_in_mid_flight_then_replaced(device: impl TestDevice) {
     child.signal(Signal::STOP);
     let errors = soon(tasks.join_all()).await;
     assert!(errors.iter().all(|e| is_typed(e, Lost::Hung)), "{errors:?}");
-    assert_eq!(soon(events.recv()).await, Some(PoolEvent::Hung));
+    assert_eq!(soon(next(&mut events)).await, Some(PoolEvent::Hung));
     assert!(!pool.healthy());
     // It wakes up and answers what it had: nobody listens any more.
     child.signal(Signal::CONT);
@@ -110,7 +110,7 @@ async fn hung_while_idle(device: impl TestDevice) {
     };
     let (pool, mut events, child) = device.pool(config, 1, &[]).await;
     child.signal(Signal::STOP);
-    assert_eq!(soon(events.recv()).await, Some(PoolEvent::Hung));
+    assert_eq!(soon(next(&mut events)).await, Some(PoolEvent::Hung));
     assert!(!pool.healthy());
     child.signal(Signal::CONT);
     assert_eq!(child.ended().code(), Some(0));
@@ -123,7 +123,7 @@ async fn given_up_in_mid_flight_the_child_ends_without_a_crash(device: impl Test
     for _ in 0..10 {
         let tasks = load(&pool, &key);
         soon(underway(&pool)).await;
-        pool.detach();
+        pool.detach(MemberId::FIRST);
         let errors = soon(tasks.join_all()).await;
         assert!(
             errors.iter().all(|e| is_typed(e, Lost::Detached)),
@@ -132,7 +132,7 @@ async fn given_up_in_mid_flight_the_child_ends_without_a_crash(device: impl Test
         let status = child.ended();
         assert_eq!((status.code(), status.signal()), (Some(0), None));
         child = device.attach(&pool, 2).await.unwrap();
-        assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
+        assert!(matches!(next(&mut events).await, Some(PoolEvent::Ready(_))));
     }
 }
 

@@ -12,10 +12,11 @@ use tempfile::TempDir;
 use super::{
     child,
     device::{TestDevice, start},
-    softhsm::{self, PIN, Part, sign, soon, spend},
+    softhsm::{self, PIN, Part, next, sign, soon, spend},
 };
 use crate::{
-    Backend, KeyAlgorithm, KeyPool, PoolConfig, PoolEvent, Profile, SignError, TokenSelector,
+    Backend, KeyAlgorithm, KeyPool, MemberId, PoolConfig, PoolEvent, Profile, SignError,
+    TokenSelector,
     admin::{Strength, init_keystore},
     pool::AttachError,
     protocol::{Failure, Hello, Pin, Text},
@@ -76,7 +77,7 @@ async fn a_wrong_passphrase_is_reported_and_ends_the_child() {
         Err(AttachError::Failed(Failure::PinRejected))
     ));
     let rejected = PoolEvent::PinRejected(Failure::PinRejected);
-    assert_eq!(events.recv().await, Some(rejected));
+    assert_eq!(next(&mut events).await, Some(rejected));
     assert_eq!(child.ended().code(), Some(77));
 }
 
@@ -92,11 +93,11 @@ async fn a_file_that_was_swapped_is_refused_at_the_next_start() {
     fs::write(keystore.file(name), b"{}").unwrap();
     let _ = sign(&pool, 1, &key).await.unwrap();
     assert_eq!(
-        pool.find(&key).await.unwrap().public,
+        pool.find(MemberId::FIRST, &key).await.unwrap().public,
         pool.registered(&key).unwrap()
     );
     child.kill();
-    assert_eq!(soon(events.recv()).await, Some(PoolEvent::Gone));
+    assert_eq!(soon(next(&mut events)).await, Some(PoolEvent::Gone));
     let refused = keystore.attach(&pool, 1).await.err().unwrap();
     assert!(matches!(refused, AttachError::Key { .. }), "{refused}");
 

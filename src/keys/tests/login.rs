@@ -45,7 +45,7 @@ pub(crate) fn lost_login_and_pin() {
         let error = softhsm::sign(&pool, 1, &key).await.unwrap_err();
         let failure = Failure::PinRejected;
         assert_eq!(error, SignError::Failed { call: 1, failure });
-        let event = softhsm::soon(events.recv()).await;
+        let event = softhsm::soon(softhsm::next(&mut events)).await;
         assert_eq!(event, Some(PoolEvent::PinRejected(Failure::PinRejected)));
         assert!(!pool.healthy());
         let error = softhsm::sign(&pool, 2, &key).await.unwrap_err();
@@ -53,14 +53,17 @@ pub(crate) fn lost_login_and_pin() {
     });
 }
 
-async fn in_this_process() -> (KeyPool, tokio::sync::mpsc::Receiver<PoolEvent>) {
+async fn in_this_process() -> (KeyPool, tokio::sync::mpsc::Receiver<crate::Told>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     thread::spawn(move || child::serve(theirs, || {}));
     let (pool, mut events) = KeyPool::new(PoolConfig::default());
     softhsm::attach(&pool, ours, softhsm::hello(softhsm::PIN, 2))
         .await
         .unwrap();
-    assert!(matches!(events.recv().await, Some(PoolEvent::Ready(_))));
+    assert!(matches!(
+        softhsm::next(&mut events).await,
+        Some(PoolEvent::Ready(_))
+    ));
     (pool, events)
 }
 

@@ -16,5 +16,6 @@ mod hostile;
 mod keystore;
 mod login;
 mod pin;
+mod pool;
 mod signing;
 pub(crate) mod softhsm;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use super::{
     device::TestDevice,
     login,
-    softhsm::{self, MODULE, SoftHsm, in_own_process, soon},
+    softhsm::{self, MODULE, SoftHsm, in_own_process, next, soon},
 };
 use crate::{
     Backend, KeyPool, PoolConfig, PoolEvent,
@@ -35,7 +35,7 @@ async fn a_wrong_pin_is_reported_and_ends_the_child() {
         Err(AttachError::Failed(Failure::PinRejected))
     ));
     assert_eq!(
-        events.recv().await,
+        next(&mut events).await,
         Some(PoolEvent::PinRejected(Failure::PinRejected))
     );
     assert!(!pool.healthy());

@@ -8,10 +8,11 @@ use std::{
 
 use super::{
     device::{TestDevice, on_each_device},
-    softhsm::{authorized, digest, sign, soon, spend, verify_by_k256},
+    softhsm::{authorized, digest, next, sign, soon, spend, verify_by_k256},
 };
 use crate::{
-    KeyAlgorithm, KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, PublicKey, SignError,
+    KeyAlgorithm, KeyId, KeyPool, KeyPurpose, MemberId, PoolConfig, PoolEvent, PublicKey,
+    SignError,
     protocol::{
         Answer, Bytes, Failure, Frame, Inbox, KeyDescription, Request, Residence, Sign, SignInput,
     },
@@ -229,12 +230,12 @@ async fn a_checkpoint_key_signs_messages_with_ed25519(device: impl TestDevice) {
 async fn a_restarted_child_must_have_the_registered_keys<D: TestDevice>(device: D) {
     let key = spend("a");
     let (pool, mut events, child) = device.pool(PoolConfig::default(), 1, &[&key]).await;
-    let found = pool.find(&key).await.unwrap();
+    let found = pool.find(MemberId::FIRST, &key).await.unwrap();
     assert_eq!(Some(found.public), pool.registered(&key));
     assert_eq!(pool.public(&key).await.unwrap(), found.public);
     pool.health().await.unwrap();
     child.kill();
-    assert_eq!(soon(events.recv()).await, Some(PoolEvent::Gone));
+    assert_eq!(soon(next(&mut events)).await, Some(PoolEvent::Gone));
     let other = D::new();
     let refused = other.attach(&pool, 1).await.err().unwrap();
     assert!(refused.to_string().contains("strongroom:spend:a"));

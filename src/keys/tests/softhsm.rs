@@ -12,13 +12,15 @@ use std::{
 };
 
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use super::{
     child,
     device::{TestDevice, start},
 };
 use crate::{
-    Authorized, Backend, KeyId, KeyPool, KeyPurpose, Profile, PublicKey, SignError, TokenSelector,
+    Authorized, Backend, KeyId, KeyPool, KeyPurpose, MemberId, PoolEvent, Profile, PublicKey,
+    SignError, TokenSelector, Told,
     authorized::Signing,
     pool::{AttachError, Expected, greeting},
     protocol::{Hello, Pin, SignInput, Text},
@@ -75,6 +77,16 @@ pub(crate) fn hello(pin: &str, sessions: u16) -> Hello {
 /// Greets a child as its owner does, and lets the pool take it into service.
 pub(crate) async fn attach(
     pool: &KeyPool,
+    socket: UnixStream,
+    hello: Hello,
+) -> Result<crate::TokenIdentity, AttachError> {
+    attach_to(pool, MemberId::FIRST, socket, hello).await
+}
+
+/// [`attach`], as this token of the pool.
+pub(crate) async fn attach_to(
+    pool: &KeyPool,
+    member: MemberId,
     mut socket: UnixStream,
     hello: Hello,
 ) -> Result<crate::TokenIdentity, AttachError> {
@@ -85,7 +97,12 @@ pub(crate) async fn attach(
     socket
         .write_all(&greeting(hello))
         .map_err(AttachError::Socket)?;
-    pool.attach(socket, expected).await
+    pool.attach(member, socket, expected).await
+}
+
+/// What is told next, of whichever token.
+pub(crate) async fn next(events: &mut mpsc::Receiver<Told>) -> Option<PoolEvent> {
+    events.recv().await.map(|told| told.event)
 }
 
 /// A digest for each number.

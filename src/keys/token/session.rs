@@ -143,6 +143,10 @@ impl TokenSession {
 }
 
 impl child::Session for TokenSession {
+    fn open(&mut self) -> Result<(), Failure> {
+        self.session().map(|_open| ())
+    }
+
     fn find(&mut self, key: &KeyId) -> Result<KeyDescription, Failure> {
         self.device.forget(key);
         self.key(key).map(|found| found.description)

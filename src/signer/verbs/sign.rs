@@ -14,7 +14,7 @@ use api::{
 use hyper::StatusCode;
 use journal::{Committed, Release, SignOrder, SignOutcome, StoredEntry};
 use keys::{Authorized, SignError, Signature};
-use policy::{AttemptId, Blob, Digest, SignatureRecord, Signed};
+use policy::{AttemptId, Blob, Digest, RequestStatus, SignatureRecord, Signed};
 use tx::{Decoded, Name, SignedTransaction};
 
 use super::{
@@ -130,29 +130,29 @@ async fn decide(
 }
 
 /// Without a device a new request is refused before it is charged. One that is signed already
-/// needs none.
+/// needs none, and of one that is charged it is said that its charge stands.
 fn require_device(service: &Service, client: &Name, request: &SignRequest) -> Result<(), Problem> {
     if service.device_ready() {
         return Ok(());
     }
-    let signed = request.request_id.parse().is_ok_and(|id| {
-        let known = service.journal.rows().request(client, &id);
-        let signed = |status| matches!(status, policy::RequestStatus::Signed { .. });
+    let known = request.request_id.parse().ok().and_then(|id| {
         // What cannot be read is not known to be signed.
-        known.is_ok_and(|known| known.is_some_and(|known| signed(known.status)))
+        service.journal.rows().request(client, &id).ok().flatten()
     });
-    if signed {
-        return Ok(());
+    match known {
+        Some(known) if matches!(known.status, RequestStatus::Signed { .. }) => return Ok(()),
+        Some(known) => return Err(outcome_unknown(known.attempt)),
+        None => {}
     }
     service.metrics.no_device.increment();
-    let trouble = service.device_trouble();
-    let why = trouble
-        .as_deref()
-        .unwrap_or("The device does not answer; it is being restarted.");
-    Err(Problem::new(
+    let problem = Problem::new(
         ProblemKind::NoDevice,
-        format!("{why} Nothing was charged for this request."),
-    ))
+        format!(
+            "{} Nothing was charged for this request.",
+            service.why_no_device()
+        ),
+    );
+    Err(problem.again_in(service.device_again_secs()))
 }
 
 fn decided(
