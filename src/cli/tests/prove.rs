@@ -119,10 +119,12 @@ says = "price"
 [[price]]
 asset = "eth"
 floor = "1500 usd"
+haircut = "0%"
 max_age = "15m"
 [[price]]
 asset = "usdx"
 floor = "0.9 usd"
+haircut = "0%"
 max_age = "15m"
 "#;
     let limit = r#"

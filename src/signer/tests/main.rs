@@ -13,6 +13,7 @@ mod architecture;
 mod dependencies;
 mod knobs;
 mod openapi;
+mod refusals;
 mod repository;
 mod sealed;
 mod security;
