@@ -90,13 +90,15 @@ fn load(
         .collect()
 }
 
-/// Kills the key child every 200 ms until told to stop, and counts how often it did.
+/// Kills the key child every 200 ms until told to stop, and counts how often it did. Once something is signed:
+/// on a busy machine a child may not live for long enough later.
 fn kill_key_child(
     daemon: Arc<Signerd>,
     stop: Arc<AtomicBool>,
     kills: Arc<AtomicU64>,
 ) -> thread::JoinHandle<()> {
     thread::spawn(move || {
+        daemon.metric_is("signerd_signatures", |signatures| signatures > 0);
         let mut due = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             if Instant::now() < due {
