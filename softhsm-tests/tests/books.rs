@@ -14,7 +14,7 @@ use policy::{
 };
 use strongroom_softhsm_tests::{
     anvil::Anvil,
-    bundle::{FLEET, key},
+    bundle::{Bundle, FLEET, key},
     evm::Draft,
     program::{binary, until_within},
     records,
@@ -26,28 +26,31 @@ use crate::{
     support::{CUSTOMER, EVM, STRANGER, sender, transfer},
 };
 
-const LONG: &str = "10d";
+pub const LONG: &str = "10d";
 const SHORT: &str = "5s";
 /// Of the tests' book.
-const SIGNERS: [&str; 2] = ["ann", "dan"];
+pub const SIGNERS: [&str; 2] = ["ann", "dan"];
+
+/// The customers' book is loaded apart.
+pub fn edit(bundle: &mut Bundle, cooling: &str) {
+    bundle.remove("books/customers.txt");
+    bundle.replace(
+        "statements.toml",
+        "file = \"books/customers.txt\"",
+        &format!(
+            "signers = {{ threshold = 2, people = [\"ann\", \"dan\"] }}\ncooling = {cooling:?}"
+        ),
+    );
+    bundle.replace(
+        "accounts.toml",
+        "verbs = [\"keys\"]",
+        "verbs = [\"keys\", \"govern\"]",
+    );
+}
 
 /// A signer that pays those in a book which ann and dan sign, who do not govern together.
-fn world(cooling: &str) -> World {
-    let world = World::with(|bundle| {
-        bundle.remove("books/customers.txt");
-        bundle.replace(
-            "statements.toml",
-            "file = \"books/customers.txt\"",
-            &format!(
-                "signers = {{ threshold = 2, people = [\"ann\", \"dan\"] }}\ncooling = {cooling:?}"
-            ),
-        );
-        bundle.replace(
-            "accounts.toml",
-            "verbs = [\"keys\"]",
-            "verbs = [\"keys\", \"govern\"]",
-        );
-    });
+pub fn world(cooling: &str) -> World {
+    let world = World::with(|bundle| edit(bundle, cooling));
     // It is asked again and again whether a book has cooled.
     world.configure("[bounds]\nrequests_per_second = 100000");
     world
@@ -57,7 +60,7 @@ fn path(world: &World, ending: &str) -> PathBuf {
     world.books().join(format!("customers.{ending}"))
 }
 
-fn update(sequence: u64, lines: &str) -> BookUpdate {
+pub fn update(sequence: u64, lines: &str) -> BookUpdate {
     BookUpdate {
         fleet: FLEET.parse().unwrap(),
         replaces: sequence - 1,
@@ -68,7 +71,7 @@ fn update(sequence: u64, lines: &str) -> BookUpdate {
     }
 }
 
-fn offer(world: &World, update: &BookUpdate, lines: &str, signers: &[&str]) {
+pub fn offer(world: &World, update: &BookUpdate, lines: &str, signers: &[&str]) {
     std::fs::create_dir_all(world.books()).unwrap();
     let (text, namespace) = (update.to_string(), update.header().namespace());
     let sign = |person: &&str| statement::sign(&text, &namespace, &key(person)).unwrap();
@@ -78,13 +81,13 @@ fn offer(world: &World, update: &BookUpdate, lines: &str, signers: &[&str]) {
     std::fs::write(path(world, "statement.sig"), signatures).unwrap();
 }
 
-fn lines(addresses: &[&str]) -> String {
+pub fn lines(addresses: &[&str]) -> String {
     let mut lines: Vec<String> = addresses.iter().map(|one| format!("{one}\n")).collect();
     lines.sort();
     lines.concat()
 }
 
-fn book(officer: &mut Client) -> LoadedBook {
+pub fn book(officer: &mut Client) -> LoadedBook {
     officer.reconnect();
     governance(officer).books.remove(0)
 }

@@ -20,12 +20,12 @@ use strongroom_softhsm_tests::{
 use crate::support::{CUSTOMER, STRANGER, sender, transfer};
 
 /// Longer than any of these tests runs.
-const LONG: &str = "10d";
+pub const LONG: &str = "10d";
 /// Longer than a kill and a start take, so that a bundle waits at both.
 const SHORT: &str = "20s";
 
 /// A signer whose bundles wait, and an officer's client.
-fn world(delay: &str) -> World {
+pub fn world(delay: &str) -> World {
     World::with(|bundle| {
         bundle.replace(
             "people.toml",
@@ -46,7 +46,7 @@ pub fn officer(world: &World) -> Client {
     world.client("auditor")
 }
 
-fn wider(world: &World) -> Bundle {
+pub fn wider(world: &World) -> Bundle {
     let mut bundle = world.bundle.clone();
     bundle.append("books/customers.txt", &format!("{STRANGER}\n"));
     bundle
@@ -90,7 +90,7 @@ fn veto(answer: &GovernanceAnswer, officer: &str) -> Statement {
     }
 }
 
-fn bring(client: &mut Client, statement: &Statement) -> u16 {
+pub fn bring(client: &mut Client, statement: &Statement) -> u16 {
     let body = serde_json::to_vec(statement).unwrap();
     let answer = client.post("/v1/governance/statements", &body);
     if answer.status != 204 {
@@ -279,7 +279,7 @@ fn about_freeze(header: &statement::Header, text: String, officers: &[&str]) -> 
     }
 }
 
-fn freeze(answer: &GovernanceAnswer, scope: &str, officer: &str) -> Statement {
+pub fn freeze(answer: &GovernanceAnswer, scope: &str, officer: &str) -> Statement {
     let freeze = Freeze {
         fleet: FLEET.parse().unwrap(),
         unfrozen: answer.unfrozen,

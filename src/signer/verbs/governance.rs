@@ -207,6 +207,7 @@ async fn veto_book(service: &Service, text: &str, signatures: String) -> Result<
 async fn freeze(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
     let statement = Freeze::parse(text).map_err(|error| of_statement(&error))?;
     let signed_by = statement.signed_by(&signatures, &*service.policy()?);
+    check_scope(&service.journal.state(), &statement.scope)?;
     let frozen = FrozenBy {
         scope: statement.scope.clone(),
         by: Resumed {
@@ -224,6 +225,23 @@ async fn freeze(service: &Service, text: &str, signatures: String) -> Result<(),
     taken.await?.map_err(|error| refused(chain(&error)))?;
     tracing::warn!(scope = %statement.scope, officers, "frozen");
     Ok(())
+}
+
+/// Whoever misspells an account believes that it is frozen. The state takes such an entry: a log that has one is
+/// good, and bundles come and go.
+fn check_scope(state: &State, scope: &FreezeScope) -> Result<(), Problem> {
+    let policy = state.policy().ok_or_else(super::no_policy)?;
+    let known = match scope {
+        FreezeScope::Account(account) => policy.accounts.contains_key(account),
+        FreezeScope::Chain(chain) => policy.chains.contains_key(chain),
+        FreezeScope::Key(key) => state.registration(key).is_some(),
+        // Everything.
+        _ => true,
+    };
+    match known {
+        true => Ok(()),
+        false => Err(refused(format!("nothing here is in the scope {scope}")).at("statement")),
+    }
 }
 
 async fn unfreeze(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
