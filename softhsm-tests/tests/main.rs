@@ -6,6 +6,7 @@ mod bad_answers;
 mod books;
 mod bounds;
 mod calls;
+mod ceremony;
 mod chaos;
 mod checkpoints;
 mod clients;

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod books;
+pub mod ceremony;
 pub mod check;
 pub mod checkpointer;
 pub mod checkpoints;

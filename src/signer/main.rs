@@ -8,7 +8,7 @@ use std::{
 
 use journal::SystemClock;
 use signerd::{
-    check,
+    ceremony, check,
     config::Config,
     governance, hardening,
     hardening::system_calls::{self, Process},
@@ -150,9 +150,10 @@ fn key_child(network: bool) -> Result<ExitCode, String> {
 }
 
 /// The ceremony of the first start: a journal for the fleet of a bundle whose fingerprint a person
-/// compared.
+/// compared. What it would begin is shown before anything is made (`docs/ceremony.md`).
 fn bootstrap(config: &Config) -> Result<ExitCode, String> {
     let (bundle, _) = governance::first(config).map_err(|error| log::chain(&error))?;
+    print!("{}", ceremony::shown(&bundle, &config.policy));
     let policy = bundle.into_policy();
     let clock = SystemClock::new().map_err(|error| error.to_string())?;
     unseal::check_unused(&config.data).map_err(|error| log::chain(&error))?;
@@ -160,8 +161,6 @@ fn bootstrap(config: &Config) -> Result<ExitCode, String> {
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
     journal::create(&config.data, policy.fleet.clone(), &clock)
         .map_err(|error| log::chain(&error))?;
-    println!("fleet        {}", policy.fleet);
-    println!("bundle       sha256:{}", policy.hash);
     println!("journal      {}", config.data.display());
     println!("every limit begins unused: its keys must never have signed");
     Ok(ExitCode::SUCCESS)
