@@ -23,6 +23,7 @@ pub mod node;
 pub mod oracle;
 pub mod pki;
 pub mod program;
+pub mod proxy;
 pub mod random;
 pub mod records;
 pub mod signerd;

@@ -39,6 +39,11 @@ impl Credentials {
             key: PrivateKeyDer::from_pem_file(key).expect("a key"),
         }
     }
+
+    /// The certificates, and the key.
+    pub fn into_parts(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (self.chain, self.key)
+    }
 }
 
 /// A client's configuration that trusts one authority.

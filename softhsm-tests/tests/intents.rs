@@ -1,6 +1,9 @@
 //! People approve what a coordinator wants to pay, on the real daemon.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
+use std::{
+    fs::Permissions, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::PathBuf,
+    process::Command,
+};
 
 use api::{
     intents::{IntentAnswer, IntentNeed},
@@ -247,6 +250,8 @@ pub struct Desk<'a> {
     world: &'a World,
     /// `SSH_AUTH_SOCK`.
     agent: PathBuf,
+    /// Where the signer is taken to be.
+    signer: SocketAddr,
 }
 
 impl<'a> Desk<'a> {
@@ -255,7 +260,13 @@ impl<'a> Desk<'a> {
         Desk {
             world,
             agent: world.folder().join("none"),
+            signer: world.api(),
         }
+    }
+
+    /// It, taking whoever listens there for the signer.
+    pub fn before(self, signer: SocketAddr) -> Self {
+        Desk { signer, ..self }
     }
 }
 
@@ -282,24 +293,22 @@ impl Desk<'_> {
         self.about(verb, &[&[intent], more].concat())
     }
 
+    /// The command with all that it needs to reach the signer and to decode what that shows.
+    pub fn reaching<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        let (certificate, key) = self.world.pki.files("auditor");
+        command.arg("--connect").arg(self.signer.to_string());
+        command.arg("--ca").arg(self.world.pki.authority());
+        command.arg("--certificate").arg(certificate);
+        command.arg("--key").arg(key);
+        command.arg("--policy").arg(self.world.policy());
+        command.env("SSH_AUTH_SOCK", &self.agent)
+    }
+
     /// As that, about whatever the arguments say.
     pub fn about(&self, verb: &str, more: &[&str]) -> (bool, Value) {
-        let (certificate, key) = self.world.pki.files("auditor");
-        let output = output(
-            Command::new(binary("strongroom"))
-                .args(["--json", verb, "--connect"])
-                .arg(self.world.api().to_string())
-                .arg("--ca")
-                .arg(self.world.pki.authority())
-                .arg("--certificate")
-                .arg(certificate)
-                .arg("--key")
-                .arg(key)
-                .arg("--policy")
-                .arg(self.world.policy())
-                .args(more)
-                .env("SSH_AUTH_SOCK", &self.agent),
-        );
+        let mut command = Command::new(binary("strongroom"));
+        command.args(["--json", verb]);
+        let output = output(self.reaching(&mut command).args(more));
         let done = output.status.success();
         let said = if done { &output.stdout } else { &output.stderr };
         // Before an error stands what ssh-keygen says.
@@ -324,8 +333,8 @@ fn people_read_what_they_sign_and_sign_with_what_they_have() {
     let _agent = Running::start(ssh_agent.arg("-D").arg("-a").arg(&agent), &log);
     until("an agent", || agent.exists().then_some(()));
     let desk = Desk {
-        world: &world,
         agent: agent.clone(),
+        ..Desk::of(&world)
     };
     let (ann, dan) = (desk.private("ann"), desk.private("dan"));
     let (ann, dan) = (ann.to_str().unwrap(), dan.to_str().unwrap());
@@ -385,10 +394,7 @@ fn what_was_printed_is_signed_elsewhere_and_brought_as_it_is() {
     let mut client = world.walletd();
     world.pki.client("auditor");
     let from = sender(&mut client);
-    let desk = Desk {
-        world: &world,
-        agent: world.folder().join("none"),
-    };
+    let desk = Desk::of(&world);
     let ann = desk.private("ann");
     let ann = ann.to_str().unwrap();
     let next = transfer("next", &from, &Draft::transfer(0, CUSTOMER, 6 * ETHER));

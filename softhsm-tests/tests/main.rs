@@ -1,5 +1,6 @@
 //! The real daemons against SoftHSM and real nodes. Each test says in its name what it proves.
 
+mod approving;
 mod attacks;
 mod audit;
 mod bad_answers;
