@@ -81,6 +81,18 @@ impl Bundle {
         self.set(file, &text.replace(part, by));
     }
 
+    /// Replaces a part of a file wherever it is, which must be somewhere.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn replace_all(&mut self, file: &str, part: &str, by: &str) {
+        let bytes = self.0.get(file);
+        let bytes = bytes.unwrap_or_else(|| panic!("no {file} in the bundle"));
+        let text = String::from_utf8(bytes.clone()).expect("text");
+        assert!(text.contains(part), "{part:?} in {file}");
+        self.set(file, &text.replace(part, by));
+    }
+
     /// How often a text stands in its files.
     pub fn count(&self, part: &str) -> usize {
         let texts = self.0.values().map(|bytes| String::from_utf8_lossy(bytes));

@@ -18,6 +18,7 @@ mod coordinator;
 mod crashes;
 mod device;
 mod disk_faults;
+mod edits;
 mod engines;
 mod epoch;
 mod epoch_kills;
