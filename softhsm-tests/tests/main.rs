@@ -63,3 +63,4 @@ mod unseal;
 mod walkthrough;
 mod witness_server;
 mod witnesses;
+mod zones;
