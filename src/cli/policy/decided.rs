@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Reason, UnmetNeed, Verdict};
+use policy::{Reason, ReasonCode, UnmetNeed, Verdict};
 use serde::{Deserialize, Serialize};
 use tx::Name;
 
@@ -60,9 +60,14 @@ impl Decided {
                 waits: waits(&needs),
                 ..Self::not_permitted(&[], names(&needs))
             },
-            Verdict::Refuse(refusal) => {
-                Self::not_permitted(&refusal.reasons, names(&refusal.needs))
-            }
+            Verdict::Refuse(refusal) => Self {
+                // People lift what a freeze alone holds, and nothing else that is refused.
+                waits: match refusal.reasons.iter().all(is_frozen) {
+                    true => waits(&refusal.needs),
+                    false => BTreeSet::new(),
+                },
+                ..Self::not_permitted(&refusal.reasons, names(&refusal.needs))
+            },
         }
     }
 
@@ -117,6 +122,10 @@ impl std::fmt::Display for Decided {
             false => write!(f, " by {}", words::names(self.by())),
         }
     }
+}
+
+fn is_frozen(reason: &Reason) -> bool {
+    reason.code == ReasonCode::Frozen
 }
 
 /// The statement that spoke, or else the code.

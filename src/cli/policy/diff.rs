@@ -3,6 +3,7 @@
 
 mod called;
 mod probes;
+mod standing;
 #[cfg(test)]
 mod tests;
 

@@ -78,7 +78,7 @@ pub struct Case {
 }
 
 /// What became of an attempt that was made before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Before {
     /// It can never be included.

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use policy::{AttestationKind, Limit, Measure, Policy, Selector, Statement, To, Verb};
+use policy::{Limit, Measure, Policy, Selector, Statement, To, Verb};
 use tx::{Address, Amount, Asset, AssetKind, Chain, EffectKind, Interval, Name, Time};
 
 use super::super::cases::file::{Approved, Called, Case, Earlier, Payment, Prices};
 use super::super::decided::Expected;
 use super::super::{offline, words};
 use super::called::{self, Call};
+use super::standing::Standing;
 
 /// The most that are made; what would be more is thinned evenly.
 const MOST: usize = 20_000;
@@ -39,6 +40,7 @@ pub struct Probe {
     time: Option<Time>,
     /// What was paid before: how many minutes, how much, how often.
     earlier: Option<(u64, Amount, u64)>,
+    standing: Standing,
 }
 
 /// What it does.
@@ -99,10 +101,28 @@ impl Making<'_> {
                 ..base.clone()
             }));
             all.extend(self.histories(&base));
+            all.extend(self.standing(&base));
         }
         all.extend(self.calls());
         all.extend(self.approvals());
         all
+    }
+
+    /// The same by the least amount and by amounts at the edges, under a freeze, as a re-issue, and without what
+    /// attesters say.
+    fn standing(&self, base: &Probe) -> Vec<Probe> {
+        let standings = Standing::told_apart(self.policies()).into_iter();
+        let standings = standings.filter(|standing| standing.is_of(base.source.is_some()));
+        let amounts = self.amounts(&base.asset);
+        let of = |standing| {
+            let amounts = amounts.iter().copied().chain([base.amount]);
+            amounts.map(move |amount| Probe {
+                amount,
+                standing,
+                ..base.clone()
+            })
+        };
+        standings.flat_map(of).collect()
     }
 
     /// Everyone who may ask, for every spender of each token by nothing and by amounts at the edges, where either
@@ -153,6 +173,7 @@ impl Making<'_> {
                     fee_rate: None,
                     time: None,
                     earlier: None,
+                    standing: Standing::Usual,
                 };
                 let amounts = self.amounts(&base.asset).into_iter();
                 all.extend(amounts.chain([base.amount]).map(|amount| Probe {
@@ -192,6 +213,7 @@ impl Making<'_> {
                             fee_rate: None,
                             time: None,
                             earlier: None,
+                            standing: Standing::Usual,
                         });
                     }
                 }
@@ -531,9 +553,9 @@ impl Probe {
             name: format!("probe-{number}").parse().ok()?,
             time: self.time,
             prices: Prices::Floors,
-            attested: AttestationKind::WITHIN.into(),
-            reissue: None,
-            frozen: false,
+            attested: self.standing.attested(),
+            reissue: self.standing.before(),
+            frozen: self.standing == Standing::Frozen,
             client: self.client.clone(),
             account: self.account.clone(),
             key: None,
@@ -594,6 +616,6 @@ impl fmt::Display for Probe {
         if let Some((minutes, amount, times)) = &self.earlier {
             write!(f, ", {minutes} minutes after {times} of {amount}")?;
         }
-        Ok(())
+        self.standing.fmt(f)
     }
 }

@@ -126,7 +126,7 @@ const CHANGES: [(&str, &str, &str, &str); 12] = [
 ];
 
 #[test]
-fn every_kind_of_change_has_an_example() {
+fn changes_of_statements_and_books_have_an_example() {
     let bundle = [BUNDLE, MORE].concat();
     for (part, by, before, after) in CHANGES {
         assert_eq!(bundle.matches(part).count(), 1, "{part}");
@@ -144,6 +144,114 @@ fn every_kind_of_change_has_an_example() {
             let wider = |change: &Value| change["after"] == "permit";
             assert!(!changes.iter().any(wider), "{part} -> {by}: {report:#}");
         }
+    }
+}
+
+const STANDING: &str = r#"
+[[account]]
+name = "vault"
+class = "cold"
+chains = "eip155:1"
+keys = "vault-1"
+[[sequence]]
+key = "vault-1"
+chain = "eip155:1"
+next = 0
+finalized = 0
+[[edge]]
+from = "hot"
+to = "cold"
+[[person]]
+name = "ben"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"]
+[[allow]]
+name = "move"
+effect = "own-transfer"
+asset = "eth"
+to = "own-account:vault"
+[[evacuate]]
+name = "to-vault"
+effect = "own-transfer"
+asset = "eth"
+amount_max = "6 eth"
+need = { threshold = 1, people = ["ann", "ben"] }
+[[evacuate]]
+name = "its-fee"
+effect = "fee"
+asset = "eth"
+need = { threshold = 1, people = "ann" }
+[[allow]]
+name = "again"
+effect = "reissue"
+asset = "eth"
+amount_max = "2 eth"
+[[require]]
+name = "again-people"
+effect = "reissue"
+dead = false
+need = { threshold = 1, people = ["ann", "ben"] }
+[attested]
+currency = "usd"
+head = 1
+dead = 1
+reconciled = 1
+[[attester]]
+name = "watch"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHHjK4YRpcAeup/AguSu1wQVH6uyWsImmOikB4op0fUA"]
+says = ["head", "dead", "reconciled"]
+[[require]]
+name = "fresh-head"
+effect = "payment"
+asset = "eth"
+amount_over = "3 eth"
+need = { attested = "head", within = "10m" }
+"#;
+
+/// Under a freeze, as a re-issue of the dead or of what is alive, and without what attesters say.
+#[test]
+fn changes_of_what_else_is_so_are_found() {
+    let bundle = [BUNDLE, STANDING].concat();
+    assert_eq!(compared(&bundle, &bundle)["changed"], 0);
+    for (part, by, narrower, told) in [
+        (
+            "amount_max = \"6 eth\"",
+            "amount_max = \"5 eth\"",
+            true,
+            "under a freeze",
+        ),
+        (
+            "amount_max = \"6 eth\"",
+            "amount_max = \"7 eth\"",
+            false,
+            "under a freeze",
+        ),
+        (
+            "amount_max = \"2 eth\"",
+            "amount_max = \"1 eth\"",
+            true,
+            "again, as what",
+        ),
+        ("dead = false\n", "dead = true\n", false, "may be included"),
+        (
+            "amount_over = \"3 eth\"",
+            "amount_over = \"4 eth\"",
+            false,
+            "without head attested",
+        ),
+        (
+            "{ attested = \"head\"",
+            "{ attested = \"reconciled\"",
+            false,
+            "without reconciled attested",
+        ),
+    ] {
+        assert_eq!(bundle.matches(part).count(), 1, "{part}");
+        let report = compared(&bundle, &bundle.replace(part, by));
+        assert!(
+            report["changes"].to_string().contains(told),
+            "{part} -> {by}: {report:#}"
+        );
+        assert_eq!(report["narrower"], narrower, "{part} -> {by}: {report:#}");
     }
 }
 
