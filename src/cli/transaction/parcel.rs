@@ -187,7 +187,7 @@ impl Parcel {
         };
         if fields.signature().is_some() {
             return SignedEvm::read(bytes, functions)
-                .map(|signed| Self::Signed(Signed::Evm(signed)));
+                .map(|signed| Self::Signed(Signed::Evm(Box::new(signed))));
         }
         let chain = chain
             .or_else(|| fields.chain())

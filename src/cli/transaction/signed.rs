@@ -20,7 +20,7 @@ const LEGACY_FIELDS: usize = 6;
 #[derive(Debug)]
 pub enum Signed {
     /// Of an EVM chain.
-    Evm(SignedEvm),
+    Evm(Box<SignedEvm>),
     /// Of a Bitcoin-like chain.
     Utxo(SignedUtxo),
 }

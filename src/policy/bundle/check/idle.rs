@@ -344,16 +344,18 @@ fn foreign_destinations(selector: &Selector, policy: &Policy) -> bool {
 
 /// Tags are of chains where many share an address.
 fn no_tag(selector: &Selector, policy: &Policy) -> bool {
-    let has_tags = |chain: &Chain| match chain {
-        Chain::Evm(_) | Chain::Bitcoin(_) | Chain::Litecoin(_) => false,
-        _ => true,
+    let has_none = |chain: &Chain| {
+        matches!(
+            chain,
+            Chain::Evm(_) | Chain::Bitcoin(_) | Chain::Litecoin(_)
+        )
     };
     let of_assets = asset_chains(selector);
     let chains = selector.chains.as_ref().or(of_assets.as_ref());
     selector.tags.is_some()
         && match chains {
-            Some(chains) => !chains.iter().any(has_tags),
-            None => !policy.chains.keys().any(has_tags),
+            Some(chains) => chains.iter().all(has_none),
+            None => policy.chains.keys().all(has_none),
         }
 }
 
