@@ -7,6 +7,7 @@ mod bad_answers;
 mod books;
 mod bounds;
 mod calls;
+mod candidates;
 mod ceremony;
 mod chaos;
 mod checkpoints;

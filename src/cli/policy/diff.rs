@@ -24,7 +24,7 @@ use super::changes::{Change, Changes};
 use super::decided::Decided;
 use super::error::PolicyError;
 use super::history::History;
-use super::offline;
+use super::{offline, words};
 use crate::failure::Failure;
 use crate::output::Answer;
 
@@ -61,6 +61,9 @@ pub struct Report {
     recorded: u64,
     /// How many cannot be asked of both.
     incomparable: u64,
+    /// The books that are loaded apart and of which the log does not say what they held, where some of them are.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unsure_of: BTreeSet<Name>,
     /// How many requests are decided otherwise.
     changed: u64,
     changes: Vec<Change>,
@@ -99,6 +102,7 @@ struct Compared<'a> {
     generated: u64,
     recorded: u64,
     incomparable: u64,
+    unsure_of: BTreeSet<Name>,
 }
 
 impl<'a> Compared<'a> {
@@ -113,6 +117,7 @@ impl<'a> Compared<'a> {
             generated: 0,
             recorded: 0,
             incomparable: 0,
+            unsure_of: BTreeSet::new(),
         }
     }
 
@@ -148,14 +153,15 @@ impl<'a> Compared<'a> {
         while let (Some(before), Some(after)) = (old.read()?, new.read()?) {
             if let (Some(asked), Some(again)) = (&before.asked, &after.asked) {
                 self.recorded += 1;
-                let decided = [asked.under(old.supposed()), again.under(new.supposed())];
-                let [was, is] = decided.map(|decided| decided.map_err(PolicyError::Evaluate));
+                let (was, is) = (old.decide(asked)?, new.decide(again)?);
                 let example = || asked.to_string();
-                self.note(Some((was?, is?)), &example);
+                self.note(was.zip(is), &example);
             }
             old.apply(&before.record)?;
             new.apply(&after.record)?;
         }
+        self.unsure_of.extend(old.unsure.books);
+        self.unsure_of.extend(new.unsure.books);
         Ok(())
     }
 
@@ -179,6 +185,7 @@ impl<'a> Compared<'a> {
             generated: self.generated,
             recorded: self.recorded,
             incomparable: self.incomparable,
+            unsure_of: self.unsure_of,
             changed: self.changes.count(),
             changes: self.changes.sorted(),
         }
@@ -226,6 +233,13 @@ impl fmt::Display for Report {
             "{} requests made up, {} recorded, {} cannot be asked of both; {} are decided otherwise",
             self.generated, self.recorded, self.incomparable, self.changed
         )?;
+        if !self.unsure_of.is_empty() {
+            let books = words::names(&self.unsure_of);
+            writeln!(
+                f,
+                "unsure    the log does not say what {books} held, which is loaded apart"
+            )?;
+        }
         self.changes
             .iter()
             .try_for_each(|change| write!(f, "{change}"))

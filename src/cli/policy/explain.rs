@@ -94,7 +94,8 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         Some(_) => Signer::OfLog,
         None => Signer::New,
     };
-    let report = Report::of(verdict, decoded.effects().to_vec(), (units, signer));
+    let unsure = state.unsure_of(&decoded);
+    let report = Report::of(verdict, decoded.effects().to_vec(), (units, signer)).unsure_of(unsure);
     if report.permits() {
         Answer::done(&report)
     } else {

@@ -3,19 +3,21 @@
 //!
 //! That the log is the signer's is for `strongroom audit verify` to say, which knows its key.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use journal::Bundles;
 use policy::{
     Blob, Entry, EvaluateError, Policy, Reason, ReasonCode, Record, Request, Supposed, evaluate,
 };
 use sha2::{Digest, Sha256};
-use tx::{Interval, Transaction};
+use tx::{Interval, Name, Transaction};
 
 use super::decided::Decided;
 use super::error::PolicyError;
-use crate::audit::folder::{Lines, opens};
+use crate::audit::folder::{Lines, bundles, opens};
 
 /// A request that was decided, as it was recorded.
 pub struct Recorded {
@@ -42,6 +44,17 @@ pub struct History {
     pub withheld: u64,
     /// How many requests cannot be decided again: not all that was asked is recorded.
     pub unseen: u64,
+    /// How many cannot, as the log does not say what these books hold that are loaded apart.
+    pub unsure: Unsure,
+}
+
+/// Requests of which it is not sure how they would be decided.
+#[derive(Debug, Default)]
+pub struct Unsure {
+    /// How many.
+    pub requests: u64,
+    /// The books loaded apart of which nothing is known.
+    pub books: BTreeSet<Name>,
 }
 
 /// What an entry is, before it is applied.
@@ -65,6 +78,7 @@ impl History {
             last: None,
             withheld: 0,
             unseen: 0,
+            unsure: Unsure::default(),
         })
     }
 
@@ -102,6 +116,9 @@ impl History {
             };
             let record: Record = serde_json::from_str(&opening.body)
                 .map_err(|error| wrong(&format!("it is no record: {error}")))?;
+            if let Entry::Attempt(attempt) = &record.entry {
+                self.supposed.recall(attempt);
+            }
             let asked = self.asked(entry, &record, opening.apart.as_deref());
             return Ok(Some(Step { record, asked }));
         }
@@ -113,7 +130,30 @@ impl History {
     /// [`PolicyError::State`]: the bundle cannot govern with the keys of this log.
     pub fn apply(&mut self, record: &Record) -> Result<(), PolicyError> {
         self.last = Some(record.time);
-        self.supposed.apply(record).map_err(PolicyError::State)
+        self.supposed.apply(record).map_err(PolicyError::State)?;
+        if let Entry::PolicyActivated { hash, .. } = &record.entry
+            && let Ok(running) = bundles(&self.folder).load(*hash)
+        {
+            self.supposed.governed_by(&running);
+        }
+        Ok(())
+    }
+
+    /// What the supposed bundle decides on a request, as things stood then; nothing, and counted, where the log does
+    /// not say enough of books that are loaded apart.
+    ///
+    /// # Errors
+    /// [`PolicyError::Evaluate`].
+    pub fn decide(&mut self, asked: &Recorded) -> Result<Option<Decided>, PolicyError> {
+        let decided = asked.under(&self.supposed);
+        match decided.map_err(PolicyError::Evaluate)? {
+            Ok(decided) => Ok(Some(decided)),
+            Err(books) => {
+                self.unsure.requests += 1;
+                self.unsure.books.extend(books);
+                Ok(None)
+            }
+        }
     }
 
     /// Reads to the end.
@@ -190,21 +230,24 @@ fn transaction(blob: &Blob, apart: Option<&str>) -> Option<Transaction> {
 }
 
 impl Recorded {
-    /// What the supposed bundle decides on it, as things stood then.
-    ///
-    /// # Errors
-    /// [`EvaluateError`].
-    pub fn under(&self, supposed: &Supposed) -> Result<Decided, EvaluateError> {
+    /// What the supposed bundle decides on it, as things stood then; or the books of which it would have to be
+    /// known what they hold.
+    fn under(&self, supposed: &Supposed) -> Result<Result<Decided, BTreeSet<Name>>, EvaluateError> {
         let state = supposed.state();
         let Some(policy) = state.policy() else {
-            return Ok(Decided::not_permitted(&[], [].into()));
+            return Ok(Ok(Decided::not_permitted(&[], [].into())));
         };
         let rules = policy.chain_rules(self.transaction.chain());
-        let verdict = match tx::decode(&self.transaction, &state.registry(), rules) {
-            Ok(decoded) => evaluate(state, self.time, &decoded, &self.request)?,
-            Err(refusal) => return Ok(not_understood(&refusal)),
+        let decoded = match tx::decode(&self.transaction, &state.registry(), rules) {
+            Ok(decoded) => decoded,
+            Err(refusal) => return Ok(Ok(not_understood(&refusal))),
         };
-        Ok(Decided::of(verdict))
+        let unsure = state.unsure_of(&decoded);
+        if !unsure.is_empty() {
+            return Ok(Err(unsure));
+        }
+        let verdict = evaluate(state, self.time, &decoded, &self.request)?;
+        Ok(Ok(Decided::of(verdict)))
     }
 }
 

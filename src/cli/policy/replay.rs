@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +46,10 @@ pub struct Report {
     changed: u64,
     /// How many were not: not all that was asked is recorded.
     unseen: u64,
+    /// How many were not: the log does not say what these books hold that are loaded apart.
+    unsure: u64,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unsure_of: BTreeSet<Name>,
     /// How many entries say nothing: a freeze held them, or they were pruned.
     withheld: u64,
     changes: Vec<Change>,
@@ -91,11 +95,9 @@ pub fn replay(policy: &Arc<Policy>, folder: &Path) -> Result<Report, PolicyError
     let mut decided = 0;
     while let Some(step) = history.read()? {
         if let Some(asked) = &step.asked {
-            decided += 1;
-            let now = asked
-                .under(history.supposed())
-                .map_err(PolicyError::Evaluate)?;
-            if now.word != asked.decided.word {
+            let now = history.decide(asked)?;
+            decided += u64::from(now.is_some());
+            if let Some(now) = now.filter(|now| now.word != asked.decided.word) {
                 changes.add(&asked.decided, &now, &asked.to_string());
             }
         }
@@ -109,6 +111,8 @@ pub fn replay(policy: &Arc<Policy>, folder: &Path) -> Result<Report, PolicyError
         decided,
         changed: changes.count(),
         unseen: history.unseen,
+        unsure: history.unsure.requests,
+        unsure_of: history.unsure.books,
         withheld: history.withheld,
         changes: changes.sorted(),
         peaks: peaks.of(policy),
@@ -179,6 +183,14 @@ impl fmt::Display for Report {
             "requests  {} decided again, {} otherwise; {} are not recorded in full",
             self.decided, self.changed, self.unseen
         )?;
+        if self.unsure > 0 {
+            writeln!(
+                f,
+                "unsure    {} requests: the log does not say what {} held, which is loaded apart",
+                self.unsure,
+                words::names(&self.unsure_of)
+            )?;
+        }
         for change in &self.changes {
             write!(f, "{change}")?;
         }

@@ -1,13 +1,13 @@
 //! A verdict in both forms: which statements spoke, and what would permit what they refuse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use policy::{AllowedBy, AssetUnit, Location, Reason, Room, UnmetNeed, Verdict};
 use serde::Serialize;
 use tx::{Amount, Asset, Effect, Name};
 
-use super::words::length;
+use super::words::{length, names};
 
 /// What the signer would answer.
 #[derive(Debug, Serialize)]
@@ -23,6 +23,9 @@ pub struct Report {
     reasons: Vec<Reason>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     needs: Vec<UnmetNeed>,
+    /// Books that are loaded apart and of which it is not known what they hold.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unsure_of: BTreeSet<Name>,
     #[serde(skip)]
     units: BTreeMap<Name, AssetUnit>,
     #[serde(skip)]
@@ -60,6 +63,7 @@ impl Report {
             limits: Vec::new(),
             reasons: Vec::new(),
             needs: Vec::new(),
+            unsure_of: BTreeSet::new(),
             units,
             signer,
         };
@@ -79,6 +83,11 @@ impl Report {
             }
         }
         report
+    }
+
+    /// The same, not sure of these books: a signer that has them may answer otherwise.
+    pub fn unsure_of(self, unsure_of: BTreeSet<Name>) -> Self {
+        Self { unsure_of, ..self }
     }
 
     /// Whether it would be signed now.
@@ -141,15 +150,23 @@ impl fmt::Display for Report {
             Word::Pending => "would wait\n",
             Word::Refuse => "would be refused\n",
         })?;
+        if !self.unsure_of.is_empty() {
+            let books = names(&self.unsure_of);
+            writeln!(
+                f,
+                "  unsure   whether {books} holds whom it pays: that is loaded apart, and a signer that has it may \
+                 answer otherwise"
+            )?;
+        }
         for effect in &self.effects {
             writeln!(f, "  does     {}", self.effect(effect))?;
         }
         for allowed in &self.allowed_by {
             let statements = allowed.statements.iter();
-            let names: Vec<_> = statements.map(|(name, place)| at(name, place)).collect();
-            let by = match names.as_slice() {
+            let spoke: Vec<_> = statements.map(|(name, place)| at(name, place)).collect();
+            let by = match spoke.as_slice() {
                 [] => "what is built in".to_owned(),
-                _ => names.join(", "),
+                _ => spoke.join(", "),
             };
             writeln!(
                 f,

@@ -120,6 +120,9 @@ impl State {
         if address.chain() != apart.chain {
             return None;
         }
+        if let Some(told) = &self.told {
+            return told.holds(name, address);
+        }
         let book = self
             .books
             .get(name)

@@ -22,6 +22,7 @@ mod restore;
 mod rows;
 mod supposed;
 mod times;
+mod told;
 mod transactions;
 mod validate;
 mod view;
@@ -159,6 +160,8 @@ pub struct State {
     heartbeat: Option<HeartbeatState>,
     /// Whether people are supposed to be there, for tools.
     supposed_alive: bool,
+    /// What a log says of the books that are loaded apart, for tools that have no shelves.
+    told: Option<Box<told::Told>>,
     /// What attesters said of attempts, each in the order of their names.
     fates: HashMap<AttemptId, Vec<FateSaid>>,
     /// What each attester said last of each chain's height.

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tx::{Asset, Interval, Time};
+use tx::{Asset, Decoded, Interval, Name, Time};
 
-use super::{FateSaid, HeadState, PriceState, ReconciledState, State, StateError, TimeState};
+use super::{
+    FateSaid, HeadState, PriceState, ReconciledState, State, StateError, TimeState, told::Told,
+};
 use crate::{
     Attempt, AttemptId, AttestationKind, BundleHash, ChargesError, Digest, Entry, Policy, Price,
     Record, Room,
@@ -17,7 +19,8 @@ use crate::{
 /// charged, whichever bundle allowed it. For tools that judge a candidate by what was asked before.
 ///
 /// Its entries were taken by a real state: they are not validated again, and what officers said of other
-/// bundles counts for nothing.
+/// bundles counts for nothing. What books hold that are loaded apart stands in no entry: what the facts say of them
+/// that were charged is what is known of them.
 #[derive(Debug)]
 pub struct Supposed {
     state: State,
@@ -31,6 +34,7 @@ impl Supposed {
     pub fn new(policy: Arc<Policy>) -> Self {
         let mut state = State::new();
         state.suppose_alive();
+        state.told = Some(Box::default());
         Self {
             state,
             policy,
@@ -48,6 +52,21 @@ impl Supposed {
         self.governs
     }
 
+    /// Says which bundle it is that really governs by now: what its facts say of books, they say of its own alone.
+    pub fn governed_by(&mut self, running: &Policy) {
+        self.told().govern(running);
+    }
+
+    /// Takes in what an attempt says of books, before it is decided again: it was recorded as things stood then.
+    pub fn recall(&mut self, attempt: &Attempt) {
+        let policy = Arc::clone(&self.policy);
+        self.told().recall(attempt, &policy);
+    }
+
+    fn told(&mut self) -> &mut Told {
+        self.state.told.get_or_insert_default()
+    }
+
     /// Applies the next entry.
     ///
     /// # Errors
@@ -55,6 +74,8 @@ impl Supposed {
     /// counted.
     pub fn apply(&mut self, record: &Record) -> Result<(), StateError> {
         let index = self.state.entries();
+        let policy = Arc::clone(&self.policy);
+        self.told().take(&record.entry, &policy);
         match &record.entry {
             Entry::PolicyActivated { hash, .. } => {
                 let first = self.governs.replace(*hash).is_none();
@@ -102,6 +123,16 @@ fn nothing() -> Entry {
 }
 
 impl State {
+    /// The books that are loaded apart and would be asked about a transaction, of which it is not known here what they
+    /// hold: whatever is decided on it is not sure.
+    pub fn unsure_of(&self, decoded: &Decoded) -> BTreeSet<Name> {
+        let nothing = Told::default();
+        let told = self.told.as_deref().unwrap_or(&nothing);
+        let unknown = self.policy().map(|policy| told.unknown(decoded, policy));
+        let unknown = unknown.into_iter().flatten();
+        unknown.filter(|book| !self.is_shelved(book)).collect()
+    }
+
     /// Supposes that every attester says for ever that an asset is worth this much. For tools that judge a
     /// bundle before anyone attests anything: no signer goes on from it.
     pub fn suppose_price(&mut self, asset: &Asset, price: Price) {
