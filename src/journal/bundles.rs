@@ -45,10 +45,11 @@ pub enum FolderError {
 }
 
 /// Reads the files of a bundle: those in the folder, in `books` and in `roots`, by their paths with
-/// `/`. Markdown files are people's and are passed over.
+/// `/`.
 ///
 /// # Errors
-/// [`FolderError`]; a file that no bundle has is an error, not passed over.
+/// [`FolderError`]; a file that no bundle has is an error, not passed over: what is not signed does not lie beside what
+/// is, where it could be taken for it.
 pub fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, FolderError> {
     let mut files = BTreeMap::new();
     read_into(folder, "", &mut files)?;
@@ -77,9 +78,6 @@ fn read_into(
         let name = name.map_err(|_| FolderError::Name {
             folder: folder.into(),
         })?;
-        if name.ends_with(".md") {
-            continue;
-        }
         if entry.path().is_dir() {
             if prefix.is_empty() && matches!(name.as_str(), "books" | "roots") {
                 continue;
@@ -240,18 +238,22 @@ mod tests {
         fs::create_dir(path.join("books")).unwrap();
         fs::write(path.join("policy.toml"), "a").unwrap();
         fs::write(path.join("books/customers.txt"), "b").unwrap();
-        fs::write(path.join("README.md"), "c").unwrap();
         let files = read_folder(path).unwrap();
         assert_eq!(
             files.keys().collect::<Vec<_>>(),
             ["books/customers.txt", "policy.toml"]
         );
-        fs::write(path.join("notes"), "d").unwrap();
-        assert!(matches!(
-            read_folder(path),
-            Err(FolderError::Foreign { .. })
-        ));
-        fs::remove_file(path.join("notes")).unwrap();
+        for foreign in ["notes", "README.md", "books/README.md", "roots/notes.toml"] {
+            if foreign.starts_with("roots") {
+                fs::create_dir(path.join("roots")).unwrap();
+            }
+            fs::write(path.join(foreign), "d").unwrap();
+            assert!(
+                matches!(read_folder(path), Err(FolderError::Foreign { .. })),
+                "{foreign}"
+            );
+            fs::remove_file(path.join(foreign)).unwrap();
+        }
         fs::create_dir(path.join("deep")).unwrap();
         assert!(matches!(
             read_folder(path),

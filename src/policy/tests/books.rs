@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use proptest::prelude::*;
 use strongroom_policy::{
     Allow, Book, BookApart, BookLoaded, BookVetoed, Deny, Digest, Entry, HotState, Policy,
     ReasonCode, Record, Resumed, Selector, State, StateError, To, Verdict,
@@ -484,6 +485,89 @@ fn statements_about_books_have_one_spelling() {
         veto.to_string(),
     ] {
         assert!(BookUpdate::parse(&wrong).is_err(), "{wrong}");
+    }
+}
+
+/// Invariant 8: changed in any bit a statement is none, or another one that nobody signed.
+#[test]
+fn no_statement_about_a_book_says_the_same_with_a_bit_changed() {
+    let running = running();
+    let update = Site::new(running.clone()).update(&[1, 2]);
+    let loaded = signed(&update, &[(1, "ann"), (3, "cem")]);
+    assert!(update.signed_by(&loaded.by.signatures, &running).is_ok());
+    let veto = BookVeto {
+        fleet: name("main"),
+        entry: 9,
+        book: name("payees"),
+    };
+    let namespace = veto.header().namespace();
+    let vetoed = statement::sign(&veto.to_string(), &namespace, &officer(2)).unwrap();
+    assert!(veto.signed_by(&vetoed, &running).is_ok());
+    let mut parsed = 0;
+    each_bit(&update.to_string(), |changed| {
+        if let Ok(other) = BookUpdate::parse(changed) {
+            parsed += 1;
+            assert_ne!(other, update);
+            assert_eq!(other.to_string(), changed, "two spellings");
+            let signed = other.signed_by(&loaded.by.signatures, &running);
+            assert!(signed.is_err(), "{changed}");
+        }
+    });
+    each_bit(&veto.to_string(), |changed| {
+        if let Ok(other) = BookVeto::parse(changed) {
+            parsed += 1;
+            assert_ne!(other, veto);
+            assert_eq!(other.to_string(), changed, "two spellings");
+            assert!(other.signed_by(&vetoed, &running).is_err(), "{changed}");
+        }
+    });
+    // Digits and letters turn into others: it is the signatures that tell these apart.
+    assert!(parsed > 100, "{parsed}");
+    // Nor does one kind of statement stand for another, of whatever names.
+    assert!(BookVeto::parse(&update.to_string()).is_err());
+    assert!(BookUpdate::parse(&veto.to_string()).is_err());
+    assert!(update.signed_by(&vetoed, &running).is_err());
+    assert!(veto.signed_by(&loaded.by.signatures, &running).is_err());
+}
+
+/// The text with each of its bits changed, where that is text.
+fn each_bit(text: &str, mut see: impl FnMut(&str)) {
+    for bit in 0..text.len() * 8 {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(changed) = str::from_utf8(&bytes) {
+            see(changed);
+        }
+    }
+}
+
+proptest! {
+    /// As that, of any statement, with any byte replaced, left out or put in anywhere.
+    #[test]
+    fn a_statement_about_a_book_has_one_spelling(
+        (replaces, addresses, file) in (0..u64::MAX, any::<u64>(), any::<[u8; 32]>()),
+        (place, byte) in (any::<prop::sample::Index>(), 0u8..128),
+    ) {
+        let update = BookUpdate {
+            fleet: name("main"),
+            replaces,
+            book: name("payees"),
+            chain: BTC,
+            addresses,
+            file: Digest(file),
+        };
+        let text = update.to_string();
+        prop_assert_eq!(&BookUpdate::parse(&text).unwrap(), &update);
+        let at = place.index(text.len());
+        let byte = char::from(byte).to_string();
+        for (range, by) in [(at..at + 1, byte.as_str()), (at..at + 1, ""), (at..at, byte.as_str())] {
+            let mut changed = text.clone();
+            changed.replace_range(range, by);
+            if let Ok(other) = BookUpdate::parse(&changed) {
+                prop_assert_eq!(other == update, changed == text);
+                prop_assert_eq!(other.to_string(), changed);
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use policy::bundle;
+use tlog::cosignature::WitnessKey;
 use tx::EffectKind;
 
 use super::super::schema::conditions;
@@ -223,6 +224,85 @@ fn the_statements_are_sentences() {
     let none = render::markdown(&page(&parsed("")));
     assert!(none.contains("- `eth` never leaves."));
     assert!(none.contains("- Nothing leaves `hot` but to own accounts."));
+}
+
+const QUORUMS: &str = r#"
+[[person]]
+name = "rita"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHHjK4YRpcAeup/AguSu1wQVH6uyWsImmOikB4op0fUA"]
+[[person]]
+name = "roy"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"]
+[recovery]
+people = ["rita", "roy"]
+threshold = 2
+delay = "14d"
+[heartbeat]
+within = "72h"
+people = "ann"
+[[attester]]
+name = "watch-1"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOmRdIJNTONc/FmMYTZ4GK2H/UIxwHTRC8ouCSyMyVjI"]
+says = ["price", "head", "final", "reconciled", "time", "dead"]
+[[attester]]
+name = "watch-2"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAMwtAE7tAzr6pHyUfJ2lF9Vj0nZpjZ8SG4ySGDzjM9q"]
+says = ["price", "head"]
+[attested]
+currency = "usd"
+price = 2
+head = 2
+[[price]]
+asset = "eth"
+haircut = "10%"
+floor = "1000 usd"
+max_age = "15m"
+[[require]]
+name = "watched"
+effect = "payment"
+asset = "eth"
+need = { attested = "head", within = "10m" }
+[[require]]
+name = "slow"
+effect = "payment"
+asset = "eth"
+need = { threshold = 1, people = ["ann", "rita"], delay = "2h", valid = "4h", rejection = "final" }
+"#;
+
+/// Who stands by, who has to be there, and what attesters say.
+#[test]
+fn quorums_and_what_attesters_say_are_sentences() {
+    let mut lines = QUORUMS.lines().filter(|line| line.starts_with("keys = "));
+    let witnesses = [1, 2, 3].map(|number| {
+        let line = lines
+            .next()
+            .and_then(|line| line.split('"').nth(1))
+            .unwrap();
+        let key = ssh_key::PublicKey::from_openssh(line).unwrap();
+        let key = key.key_data().ed25519().unwrap().0;
+        let name = format!("w{number}.example").parse().unwrap();
+        WitnessKey::new(name, &key).unwrap().to_string()
+    });
+    let witnesses = format!("[witnesses]\nkeys = {witnesses:?}\n");
+    let text = render::markdown(&page(&parsed(&format!("{QUORUMS}{witnesses}"))));
+    for sentence in [
+        "- What is signed is released once 2 of 3 witnesses cosigned the log.",
+        "- While everything is frozen, 2 of `rita` and `roy` can replace people, after 14 days in which any one officer can veto it; nothing else.",
+        "- Everything freezes unless 1 of `ann` said within 3 days that they are there and have seen the log.",
+        "- `watch-2` attests prices and the heads of chains, signed with `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAMwtAE7tAzr6pHyUfJ2lF9Vj0nZpjZ8SG4ySGDzjM9q`.",
+        "- Of those who attest prices, 2 are needed.",
+        "- Of those who attest the heads of chains, 2 are needed.",
+        "- Of those who attest what is final, 1 are needed.",
+        "- Of those who attest that the journal agrees with the chains, 1 are needed.",
+        "- Of those who attest what time it is at least, 1 are needed.",
+        "- Of those who attest which attempts are dead, 1 are needed.",
+        "- One `eip155:1/native` is worth what attesters say, the middle one of them, and 10.00% more; at least 1000 `usd`.",
+        "What they say holds for 15 min; without it, whatever a limit on values counts is refused.",
+        "- `watched`: A payment of `eth` waits until 2 of those who attest the heads of chains have said so within the last 10 min; nobody stands in for them. (",
+        "- `slow`: A payment of `eth` waits until 1 of `ann` and `rita` agree (counts after 2 h, holds for 4 h, a rejection is final). (",
+    ] {
+        assert!(text.contains(sentence), "{sentence}\n{text}");
+    }
 }
 
 /// Approvals are there where an allow names them, and not under a freeze by what names no effect.
