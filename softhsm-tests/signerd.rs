@@ -112,6 +112,24 @@ impl Signerd {
             .find(|pid| has_argument(*pid, role.argument()))
     }
 
+    /// The key child with this in its environment, while there is one.
+    pub fn key_child_with(&self, text: &str) -> Option<Pid> {
+        let children = descendants(self.pid()).into_iter();
+        let mut key_children = children.filter(|pid| has_argument(*pid, Role::KeyChild.argument()));
+        key_children.find(|pid| {
+            let file = format!("/proc/{}/environ", pid.as_raw_nonzero());
+            let environment = fs::read(file).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(text)
+        })
+    }
+
+    /// Waits until each of these devices is asked.
+    pub fn usable(&self, devices: &[&str]) {
+        for device in devices {
+            self.metric_is(&usable(device), |usable| usable == 1);
+        }
+    }
+
     /// What it has logged since the data folder was made.
     pub fn said(&self) -> String {
         self.supervisor.said()
@@ -172,6 +190,11 @@ impl Drop for Signerd {
     fn drop(&mut self) {
         self.kill_all();
     }
+}
+
+/// The metric that is 1 while this device is asked.
+pub fn usable(device: &str) -> String {
+    format!("signerd_device_usable{{device=\"{device}\"}}")
 }
 
 /// Where a daemon with this configuration logs to.

@@ -71,6 +71,19 @@ impl Token {
         token
     }
 
+    /// The same token again, in a folder of its own: as a device is copied with all its keys.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn copy(&self, folder: PathBuf) -> Self {
+        run(Command::new("cp").arg("-a").arg(&self.folder).arg(&folder));
+        self.module.configure(&folder);
+        Self {
+            folder,
+            module: self.module,
+        }
+    }
+
     /// Generates a key that signs checkpoints.
     pub fn generate_checkpoint_key(&self, name: &str) {
         let arguments = [

@@ -35,6 +35,12 @@ pub const KEYS: [&str; 5] = ["eth-1", "coin-1", "coin-2", "coin-3", "vault-1"];
 /// The key that signs checkpoints, where there is one.
 pub const CHECKPOINT_KEY: &str = "log-1";
 
+/// The name of the device that is no replica.
+pub const MAIN: &str = "main";
+
+/// The name of the second token, where there is one.
+pub const REPLICA: &str = "second";
+
 /// A place for one daemon.
 #[derive(Debug)]
 pub struct World {
@@ -44,6 +50,8 @@ pub struct World {
     /// The token.
     pub token: Token,
     keystore: Option<Keystore>,
+    /// A second token that is to hold the same keys.
+    replica: Option<Token>,
     /// The first bundle's files.
     pub bundle: Bundle,
     genesis: BundleHash,
@@ -97,6 +105,7 @@ impl World {
             pki,
             token,
             keystore: None,
+            replica: None,
             bundle,
             genesis,
             module: module.path().into(),
@@ -143,6 +152,75 @@ impl World {
         )
     }
 
+    /// `[[device.replica]]`, where there is one.
+    fn replica_table(&self) -> String {
+        let Some(replica) = &self.replica else {
+            return String::new();
+        };
+        let (variable, file) = replica
+            .configuration()
+            .expect("a module with a configuration");
+        format!(
+            "[[device.replica]]\nname = \"{REPLICA}\"\npin_file = {:?}\n\
+             environment = {{ {variable} = {file:?}, FAULT_FOLDER = {:?} }}\n",
+            replica.pin_file(),
+            self.replica_faults(),
+        )
+    }
+
+    /// With a copy of the token, with all its keys, from the next start.
+    pub fn with_replica(self) -> Self {
+        let copy = self.token.copy(self.folder().join("replica"));
+        self.with_replica_token(copy)
+    }
+
+    /// With another token in the place of a copy.
+    ///
+    /// # Panics
+    /// When its folder cannot be made.
+    pub fn with_replica_token(mut self, token: Token) -> Self {
+        self.replica = Some(token);
+        std::fs::create_dir_all(self.replica_faults()).expect("a folder");
+        self.configure("");
+        self
+    }
+
+    /// The second token.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn replica(&self) -> &Token {
+        self.replica.as_ref().expect("a world with a replica")
+    }
+
+    fn replica_faults(&self) -> PathBuf {
+        self.folder().join("replica-faults")
+    }
+
+    /// Where the module with faults of a device looks.
+    fn faults(&self, device: &str) -> PathBuf {
+        match device {
+            REPLICA => self.replica_faults(),
+            _ => self.folder().to_owned(),
+        }
+    }
+
+    /// [`World::set_fault`], of this device.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn set_fault_of(&self, device: &str, fault: &str) {
+        let folder = self.faults(device);
+        let prepared = folder.join("fault.new");
+        std::fs::write(&prepared, fault).expect("the fault");
+        std::fs::rename(prepared, folder.join("fault")).expect("the fault");
+    }
+
+    /// Whether a fault for one signature waits for it.
+    pub fn has_fault(&self, device: &str) -> bool {
+        self.faults(device).join("fault").exists()
+    }
+
     /// Writes the configuration, with further text at its end: keys of `[device]`, then other tables.
     ///
     /// # Panics
@@ -154,7 +232,7 @@ impl World {
              [api]\nlisten = \"{api}\"\ncertificate = {certificate:?}\nkey = {key:?}\n\
              crls = [{list:?}]\n[health]\nlisten = \"{health}\"\n\
              [device]\n{device}\nenvironment = {{ {configuration}FAULT_FOLDER = {faults:?} }}\n\
-             {checkpoint_key}{more}\n",
+             {checkpoint_key}{more}\n{replica}",
             data = self.data(),
             policy = self.policy(),
             books = self.books(),
@@ -163,6 +241,7 @@ impl World {
             list = self.pki.list(),
             health = self.health,
             device = self.device(),
+            replica = self.replica_table(),
             faults = self.folder.path(),
             configuration = (self.token.configuration())
                 .map(|(variable, file)| format!("{variable} = {file:?}, "))
@@ -210,9 +289,7 @@ impl World {
     /// # Panics
     /// When it cannot be written.
     pub fn set_fault(&self, fault: &str) {
-        let prepared = self.folder.path().join("fault.new");
-        std::fs::write(&prepared, fault).expect("the fault");
-        std::fs::rename(prepared, self.folder.path().join("fault")).expect("the fault");
+        self.set_fault_of(MAIN, fault);
     }
 
     /// Lets the module with faults know the secrets of all keys, which are others than the token's: before
@@ -230,6 +307,11 @@ impl World {
         self.noted("logins")
     }
 
+    /// How often that of the second token was.
+    pub fn replica_logins(&self) -> usize {
+        self.noted("replica-faults/logins")
+    }
+
     /// How many of those logins came back.
     pub fn logged_in(&self) -> usize {
         self.noted("logged-in")
@@ -240,7 +322,15 @@ impl World {
     /// # Panics
     /// When its record is none.
     pub fn signed(&self) -> Vec<Vec<u8>> {
-        let lines = std::fs::read_to_string(self.folder.path().join("signed"));
+        self.signed_by(MAIN)
+    }
+
+    /// What that of this device has signed, in order.
+    ///
+    /// # Panics
+    /// When its record is none.
+    pub fn signed_by(&self, device: &str) -> Vec<Vec<u8>> {
+        let lines = std::fs::read_to_string(self.faults(device).join("signed"));
         let lines = lines.unwrap_or_default();
         lines
             .lines()

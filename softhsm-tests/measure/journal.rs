@@ -93,7 +93,8 @@ impl Bundles for NoBundles {
     }
 }
 
-fn begun(data: &Path) -> (Arc<Journal>, ::journal::WriterThread) {
+/// A new journal in a folder.
+pub fn begun(data: &Path) -> (Arc<Journal>, ::journal::WriterThread) {
     let clock = Arc::new(SystemClock::new().expect("the clocks"));
     let fleet = "bench".parse().expect("a name");
     ::journal::create(data, fleet, &*clock).expect("a new journal");
@@ -103,7 +104,8 @@ fn begun(data: &Path) -> (Arc<Journal>, ::journal::WriterThread) {
     (Arc::new(journal), writer)
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+/// As the daemon's is.
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

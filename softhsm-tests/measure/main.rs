@@ -14,6 +14,7 @@ mod opening;
 mod path;
 mod payments;
 mod payouts;
+mod pool;
 mod raw;
 mod raw_store;
 mod rules;
@@ -36,6 +37,7 @@ fn main() {
     arguments.retain(|argument| argument != "--json");
     let known: Vec<&str> = [
         path::FIGURES.as_slice(),
+        &pool::FIGURES,
         &journal::FIGURES,
         &opening::FIGURES,
         &memory::FIGURES,
@@ -63,6 +65,9 @@ fn main() {
     };
     if path::FIGURES.into_iter().any(wanted) {
         print(path::measure(SESSIONS));
+    }
+    if pool::FIGURES.into_iter().any(wanted) {
+        print(pool::measure());
     }
     if journal::FIGURES.into_iter().any(wanted) {
         print(journal::measure());

@@ -148,7 +148,8 @@ fn with_sessions(sessions: u16, clients: usize, part: Part) -> (Measured, Option
         "sessions = {sessions}\n[bounds]\nrequests_per_second = 1000000\n[log]\nlevel = \"warn\""
     ));
     let softhsm = world.token.config();
-    let before = raw::measure(&softhsm, &keys[0], sessions, SECONDS / 2);
+    let key = format!("spend:{}", keys[0]);
+    let before = raw::measure(&softhsm, &key, sessions, SECONDS / 2);
     let daemon = world.start();
     let mut lanes = lanes(&world, &keys);
     let config = world.pki.config("walletd");
@@ -165,7 +166,7 @@ fn with_sessions(sessions: u16, clients: usize, part: Part) -> (Measured, Option
     });
     check(&full);
     daemon.stop();
-    let after = raw::measure(&softhsm, &keys[0], sessions, SECONDS / 2);
+    let after = raw::measure(&softhsm, &key, sessions, SECONDS / 2);
     let mean = |f: fn(&Raw) -> f64| (f(&before) + f(&after)) / 2.0;
     let raw = Raw {
         per_second: mean(|raw| raw.per_second),

@@ -33,7 +33,8 @@ pub struct Raw {
     pub p99_us: f64,
 }
 
-/// Measures in a process of its own: PKCS#11 is one library instance a process.
+/// Measures in a process of its own: PKCS#11 is one library instance a process. The key is `spend:NAME` or the
+/// like.
 ///
 /// # Panics
 /// When the token does not sign.
@@ -48,7 +49,7 @@ pub fn measure(softhsm_config: &std::path::Path, key: &str, sessions: u16, secon
     serde_json::from_slice(&output.stdout).expect("its figures")
 }
 
-/// The process that measures: key label, sessions, seconds.
+/// The process that measures: key with its purpose, sessions, seconds.
 pub fn run(arguments: &[String]) {
     let [key, sessions, seconds] = arguments else {
         panic!("key, sessions, seconds")
@@ -71,7 +72,7 @@ pub fn run(arguments: &[String]) {
     let threads: Vec<_> = opened
         .into_iter()
         .map(|session| {
-            let label = format!("strongroom:spend:{key}");
+            let label = format!("strongroom:{key}");
             std::thread::spawn(move || sign(&session, &label, duration))
         })
         .collect();

@@ -68,6 +68,10 @@ enum Fault {
     HighS,
     /// It is over another digest.
     OtherDigest,
+    /// It is by another key.
+    WrongKey,
+    /// It comes after a second and a half.
+    Late,
     /// Every signature has another `k` than it should, where secrets are known.
     Nonce(Nonce),
     /// No signature: the login waits.
@@ -89,6 +93,8 @@ impl Fault {
             "short" => Self::Short,
             "high-s" => Self::HighS,
             "other-digest" => Self::OtherDigest,
+            "wrong-key" => Self::WrongKey,
+            "late" => Self::Late,
             "one-k" => Self::Nonce(Nonce::One),
             "hold-login" => Self::HoldLogin,
             _ => return Self::biased(name),
@@ -232,6 +238,7 @@ unsafe extern "C" fn sign(
         Some(Fault::SessionInvalid) => return CKR_SESSION_HANDLE_INVALID,
         Some(Fault::LoggedOut) => return CKR_USER_NOT_LOGGED_IN,
         Some(Fault::Slow) => thread::sleep(Duration::from_millis(200)),
+        Some(Fault::Late) => thread::sleep(Duration::from_millis(1500)),
         Some(Fault::Hang) => loop {
             thread::park();
         },
@@ -262,6 +269,7 @@ unsafe extern "C" fn sign(
         };
         known::sign(session, given, bytes, nonce);
         match fault {
+            Some(Fault::WrongKey) => known::sign_by_another(given, bytes),
             Some(Fault::Corrupt) => bytes[63] ^= 1,
             Some(Fault::ZeroR) => bytes[..32].fill(0),
             Some(Fault::ZeroS) => bytes[32..].fill(0),

@@ -61,6 +61,8 @@ fn one_wrong_answer_costs_no_request() {
         "zero-s",
         "short",
         "other-digest",
+        "wrong-key",
+        "late",
     ];
     let world = World::new().with_faults();
     world.configure("call_timeout_ms = 400\n[bounds]\nrequests_per_second = 10000");
@@ -98,7 +100,14 @@ fn one_wrong_answer_costs_no_request() {
 /// once the device is well, for the one charge.
 #[test]
 fn wrong_answers_are_never_emitted() {
-    for fault in ["corrupt", "zero-r", "zero-s", "short", "other-digest"] {
+    for fault in [
+        "corrupt",
+        "zero-r",
+        "zero-s",
+        "short",
+        "other-digest",
+        "wrong-key",
+    ] {
         let world = World::new().with_faults();
         let daemon = world.start();
         let mut client = world.walletd();

@@ -52,11 +52,13 @@ pub fn check(config: &Config) -> Result<(), CheckError> {
         }
     };
     Tls::load(config.api.files(), &policy.client_roots, 0).map_err(CheckError::Tls)?;
-    device::hello(&config.device).map_err(CheckError::Device)?;
-    let place = config.device.place.path();
-    if !place.exists() {
-        let path = place.display().to_string();
-        return Err(CheckError::Place { path });
+    for (_, device) in config.device.members() {
+        device::hello(device).map_err(CheckError::Device)?;
+        let place = device.place.path();
+        if !place.exists() {
+            let path = place.display().to_string();
+            return Err(CheckError::Place { path });
+        }
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 //! but in the policy.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use api::server::{Bounds, Files};
+use keys::{MemberId, pool::MEMBERS_MAX};
 use policy::BundleHash;
 use serde::Deserialize;
 use thiserror::Error;
@@ -93,10 +94,12 @@ pub struct Health {
     pub listen: SocketAddr,
 }
 
-/// The device that holds the keys.
+/// A device that holds the keys.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "DeviceTable")]
 pub struct Device {
+    /// How it is called in logs and metrics: [`MAIN`], or a replica's name.
+    pub name: Name,
     /// Which kind of device, and where it is.
     pub place: Place,
     /// The device's serial number, where it is to be held or the label is not enough.
@@ -117,6 +120,27 @@ pub struct Device {
     pub network: bool,
     /// Environment of the key child.
     pub environment: BTreeMap<String, String>,
+    /// Others that hold the same keys; they have none of their own.
+    pub replicas: Vec<Device>,
+}
+
+/// The name of the device that is no replica.
+pub const MAIN: &str = "main";
+
+impl Device {
+    /// All devices that hold the keys: this one, then its replicas in the order of the configuration.
+    pub fn members(&self) -> impl Iterator<Item = (MemberId, &Self)> {
+        let all = std::iter::once(self).chain(&self.replicas);
+        (0..).map(MemberId).zip(all)
+    }
+
+    /// One of them.
+    pub fn member(&self, member: MemberId) -> Option<&Self> {
+        match member.index().checked_sub(1) {
+            None => Some(self),
+            Some(replica) => self.replicas.get(replica),
+        }
+    }
 }
 
 /// Which kind of device, and where it is.
@@ -192,28 +216,90 @@ struct DeviceTable {
     /// Environment of the key child, such as `SOFTHSM2_CONF`. It has no other.
     #[serde(default)]
     environment: BTreeMap<String, String>,
+    /// Further devices that hold the same keys.
+    #[serde(default)]
+    replica: Vec<ReplicaTable>,
+}
+
+/// `[[device.replica]]` as it is written. What is left out is as in `[device]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplicaTable {
+    /// How it is called in logs and metrics, and in the mark of a rejected PIN.
+    name: Name,
+    /// The PKCS#11 module.
+    module: Option<PathBuf>,
+    /// The token's label.
+    token: Option<String>,
+    /// The folder of an encrypted keystore, in place of module and token.
+    keystore: Option<PathBuf>,
+    /// The device's serial number, where it is to be held or the label is not enough.
+    serial: Option<String>,
+    /// The file with the PIN or passphrase.
+    pin_file: PathBuf,
+    /// The firmware profile.
+    profile: Option<PathBuf>,
+    /// Sessions, and threads of the key child, that sign.
+    sessions: Option<u16>,
+    /// Whether the device is behind a network.
+    network: Option<bool>,
+    /// Environment of the key child.
+    environment: Option<BTreeMap<String, String>>,
+}
+
+impl ReplicaTable {
+    /// A device beside `main`, which has no replicas yet.
+    fn beside(self, main: &Device) -> Result<Device, &'static str> {
+        let same = (self.module.is_none(), self.token.is_none(), &main.place);
+        let (module, token) = match same {
+            (_, _, _) if self.keystore.is_some() => (self.module, self.token),
+            (true, true, Place::Token { module, label }) => {
+                (Some(module.clone()), Some(label.clone()))
+            }
+            (true, false, Place::Token { module, .. }) => (Some(module.clone()), self.token),
+            _ => (self.module, self.token),
+        };
+        Ok(Device {
+            name: self.name,
+            place: place(module, token, self.keystore)?,
+            serial: self.serial,
+            pin_file: self.pin_file,
+            profile: self.profile.unwrap_or_else(|| main.profile.clone()),
+            sessions: self.sessions.unwrap_or(main.sessions),
+            network: self.network.unwrap_or(main.network),
+            environment: self.environment.unwrap_or_else(|| main.environment.clone()),
+            ..main.clone()
+        })
+    }
+}
+
+fn place(
+    module: Option<PathBuf>,
+    token: Option<String>,
+    keystore: Option<PathBuf>,
+) -> Result<Place, &'static str> {
+    Ok(match (module, token, keystore) {
+        (Some(module), Some(label), None) => Place::Token { module, label },
+        (None, None, Some(folder)) => Place::Keystore(folder),
+        (None, None, None) => {
+            return Err("device: neither module and token nor keystore is named");
+        }
+        (_, _, Some(_)) => {
+            return Err("device: keystore stands in place of module and token, not beside them");
+        }
+        (Some(_), None, None) => return Err("device: module without token"),
+        (None, Some(_), None) => return Err("device: token without module"),
+    })
 }
 
 impl TryFrom<DeviceTable> for Device {
     type Error = &'static str;
 
     fn try_from(table: DeviceTable) -> Result<Self, &'static str> {
-        let place = match (table.module, table.token, table.keystore) {
-            (Some(module), Some(label), None) => Place::Token { module, label },
-            (None, None, Some(folder)) => Place::Keystore(folder),
-            (None, None, None) => {
-                return Err("device: neither module and token nor keystore is named");
-            }
-            (_, _, Some(_)) => {
-                return Err(
-                    "device: keystore stands in place of module and token, not beside them",
-                );
-            }
-            (Some(_), None, None) => return Err("device: module without token"),
-            (None, Some(_), None) => return Err("device: token without module"),
-        };
-        Ok(Self {
-            place,
+        let name = MAIN.parse().map_err(|_| "device: no name")?;
+        let mut device = Self {
+            name,
+            place: place(table.module, table.token, table.keystore)?,
             serial: table.serial,
             pin_file: table.pin_file,
             profile: table.profile,
@@ -223,7 +309,44 @@ impl TryFrom<DeviceTable> for Device {
             self_test_keys: table.self_test_keys,
             network: table.network,
             environment: table.environment,
-        })
+            replicas: Vec::new(),
+        };
+        let replicas = table.replica.into_iter();
+        let replicas: Result<_, _> = replicas.map(|one| one.beside(&device)).collect();
+        device.replicas = replicas?;
+        device.check_replicas()?;
+        Ok(device)
+    }
+}
+
+impl Device {
+    fn resolve(&mut self, folder: &Path) {
+        let paths = [self.place.path_mut(), &mut self.pin_file, &mut self.profile];
+        for path in paths {
+            *path = folder.join(&*path);
+        }
+    }
+
+    /// Each is called otherwise, and is another device: two children on one would each try its PIN.
+    fn check_replicas(&self) -> Result<(), &'static str> {
+        if self.replicas.len() >= usize::from(MEMBERS_MAX) {
+            return Err("device: more than seven replicas");
+        }
+        let mut names = BTreeSet::new();
+        let mut places = Vec::new();
+        for (_, device) in self.members() {
+            if !names.insert(&device.name) {
+                return Err("device.replica: two are called the same, or one is called main");
+            }
+            let place = (&device.place, &device.serial, &device.environment);
+            if places.contains(&place) {
+                return Err(
+                    "device.replica: the same token again; name another label, serial or environment",
+                );
+            }
+            places.push(place);
+        }
+        Ok(())
     }
 }
 
@@ -318,16 +441,16 @@ impl Config {
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        let device = [
-            ("device.sessions", u64::from(self.device.sessions), 1, 64),
-            (
-                "device.call_timeout_ms",
-                self.device.call_timeout_ms,
-                50,
-                60_000,
-            ),
-        ];
-        let ranges = device.into_iter().chain(self.bounds.ranges());
+        let sessions = self.device.members();
+        let sessions = sessions.map(|(_, device)| u64::from(device.sessions));
+        let sessions = sessions.map(|sessions| ("device.sessions", sessions, 1, 64));
+        let device = [(
+            "device.call_timeout_ms",
+            self.device.call_timeout_ms,
+            50,
+            60_000,
+        )];
+        let ranges = sessions.chain(device).chain(self.bounds.ranges());
         for (key, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
                 return Err(ConfigError::Range {
@@ -348,13 +471,14 @@ impl Config {
             &mut self.policy,
             &mut self.api.certificate,
             &mut self.api.key,
-            self.device.place.path_mut(),
-            &mut self.device.pin_file,
-            &mut self.device.profile,
         ];
         let books = self.books.iter_mut();
         for path in paths.into_iter().chain(&mut self.api.crls).chain(books) {
             *path = folder.join(&*path);
+        }
+        self.device.resolve(folder);
+        for replica in &mut self.device.replicas {
+            replica.resolve(folder);
         }
     }
 }
@@ -436,5 +560,64 @@ profile = "softhsm.toml"
             genesis.to_string().contains("64 hexadecimal digits"),
             "{genesis}"
         );
+    }
+
+    const REPLICA: &str = "[[device.replica]]\nname = \"second\"\npin_file = \"pin-2\"\n";
+
+    #[test]
+    fn a_replica_is_as_the_device_but_for_what_it_says() {
+        let replica = format!("{REPLICA}serial = \"2\"\nsessions = 4\n");
+        let config = read(&format!("{GOOD}{replica}")).unwrap();
+        let members: Vec<_> = config.device.members().collect();
+        let (main, second) = (members[0].1, members[1].1);
+        assert_eq!((members[0].0, members[1].0), (MemberId(0), MemberId(1)));
+        assert_eq!((main.name.as_str(), second.name.as_str()), (MAIN, "second"));
+        assert_eq!((main.sessions, second.sessions), (2, 4));
+        assert_eq!(main.place, second.place);
+        assert_eq!(main.profile, second.profile);
+        assert!(second.pin_file.is_absolute() && second.pin_file.ends_with("pin-2"));
+        assert_eq!(config.device.member(MemberId(1)).unwrap().name, second.name);
+        assert!(config.device.member(MemberId(2)).is_none());
+        // Configurations without replicas are as they were.
+        assert!(read(GOOD).unwrap().device.replicas.is_empty());
+    }
+
+    #[test]
+    fn a_replica_is_another_device_with_another_name() {
+        let cases = [
+            (REPLICA.to_owned(), "the same token again"),
+            (
+                REPLICA.replace("second", "main") + "serial = \"2\"\n",
+                "called the same",
+            ),
+            (
+                format!("{REPLICA}serial = \"2\"\n{REPLICA}serial = \"3\"\n"),
+                "called the same",
+            ),
+            (
+                format!("{REPLICA}keystore = \"k\"\ntoken = \"a\"\n"),
+                "in place of module and token",
+            ),
+            (
+                format!("{REPLICA}checkpoint_key = \"a\"\n"),
+                "unknown field",
+            ),
+            (
+                (0..8)
+                    .map(|number| {
+                        let named = REPLICA.replace("second", &format!("r{number}"));
+                        format!("{named}serial = \"{number}\"\n")
+                    })
+                    .collect(),
+                "more than seven",
+            ),
+        ];
+        for (replicas, why) in cases {
+            let error = read(&format!("{GOOD}{replicas}")).unwrap_err();
+            assert!(error.to_string().contains(why), "{replicas}: {error}");
+        }
+        let absurd = format!("{GOOD}{REPLICA}serial = \"2\"\nsessions = 65\n");
+        let error = read(&absurd).unwrap_err().to_string();
+        assert!(error.contains("device.sessions is 65"), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
+use keys::MemberId;
 use rustix::{
     io::Errno,
     net::{
@@ -15,33 +16,44 @@ use rustix::{
 };
 use tokio::{io::Interest, net::UnixDatagram};
 
-/// What the two tell one another. `generation` numbers the key children, from 1.
+/// What the two tell one another. `member` is the device; `generation` numbers its key children, from 1.
 #[derive(Debug)]
 pub enum Message {
     /// To the server: a key child was started; this is its socket, on which the greeting with the
     /// PIN has been sent already.
     Device {
+        /// The device.
+        member: MemberId,
         /// The child.
         generation: u32,
         /// Its socket.
         socket: OwnedFd,
     },
     /// To the server: no child is started, because the device rejected the PIN before.
-    PinRejectedBefore,
+    PinRejectedBefore {
+        /// The device.
+        member: MemberId,
+    },
     /// To the supervisor: the server takes requests.
     Serving,
     /// To the supervisor: the child is logged in.
     DeviceReady {
+        /// The device.
+        member: MemberId,
         /// The child.
         generation: u32,
     },
     /// To the supervisor: the child hangs or lies; kill it.
     KillDevice {
+        /// The device.
+        member: MemberId,
         /// The child.
         generation: u32,
     },
     /// To the supervisor: the device rejected the PIN; start no other child.
     PinRejected {
+        /// The device.
+        member: MemberId,
         /// The child.
         generation: u32,
     },
@@ -139,40 +151,45 @@ fn receive(
 }
 
 fn encode(message: Message) -> (Vec<u8>, Option<OwnedFd>) {
-    let numbered = |kind: u8, generation: u32| {
-        let mut bytes = vec![kind];
+    let numbered = |kind: u8, member: MemberId, generation: u32| {
+        let mut bytes = vec![kind, member.0];
         bytes.extend_from_slice(&generation.to_be_bytes());
         bytes
     };
     match message {
-        Message::Device { generation, socket } => (numbered(b'D', generation), Some(socket)),
-        Message::PinRejectedBefore => (vec![b'X'], None),
+        Message::Device {
+            member,
+            generation,
+            socket,
+        } => (numbered(b'D', member, generation), Some(socket)),
+        Message::PinRejectedBefore { member } => (vec![b'X', member.0], None),
         Message::Serving => (vec![b'S'], None),
-        Message::DeviceReady { generation } => (numbered(b'R', generation), None),
-        Message::KillDevice { generation } => (numbered(b'K', generation), None),
-        Message::PinRejected { generation } => (numbered(b'P', generation), None),
+        Message::DeviceReady { member, generation } => (numbered(b'R', member, generation), None),
+        Message::KillDevice { member, generation } => (numbered(b'K', member, generation), None),
+        Message::PinRejected { member, generation } => (numbered(b'P', member, generation), None),
     }
 }
 
 fn decode(bytes: &[u8], socket: Option<OwnedFd>) -> Option<Message> {
     let (kind, rest) = bytes.split_first()?;
-    let generation = || rest.try_into().ok().map(u32::from_be_bytes);
-    match (kind, rest.len()) {
-        (b'D', 4) => Some(Message::Device {
-            generation: generation()?,
+    if rest.is_empty() {
+        return (*kind == b'S').then_some(Message::Serving);
+    }
+    let (member, rest) = rest.split_first()?;
+    let member = MemberId(*member);
+    if rest.is_empty() {
+        return (*kind == b'X').then_some(Message::PinRejectedBefore { member });
+    }
+    let generation = u32::from_be_bytes(rest.try_into().ok()?);
+    match kind {
+        b'D' => Some(Message::Device {
+            member,
+            generation,
             socket: socket?,
         }),
-        (b'X', 0) => Some(Message::PinRejectedBefore),
-        (b'S', 0) => Some(Message::Serving),
-        (b'R', 4) => Some(Message::DeviceReady {
-            generation: generation()?,
-        }),
-        (b'K', 4) => Some(Message::KillDevice {
-            generation: generation()?,
-        }),
-        (b'P', 4) => Some(Message::PinRejected {
-            generation: generation()?,
-        }),
+        b'R' => Some(Message::DeviceReady { member, generation }),
+        b'K' => Some(Message::KillDevice { member, generation }),
+        b'P' => Some(Message::PinRejected { member, generation }),
         _ => None,
     }
 }
@@ -190,17 +207,20 @@ mod tests {
         let other = Control::new(other).unwrap();
         let (mut near, far) = UnixStream::pair().unwrap();
         own.send(Message::Device {
+            member: MemberId(3),
             generation: 7,
             socket: far.into(),
         })
         .await
         .unwrap();
         own.send(Message::KillDevice {
+            member: MemberId(255),
             generation: u32::MAX,
         })
         .await
         .unwrap();
         let Some(Message::Device {
+            member: MemberId(3),
             generation: 7,
             socket,
         }) = other.receive().await.unwrap()
@@ -208,6 +228,7 @@ mod tests {
             panic!("not the device");
         };
         let Some(Message::KillDevice {
+            member: MemberId(255),
             generation: u32::MAX,
         }) = other.receive().await.unwrap()
         else {
@@ -223,7 +244,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_message() {
-        for bytes in [&b""[..], b"Q", b"R", b"R\0\0\0", b"S\0", b"D\0\0\0\x01"] {
+        let short: [&[u8]; 6] = [b"", b"Q", b"R", b"R\0", b"R\0\0\0\0", b"S\0"];
+        let wrong: [&[u8]; 4] = [b"X", b"Q\0", b"D\0\0\0\0\x01", b"R\0\0\0\0\x01\0"];
+        for bytes in short.into_iter().chain(wrong) {
             assert!(decode(bytes, None).is_none(), "{bytes:?}");
         }
     }

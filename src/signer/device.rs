@@ -20,16 +20,17 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
+use tx::Name;
 use zeroize::Zeroizing;
 
 use crate::{
-    config::{self, Place},
+    config::{self, MAIN, Place},
     log,
 };
 
-/// The file in the data folder that says the device rejected the PIN. It is made here and removed
-/// by a person: a daemon that tries again by itself locks the token.
-pub const PIN_REJECTED: &str = "pin-rejected";
+/// The file in the data folder that says the device rejected the PIN; of a replica its name stands behind.
+/// It is made here and removed by a person: a daemon that tries again by itself locks the token.
+const PIN_REJECTED: &str = "pin-rejected";
 
 /// A running key child.
 #[derive(Debug)]
@@ -199,17 +200,25 @@ pub async fn ended(child: &mut Option<KeyChild>) -> Option<ExitStatus> {
     }
 }
 
+/// The mark that a device rejected the PIN: each has its own.
+pub fn mark_of(name: &Name) -> String {
+    match name.as_str() {
+        MAIN => PIN_REJECTED.to_owned(),
+        replica => format!("{PIN_REJECTED}-{replica}"),
+    }
+}
+
 /// Whether the device rejected the PIN and no person acted since.
-pub fn is_pin_rejected(data: &Path) -> bool {
-    data.join(PIN_REJECTED).exists()
+pub fn is_pin_rejected(data: &Path, name: &Name) -> bool {
+    data.join(mark_of(name)).exists()
 }
 
 /// Remembers, across restarts and power loss, that the device rejected the PIN.
 ///
 /// # Errors
 /// As the operating system reports them.
-pub fn mark_pin_rejected(data: &Path) -> io::Result<()> {
-    let mut file = File::create(data.join(PIN_REJECTED))?;
+pub fn mark_pin_rejected(data: &Path, name: &Name) -> io::Result<()> {
+    let mut file = File::create(data.join(mark_of(name)))?;
     file.write_all(
         b"The device rejected the PIN. Correct the PIN file, then remove this file.\n\
           Every further wrong try brings the token nearer to being locked.\n",

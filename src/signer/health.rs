@@ -9,6 +9,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use journal::Scrubbed;
+use keys::pool::{BreakerState, MemberStatus};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -157,9 +158,47 @@ fn metrics(subject: &Subject) -> Answer {
         gauge("signerd_heartbeat_due_seconds", help, left)
     }));
     let mut text = service.metrics.exposition(&gauges);
+    device_metrics(&mut text, service);
     seal_metrics(&mut text, service.sealed());
     scrub_metrics(&mut text, service.journal.scrubbed());
     Answer::text(StatusCode::OK, text.text())
+}
+
+/// Each device by its name.
+fn device_metrics(text: &mut Exposition, service: &Service) {
+    let names = service.device_trouble.names();
+    let status = service.pool.status();
+    let devices: Vec<_> = names.iter().map(String::as_str).zip(&status).collect();
+    let mut family = |name, help, kind, value: fn(&MemberStatus) -> u64| {
+        text.family(name, help, kind);
+        for (device, status) in &devices {
+            text.sample(name, &[("device", *device)], value(status));
+        }
+    };
+    family(
+        "signerd_device_usable",
+        "1 when this device is asked",
+        "gauge",
+        |status| status.healthy().into(),
+    );
+    family(
+        "signerd_device_attached",
+        "1 when this device is logged in to and answers",
+        "gauge",
+        |status| status.attached.into(),
+    );
+    family(
+        "signerd_device_breaker_open",
+        "1 when this device failed again and again and is asked by probes alone",
+        "gauge",
+        |status| (status.breaker != BreakerState::Closed).into(),
+    );
+    family(
+        "signerd_device_signatures_total",
+        "Signatures of this device that were verified and released",
+        "counter",
+        |status| status.signatures,
+    );
 }
 
 /// How far the log was read again.

@@ -59,6 +59,20 @@ pub enum RegistrationError {
         /// The key.
         key: Name,
     },
+    /// A key that only the main device may bring.
+    #[error("key {key} is not registered yet: the main device is to have it")]
+    NotIntroduced {
+        /// The key.
+        key: Name,
+    },
+    /// A replica's keys would be worth less than what is registered of them.
+    #[error("its profile says {replica} of its keys, and that of the main device {main}")]
+    Assurance {
+        /// The replica's level.
+        replica: String,
+        /// The main device's.
+        main: String,
+    },
     /// The key is pinned to another public half in this process.
     #[error("a key changed under the same name")]
     Pinned(#[source] keys::pool::RegisterError),
@@ -67,53 +81,89 @@ pub enum RegistrationError {
     Journal(String),
 }
 
-/// Takes a child into service: logs in, checks the token, and finds every key.
+/// A key child as it came from the supervisor.
+#[derive(Debug)]
+pub struct NewChild {
+    /// Its device.
+    pub member: MemberId,
+    /// Its number.
+    pub generation: u32,
+    /// Its socket.
+    pub socket: UnixStream,
+}
+
+/// Takes a child into service: logs in, checks the token, and finds every key. New keys are the main
+/// device's to bring; a replica has the registered ones.
 ///
 /// # Errors
 /// [`RegistrationError`]; the child is then of no use.
 pub async fn attach(
     service: &Service,
-    device: &Device,
-    socket: UnixStream,
+    main: &Device,
+    child: NewChild,
 ) -> Result<(), RegistrationError> {
+    let device = main.member(child.member).unwrap_or(main);
     let profile = Profile::read(&device.profile).map_err(RegistrationError::Profile)?;
+    let assurance = profile.assurance.value.as_str();
+    if child.member != MemberId::FIRST {
+        check_assurance(main, assurance)?;
+    }
     let expected = Expected {
         token: crate::device::selector(device).map_err(|_| RegistrationError::TooLong {
             key: "device.token",
         })?,
         profile: profile.essentials().map_err(RegistrationError::Profile)?,
     };
-    pin_registered(service)?;
-    let identity = service
+    let of_device = (main.checkpoint_key.iter()).chain(&main.self_test_keys);
+    // What the main device has not got of these is only logged.
+    let of_device = of_device.filter(|_| child.member != MemberId::FIRST);
+    pin_registered(service, of_device)?;
+    let attached = service
         .pool
-        .attach(MemberId::FIRST, socket, expected)
-        .await
-        .map_err(|error| {
-            if error.is_of_pin() {
-                RegistrationError::PinRejected
-            } else {
-                RegistrationError::Attach(error)
-            }
-        })?;
-    service.set_device(identity.serial.as_str(), profile.assurance.value.as_str());
-    let _logged = register_keys(service, device).await;
-    service.keys_registered.store(true, Ordering::Release);
+        .attach(child.member, child.generation, child.socket, expected);
+    let identity = attached.await.map_err(|error| {
+        if error.is_of_pin() {
+            RegistrationError::PinRejected
+        } else {
+            RegistrationError::Attach(error)
+        }
+    })?;
+    if child.member == MemberId::FIRST {
+        service.set_device(identity.serial.as_str(), assurance);
+    }
+    let _logged = register_keys(service, main).await;
+    // What nobody has registered yet waits for the main device.
+    if child.member == MemberId::FIRST || unregistered(service).is_empty() {
+        service.keys_registered.store(true, Ordering::Release);
+    }
     Ok(())
 }
 
-/// Holds the pool to what the journal knows of the keys that the policy names.
-fn pin_registered(service: &Service) -> Result<(), RegistrationError> {
+/// What is registered of a key says how well it is kept, whichever device signs with it.
+fn check_assurance(main: &Device, replica: &str) -> Result<(), RegistrationError> {
+    let profile = Profile::read(&main.profile).map_err(RegistrationError::Profile)?;
+    let main = profile.assurance.value.as_str();
+    if main == replica {
+        return Ok(());
+    }
+    Err(RegistrationError::Assurance {
+        replica: replica.to_owned(),
+        main: main.to_owned(),
+    })
+}
+
+/// Holds the pool to what the journal knows of the keys that the policy names, and of these.
+fn pin_registered<'k>(
+    service: &Service,
+    besides: impl Iterator<Item = &'k Name>,
+) -> Result<(), RegistrationError> {
     let registered: Vec<_> = {
         let state = service.journal.state();
-        let named: Vec<_> = state
-            .registry()
-            .keys()
-            .map(|key| key.name.clone())
-            .collect();
+        let registry = state.registry();
+        let named = registry.keys().map(|key| key.name.clone());
         named
-            .iter()
-            .filter_map(|name| state.registration(name))
-            .cloned()
+            .chain(besides.cloned())
+            .filter_map(|name| state.registration(&name).cloned())
             .collect()
     };
     for key in registered {
@@ -132,11 +182,12 @@ fn pin_registered(service: &Service) -> Result<(), RegistrationError> {
     Ok(())
 }
 
-/// Finds the keys that the policy names and the journal does not know, and registers them; and the
-/// one that signs checkpoints. A key that cannot be used is logged and left out: requests of its
+/// Finds the keys that the policy names and the journal does not know on the main device, and registers
+/// them; and the one that signs checkpoints. Replicas must have them by then. A key that cannot be used is logged and left out: requests of its
 /// account are refused as unknown, the other accounts go on.
 pub async fn register_keys(service: &Service, device: &Device) -> Registration {
     let mut outcome = Registration::Complete;
+    let known = service.pool.key_count();
     for name in unregistered(service) {
         match register_key(service, KeyUse::Spend, &name).await {
             Ok(_) => tracing::info!(key = %name, "a key is registered"),
@@ -159,6 +210,9 @@ pub async fn register_keys(service: &Service, device: &Device) -> Registration {
                 outcome = Registration::Incomplete;
             }
         }
+    }
+    if service.pool.key_count() != known {
+        service.pool.recheck().await;
     }
     outcome
 }
@@ -239,13 +293,18 @@ pub enum Registration {
     Incomplete,
 }
 
-/// Finds a key on the device, registers it unless the journal knows it so, and pins it.
+/// Finds a key on the main device, registers it unless the journal knows it so, and pins it. One that is
+/// known is pinned already, and was found on every device that is attached.
 async fn register_key(
     service: &Service,
     used: KeyUse,
     name: &Name,
 ) -> Result<PublicKey, RegistrationError> {
     let id = used.id(name);
+    if !service.pool.is_healthy(MemberId::FIRST) {
+        let known = service.pool.registered(&id);
+        return known.ok_or_else(|| RegistrationError::NotIntroduced { key: name.clone() });
+    }
     let found = service.pool.find(MemberId::FIRST, &id).await;
     let public = found
         .map_err(|error| RegistrationError::Key {

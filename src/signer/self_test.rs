@@ -1,26 +1,28 @@
-//! Self-tests: what the device's own keys for it sign, when a device is taken into service and every hour.
+//! Self-tests: what the devices' own keys for it sign, when a device is taken into service and every hour.
 //!
 //! The answers are known as far as they can be: each signature is verified by the pool as any other, Ed25519
 //! must sign one message twice in one way, and the nonces of ECDSA are looked at by the sentinel, from the first
 //! minute on: also where the keys that spend sign too rarely to be looked at.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use api::problem::Problem;
 use journal::{SelfTest, SelfTestOutcome};
-use keys::{Authorized, KeyAlgorithm, SignError, sentinel::Width};
+use keys::{Authorized, KeyAlgorithm, MemberId, SignError, sentinel::Width};
 use policy::StateError;
 use thiserror::Error;
+use tokio::time::Instant;
 use tx::{Name, Time};
 
 use crate::service::{Service, ask};
 
 /// How long after one comes the next.
 const EVERY: Duration = Duration::from_secs(3600);
-/// How often is looked whether the first can be made.
+/// How often is looked whether one is due.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long after one that could not be made.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -48,7 +50,10 @@ pub struct SelfTests(Mutex<Known>);
 struct Known {
     keys: Vec<TestKey>,
     passed: Option<Time>,
-    trouble: Option<String>,
+    /// What is wrong with the keys.
+    key_trouble: Option<String>,
+    /// What was wrong with the last one of a device.
+    trouble: BTreeMap<MemberId, String>,
 }
 
 /// Why a self-test was not made, or not passed.
@@ -74,10 +79,13 @@ impl SelfTests {
     pub fn set_keys(&self, keys: Result<Vec<TestKey>, String>) {
         let mut known = self.lock();
         match keys {
-            Ok(keys) => known.keys = keys,
+            Ok(keys) => {
+                known.keys = keys;
+                known.key_trouble = None;
+            }
             Err(why) => {
                 known.keys.clear();
-                known.trouble = Some(why);
+                known.key_trouble = Some(why);
             }
         }
     }
@@ -96,7 +104,8 @@ impl SelfTests {
     pub fn trouble(&self) -> Option<String> {
         let known = self.lock();
         let none = || "the configuration names no self_test_keys of the device".to_owned();
-        let trouble = known.trouble.clone();
+        let trouble = known.key_trouble.as_ref();
+        let trouble = trouble.or_else(|| known.trouble.values().next()).cloned();
         trouble.or_else(|| known.keys.is_empty().then(none))
     }
 
@@ -105,37 +114,66 @@ impl SelfTests {
     }
 }
 
-/// Tests for ever. A device that does not answer is asked again later; one that answers wrongly has frozen
-/// everything by then.
+/// When a device is tested next, and with how many ECDSA signatures by each key.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: Instant,
+    signatures: usize,
+}
+
+/// Tests for ever, each device by itself. One that does not answer is asked again later; one that answers
+/// wrongly has frozen everything by then.
 pub async fn run(service: Arc<Service>) {
-    let mut signatures = FIRST;
+    let mut dues: BTreeMap<MemberId, Due> = BTreeMap::new();
     while service.journal.stopped().is_none() {
+        tokio::time::sleep(LOOK).await;
         if service.self_tests.keys() == 0 || !service.device_ready() {
-            tokio::time::sleep(LOOK).await;
             continue;
         }
-        let pause = match make(&service, signatures).await {
-            Ok(()) => {
-                tracing::info!("the device passed a self-test");
-                signatures = LATER;
-                EVERY
+        for member in service.pool.status() {
+            let now = Instant::now();
+            let first = Due {
+                at: now,
+                signatures: FIRST,
+            };
+            let due = dues.entry(member.member).or_insert(first);
+            if member.healthy() && due.at <= now {
+                *due = test(&service, member.member, due.signatures).await;
             }
-            Err(error) => {
-                let why = crate::log::chain(&error);
-                tracing::warn!(error = why, "no self-test was passed");
-                service.self_tests.lock().trouble = Some(why);
-                AGAIN
-            }
-        };
-        tokio::time::sleep(pause).await;
+        }
     }
 }
 
-/// Makes one, with so many ECDSA signatures by each key.
+/// Tests a device; when it is to be tested next.
+async fn test(service: &Service, member: MemberId, signatures: usize) -> Due {
+    let (pause, signatures) = match make(service, member, signatures).await {
+        Ok(()) => {
+            tracing::info!(device = member.0, "the device passed a self-test");
+            (EVERY, LATER)
+        }
+        Err(error) => {
+            let why = crate::log::chain(&error);
+            tracing::warn!(device = member.0, error = why, "no self-test was passed");
+            service.self_tests.lock().trouble.insert(member, why);
+            (AGAIN, signatures)
+        }
+    };
+    let now = Instant::now();
+    Due {
+        at: now.checked_add(pause).unwrap_or(now),
+        signatures,
+    }
+}
+
+/// Makes one on a device, with so many ECDSA signatures by each key.
 ///
 /// # Errors
 /// [`SelfTestError`].
-pub async fn make(service: &Service, signatures: usize) -> Result<(), SelfTestError> {
+pub async fn make(
+    service: &Service,
+    member: MemberId,
+    signatures: usize,
+) -> Result<(), SelfTestError> {
     let keys = service.self_tests.lock().keys.clone();
     for key in keys {
         let tests = tests(&key, service.journal.now().lo, signatures);
@@ -145,13 +183,13 @@ pub async fn make(service: &Service, signatures: usize) -> Result<(), SelfTestEr
             SelfTestOutcome::Refused(error) => return Err(SelfTestError::Key(error)),
         };
         let authorized = Authorized::from_self_test(order).map_err(SelfTestError::Message)?;
-        let signed = service.pool.sign(authorized).await;
+        let signed = service.pool.sign_on(member, authorized).await;
         let _verified = signed.map_err(SelfTestError::Sign)?;
     }
     let now = service.journal.now().lo;
     let mut known = service.self_tests.lock();
     known.passed = Some(now);
-    known.trouble = None;
+    known.trouble.remove(&member);
     Ok(())
 }
 

@@ -1,11 +1,7 @@
 //! The server process: journal, policy, device and listeners, from start to stop.
 
 use std::{
-    collections::BTreeSet,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::AsFd, unix::net::UnixStream},
     process::ExitCode,
     sync::{Arc, Mutex, OnceLock, RwLock, atomic::Ordering},
     time::Duration,
@@ -13,13 +9,14 @@ use std::{
 
 use api::server::{Rates, Tls, TlsError};
 use journal::{BundleStore, Journal, Opening, SnapshotUse, SystemClock};
-use keys::{KeyId, KeyPool, KeyPurpose, PoolConfig, PoolEvent, SignatureError, Told};
-use policy::{FreezeScope, Policy};
+use keys::{KeyPool, PoolConfig, Told, pool::MEMBERS_MAX};
+use policy::Policy;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
 };
 
 use crate::{
@@ -28,12 +25,13 @@ use crate::{
     checkpoints::Checkpoints,
     config::Config,
     control::{Control, Message},
+    devices::{DeviceTrouble, Devices},
     governance,
     hardening::system_calls::{self, Process, SystemCallsError},
     health::{self, Subject},
     heartbeat::Heartbeats,
     http::Officers,
-    registration::{self, Registration, RegistrationError},
+    registration::{self, NewChild, Registration},
     seal::Seal,
     self_test::{self, SelfTests},
     service::{Service, ask},
@@ -116,7 +114,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         stopping: false.into(),
         keys_registered: false.into(),
         device: Mutex::default(),
-        device_trouble: Mutex::new(Some("It is being started.".into())),
+        device_trouble: DeviceTrouble::starting(&config.device),
         checkpoints,
         self_tests: SelfTests::default(),
         heartbeats: Heartbeats::default(),
@@ -129,10 +127,15 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         attester_rates: Rates::new(ATTESTED_PER_SECOND),
         sealed: OnceLock::new(),
     });
+    let devices = Arc::new(Devices {
+        service: Arc::clone(&service),
+        main: config.device.clone(),
+        control,
+    });
     let server = Server {
         config,
         service,
-        control,
+        devices,
         stop,
     };
     server.serve(listeners, stopped, events).await
@@ -195,7 +198,7 @@ async fn governing(journal: &Journal, config: &Config) -> Result<Arc<Policy>, Se
 struct Server {
     config: Config,
     service: Arc<Service>,
-    control: Control,
+    devices: Arc<Devices>,
     /// Told to all listeners at the end.
     stop: watch::Sender<bool>,
 }
@@ -224,7 +227,7 @@ impl Server {
         }
         let api = tokio::spawn(api::server::serve(Arc::clone(&self.service), api, stopped));
         tracing::info!(api = %self.config.api.listen, health = %self.config.health.listen, "serving");
-        self.tell(Message::Serving).await;
+        self.devices.tell(Message::Serving).await;
         let checkpointer = tokio::spawn(checkpointer::run(Arc::clone(&self.service)));
         let self_tests = tokio::spawn(self_test::run(Arc::clone(&self.service)));
         self.watch(&mut terminate, &mut hangup, events).await;
@@ -233,139 +236,34 @@ impl Server {
         self.end(api, health).await
     }
 
-    /// Device, reloads and signals, until told to stop or the supervisor is gone.
+    /// Devices, reloads and signals, until told to stop or the supervisor is gone.
     async fn watch(
         &self,
         terminate: &mut Signal,
         hangup: &mut Signal,
         mut events: mpsc::Receiver<Told>,
     ) {
-        let mut generation = 0;
         let mut due = tokio::time::interval(DUE);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut unfit = None;
+        // A login that hangs keeps neither another device waiting nor anybody from stopping.
+        let mut attaching = JoinSet::new();
         loop {
             tokio::select! {
-                message = self.control.receive() => match message {
-                    Ok(Some(Message::Device { generation: next, socket })) => {
-                        generation = next;
-                        // A login that hangs keeps nobody from stopping.
-                        tokio::select! {
-                            () = self.attach(next, socket) => {}
-                            _ = terminate.recv() => return,
-                        }
+                message = self.devices.told() => match message {
+                    Some(Message::Device { member, generation, socket }) => {
+                        let child = NewChild { member, generation, socket: UnixStream::from(socket) };
+                        attaching.spawn(Arc::clone(&self.devices).attach(child));
                     }
-                    Ok(Some(Message::PinRejectedBefore)) => {
-                        self.service.set_device_trouble(Some(PIN_REJECTED));
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => {
-                        tracing::error!("the supervisor is gone");
-                        return;
-                    }
+                    Some(Message::PinRejectedBefore { member }) => self.devices.rejected_before(member),
+                    Some(_) => {}
+                    None => return,
                 },
-                Some(told) = events.recv() => self.device(generation, told.event).await,
+                Some(_attached) = attaching.join_next() => {}
+                Some(told) = events.recv() => self.devices.hear(told).await,
                 _ = hangup.recv() => self.reload().await,
                 _ = due.tick() => self.turn(&mut unfit).await,
                 _ = terminate.recv() => return,
-            }
-        }
-    }
-
-    /// Takes a new key child into service. One that does not fit is given back to be killed.
-    async fn attach(&self, generation: u32, socket: OwnedFd) {
-        self.service
-            .set_device_trouble(Some("It is being started."));
-        let device = &self.config.device;
-        match registration::attach(&self.service, device, UnixStream::from(socket)).await {
-            Ok(()) => {
-                self.service.set_device_trouble(None);
-                self.tell(Message::DeviceReady { generation }).await;
-            }
-            Err(RegistrationError::PinRejected) => {
-                self.tell(Message::PinRejected { generation }).await;
-                self.service.set_device_trouble(Some(PIN_REJECTED));
-            }
-            Err(error) => {
-                let why = crate::log::chain(&error);
-                tracing::error!(error = %why, "the device cannot be used");
-                self.service
-                    .set_device_trouble(Some(&format!("The device cannot be used: {why}.")));
-                self.tell(Message::KillDevice { generation }).await;
-            }
-        }
-    }
-
-    async fn device(&self, generation: u32, event: PoolEvent) {
-        match event {
-            PoolEvent::Ready(identity) => {
-                tracing::info!(serial = identity.serial.as_str(), "the device is ready");
-            }
-            PoolEvent::PinRejected(_) => {
-                self.tell(Message::PinRejected { generation }).await;
-                self.service.set_device_trouble(Some(PIN_REJECTED));
-            }
-            PoolEvent::BadSignature { call, key, error } => {
-                let why = crate::log::chain(&error);
-                tracing::error!(call, %key, error = %why, "the device answered no valid signature");
-                self.freeze_for(&key, &error).await;
-                self.tell(Message::KillDevice { generation }).await;
-            }
-            PoolEvent::Alarm(alarm) => {
-                tracing::error!(key = %alarm.key, finding = %alarm.finding, "a key gives itself away");
-                self.freeze(&alarm.key, alarm.to_string()).await;
-            }
-            PoolEvent::BreakerOpened => {
-                tracing::warn!("the device failed again and again: it is asked by probes alone");
-            }
-            PoolEvent::BreakerClosed => tracing::info!("the device is asked again, on probation"),
-            lost => {
-                tracing::warn!(event = ?lost, "the key child is lost");
-                self.service
-                    .set_device_trouble(Some("It hung or ended, and is being restarted."));
-                self.tell(Message::KillDevice { generation }).await;
-            }
-        }
-    }
-
-    /// An `r` under a second digest gives the key away, and so does a second signature where there is one: nothing
-    /// more is signed with it. In a self-test any wrong signature is one too many.
-    async fn freeze_for(&self, key: &KeyId, error: &SignatureError) {
-        let reason = format!("{key}: {}", crate::log::chain(error));
-        let keys = match error {
-            SignatureError::RRepeated(what) => BTreeSet::from([&what.first_key, &what.second_key]),
-            SignatureError::Differs(what) => BTreeSet::from([&what.key]),
-            _ if key.purpose == KeyPurpose::Test => BTreeSet::from([key]),
-            _ => return,
-        };
-        for key in keys {
-            self.freeze(key, reason.clone()).await;
-        }
-    }
-
-    /// Freezes a key. One of self-tests stands for the device: everything is frozen with it.
-    async fn freeze(&self, key: &KeyId, reason: String) {
-        if key.purpose == KeyPurpose::Test {
-            self.freeze_scope(FreezeScope::All, reason.clone()).await;
-        }
-        let scope = FreezeScope::Key(key.name.clone());
-        self.freeze_scope(scope, reason).await;
-    }
-
-    async fn freeze_scope(&self, scope: FreezeScope, reason: String) {
-        let what = scope.to_string();
-        let frozen = ask(|reply| {
-            self.service.journal.freeze(scope, reason, reply);
-            Ok(())
-        });
-        match frozen.await {
-            Ok(()) => tracing::warn!(scope = what, "it is frozen"),
-            Err(problem) => {
-                tracing::error!(
-                    scope = what,
-                    detail = problem.detail,
-                    "it could not be frozen"
-                );
             }
         }
     }
@@ -452,12 +350,6 @@ impl Server {
         }
     }
 
-    async fn tell(&self, message: Message) {
-        if let Err(error) = self.control.send(message).await {
-            tracing::error!(error = %error, "the supervisor does not answer");
-        }
-    }
-
     /// Ends what was begun, then the journal.
     async fn end(
         self,
@@ -505,10 +397,6 @@ const DUE: Duration = Duration::from_millis(500);
 const LAST: Duration = Duration::from_secs(2);
 /// How long open connections may take at the end.
 const DRAIN: Duration = Duration::from_secs(20);
-/// Why no device is started.
-const PIN_REJECTED: &str = "The device rejected the PIN. A person must correct the PIN file and remove the file \
-     pin-rejected in the data folder, then start the daemon again.";
-
 /// Signs nothing, and says why, until told to stop.
 async fn sealed(
     seal: Seal,
@@ -535,6 +423,8 @@ const EXIT_SEALED: u8 = 78;
 
 fn pool_config(config: &Config) -> PoolConfig {
     let mut pool = PoolConfig::default();
+    let members = u8::try_from(config.device.members().count());
+    pool.members = members.unwrap_or(MEMBERS_MAX);
     pool.deadline = Duration::from_millis(config.device.call_timeout_ms);
     pool
 }

@@ -19,8 +19,8 @@ use policy::{AttemptId, Policy};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
-    checkpoints::Checkpoints, heartbeat::Heartbeats, metrics::Metrics, seal::Seal,
-    self_test::SelfTests, witnesses::Witnesses,
+    checkpoints::Checkpoints, devices::DeviceTrouble, heartbeat::Heartbeats, metrics::Metrics,
+    seal::Seal, self_test::SelfTests, witnesses::Witnesses,
 };
 
 /// The daemon's parts, as its verbs use them.
@@ -45,8 +45,8 @@ pub struct Service {
     pub keys_registered: AtomicBool,
     /// The device's serial number and assurance level, once it was ready.
     pub device: Mutex<(String, String)>,
-    /// Why there is no device, in words, while there is none.
-    pub device_trouble: Mutex<Option<String>>,
+    /// Why devices cannot be used, in words, while they cannot.
+    pub device_trouble: DeviceTrouble,
     /// Checkpoints of the journal.
     pub checkpoints: Checkpoints,
     /// Self-tests of the device.
@@ -122,26 +122,19 @@ impl Service {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Why there is no device.
-    pub fn device_trouble(&self) -> Option<String> {
-        self.device_trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// Why there is no device, in words, also where nobody has said so.
     pub fn why_no_device(&self) -> String {
-        let open = self.pool.status().into_iter().any(|one| one.attached);
-        let trouble = self.device_trouble();
-        let why = match trouble.as_deref() {
-            Some(trouble) => trouble,
-            None if open => {
+        let mut status = self.pool.status().into_iter();
+        let open = status.any(|one| one.attached && !one.healthy());
+        match self.device_trouble.said() {
+            // Others may be in trouble besides.
+            _ if open => {
                 "The device failed again and again and is not asked before it has answered a probe."
+                    .into()
             }
-            None => "The device does not answer; it is being restarted.",
-        };
-        why.to_owned()
+            Some(trouble) => trouble,
+            None => "The device does not answer; it is being restarted.".into(),
+        }
     }
 
     /// When to ask again while there is no device, in whole seconds.
@@ -149,14 +142,6 @@ impl Service {
         let left = self.pool.status().into_iter().map(|one| one.breaker.left());
         let left = left.min().unwrap_or_default().as_secs();
         NonZeroU16::MIN.saturating_add(u16::try_from(left).unwrap_or(u16::MAX))
-    }
-
-    /// Says why there is no device, or that there is one.
-    pub fn set_device_trouble(&self, trouble: Option<&str>) {
-        *self
-            .device_trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = trouble.map(str::to_owned);
     }
 
     /// The device's serial number and assurance level.

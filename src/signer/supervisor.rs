@@ -1,34 +1,32 @@
-//! The supervisor: starts the server and the key child, restarts the child, and does nothing else.
+//! The supervisor: starts the server and a key child for each device, restarts these, and does nothing else.
 //!
-//! It holds no socket to the network, and it alone reads the PIN: the server gets a socket on which
-//! the child has been greeted already. When the server ends, all end.
+//! It holds no socket to the network, and it alone reads the PINs: the server gets sockets on which
+//! the children have been greeted already. When the server ends, all end.
 
 use std::{
+    future::{Future, poll_fn},
     io,
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{ExitCode, ExitStatus, Stdio},
+    task::Poll,
     time::Duration,
 };
 
 use api::server::notify;
+use keys::MemberId;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
     signal::unix::{Signal as Received, SignalKind, signal},
-    time::{Instant, sleep_until},
 };
 
 use crate::{
     config::Config,
     control::{self, Control, Message},
-    device::{self, KeyChild},
+    keeper::{Keeper, Turn},
 };
 
-/// The first delay after a child that ended before it was ready.
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-/// The longest delay.
-const BACKOFF_MOST: Duration = Duration::from_secs(10);
 /// How long the server may take to end what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -46,14 +44,13 @@ pub async fn run(config_path: &Path, config: &Config) -> io::Result<ExitCode> {
         .stdin(Stdio::from(far))
         .kill_on_drop(true)
         .spawn()?;
+    let members = config.device.members();
     let mut supervisor = Supervisor {
-        config,
         control,
         server,
-        device: None,
-        generation: 0,
-        backoff: BACKOFF_FIRST,
-        restart_at: Some(Instant::now()),
+        keepers: members
+            .map(|(member, device)| Keeper::new(member, device, &config.data))
+            .collect(),
     };
     supervisor.watch(&mut signals).await
 }
@@ -76,20 +73,15 @@ impl Signals {
 }
 
 struct Supervisor<'a> {
-    config: &'a Config,
     control: Control,
     server: Child,
-    device: Option<KeyChild>,
-    generation: u32,
-    backoff: Duration,
-    /// When the next child is started, while there is none.
-    restart_at: Option<Instant>,
+    /// One for each device, in their order.
+    keepers: Vec<Keeper<'a>>,
 }
 
-impl Supervisor<'_> {
+impl<'a> Supervisor<'a> {
     async fn watch(&mut self, signals: &mut Signals) -> io::Result<ExitCode> {
         loop {
-            let due = self.restart_at;
             tokio::select! {
                 ended = self.server.wait() => return Ok(self.server_ended(ended?).await),
                 message = self.control.receive() => match unless_ended(message)?.flatten() {
@@ -97,8 +89,7 @@ impl Supervisor<'_> {
                     // The server is ending; its exit follows.
                     None => { let ended = self.server.wait().await?; return Ok(self.server_ended(ended).await); }
                 },
-                status = device::ended(&mut self.device) => self.device_ended(status)?,
-                () = at(due) => self.start_device().await?,
+                (place, turn) = next_turn(&mut self.keepers) => self.take(place, turn).await?,
                 _ = signals.terminate.recv() => return self.stop().await,
                 _ = signals.interrupt.recv() => return self.stop().await,
                 _ = signals.hangup.recv() => self.signal_server(Signal::HUP),
@@ -114,83 +105,40 @@ impl Supervisor<'_> {
     async fn told(&mut self, message: Message) -> io::Result<()> {
         match message {
             Message::Serving => notify::ready(),
-            Message::DeviceReady { generation } if generation == self.generation => {
-                self.backoff = BACKOFF_FIRST;
-                if let Some(child) = &mut self.device {
-                    child.ready = true;
+            Message::DeviceReady { member, generation } => {
+                if let Some(keeper) = self.keeper(member) {
+                    keeper.ready(generation);
                 }
             }
-            Message::KillDevice { generation } if generation == self.generation => {
-                if let Some(child) = &mut self.device {
-                    child.kill();
+            Message::KillDevice { member, generation } => {
+                if let Some(keeper) = self.keeper(member) {
+                    keeper.kill(generation);
                 }
             }
-            Message::PinRejected { generation } if generation == self.generation => {
-                device::mark_pin_rejected(&self.config.data)?;
-                self.restart_at = None;
-                if let Some(child) = &mut self.device {
-                    child.rejected = true;
+            Message::PinRejected { member, generation } => {
+                if let Some(keeper) = self.keeper(member) {
+                    keeper.pin_rejected(generation)?;
                 }
             }
-            // Of a child that is gone already.
-            _ => {}
+            // To the server.
+            Message::Device { .. } | Message::PinRejectedBefore { .. } => {}
         }
         Ok(())
     }
 
-    fn device_ended(&mut self, status: Option<ExitStatus>) -> io::Result<()> {
-        let Some(child) = self.device.take() else {
-            return Ok(());
+    fn keeper(&mut self, member: MemberId) -> Option<&mut Keeper<'a>> {
+        self.keepers.get_mut(member.index())
+    }
+
+    /// Does what is to be done for the device at this place.
+    async fn take(&mut self, place: usize, turn: Turn) -> io::Result<()> {
+        let message = match self.keepers.get_mut(place) {
+            Some(keeper) => keeper.take(turn)?,
+            None => None,
         };
-        tell_of_violation("key child", status);
-        if child.rejected {
-            self.restart_at = None;
-            device::mark_pin_rejected(&self.config.data)?;
-            tracing::error!(
-                "the device rejected the PIN: no key child is started before a person acts"
-            );
-            return Ok(());
-        }
-        tracing::warn!(
-            generation = self.generation,
-            ready = child.ready,
-            "the key child ended"
-        );
-        if child.ready {
-            self.restart_at = Some(Instant::now());
-        } else {
-            self.back_off();
-        }
-        Ok(())
-    }
-
-    fn back_off(&mut self) {
-        self.restart_at = Instant::now().checked_add(self.backoff);
-        self.backoff = self.backoff.saturating_mul(2).min(BACKOFF_MOST);
-    }
-
-    async fn start_device(&mut self) -> io::Result<()> {
-        self.restart_at = None;
-        if device::is_pin_rejected(&self.config.data) {
-            tracing::error!(
-                "the device rejected the PIN before; correct the PIN file, then remove the file {} \
-                 in the data folder",
-                device::PIN_REJECTED
-            );
-            return self.tell(Message::PinRejectedBefore).await;
-        }
-        self.generation = self.generation.saturating_add(1);
-        match device::start(&self.config.device) {
-            Ok((child, socket)) => {
-                self.device = Some(child);
-                let generation = self.generation;
-                self.tell(Message::Device { generation, socket }).await
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "no key child could be started");
-                self.back_off();
-                Ok(())
-            }
+        match message {
+            Some(message) => self.tell(message).await,
+            None => Ok(()),
         }
     }
 
@@ -223,8 +171,8 @@ impl Supervisor<'_> {
 
     async fn server_ended(&mut self, status: ExitStatus) -> ExitCode {
         tell_of_violation("server", Some(status));
-        if let Some(child) = self.device.take() {
-            child.end().await;
+        for keeper in &mut self.keepers {
+            keeper.end().await;
         }
         match status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) => ExitCode::from(code),
@@ -245,16 +193,26 @@ fn unless_ended<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// What ends so was told to do what it never does: by a defect, or by somebody else.
-fn tell_of_violation(process: &'static str, status: Option<ExitStatus>) {
+pub fn tell_of_violation(process: &'static str, status: Option<ExitStatus>) {
     let signal = status.and_then(|status| status.signal());
     if signal == Some(Signal::SYS.as_raw()) {
         tracing::error!(process, "ended at a system call that it may not make");
     }
 }
 
-async fn at(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
+/// The first keeper that has something to do, by its place, and what.
+async fn next_turn(keepers: &mut [Keeper<'_>]) -> (usize, Turn) {
+    let mut turns: Vec<_> = (0..)
+        .zip(keepers)
+        .map(|(place, keeper)| (place, Box::pin(keeper.turn())))
+        .collect();
+    poll_fn(|context| {
+        for (place, turn) in &mut turns {
+            if let Poll::Ready(turn) = turn.as_mut().poll(context) {
+                return Poll::Ready((*place, turn));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

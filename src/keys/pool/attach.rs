@@ -31,7 +31,8 @@ pub struct Expected {
 impl KeyPool {
     /// Takes a new child of a token, at the other end of `socket`, into service in place of the old one.
     /// It was greeted by its owner, by [`greeting`]: the pool waits until it is logged in, holds the token
-    /// against what is expected, and finds every registered key on it.
+    /// against what is expected, and finds every registered key on it. `generation` is the owner's number
+    /// of the child, by which it is told of it.
     /// Must be called in a Tokio runtime. Ends with [`PoolEvent::Ready`], or with
     /// [`PoolEvent::PinRejected`] when the device rejects the PIN.
     ///
@@ -40,25 +41,29 @@ impl KeyPool {
     pub async fn attach(
         &self,
         member: MemberId,
+        generation: u32,
         socket: net::UnixStream,
         expected: Expected,
     ) -> Result<TokenIdentity, AttachError> {
+        let place = self.member(member).ok_or(AttachError::NoMember)?;
+        let _turn = place.attaching.lock().await;
         self.detach(member);
-        let member = self.member(member).ok_or(AttachError::NoMember)?;
+        let member = (Arc::clone(place), generation);
         let outcome = self.greet(member, socket, expected).await;
+        let member = place;
         match outcome {
             Ok((identity, link)) => {
                 if let Some(old) = member.install(link) {
                     old.close(Closing::Detached);
                 }
-                member.tell(PoolEvent::Ready(identity.clone()));
+                member.tell_of(generation, PoolEvent::Ready(identity.clone()));
                 Ok(identity)
             }
             Err(error) => {
                 if let AttachError::Failed(failure) = &error
                     && error.is_of_pin()
                 {
-                    member.tell(PoolEvent::PinRejected(failure.clone()));
+                    member.tell_of(generation, PoolEvent::PinRejected(failure.clone()));
                 }
                 Err(error)
             }
@@ -67,7 +72,7 @@ impl KeyPool {
 
     async fn greet(
         &self,
-        member: &Arc<Member>,
+        member: (Arc<Member>, u32),
         socket: net::UnixStream,
         expected: Expected,
     ) -> Result<(TokenIdentity, Arc<Link>), AttachError> {
@@ -86,13 +91,24 @@ impl KeyPool {
             .profile
             .admits(&identity)
             .map_err(AttachError::Identity)?;
-        let member = Arc::clone(member);
         let link = Link::start(socket.into_split(), inbox, sessions, config, member);
         if let Err(error) = self.check_keys(&link).await {
             link.close(Closing::Detached);
             return Err(error);
         }
         Ok((identity, link))
+    }
+
+    /// Finds the registered keys on every token but the first again, after some were registered. One that
+    /// has not got them is lost as a child that ends is; why, when the next is attached.
+    pub async fn recheck(&self) {
+        for member in self.0.members.iter().skip(1) {
+            if let Some(link) = member.link()
+                && self.check_keys(&link).await.is_err()
+            {
+                link.close(Closing::Gone);
+            }
+        }
     }
 
     /// Finds every registered key: warm handles, and no charge for a key that is not there.

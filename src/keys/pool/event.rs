@@ -12,6 +12,8 @@ use crate::{
 pub struct Told {
     /// Of which token.
     pub member: MemberId,
+    /// Of which child of it, as its owner numbers them; 0 where it is the token's and no child's.
+    pub generation: u32,
     /// What.
     pub event: PoolEvent,
 }

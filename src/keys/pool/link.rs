@@ -30,6 +30,8 @@ const LOOK_MOST: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Link {
     member: Arc<Member>,
+    /// Which child of it, as the pool's owner numbers them.
+    generation: u32,
     times: Times,
     socket: OwnedWriteHalf,
     outgoing: Outgoing,
@@ -103,12 +105,13 @@ impl Link {
         inbox: Inbox,
         sessions: u16,
         config: &PoolConfig,
-        member: Arc<Member>,
+        (member, generation): (Arc<Member>, u32),
     ) -> Arc<Self> {
         let window = usize::from(sessions.max(1))
             .saturating_mul(usize::from(config.in_flight_per_session.max(1)));
         let link = Arc::new(Self {
             member,
+            generation,
             times: Times {
                 deadline: config.deadline,
                 slow_deadline: config.slow_deadline,
@@ -182,14 +185,14 @@ impl Link {
         self.abort_tasks();
         let _ = rustix::net::shutdown(self.socket.as_ref(), Shutdown::Both);
         if let Some(event) = closing.event() {
-            self.member.tell(event);
+            self.member.tell_of(self.generation, event);
         }
     }
 
     /// Tells the owner of a bad signature, once for each child.
     pub(super) fn tell_bad_signature(&self, event: PoolEvent) {
         if !self.told_bad_signature.swap(true, Ordering::Relaxed) {
-            self.member.tell(event);
+            self.member.tell_of(self.generation, event);
         }
     }
 

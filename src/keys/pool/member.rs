@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    PoolEvent,
+    PoolEvent, Told,
     breaker::{Breaker, BreakerState, Probe},
     link::Link,
     report::Report,
@@ -60,6 +60,9 @@ pub(super) struct Member {
     /// Looks at the signatures of this token alone: those of others would hide what it does wrong.
     pub(super) sentinel: Sentinel,
     state: Mutex<State>,
+    /// Children are taken into service one after the other: one that is gone never takes the place of the
+    /// next.
+    pub(super) attaching: tokio::sync::Mutex<()>,
     /// Calls that were given to it and not answered.
     in_flight: AtomicUsize,
     /// Whether the breaker remembers a failure, so that a signature need not take the lock to end the row.
@@ -103,6 +106,7 @@ impl Member {
             report,
             sentinel: Sentinel::default(),
             state: Mutex::default(),
+            attaching: tokio::sync::Mutex::default(),
             in_flight: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             signatures: AtomicU64::new(0),
@@ -189,9 +193,18 @@ impl Member {
         self.change(|breaker| breaker.probed(probe, Instant::now()));
     }
 
-    /// Tells the owner.
+    /// Tells the owner what is the token's, and no child's.
     pub(super) fn tell(&self, event: PoolEvent) {
-        self.report.tell(self.id, event);
+        self.tell_of(0, event);
+    }
+
+    /// Tells the owner of a child.
+    pub(super) fn tell_of(&self, generation: u32, event: PoolEvent) {
+        self.report.tell(Told {
+            member: self.id,
+            generation,
+            event,
+        });
     }
 
     pub(super) fn status(&self) -> MemberStatus {

@@ -121,6 +121,16 @@ impl KeyPool {
         self.0.report.is_healthy()
     }
 
+    /// Whether one token is.
+    pub fn is_healthy(&self, member: MemberId) -> bool {
+        self.0.report.is_usable(member)
+    }
+
+    /// Whether one token's child is logged in and answers.
+    pub fn is_attached(&self, member: MemberId) -> bool {
+        self.member(member).is_some_and(|one| one.status().attached)
+    }
+
     /// How each token is.
     pub fn status(&self) -> Vec<MemberStatus> {
         let members = self.0.members.iter();
@@ -164,6 +174,11 @@ impl KeyPool {
         read(&self.0.keys).get(key).copied()
     }
 
+    /// How many keys are pinned.
+    pub fn key_count(&self) -> usize {
+        read(&self.0.keys).len()
+    }
+
     /// Takes note of an `r`. What is older than this memory, or than this process, the journal has.
     fn remember_r(
         &self,
@@ -195,7 +210,13 @@ impl KeyPool {
     pub fn watch_nonces(&self) -> io::Result<()> {
         for member in &self.0.members {
             let (id, report) = (member.id, Arc::clone(&member.report));
-            let tell = move |alarm| report.tell_waiting(id, PoolEvent::Alarm(alarm));
+            let tell = move |alarm| {
+                report.tell_waiting(Told {
+                    member: id,
+                    generation: 0,
+                    event: PoolEvent::Alarm(alarm),
+                });
+            };
             member.sentinel.start(tell)?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::{
     MemberId,
-    event::{Counters, PoolEvent, Told},
+    event::{Counters, Told},
 };
 
 #[derive(Debug)]
@@ -67,15 +67,15 @@ impl Report {
     }
 
     /// Tells the owner, and waits until it takes it: not within a runtime.
-    pub(super) fn tell_waiting(&self, member: MemberId, event: PoolEvent) {
-        if self.events.blocking_send(Told { member, event }).is_err() {
+    pub(super) fn tell_waiting(&self, told: Told) {
+        if self.events.blocking_send(told).is_err() {
             self.counters.event_lost();
         }
     }
 
     /// Tells the owner. It lags by a whole channel only when it does nothing at all.
-    pub(super) fn tell(&self, member: MemberId, event: PoolEvent) {
-        if self.events.try_send(Told { member, event }).is_err() {
+    pub(super) fn tell(&self, told: Told) {
+        if self.events.try_send(told).is_err() {
             self.counters.event_lost();
         }
     }

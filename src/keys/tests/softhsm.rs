@@ -97,7 +97,7 @@ pub(crate) async fn attach_to(
     socket
         .write_all(&greeting(hello))
         .map_err(AttachError::Socket)?;
-    pool.attach(member, socket, expected).await
+    pool.attach(member, 1, socket, expected).await
 }
 
 /// What is told next, of whichever token.

@@ -1,0 +1,377 @@
+//! The pool and its key child beside `C_Sign` alone, in one run; and what a crash of the child costs.
+
+use std::{
+    io::Write,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use ::journal::{Journal, Registered, Reply, SelfTest, SelfTestOutcome};
+use keys::{
+    Authorized, Backend, Expected, KeyAlgorithm, KeyId, KeyPool, KeyPurpose, MemberId, PoolConfig,
+    Profile, PublicKey, TokenSelector,
+    pool::greeting,
+    protocol::{Hello, Pin, Text},
+};
+use policy::KeyRegistration;
+use rustix::process::{Signal, kill_process};
+use serde_json::json;
+use strongroom_softhsm_tests::{
+    ask,
+    evm::Draft,
+    module::Module,
+    program::{binary, until},
+    signerd::Role,
+    token::{LABEL, PIN, Token},
+    world::World,
+};
+use tokio::{sync::oneshot, task::JoinSet};
+
+use crate::{
+    figure::{Figure, rounded},
+    journal::{begun, runtime},
+    machine,
+    path::{CHAIN, CUSTOMER},
+    raw::{self, Raw, percentile},
+};
+
+/// The figures that there are.
+pub const FIGURES: [&str; 3] = ["pool_ratio", "child_added_us", "restart_ms"];
+
+/// With how many sessions.
+const SESSIONS: [u16; 3] = [1, 2, 8];
+/// Requests under way for each session.
+const IN_FLIGHT: u16 = 2;
+/// Both sides are measured in turns, so often: the machine is not the same from second to second.
+const ROUNDS: usize = 4;
+/// Seconds of each part of a round.
+const SECONDS: u64 = 2;
+/// Signatures that are authorised ahead of a part; more than can be made in it.
+const ORDERS: usize = 24_000;
+/// Orders that are asked for at once.
+const AT_ONCE: usize = 500;
+/// The key, which is one of self-tests: what they authorise needs no policy.
+const KEY: &str = "bench";
+/// Crashes of the key child.
+const CRASHES: usize = 10;
+
+/// Measures all figures.
+pub fn measure() -> Vec<Figure> {
+    let bench = Bench::new();
+    let runtime = runtime();
+    let parts = SESSIONS.map(|sessions| runtime.block_on(bench.with_sessions(sessions)));
+    let idle = runtime.block_on(bench.idle());
+    vec![ratio(&parts), added(&parts[0], idle), restart()]
+}
+
+/// What was measured with so many sessions.
+struct Part {
+    sessions: u16,
+    raw: Raw,
+    per_second: f64,
+    /// Median between two answers, in microseconds.
+    between_us: f64,
+}
+
+fn ratio(parts: &[Part]) -> Figure {
+    let of = |part: &Part| part.per_second / part.raw.per_second;
+    let least = parts.iter().map(of).fold(f64::INFINITY, f64::min);
+    let each = parts.iter().map(|part| {
+        json!({
+            "sessions": part.sessions, "ratio": rounded(of(part)),
+            "pool_per_second": rounded(part.per_second),
+            "raw_per_second": rounded(part.raw.per_second),
+        })
+    });
+    Figure {
+        figure: "pool_ratio",
+        value: rounded(least),
+        unit: "ratio",
+        baseline: rounded(parts[0].raw.per_second),
+        detail: json!({
+            "machine": machine::description(), "in_flight_a_session": IN_FLIGHT,
+            "each": each.collect::<Vec<_>>(),
+        }),
+    }
+}
+
+/// Between two answers of one session that is kept busy, beside one `C_Sign`; idle, a whole call beside it.
+fn added(one: &Part, idle: (f64, Raw)) -> Figure {
+    let (idle_us, idle_raw) = idle;
+    Figure {
+        figure: "child_added_us",
+        value: rounded(one.between_us - one.raw.p50_us),
+        unit: "us",
+        baseline: rounded(one.raw.p50_us),
+        detail: json!({
+            "machine": machine::description(), "between_answers_p50_us": rounded(one.between_us),
+            "idle_added_p50_us": rounded(idle_us - idle_raw.p50_us),
+            "idle_p50_us": rounded(idle_us), "idle_raw_p50_us": rounded(idle_raw.p50_us),
+        }),
+    }
+}
+
+/// A token, and a journal that authorises.
+struct Bench {
+    _folder: tempfile::TempDir,
+    token: Token,
+    journal: Arc<Journal>,
+    _writer: ::journal::WriterThread,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let token = Token::init(folder.path().join("token"), &[]);
+        token.generate_test_key(KEY, "secp256k1");
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).expect("a folder");
+        let (journal, writer) = begun(&data);
+        Self {
+            _folder: folder,
+            token,
+            journal,
+            _writer: writer,
+        }
+    }
+
+    fn raw(&self, sessions: u16) -> Raw {
+        let label = format!("test:{KEY}");
+        raw::measure(&self.token.config(), &label, sessions, SECONDS)
+    }
+
+    async fn with_sessions(&self, sessions: u16) -> Part {
+        let device = Device::start(self, sessions).await;
+        let tasks = usize::from(sessions * IN_FLIGHT);
+        let mut raws = Vec::new();
+        let (mut made, mut seconds, mut between) = (0, 0.0, Vec::new());
+        for _ in 0..ROUNDS {
+            raws.push(self.raw(sessions));
+            let run = device.sign(self.orders().await, tasks).await;
+            made += run.answers.len();
+            seconds += run.seconds;
+            between.extend(run.between_us());
+        }
+        between.sort_by(f64::total_cmp);
+        Part {
+            sessions,
+            raw: mean(&raws),
+            per_second: made as f64 / seconds,
+            between_us: percentile(&between, 50),
+        }
+    }
+
+    /// The median of one call with nothing beside it, and that of `C_Sign`.
+    async fn idle(&self) -> (f64, Raw) {
+        let device = Device::start(self, 1).await;
+        let raw = self.raw(1);
+        let run = device.sign(self.orders().await, 1).await;
+        let mut between = run.between_us();
+        between.sort_by(f64::total_cmp);
+        (percentile(&between, 50), raw)
+    }
+
+    /// Authorisations of one signature each.
+    async fn orders(&self) -> Vec<Authorized> {
+        let stamp = self.journal.bodies().durable();
+        let mut orders = Vec::with_capacity(ORDERS);
+        // As many at once as the journal lets wait.
+        for first in (0..ORDERS).step_by(AT_ONCE) {
+            let asked: Vec<_> = (first..first + AT_ONCE)
+                .map(|number| self.ask(format!("{stamp} {number}")))
+                .collect();
+            for answer in asked {
+                match answer.await.expect("an answer").expect("a durable order") {
+                    SelfTestOutcome::Order(order) => {
+                        orders.push(Authorized::from_self_test(order).expect("a short message"));
+                    }
+                    SelfTestOutcome::Refused(error) => panic!("{error}"),
+                }
+            }
+        }
+        orders
+    }
+
+    fn ask(&self, label: String) -> oneshot::Receiver<Result<SelfTestOutcome, ::journal::Stopped>> {
+        let (sender, answer) = oneshot::channel();
+        let reply = Reply::new(move |answer| drop(sender.send(answer)));
+        let test = SelfTest {
+            key: KEY.parse().expect("a name"),
+            algorithm: KeyAlgorithm::Secp256k1,
+            label,
+        };
+        let asked = self.journal.self_test(vec![test], reply);
+        asked.expect("a journal that is not busy");
+        answer
+    }
+}
+
+/// A pool with a key child.
+struct Device {
+    pool: KeyPool,
+    child: Child,
+}
+
+/// What a run of signatures did.
+struct Run {
+    /// When each answer came, in order.
+    answers: Vec<Instant>,
+    seconds: f64,
+}
+
+impl Run {
+    /// Microseconds between answers.
+    fn between_us(&self) -> Vec<f64> {
+        let pairs = self.answers.windows(2);
+        pairs
+            .map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e6)
+            .collect()
+    }
+}
+
+impl Device {
+    /// Starts the key child that ships, and registers the key.
+    async fn start(bench: &Bench, sessions: u16) -> Self {
+        let profile = Profile::read(&Module::SoftHsm.profile()).expect("the profile");
+        let profile = profile.essentials().expect("the profile");
+        let token = TokenSelector {
+            label: Text::new(LABEL).expect("a label"),
+            serial: None,
+        };
+        let hello = Hello {
+            backend: Backend::Module(Text::new(Module::SoftHsm.path()).expect("a path")),
+            token: token.clone(),
+            pin: Pin::new(PIN).expect("a PIN"),
+            sessions,
+            profile: profile.clone(),
+        };
+        let (mut near, far) = UnixStream::pair().expect("a socket");
+        let child = Command::new(binary("signerd"))
+            .args(["--role", "key-child"])
+            .env_clear()
+            .env("SOFTHSM2_CONF", bench.token.config())
+            .stdin(Stdio::from(OwnedFd::from(far)))
+            .spawn()
+            .expect("a key child");
+        near.write_all(&greeting(hello)).expect("a greeting");
+        let (pool, _events) = KeyPool::new(PoolConfig::default());
+        let expected = Expected { token, profile };
+        let attached = pool.attach(MemberId::FIRST, 1, near, expected).await;
+        attached.expect("a device");
+        let key = KeyId {
+            purpose: KeyPurpose::Test,
+            name: KEY.parse().expect("a name"),
+        };
+        let public = pool.public(&key).await.expect("the key");
+        bench.register(&public).await;
+        pool.register(key, public).expect("a new key");
+        Self { pool, child }
+    }
+
+    /// Signs for a while with so many requests under way.
+    async fn sign(&self, orders: Vec<Authorized>, in_flight: usize) -> Run {
+        let orders = Arc::new(Mutex::new(orders));
+        let began = Instant::now();
+        let mut tasks = JoinSet::new();
+        for _ in 0..in_flight {
+            let (pool, orders) = (self.pool.clone(), Arc::clone(&orders));
+            tasks.spawn(async move {
+                let mut answers = Vec::new();
+                while began.elapsed() < Duration::from_secs(SECONDS) {
+                    let next = orders.lock().expect("orders").pop();
+                    let next = next.expect("an order: there are too few");
+                    let _signed = pool.sign(next).await.expect("a signature");
+                    answers.push(Instant::now());
+                }
+                answers
+            });
+        }
+        let mut answers = tasks.join_all().await.concat();
+        answers.sort_unstable();
+        Run {
+            answers,
+            seconds: began.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.pool.detach(MemberId::FIRST);
+        let ended = self.child.wait();
+        assert!(
+            ended.is_ok_and(|status| status.success()),
+            "a child that ends"
+        );
+    }
+}
+
+impl Bench {
+    async fn register(&self, public: &PublicKey) {
+        let (sender, answer) = oneshot::channel();
+        let reply = Reply::new(move |answer| drop(sender.send(answer)));
+        let registration = KeyRegistration {
+            name: KEY.parse().expect("a name"),
+            purpose: KeyPurpose::Test,
+            algorithm: KeyAlgorithm::Secp256k1,
+            public: public.to_string(),
+            device: "bench".into(),
+            assurance: "hsm".into(),
+        };
+        self.journal.register(registration, reply);
+        let registered = answer.await.expect("an answer").expect("a journal");
+        assert!(matches!(registered, Registered::Known), "{registered:?}");
+    }
+}
+
+fn mean(raws: &[Raw]) -> Raw {
+    let of = |f: fn(&Raw) -> f64| raws.iter().map(f).sum::<f64>() / raws.len() as f64;
+    Raw {
+        per_second: of(|raw| raw.per_second),
+        p50_us: of(|raw| raw.p50_us),
+        p99_us: of(|raw| raw.p99_us),
+    }
+}
+
+/// The key child of a real daemon killed again and again: how long until the next signature, with what was
+/// refused before.
+fn restart() -> Figure {
+    let world = World::new();
+    world.configure("[bounds]\nrequests_per_second = 1000000");
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let sender = client.address("eth-1", CHAIN);
+    let mut nonce = 0;
+    let (mut millis, mut refusals) = (Vec::new(), 0);
+    for crash in 0..=CRASHES {
+        let began = Instant::now();
+        if crash > 0 {
+            let child = until("a key child", || daemon.child(Role::KeyChild));
+            kill_process(child, Signal::KILL).expect("a key child to kill");
+        }
+        let draft = Draft::transfer(nonce, CUSTOMER, 1);
+        let id = format!("pay-{nonce}");
+        let intent = ask::intent(&id, &tx::Asset::native(CHAIN), 1, CUSTOMER);
+        let request = ask::request(&id, draft.from(&sender), vec![intent]);
+        while client.send(&request).status != 200 {
+            refusals += 1;
+        }
+        nonce += 1;
+        millis.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    let undisturbed = millis.remove(0);
+    daemon.stop();
+    millis.sort_by(f64::total_cmp);
+    Figure {
+        figure: "restart_ms",
+        value: rounded(millis.last().copied().unwrap_or(f64::NAN)),
+        unit: "ms",
+        baseline: rounded(undisturbed),
+        detail: json!({
+            "machine": machine::description(), "crashes": CRASHES,
+            "median_ms": rounded(percentile(&millis, 50)), "refusals": refusals,
+        }),
+    }
+}
