@@ -18,12 +18,11 @@ use crate::{
 
 /// Takes key children into service, and acts on what is told of them.
 pub struct Devices {
-    /// The daemon's parts.
-    pub service: Arc<Service>,
+    service: Arc<Service>,
     /// The main device, with its replicas.
-    pub main: Device,
+    main: Device,
     /// The supervisor.
-    pub control: Control,
+    control: Control,
 }
 
 /// Why devices cannot be used, in words, each while it cannot.
@@ -82,6 +81,15 @@ impl DeviceTrouble {
 }
 
 impl Devices {
+    /// Those of the configuration, none of which is there yet.
+    pub fn new(service: &Arc<Service>, main: &Device, control: Control) -> Arc<Self> {
+        Arc::new(Self {
+            service: Arc::clone(service),
+            main: main.clone(),
+            control,
+        })
+    }
+
     /// Tells the supervisor.
     pub async fn tell(&self, message: Message) {
         if let Err(error) = self.control.send(message).await {

@@ -127,11 +127,7 @@ pub async fn run(config: Config) -> Result<ExitCode, ServerError> {
         attester_rates: Rates::new(ATTESTED_PER_SECOND),
         sealed: OnceLock::new(),
     });
-    let devices = Arc::new(Devices {
-        service: Arc::clone(&service),
-        main: config.device.clone(),
-        control,
-    });
+    let devices = Devices::new(&service, &config.device, control);
     let server = Server {
         config,
         service,
