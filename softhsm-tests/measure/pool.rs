@@ -343,9 +343,8 @@ fn restart() -> Figure {
     let daemon = world.start();
     let mut client = world.walletd();
     let sender = client.address("eth-1", CHAIN);
-    let mut nonce = 0;
     let (mut millis, mut refusals) = (Vec::new(), 0);
-    for crash in 0..=CRASHES {
+    for (nonce, crash) in (0u64..).zip(0..=CRASHES) {
         let began = Instant::now();
         if crash > 0 {
             let child = until("a key child", || daemon.child(Role::KeyChild));
@@ -358,7 +357,6 @@ fn restart() -> Figure {
         while client.send(&request).status != 200 {
             refusals += 1;
         }
-        nonce += 1;
         millis.push(began.elapsed().as_secs_f64() * 1e3);
     }
     let undisturbed = millis.remove(0);
