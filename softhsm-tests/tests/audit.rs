@@ -163,7 +163,7 @@ fn refuse(client: &mut Client, id: &str) {
 }
 
 /// Waits until a checkpoint covers an entry.
-fn cover(client: &mut Client, entry: u64) {
+pub fn cover(client: &mut Client, entry: u64) {
     let answer = client.get(&format!("/v1/journal/checkpoint?covers={entry}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -15,7 +15,7 @@ use strongroom_softhsm_tests::{
 };
 
 use crate::{
-    audit::{Audited, EXAMINER},
+    audit::{Audited, EXAMINER, cover},
     books,
     intents::{self, bring, is_pending, only_need, register, signed},
     proposals::{officer, reload},
@@ -105,7 +105,8 @@ fn a_narrower_candidate_refuses_one_payment_of_a_real_log_and_the_running_bundle
         assert_eq!(bring(&mut officer, &large, &signed(&need, person)), 200);
     }
     client.sign(&large);
-    client.sign(&pay("medium", 2, CUSTOMER, 2));
+    let last = client.sign(&pay("medium", 2, CUSTOMER, 2)).attempt;
+    cover(&mut client, last);
     let (log, _) = audited.export("copy");
 
     let running = world.policy();
@@ -189,7 +190,8 @@ fn payments_to_a_book_that_is_loaded_apart_are_decided_as_they_were() {
     assert!(is_pending(&mut client, &pay("large", 2, CUSTOMER, 6)));
     load(2, &[STRANGER]);
     uncovered(&mut client, &pay("out", 2, CUSTOMER, 1));
-    client.sign(&pay("third", 2, STRANGER, 1));
+    let last = client.sign(&pay("third", 2, STRANGER, 1)).attempt;
+    cover(&mut client, last);
     let (log, _) = audited.export("copy");
     assert!(daemon.stop().success());
 
