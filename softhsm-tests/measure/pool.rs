@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// The figures that there are.
-pub const FIGURES: [&str; 3] = ["pool_ratio", "child_added_us", "restart_ms"];
+pub const FIGURES: [&str; 3] = ["pool_ratio", "child_added_us", "crash_restart_ms"];
 
 /// With how many sessions.
 const SESSIONS: [u16; 3] = [1, 2, 8];
@@ -363,7 +363,7 @@ fn restart() -> Figure {
     daemon.stop();
     millis.sort_by(f64::total_cmp);
     Figure {
-        figure: "restart_ms",
+        figure: "crash_restart_ms",
         value: rounded(millis.last().copied().unwrap_or(f64::NAN)),
         unit: "ms",
         baseline: rounded(undisturbed),
