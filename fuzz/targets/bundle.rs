@@ -30,7 +30,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let (first, again) = (bundle::parse(&files), bundle::parse(&files));
     match (first, again) {
-        (Ok(first), Ok(again)) => assert_eq!(first.policy(), again.policy()),
+        (Ok(first), Ok(again)) => {
+            let told = |bundle: &bundle::Bundle| format!("{:?}", bundle.policy());
+            assert_eq!(told(&first), told(&again));
+        }
         (Err(first), Err(again)) => {
             assert!(!first.is_empty(), "refused without a word");
             let told = |all: &[bundle::Diagnostic]| -> Vec<String> {

@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use policy::statement::{
-    Attestation, BookUpdate, BookVeto, Freeze, Header, Heartbeat, NewEpoch, Prune, Unfreeze, Unseal,
-    Veto,
+    Attestation, BookUpdate, BookVeto, Freeze, Header, Heartbeat, NewEpoch, Prune, Unfreeze,
+    Unseal, Veto,
 };
 
 fuzz_target!(|bytes: &[u8]| {
