@@ -177,6 +177,15 @@ fn one_digest_each(world: &World) {
         .iter()
         .map(|(index, attempt)| (*index, attempt.request.clone()))
         .collect();
+    let mut latest = BTreeMap::new();
+    for (index, attempt) in &attempts {
+        let before = latest.insert(&attempt.request, *index);
+        assert_eq!(
+            attempt.resumes.map(|resumed| resumed.0),
+            before,
+            "attempt {index}"
+        );
+    }
     let requests: BTreeSet<_> = request_of.values().collect();
     assert_eq!(requests.len() as u64, REQUESTS);
     let mut digests: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();

@@ -26,7 +26,7 @@ use crate::{
 /// What is asked: the most that all that leaves in a span is worth, in the reference currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worth {
-    /// A book: only what is paid to others than it has, and all that calls send and others may take.
+    /// A book: only what is paid or sent by calls to others than it has, and all that others may take.
     pub outside: Option<Name>,
     /// In how many milliseconds: of requests one that much after the first is outside.
     pub span_millis: u64,
