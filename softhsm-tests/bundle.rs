@@ -119,9 +119,16 @@ impl Bundle {
         let mut files = self.0.clone();
         files.insert(MANIFEST.into(), manifest.to_string().into());
         files.insert(SIGNATURES.into(), signatures.into());
-        // An empty folder first: a file of an earlier bundle does not belong to this one.
-        if folder.exists() {
-            std::fs::remove_dir_all(folder).expect("an old bundle");
+        // An empty folder first: a file of an earlier bundle does not belong to this one. The same
+        // folder, since a server that runs reads no other.
+        std::fs::create_dir_all(folder).expect("a folder");
+        for entry in std::fs::read_dir(folder).expect("an old bundle") {
+            let path = entry.expect("an entry").path();
+            let removed = match path.is_dir() {
+                true => std::fs::remove_dir_all(path),
+                false => std::fs::remove_file(path),
+            };
+            removed.expect("a file of an old bundle");
         }
         for (path, bytes) in &files {
             let path = folder.join(path);

@@ -19,6 +19,16 @@ pub enum Module {
     Kryoptic,
 }
 
+/// Its configuration, tokens, locks, shared memory and log, and the socket of its daemon.
+const OPENCRYPTOKI_WRITES: [&str; 6] = [
+    "/etc/opencryptoki",
+    "/var/lib/opencryptoki",
+    "/run/lock/opencryptoki",
+    "/run/opencryptoki",
+    "/dev/shm",
+    "/var/log/opencryptoki",
+];
+
 impl Module {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::SoftHsm, Self::OpenCryptoki, Self::Kryoptic];
@@ -57,6 +67,23 @@ impl Module {
             Self::SoftHsm => Some(("SOFTHSM2_CONF", "softhsm2.conf")),
             Self::OpenCryptoki => None,
             Self::Kryoptic => Some(("KRYOPTIC_CONF", "kryoptic.conf")),
+        }
+    }
+
+    /// The user that its key child must be: openCryptoki serves one group, which its daemon's user is in.
+    pub(crate) fn user(self) -> Option<&'static str> {
+        match self {
+            Self::OpenCryptoki => Some("pkcsslotd"),
+            Self::SoftHsm | Self::Kryoptic => None,
+        }
+    }
+
+    /// What it writes, beside SoftHSM's tokens, where `tokens` is the folder of its own.
+    pub(crate) fn writes(self, tokens: &Path) -> Vec<PathBuf> {
+        match self {
+            Self::SoftHsm => Vec::new(),
+            Self::OpenCryptoki => OPENCRYPTOKI_WRITES.map(PathBuf::from).into(),
+            Self::Kryoptic => vec![tokens.to_owned()],
         }
     }
 

@@ -100,6 +100,9 @@ impl World {
         pki.client("walletd");
         let bundle = bundle(&pki.authority());
         let genesis = bundle.write(&folder.path().join("policy"), 1, &["ann", "ben"]);
+        for name in ["faults", "books"] {
+            std::fs::create_dir(folder.path().join(name)).expect("a folder");
+        }
         let world = Self {
             folder,
             pki,
@@ -137,8 +140,12 @@ impl World {
     /// `[device]`, up to where both kinds are the same.
     fn device(&self) -> String {
         let Some(keystore) = &self.keystore else {
+            let mut writes = self.token.module().writes(&self.token.tokens());
+            writes.push(self.faults(MAIN));
+            let user = self.token.module().user();
+            let user = user.map_or(String::new(), |user| format!("user = {user:?}\n"));
             return format!(
-                "module = {:?}\ntoken = \"{LABEL}\"\npin_file = {:?}\nprofile = {:?}",
+                "{user}module = {:?}\ntoken = \"{LABEL}\"\npin_file = {:?}\nprofile = {:?}\nwrites = {writes:?}",
                 self.module,
                 self.token.pin_file(),
                 self.token.module().profile()
@@ -162,9 +169,10 @@ impl World {
             .expect("a module with a configuration");
         format!(
             "[[device.replica]]\nname = \"{REPLICA}\"\npin_file = {:?}\n\
-             environment = {{ {variable} = {file:?}, FAULT_FOLDER = {:?} }}\n",
+             environment = {{ {variable} = {file:?}, FAULT_FOLDER = {faults:?} }}\n\
+             writes = [{faults:?}]\n",
             replica.pin_file(),
-            self.replica_faults(),
+            faults = self.faults(REPLICA),
         )
     }
 
@@ -180,7 +188,7 @@ impl World {
     /// When its folder cannot be made.
     pub fn with_replica_token(mut self, token: Token) -> Self {
         self.replica = Some(token);
-        std::fs::create_dir_all(self.replica_faults()).expect("a folder");
+        std::fs::create_dir_all(self.faults(REPLICA)).expect("a folder");
         self.configure("");
         self
     }
@@ -193,15 +201,11 @@ impl World {
         self.replica.as_ref().expect("a world with a replica")
     }
 
-    fn replica_faults(&self) -> PathBuf {
-        self.folder().join("replica-faults")
-    }
-
-    /// Where the module with faults of a device looks.
-    fn faults(&self, device: &str) -> PathBuf {
+    /// Where the module with faults of a device looks and leaves what it has to say: its key child writes there.
+    pub fn faults(&self, device: &str) -> PathBuf {
         match device {
-            REPLICA => self.replica_faults(),
-            _ => self.folder().to_owned(),
+            REPLICA => self.folder().join("replica-faults"),
+            _ => self.folder().join("faults"),
         }
     }
 
@@ -242,7 +246,7 @@ impl World {
             health = self.health,
             device = self.device(),
             replica = self.replica_table(),
-            faults = self.folder.path(),
+            faults = self.faults(MAIN),
             configuration = (self.token.configuration())
                 .map(|(variable, file)| format!("{variable} = {file:?}, "))
                 .unwrap_or_default(),
@@ -299,22 +303,22 @@ impl World {
     /// # Panics
     /// When it cannot be written.
     pub fn know_secrets(&self) {
-        std::fs::write(self.folder.path().join("known-secrets"), "").expect("a file");
+        std::fs::write(self.faults(MAIN).join("known-secrets"), "").expect("a file");
     }
 
     /// How often the module with faults was asked to log in.
     pub fn logins(&self) -> usize {
-        self.noted("logins")
+        self.noted(MAIN, "logins")
     }
 
     /// How often that of the second token was.
     pub fn replica_logins(&self) -> usize {
-        self.noted("replica-faults/logins")
+        self.noted(REPLICA, "logins")
     }
 
     /// How many of those logins came back.
     pub fn logged_in(&self) -> usize {
-        self.noted("logged-in")
+        self.noted(MAIN, "logged-in")
     }
 
     /// What the module with faults has signed, in order.
@@ -338,8 +342,8 @@ impl World {
             .collect()
     }
 
-    fn noted(&self, name: &str) -> usize {
-        let lines = std::fs::read_to_string(self.folder.path().join(name));
+    fn noted(&self, device: &str, name: &str) -> usize {
+        let lines = std::fs::read_to_string(self.faults(device).join(name));
         lines.unwrap_or_default().lines().count()
     }
 

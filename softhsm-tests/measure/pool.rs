@@ -249,7 +249,10 @@ impl Device {
         };
         let (mut near, far) = UnixStream::pair().expect("a socket");
         let child = Command::new(binary("signerd"))
-            .args(["--role", "key-child"])
+            .args(["--role", "key-child", "--read", "/usr/lib", "--read"])
+            .arg(bench.token.config())
+            .arg("--write")
+            .arg(bench.token.tokens())
             .env_clear()
             .env("SOFTHSM2_CONF", bench.token.config())
             .stdin(Stdio::from(OwnedFd::from(far)))

@@ -1,31 +1,65 @@
 //! What neither a module nor the server may do, attempted.
 //!
-//! The folder's file `attempt` names one; it is removed first. Who survives leaves the file `survived`.
+//! The folder's file `attempt` names them, one a line; it is removed first. Who survives leaves the file `survived`, with
+//! what the system answered to each: 0, or the number of its error. Those of `attempt-at-login` are made
+//! before a module is logged in, when its system calls are not restricted yet.
 
 use std::{
-    fs,
+    fs::{self, File, OpenOptions},
+    io,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
+    sync::Once,
     thread,
     time::Duration,
 };
 
-/// Makes the attempt that the module's folder names.
+/// Makes the attempts that the module's folder names.
 pub(crate) fn make() {
     if let Some(folder) = super::folder() {
-        make_in(&folder);
+        make_in(&folder, "attempt");
     }
 }
 
-fn make_in(folder: &Path) {
-    let path = folder.join("attempt");
-    let Ok(name) = fs::read_to_string(&path) else {
+/// Those that it names for a login.
+pub(crate) fn make_at_login() {
+    if let Some(folder) = super::folder() {
+        make_in(&folder, "attempt-at-login");
+    }
+}
+
+fn make_in(folder: &Path, name: &str) {
+    let path = folder.join(name);
+    let Ok(names) = fs::read_to_string(&path) else {
         return;
     };
     if fs::remove_file(&path).is_ok() {
-        attempt(name.trim());
-        // Nobody waits for it whose process has gone on unharmed.
-        let _ = fs::write(folder.join("survived"), name);
+        let outcomes = names
+            .lines()
+            .map(|name| format!("{name}: {}\n", outcome(name.trim())));
+        let outcomes: String = outcomes.collect();
+        // Nobody waits for it whose process has gone on unharmed. Whole at once: who waits reads it.
+        let written = folder.join("survived-written");
+        let _ = fs::write(&written, outcomes)
+            .and_then(|()| fs::rename(written, folder.join("survived")));
     }
+}
+
+/// What the system answers.
+fn outcome(name: &str) -> i32 {
+    let tried = match name.split_once(' ') {
+        Some(("open", path)) => File::open(path).map(drop),
+        Some(("write", path)) => OpenOptions::new().append(true).open(path).map(drop),
+        Some(("make", path)) => File::create_new(path).map(drop),
+        Some(("remove", path)) => fs::remove_file(path),
+        Some(("connect", address)) => TcpStream::connect(address).map(drop),
+        Some(("listen", address)) => TcpListener::bind(address).map(drop),
+        _ => {
+            attempt(name);
+            Err(io::Error::last_os_error())
+        }
+    };
+    tried.map_or_else(|error| error.raw_os_error().unwrap_or(-1), |()| 0)
 }
 
 fn attempt(name: &str) {
@@ -90,22 +124,33 @@ fn attempt(name: &str) {
     }
 }
 
-/// Run when the library is loaded: into a server that is told where attempts are named, a thread that waits for one.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static LOADED: extern "C" fn() = loaded;
-
-extern "C" fn loaded() {
-    let Some(folder) = std::env::var_os("ATTEMPT_FOLDER").map(PathBuf::from) else {
-        return;
-    };
-    let line = fs::read("/proc/self/cmdline").unwrap_or_default();
-    if line.split(|byte| *byte == 0).any(|word| word == b"server") {
-        thread::spawn(move || {
-            loop {
-                make_in(&folder);
-                thread::sleep(Duration::from_millis(5));
-            }
-        });
+/// In the place of the C library's, where this library is loaded before a server that is told where attempts are named:
+/// its first connection starts a thread that waits for one. A thread from before would not be held to files,
+/// as landlock(7) holds the thread that asks for it and those that it starts.
+///
+/// # Safety
+/// As accept(2) says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn accept4(
+    socket: libc::c_int,
+    address: *mut libc::sockaddr,
+    length: *mut libc::socklen_t,
+    flags: libc::c_int,
+) -> libc::c_int {
+    static STARTED: Once = Once::new();
+    if let Some(folder) = std::env::var_os("ATTEMPT_FOLDER").map(PathBuf::from) {
+        STARTED.call_once(|| wait_for_attempts(folder));
     }
+    // SAFETY: the caller's arguments, as they are.
+    let accepted = unsafe { libc::syscall(libc::SYS_accept4, socket, address, length, flags) };
+    accepted as libc::c_int
+}
+
+fn wait_for_attempts(folder: PathBuf) {
+    thread::spawn(move || {
+        loop {
+            make_in(&folder, "attempt");
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
 }

@@ -5,8 +5,8 @@
 //! `logins`, waits while the fault is `hold-login`, and adds a line to `logged-in` at its end. Each
 //! signature adds a line to its file `signed`: what was signed, in hexadecimal.
 //!
-//! What its file `attempt` names is attempted in `C_Sign`, or at once where this library is loaded into another
-//! process (`LD_PRELOAD`) with `ATTEMPT_FOLDER`: see `attempt.rs`.
+//! What its file `attempt` names is attempted in `C_Sign`, or at once where this library is loaded before a
+//! server (`LD_PRELOAD`) with `ATTEMPT_FOLDER`: see `attempt.rs`.
 //!
 //! While its file `known-secrets` is there, every secp256k1 key has a secret that this module makes of its
 //! label, in the place of SoftHSM's: only who knows a secret can sign with a `k` of choice.
@@ -198,6 +198,7 @@ unsafe extern "C" fn login(
     length: CK_ULONG,
 ) -> CK_RV {
     note("logins", "login");
+    attempt::make_at_login();
     while Fault::now() == Some(Fault::HoldLogin) {
         thread::sleep(Duration::from_millis(5));
     }

@@ -6,7 +6,7 @@ use strongroom_softhsm_tests::{
     coins::{self, Previous, foreign_script},
     program::until,
     records,
-    world::{Client, World},
+    world::{Client, MAIN, World},
 };
 
 use crate::support::{BITCOIN, coin_scripts, payment, raw};
@@ -82,7 +82,7 @@ fn one_wrong_answer_costs_no_request() {
         coins::verify(&psbt, &raw(&answer.json()))
             .unwrap_or_else(|error| panic!("{fault}: {error:?}"));
         assert!(
-            !world.folder().join("fault").exists(),
+            !world.faults(MAIN).join("fault").exists(),
             "{fault} did not happen"
         );
         daemon = daemon.ready();

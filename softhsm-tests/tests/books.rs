@@ -158,9 +158,10 @@ fn an_address_is_paid_once_it_has_cooled_over_a_kill_and_no_longer_once_it_is_ou
     assert_eq!(loaded.cooling.len(), 1);
     let refused = client.refused(&pay("cooling", 0, CUSTOMER));
     assert_eq!(refused.reasons[0].code, "uncovered");
-    // Its folder may be gone by then: the file is kept.
+    // It may be gone from its folder by then: it is kept.
     daemon.kill();
     std::fs::remove_dir_all(world.books()).unwrap();
+    std::fs::create_dir(world.books()).unwrap();
     let daemon = world.start();
     until_within(Duration::from_secs(120), "the book to cool", || {
         book(&mut officer).cooling.is_empty().then_some(())

@@ -1,12 +1,19 @@
 //! What the key child and the server may not do, attempted from inside each of them.
 
-use std::{fs, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use rustix::process::{Pid, getuid};
 use strongroom_softhsm_tests::{
     evm::{Draft, ETHER},
-    program::{binary, is_running, until},
-    signerd::{Role, Signerd, log_of},
-    world::World,
+    program::{binary, is_running, run, until},
+    signerd::{Role, Signerd, log_of, signerd},
+    world::{MAIN, World},
 };
 
 use crate::support::{CUSTOMER, sender, transfer};
@@ -36,8 +43,8 @@ fn a_module_that_does_what_it_may_not_ends_and_the_next_child_signs() {
     let mut daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
-    let attempt = world.folder().join("attempt");
-    let survived = world.folder().join("survived");
+    let attempt = world.faults(MAIN).join("attempt");
+    let survived = world.faults(MAIN).join("survived");
     for (nonce, name) in (0..).zip(ATTEMPTS) {
         let child = daemon.child(Role::KeyChild).unwrap();
         fs::write(&attempt, name).unwrap();
@@ -70,22 +77,12 @@ fn a_module_that_does_what_it_may_not_ends_and_the_next_child_signs() {
 fn a_server_that_does_what_it_may_not_ends_and_is_started_again() {
     let world = World::new();
     world.bootstrap();
-    let attempt = world.folder().join("attempt");
-    let survived = world.folder().join("survived");
+    let [attempt, survived] = ["attempt", "survived"].map(|name| world.data().join(name));
     let config = world.config();
     for name in ["nothing"].into_iter().chain(ATTEMPTS) {
         let _ = fs::remove_file(log_of(&config));
-        let mut command = Command::new(binary("signerd"));
-        command
-            .env("LD_PRELOAD", binary("libfault_shim.so"))
-            .env("ATTEMPT_FOLDER", world.folder())
-            .arg("--config")
-            .arg(&config);
-        let mut daemon = Signerd::start_as(&mut command, world.health(), &log_of(&config)).ready();
-        // Whole at once: a thread of the server looks for it meanwhile.
-        let written = world.folder().join("attempt-written");
-        fs::write(&written, name).unwrap();
-        fs::rename(&written, &attempt).unwrap();
+        let mut daemon = with_a_thread_that_attempts(&world);
+        write_whole(&attempt, name);
         if name == "nothing" {
             until("an attempt of what is allowed", || {
                 survived.exists().then_some(())
@@ -106,4 +103,313 @@ fn a_server_that_does_what_it_may_not_ends_and_is_started_again() {
     let mut client = world.walletd();
     let from = sender(&mut client);
     client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+}
+
+/// A daemon in whose server a thread waits for attempts that its data folder names.
+fn with_a_thread_that_attempts(world: &World) -> Signerd {
+    let config = world.config();
+    let mut command = Command::new(binary("signerd"));
+    command
+        .env("LD_PRELOAD", binary("libfault_shim.so"))
+        .env("ATTEMPT_FOLDER", world.data())
+        .arg("--config")
+        .arg(&config);
+    Signerd::start_as(&mut command, world.health(), &log_of(&config)).ready()
+}
+
+/// Whole at once: a thread of another process looks for it meanwhile.
+fn write_whole(path: &Path, text: &str) {
+    let written = path.with_extension("written");
+    fs::write(&written, text).unwrap();
+    fs::rename(&written, path).unwrap();
+}
+
+/// What the system answered to each attempt, once all were made.
+fn answers(folder: &Path) -> BTreeMap<String, i32> {
+    let survived = folder.join("survived");
+    let text = until("the end of all attempts", || {
+        fs::read_to_string(&survived).ok()
+    });
+    fs::remove_file(survived).unwrap();
+    let lines = text.lines().map(|line| line.rsplit_once(": ").unwrap());
+    lines
+        .map(|(name, answer)| (name.to_owned(), answer.parse().unwrap()))
+        .collect()
+}
+
+/// `EACCES`: not one that a file is not there, nor that the user may not.
+const REFUSED: i32 = 13;
+
+fn attempts(verb: &str, paths: &[PathBuf]) -> Vec<String> {
+    let each = paths
+        .iter()
+        .map(|path| format!("{verb} {}", path.display()));
+    each.collect()
+}
+
+/// Whose mode would let root open them, as these tests may be.
+fn of_the_machine(daemon: &Signerd) -> Vec<PathBuf> {
+    let supervisor = format!("/proc/{}/environ", daemon.pid().as_raw_nonzero());
+    [
+        "/",
+        "/root",
+        "/home",
+        "/etc/hostname",
+        "/etc/shadow",
+        "/bin/sh",
+        "/dev/mem",
+        &supervisor,
+    ]
+    .map(PathBuf::from)
+    .into_iter()
+    .filter(|path| path.exists())
+    .collect()
+}
+
+fn journal_file(world: &World) -> PathBuf {
+    let mut entries = fs::read_dir(world.data()).unwrap().map(Result::unwrap);
+    let file = entries.find(|entry| entry.file_type().unwrap().is_file());
+    file.unwrap().path()
+}
+
+#[test]
+fn a_module_opens_nothing_beyond_its_places() {
+    let world = World::new().with_faults();
+    let daemon = world.start();
+    let faults = world.faults(MAIN);
+    let (certificate, key) = world.pki.files("signerd");
+    let theirs = [
+        world.folder().to_owned(),
+        world.data(),
+        journal_file(&world),
+        world.config(),
+        world.policy().join("manifest"),
+        world.token.pin_file(),
+        certificate,
+        key,
+    ];
+    let own = [world.token.config(), world.token.tokens(), faults.clone()];
+    let mut refused = attempts("open", &theirs);
+    refused.extend(attempts("open", &of_the_machine(&daemon)));
+    refused.extend(attempts(
+        "write",
+        &[world.token.config(), journal_file(&world)],
+    ));
+    refused.extend(attempts(
+        "make",
+        &[world.folder().join("made"), world.data().join("made")],
+    ));
+    refused.extend(attempts("remove", &[world.config(), journal_file(&world)]));
+    let allowed = attempts("open", &own);
+    let both = [refused.clone(), allowed.clone()].concat().join("\n");
+    write_whole(&faults.join("attempt"), &both);
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+    let answers = answers(&faults);
+    for attempt in &refused {
+        assert_eq!(answers[attempt], REFUSED, "{attempt}");
+    }
+    for attempt in &allowed {
+        assert_eq!(answers[attempt], 0, "{attempt}");
+    }
+    // It signs as before.
+    client.sign(&transfer("more", &from, &Draft::transfer(1, CUSTOMER, 1)));
+}
+
+/// Its system calls are restricted only then, and its files and TCP are from its start.
+#[test]
+fn a_module_runs_no_program_and_reaches_nobody_before_it_is_logged_in_either() {
+    let world = World::new().with_faults();
+    let address = |verb| format!("{verb} {}", world.health());
+    let refused = [
+        "exec".to_owned(),
+        address("connect"),
+        address("listen"),
+        format!("open {}", world.token.pin_file().display()),
+        format!("open {}", world.config().display()),
+    ];
+    write_whole(
+        &world.faults(MAIN).join("attempt-at-login"),
+        &refused.join("\n"),
+    );
+    let _daemon = world.start();
+    let answers = answers(&world.faults(MAIN));
+    assert_eq!(answers.len(), refused.len());
+    for attempt in &refused {
+        assert_eq!(answers[attempt], REFUSED, "{attempt}");
+    }
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+}
+
+#[test]
+fn a_server_opens_nothing_beyond_its_places() {
+    let world = World::new();
+    world.bootstrap();
+    let daemon = with_a_thread_that_attempts(&world);
+    let (certificate, key) = world.pki.files("signerd");
+    let theirs = [
+        world.folder().to_owned(),
+        world.config(),
+        world.token.pin_file(),
+        world.token.config(),
+        world.token.tokens(),
+        PathBuf::from("/usr/lib"),
+        PathBuf::from("/etc/passwd"),
+    ];
+    let manifest = world.policy().join("manifest");
+    let own = [
+        world.data(),
+        journal_file(&world),
+        manifest.clone(),
+        certificate,
+        key.clone(),
+    ];
+    let mut refused = attempts("open", &theirs);
+    refused.extend(attempts("open", &of_the_machine(&daemon)));
+    refused.extend(attempts("write", &[manifest.clone(), key]));
+    refused.extend(attempts(
+        "make",
+        &[world.folder().join("made"), world.policy().join("made")],
+    ));
+    refused.extend(attempts("remove", &[manifest, world.config()]));
+    let mut allowed = attempts("open", &own);
+    allowed.extend(attempts("make", &[world.data().join("made")]));
+    let both = [refused.clone(), allowed.clone()].concat().join("\n");
+    write_whole(&world.data().join("attempt"), &both);
+    let answers = answers(&world.data());
+    for attempt in &refused {
+        assert_eq!(answers[attempt], REFUSED, "{attempt}");
+    }
+    for attempt in &allowed {
+        assert_eq!(answers[attempt], 0, "{attempt}");
+    }
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+}
+
+/// What the kernel says of a process.
+fn status(process: Pid) -> BTreeMap<String, String> {
+    let path = format!("/proc/{}/status", process.as_raw_nonzero());
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+#[test]
+fn neither_process_has_a_capability_and_memory_is_locked_or_said_not_to_be() {
+    let world = World::new();
+    let daemon = world.start();
+    for role in [Role::Server, Role::KeyChild] {
+        let process = daemon.child(role).unwrap();
+        let status = status(process);
+        let none = "0000000000000000";
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(status[set], none, "{role:?}: {set}");
+        }
+        assert_eq!(
+            (&*status["NoNewPrivs"], &*status["Seccomp"]),
+            ("1", "2"),
+            "{role:?}"
+        );
+        if getuid().is_root() {
+            assert_eq!(status["CapBnd"], none, "{role:?}");
+        }
+        // Root raises the limit where its machine lets it; who may not says so.
+        let limits = fs::read_to_string(format!("/proc/{}/limits", process.as_raw_nonzero()));
+        let limits = limits.unwrap();
+        let mut of_memory = limits
+            .lines()
+            .filter(|line| line.starts_with("Max locked memory"));
+        match of_memory.next().unwrap().contains("unlimited") {
+            true => assert_ne!(status["VmLck"], "0 kB", "{role:?}"),
+            false => drop(daemon.logged("memory may be written to swap")),
+        }
+    }
+}
+
+/// Everything in a folder, and the folder, become a user's.
+fn give(folder: &Path, user: &str) {
+    run(Command::new("chown").arg("-R").arg(user).arg(folder));
+}
+
+/// Root alone starts processes as other users; who is not is told so.
+#[test]
+fn server_and_key_child_are_users_of_their_own() {
+    let (server, key_child) = ("daemon", "nobody");
+    let world = World::new();
+    let text = fs::read_to_string(world.config()).unwrap();
+    let text = format!("user = \"{server}\"\n{text}")
+        .replace("[device]\n", &format!("[device]\nuser = \"{key_child}\"\n"));
+    fs::write(world.config(), text).unwrap();
+    if !getuid().is_root() {
+        let checked = signerd(&world.config(), &["--check"]);
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert!(!checked.status.success());
+        assert!(said.contains("it must be started as root"), "{said}");
+        return;
+    }
+    fs::set_permissions(world.folder(), fs::Permissions::from_mode(0o711)).unwrap();
+    fs::create_dir(world.data()).unwrap();
+    for folder in [world.data(), world.policy(), world.folder().join("pki")] {
+        give(&folder, server);
+    }
+    give(&world.token.tokens(), key_child);
+    chown(world.token.pin_file(), Some(0), Some(0)).unwrap();
+    let daemon = world.start();
+    let uid = |role| {
+        let status = status(daemon.child(role).unwrap());
+        assert_eq!(status["CapBnd"], "0000000000000000", "{role:?}");
+        // Real, effective, saved, of the file system.
+        let mut uids = status["Uid"].split_whitespace();
+        let uid: u32 = uids.next().unwrap().parse().unwrap();
+        assert!(uids.all(|other| other.parse() == Ok(uid)), "{role:?}");
+        uid
+    };
+    let (server, key_child) = (uid(Role::Server), uid(Role::KeyChild));
+    assert!(server != 0 && key_child != 0 && server != key_child);
+    assert!(
+        !daemon.said().contains("are of one user"),
+        "{}",
+        daemon.said()
+    );
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+    // A child that ends is started again as the same.
+    let child = daemon.child(Role::KeyChild).unwrap();
+    rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+    until("the end of the key child", || {
+        (!is_running(child)).then_some(())
+    });
+    let more = transfer("more", &from, &Draft::transfer(1, CUSTOMER, 1));
+    until("a signature", || {
+        (client.send(&more).status == 200).then_some(())
+    });
+    assert_ne!(uid(Role::KeyChild), 0);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_pin_file_that_others_may_open_is_refused_by_name() {
+    let world = World::new();
+    let pin_file = world.token.pin_file();
+    for mode in [0o640, 0o604, 0o620] {
+        fs::set_permissions(&pin_file, fs::Permissions::from_mode(mode)).unwrap();
+        let checked = signerd(&world.config(), &["--check"]);
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert!(!checked.status.success());
+        assert!(said.contains(&*pin_file.to_string_lossy()), "{said}");
+        assert!(said.contains(&format!("its mode is {mode:04o}")), "{said}");
+    }
+    let daemon = world.launch();
+    daemon.logged("its mode is 0620");
+    assert_eq!(daemon.child(Role::KeyChild), None);
+    fs::set_permissions(&pin_file, fs::Permissions::from_mode(0o400)).unwrap();
+    let _daemon = daemon.ready();
 }

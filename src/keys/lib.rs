@@ -37,4 +37,5 @@ pub use pool::{
     AttachError, CallError, Expected, KeyPool, MemberId, PoolConfig, PoolEvent, SignError, Told,
 };
 pub use profile::Profile;
+pub use token::softhsm_tokens;
 pub use verify::{Signature, SignatureError};

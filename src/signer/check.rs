@@ -9,6 +9,10 @@ use crate::{
     config::Config,
     device::{self, StartError},
     governance::{self, GovernanceError},
+    hardening::{
+        files::{self, FilesError},
+        user::{self, UserError},
+    },
     log,
 };
 
@@ -25,6 +29,12 @@ pub enum CheckError {
     /// PIN file, profile or module.
     #[error("the device could not be opened")]
     Device(#[source] StartError),
+    /// A user of the configuration.
+    #[error("the processes could not have users of their own")]
+    User(#[source] UserError),
+    /// The kernel.
+    #[error("the processes could not be held to their files")]
+    Files(#[source] FilesError),
     /// The module or keystore is not there.
     #[error("there is no PKCS#11 module or keystore {path}")]
     Place {
@@ -53,14 +63,16 @@ pub fn check(config: &Config) -> Result<(), CheckError> {
     };
     Tls::load(config.api.files(), &policy.client_roots, 0).map_err(CheckError::Tls)?;
     for (_, device) in config.device.members() {
-        device::hello(device).map_err(CheckError::Device)?;
+        let profile = device::profile(device).map_err(CheckError::Device)?;
+        device::hello(device, &profile).map_err(CheckError::Device)?;
         let place = device.place.path();
         if !place.exists() {
             let path = place.display().to_string();
             return Err(CheckError::Place { path });
         }
     }
-    Ok(())
+    user::check(config).map_err(CheckError::User)?;
+    files::probe().map_err(CheckError::Files)
 }
 
 impl CheckError {

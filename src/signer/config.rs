@@ -29,6 +29,9 @@ pub struct Config {
     pub books: Option<PathBuf>,
     /// The first bundle's fingerprint, `sha256:…`, pinned at the first start.
     pub genesis: Genesis,
+    /// The user of the system that the server runs as, where it is started as root.
+    #[serde(default)]
+    pub user: Option<String>,
     /// The API.
     pub api: Api,
     /// The officers' listener, if there is one.
@@ -120,6 +123,12 @@ pub struct Device {
     pub network: bool,
     /// Environment of the key child.
     pub environment: BTreeMap<String, String>,
+    /// What its module reads beside what [`Places`](crate::hardening::places::Places) knows of.
+    pub reads: Vec<PathBuf>,
+    /// What its module writes besides.
+    pub writes: Vec<PathBuf>,
+    /// The user of the system that its key child runs as.
+    pub user: Option<String>,
     /// Others that hold the same keys; they have none of their own.
     pub replicas: Vec<Device>,
 }
@@ -216,6 +225,15 @@ struct DeviceTable {
     /// Environment of the key child, such as `SOFTHSM2_CONF`. It has no other.
     #[serde(default)]
     environment: BTreeMap<String, String>,
+    /// Files and folders that the module reads, beside its own folder, the system's libraries, the files that
+    /// `environment` names, and SoftHSM's tokens.
+    #[serde(default)]
+    reads: Vec<PathBuf>,
+    /// Files and folders that the module writes as well, such as `/dev/bus/usb`.
+    #[serde(default)]
+    writes: Vec<PathBuf>,
+    /// The user of the system that the key child runs as; the server's where none is named.
+    user: Option<String>,
     /// Further devices that hold the same keys.
     #[serde(default)]
     replica: Vec<ReplicaTable>,
@@ -245,6 +263,12 @@ struct ReplicaTable {
     network: Option<bool>,
     /// Environment of the key child.
     environment: Option<BTreeMap<String, String>>,
+    /// Files and folders that the module reads besides.
+    reads: Option<Vec<PathBuf>>,
+    /// Files and folders that the module writes besides.
+    writes: Option<Vec<PathBuf>>,
+    /// The user of the system that the key child runs as.
+    user: Option<String>,
 }
 
 impl ReplicaTable {
@@ -268,6 +292,9 @@ impl ReplicaTable {
             sessions: self.sessions.unwrap_or(main.sessions),
             network: self.network.unwrap_or(main.network),
             environment: self.environment.unwrap_or_else(|| main.environment.clone()),
+            reads: self.reads.unwrap_or_else(|| main.reads.clone()),
+            writes: self.writes.unwrap_or_else(|| main.writes.clone()),
+            user: self.user.or_else(|| main.user.clone()),
             ..main.clone()
         })
     }
@@ -309,6 +336,9 @@ impl TryFrom<DeviceTable> for Device {
             self_test_keys: table.self_test_keys,
             network: table.network,
             environment: table.environment,
+            reads: table.reads,
+            writes: table.writes,
+            user: table.user,
             replicas: Vec::new(),
         };
         let replicas = table.replica.into_iter();
@@ -322,7 +352,8 @@ impl TryFrom<DeviceTable> for Device {
 impl Device {
     fn resolve(&mut self, folder: &Path) {
         let paths = [self.place.path_mut(), &mut self.pin_file, &mut self.profile];
-        for path in paths {
+        let places = self.reads.iter_mut().chain(&mut self.writes);
+        for path in paths.into_iter().chain(places) {
             *path = folder.join(&*path);
         }
     }
@@ -436,6 +467,7 @@ impl Config {
             message: error.to_string(),
         })?;
         config.check(path)?;
+        config.share_user();
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
     }
@@ -463,6 +495,15 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Key children for which none is named are of the server's user.
+    fn share_user(&mut self) {
+        let main = &mut self.device;
+        for device in main.replicas.iter_mut().map(|one| &mut one.user) {
+            *device = device.take().or_else(|| self.user.clone());
+        }
+        main.user = main.user.take().or_else(|| self.user.clone());
     }
 
     fn resolve(&mut self, folder: &Path) {
@@ -559,6 +600,27 @@ profile = "softhsm.toml"
         assert!(
             genesis.to_string().contains("64 hexadecimal digits"),
             "{genesis}"
+        );
+    }
+
+    #[test]
+    fn a_key_child_without_a_user_of_its_own_has_the_servers() {
+        let users = |text: &str| {
+            let config = read(text).unwrap();
+            let members = config.device.members();
+            members
+                .map(|(_, device)| device.user.clone())
+                .collect::<Vec<_>>()
+        };
+        let both = format!("user = \"server\"\n{GOOD}");
+        assert_eq!(users(GOOD), [None]);
+        assert_eq!(users(&both), [Some("server".into())]);
+        let own = format!("{both}user = \"keys\"\n{REPLICA}serial = \"2\"\n");
+        assert_eq!(users(&own), [Some("keys".into()), Some("keys".into())]);
+        let of_replica = format!("{both}{REPLICA}serial = \"2\"\nuser = \"other\"\n");
+        assert_eq!(
+            users(&of_replica),
+            [Some("server".into()), Some("other".into())]
         );
     }
 

@@ -1,10 +1,14 @@
 //! The key child as the supervisor starts it, and the mark that a PIN was rejected.
 
 use std::{
+    ffi::OsStr,
     fs::File,
-    io::{self, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    path::Path,
+    io::{self, Read, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::MetadataExt, net::UnixStream},
+    },
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -25,6 +29,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{self, MAIN, Place},
+    hardening::places::{Places, Tcp},
     log,
 };
 
@@ -47,8 +52,10 @@ pub struct KeyChild {
 #[non_exhaustive]
 pub enum StartError {
     /// The PIN cannot be read.
-    #[error("the PIN file cannot be used: {reason}")]
+    #[error("the PIN file {} cannot be used: {reason}", path.display())]
     Pin {
+        /// The file.
+        path: PathBuf,
         /// Why, without the PIN.
         reason: String,
     },
@@ -74,12 +81,13 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`].
 pub fn start(config: &config::Device) -> Result<(KeyChild, OwnedFd), StartError> {
-    let hello = hello(config)?;
+    let profile = profile(config)?;
+    let hello = hello(config, &profile)?;
     let (mut near, far) = UnixStream::pair().map_err(StartError::Process)?;
-    let network = config.network.then_some("--network");
+    let places = Places::of_key_child(config, &profile);
     let process = Command::new("/proc/self/exe")
         .args(["--role", "key-child"])
-        .args(network)
+        .args(flags(&places, config.user.as_deref()))
         .env_clear()
         .envs(&config.environment)
         .stdin(Stdio::from(OwnedFd::from(far)))
@@ -98,15 +106,37 @@ pub fn start(config: &config::Device) -> Result<(KeyChild, OwnedFd), StartError>
     ))
 }
 
+/// How its places and its user are said to a key child, which has no configuration.
+fn flags<'a>(places: &'a Places, user: Option<&'a str>) -> Vec<&'a OsStr> {
+    let network = (places.tcp == Tcp::Connects).then_some("--network");
+    let said = |flag: &'static str, place| [OsStr::new(flag), Path::as_os_str(place)];
+    let reads = places.reads.iter().flat_map(|place| said("--read", place));
+    let writes = places.writes.iter();
+    let writes = writes.flat_map(|place| said("--write", place));
+    let user = user.into_iter().flat_map(|user| ["--user", user]);
+    let others = network.into_iter().chain(user).map(OsStr::new);
+    others.chain(reads).chain(writes).collect()
+}
+
+/// A device's firmware profile.
+///
+/// # Errors
+/// [`StartError::Profile`].
+pub fn profile(config: &config::Device) -> Result<Profile, StartError> {
+    Profile::read(&config.profile).map_err(unusable)
+}
+
+fn unusable(error: ProfileError) -> StartError {
+    StartError::Profile {
+        reason: log::chain(&error),
+    }
+}
+
 /// What the child is told of its device.
 ///
 /// # Errors
 /// [`StartError`].
-pub fn hello(config: &config::Device) -> Result<Hello, StartError> {
-    let unusable = |error: ProfileError| StartError::Profile {
-        reason: log::chain(&error),
-    };
-    let profile = Profile::read(&config.profile).map_err(unusable)?;
+pub fn hello(config: &config::Device, profile: &Profile) -> Result<Hello, StartError> {
     if !profile.knows_safe_firmware() {
         tracing::warn!(
             profile = profile.name,
@@ -152,10 +182,29 @@ pub fn selector(config: &config::Device) -> Result<TokenSelector, StartError> {
     })
 }
 
+/// Where systemd puts what it hands to a service alone. Who may read is in a list there, which shows where the
+/// rights of the group would.
+const CREDENTIALS: &str = "/run/credentials";
+
 fn pin(path: &Path) -> Result<Pin, StartError> {
-    let unusable = |reason: String| StartError::Pin { reason };
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-    let text = Zeroizing::new(text);
+    let unusable = |reason: String| StartError::Pin {
+        path: path.to_owned(),
+        reason,
+    };
+    let io = |error: io::Error| unusable(error.to_string());
+    let mut file = File::open(path).map_err(io)?;
+    let mode = file.metadata().map_err(io)?.mode() & 0o7777;
+    let others = match path.starts_with(CREDENTIALS) {
+        true => 0o007,
+        false => 0o077,
+    };
+    if mode & others != 0 {
+        return Err(unusable(format!(
+            "its mode is {mode:04o}: others than its owner may open it (chmod 600)"
+        )));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text).map_err(io)?;
     let pin = text.strip_suffix('\n').unwrap_or(&text);
     if pin.is_empty() {
         return Err(unusable("it is empty".into()));

@@ -1,6 +1,11 @@
 //! What every process of the daemon gives up at its start, and server and key child once they have started.
 
+pub mod files;
+pub mod memory;
+pub mod notes;
+pub mod places;
 pub mod system_calls;
+pub mod user;
 
 use std::io;
 

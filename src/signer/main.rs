@@ -11,7 +11,12 @@ use signerd::{
     ceremony, check,
     config::Config,
     governance, hardening,
-    hardening::system_calls::{self, Process},
+    hardening::{
+        files, memory, notes,
+        places::{Places, Tcp},
+        system_calls::{self, Process},
+        user,
+    },
     log, prune, server, supervisor, unseal,
 };
 
@@ -59,9 +64,14 @@ enum Task {
     /// Started by the supervisor.
     Server,
     /// Started by the supervisor.
-    KeyChild {
-        network: bool,
-    },
+    KeyChild(Cage),
+}
+
+/// What a key child is held to, which has no configuration.
+#[derive(Default)]
+struct Cage {
+    places: Places,
+    user: Option<String>,
 }
 
 fn arguments() -> Result<Arguments, String> {
@@ -81,14 +91,23 @@ fn arguments() -> Result<Arguments, String> {
             Some("--prune") => parsed.task = Task::Prune(rest.next().ok_or(USAGE)?.into()),
             Some("--signature") => parsed.signatures.push(rest.next().ok_or(USAGE)?.into()),
             Some("--version") => parsed.task = Task::Version,
-            Some("--network") => match &mut parsed.task {
-                Task::KeyChild { network } => *network = true,
-                _ => return Err(USAGE.into()),
-            },
+            Some("--network") => parsed.cage()?.places.tcp = Tcp::Connects,
+            Some("--read") => {
+                let place = rest.next().ok_or(USAGE)?.into();
+                parsed.cage()?.places.reads.push(place);
+            }
+            Some("--write") => {
+                let place = rest.next().ok_or(USAGE)?.into();
+                parsed.cage()?.places.writes.push(place);
+            }
+            Some("--user") => {
+                let user = rest.next().and_then(|user| user.into_string().ok());
+                parsed.cage()?.user = Some(user.ok_or(USAGE)?);
+            }
             Some("--role") => {
                 parsed.task = match rest.next().as_deref().and_then(|role| role.to_str()) {
                     Some("server") => Task::Server,
-                    Some("key-child") => Task::KeyChild { network: false },
+                    Some("key-child") => Task::KeyChild(Cage::default()),
                     _ => return Err(USAGE.into()),
                 }
             }
@@ -96,6 +115,16 @@ fn arguments() -> Result<Arguments, String> {
         }
     }
     Ok(parsed)
+}
+
+impl Arguments {
+    /// Of a key child, whose role is said before.
+    fn cage(&mut self) -> Result<&mut Cage, String> {
+        match &mut self.task {
+            Task::KeyChild(cage) => Ok(cage),
+            _ => Err(USAGE.into()),
+        }
+    }
 }
 
 fn run() -> Result<ExitCode, String> {
@@ -108,18 +137,29 @@ fn run() -> Result<ExitCode, String> {
         println!("signerd {}", env!("CARGO_PKG_VERSION"));
         return Ok(ExitCode::SUCCESS);
     }
-    hardening::not_dumpable()
-        .map_err(|error| format!("core dumps cannot be ruled out: {error}"))?;
+    not_dumpable()?;
     hardening::no_new_privileges()
         .map_err(|error| format!("new privileges cannot be ruled out: {error}"))?;
-    if let Task::KeyChild { network } = task {
-        return key_child(network);
+    if let Task::KeyChild(cage) = task {
+        return key_child(&cage);
     }
     let path = config.ok_or(USAGE)?;
     let config = Config::read(&path).map_err(|error| log::chain(&error))?;
     match task {
+        Task::Bootstrap | Task::SealReport | Task::Unseal(_) | Task::Prune(_) => {
+            // What they make is the server's.
+            if let Some(user) = &config.user {
+                user::become_user(Some(user)).map_err(|error| log::chain(&error))?;
+            }
+        }
+        _ => memory::allow_locking(),
+    }
+    match task {
         Task::Check => match check::check(&config) {
             Ok(()) => {
+                for note in notes::of(&config) {
+                    println!("note: {note}");
+                }
                 println!("ok");
                 Ok(ExitCode::SUCCESS)
             }
@@ -134,7 +174,9 @@ fn run() -> Result<ExitCode, String> {
     }
 }
 
-fn key_child(network: bool) -> Result<ExitCode, String> {
+fn key_child(cage: &Cage) -> Result<ExitCode, String> {
+    hold(cage.user.as_deref(), &cage.places)?;
+    let network = cage.places.tcp == Tcp::Connects;
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -147,6 +189,19 @@ fn key_child(network: bool) -> Result<ExitCode, String> {
             std::process::exit(UNRESTRICTED);
         }
     }))
+}
+
+fn not_dumpable() -> Result<(), String> {
+    hardening::not_dumpable().map_err(|error| format!("core dumps cannot be ruled out: {error}"))
+}
+
+/// What server and key child give up before they have a second thread.
+fn hold(user: Option<&str>, places: &Places) -> Result<(), String> {
+    user::become_user(user).map_err(|error| log::chain(&error))?;
+    // Another user is another word on that, which the machine's administrator has.
+    not_dumpable()?;
+    memory::lock().map_err(|error| format!("memory cannot be locked: {error}"))?;
+    files::restrict(places).map_err(|error| log::chain(&error))
 }
 
 /// The ceremony of the first start: a journal for the fleet of a bundle whose fingerprint a person
@@ -198,8 +253,10 @@ fn prune(
 }
 
 fn serve(config: Config) -> Result<ExitCode, String> {
-    hardening::end_with_parent().map_err(|error| error.to_string())?;
     log::start(&config.log.level)?;
+    hold(config.user.as_deref(), &Places::of_server(&config))?;
+    // Behind it: who becomes another user forgets this.
+    hardening::end_with_parent().map_err(|error| error.to_string())?;
     // One core is left to the journal's writer and the device, which every request waits for.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -217,6 +274,11 @@ fn serve(config: Config) -> Result<ExitCode, String> {
 
 fn supervise(path: &std::path::Path, config: &Config) -> Result<ExitCode, String> {
     log::start(&config.log.level)?;
+    let users = user::check(config).and_then(|()| user::keep_for_others(config));
+    users.map_err(|error| log::chain(&error))?;
+    for note in notes::of(config) {
+        tracing::warn!(note, "it is not as hard as it could be");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

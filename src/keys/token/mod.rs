@@ -32,6 +32,7 @@ pub(crate) use login::{LoggedIn, Login};
 pub(crate) use session::TokenDevice;
 pub(crate) use sign::{SignFault, sign};
 pub(crate) use sync::after_change;
+pub use sync::softhsm_tokens;
 
 use crate::{
     device::{Essentials, FirmwareVersion, TokenIdentity, TokenSelector},

@@ -21,7 +21,7 @@ pub(crate) fn after_change(profile: &Essentials) -> Result<(), Failure> {
     if !profile.quirks.contains(Quirks::SYNC_SOFTHSM_FILES) {
         return Ok(());
     }
-    token_directory()
+    own_tokens()
         .and_then(|directory| sync_tree(&directory, 3))
         .map_err(|_| Failure::SyncFailed)
 }
@@ -31,7 +31,7 @@ pub(super) fn is_full(profile: &Essentials) -> bool {
     if !profile.quirks.contains(Quirks::SYNC_SOFTHSM_FILES) {
         return false;
     }
-    let Ok(directory) = token_directory() else {
+    let Ok(directory) = own_tokens() else {
         return false;
     };
     // Less than an object's files need.
@@ -39,10 +39,19 @@ pub(super) fn is_full(profile: &Essentials) -> bool {
         .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < 65_536 || disk.f_favail < 4)
 }
 
-/// `directories.tokendir` of the configuration that the module itself reads.
-fn token_directory() -> io::Result<PathBuf> {
-    let config = env::var_os("SOFTHSM2_CONF").map_or_else(|| SOFTHSM_CONFIG.into(), PathBuf::from);
-    let text = fs::read_to_string(config)?;
+/// Of the configuration that the module in this process reads.
+fn own_tokens() -> io::Result<PathBuf> {
+    let config = env::var_os("SOFTHSM2_CONF").map(PathBuf::from);
+    softhsm_tokens(config.as_deref())
+}
+
+/// Where SoftHSM has its tokens: `directories.tokendir` of its configuration, or of that which it has when nothing
+/// names another.
+///
+/// # Errors
+/// When it cannot be read, or names no folder.
+pub fn softhsm_tokens(config: Option<&Path>) -> io::Result<PathBuf> {
+    let text = fs::read_to_string(config.unwrap_or(Path::new(SOFTHSM_CONFIG)))?;
     text.lines()
         .filter_map(|line| line.split_once('='))
         .find(|(name, _)| name.trim() == "directories.tokendir")

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::{repository, source::production};
 
 /// Each flag, and why nothing that a policy refuses is signed by it.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 13] = [
     ("--config", "names the file, in which no rule stands"),
     ("--check", "reads and ends"),
     (
@@ -32,6 +32,18 @@ const FLAGS: [(&str, &str); 10] = [
     (
         "--network",
         "is given by the supervisor to a key child whose device is configured to be behind a network",
+    ),
+    (
+        "--read",
+        "names what a key child may read: given by the supervisor, and of no rule",
+    ),
+    (
+        "--write",
+        "names what a key child may write: given by the supervisor, and of no rule",
+    ),
+    (
+        "--user",
+        "names whom a key child becomes that the supervisor started as root",
     ),
 ];
 

@@ -1,0 +1,35 @@
+//! What of the hardening this machine or this configuration leaves out, in words.
+
+use rustix::process::getuid;
+
+use super::{memory, places::Places};
+use crate::config::Config;
+
+/// What is weaker than it could be, and what to do about it. `docs/hardening.md` has the whole.
+pub fn of(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    let server = Places::of_server(config);
+    for (_, device) in config.device.members() {
+        let pin_file = &device.pin_file;
+        if server.include(pin_file) {
+            notes.push(format!(
+                "the PIN file {} lies in a folder that the server reads: keep it in one of its own",
+                pin_file.display()
+            ));
+        }
+        if !getuid().is_root() || device.user == config.user {
+            notes.push(format!(
+                "the server and the key child of {} are of one user: start as root with `user` and \
+                 `device.user`, two of the system's",
+                device.name
+            ));
+        }
+    }
+    if !memory::may_lock() {
+        notes.push(
+            "memory may be written to swap: start with an unlimited RLIMIT_MEMLOCK (LimitMEMLOCK=infinity)"
+                .into(),
+        );
+    }
+    notes
+}
