@@ -28,7 +28,7 @@ fn key(number: u8) -> PrivateKey {
     Ed25519Keypair::from_seed(&[50 + number; 32]).into()
 }
 
-fn attesters() -> String {
+pub fn attesters() -> String {
     let attester = |number: u8| {
         let line = key(number).public_key().to_openssh().unwrap();
         format!(
@@ -97,12 +97,12 @@ fn seen((who, by): (u8, u8), number: u64, at: Time, seen: Seen) -> Statement {
     }
 }
 
-fn say(who: u8, what: &Seen) -> Statement {
+pub fn say(who: u8, what: &Seen) -> Statement {
     let at = now();
     seen((who, who), at.millis(), at, what.clone())
 }
 
-fn taken(client: &mut Client, statement: &Statement) -> bool {
+pub fn taken(client: &mut Client, statement: &Statement) -> bool {
     let body = serde_json::to_vec(statement).unwrap();
     let answer = client.post("/v1/statements", &body);
     if answer.status != 204 {
@@ -112,7 +112,7 @@ fn taken(client: &mut Client, statement: &Statement) -> bool {
 }
 
 /// What became of the attempt of an answer.
-fn fate(request: &SignRequest, answer: &SignAnswer, fate: Fate) -> Seen {
+pub fn fate(request: &SignRequest, answer: &SignAnswer, fate: Fate) -> Seen {
     Seen::Fate {
         attempt: AttemptId(answer.attempt),
         request: RequestHash(request.fingerprint().unwrap()),

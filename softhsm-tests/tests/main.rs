@@ -51,6 +51,8 @@ mod replay;
 mod replicas;
 mod restricted;
 mod room;
+mod room_of_values;
+mod room_reference;
 mod sealed;
 #[path = "../../src/policy/tests/security_key.rs"]
 mod security_key;

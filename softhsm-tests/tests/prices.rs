@@ -25,7 +25,7 @@ fn key(number: u8) -> PrivateKey {
 }
 
 /// Two of the attesters w1, w2 and w3; no more than 10,000 usd of ether in an hour.
-fn edit(bundle: &mut Bundle, max_age: &str) {
+pub fn edit(bundle: &mut Bundle, max_age: &str) {
     let mut text = String::new();
     for number in 1..=3 {
         let line = key(number).public_key().to_openssh().unwrap();
@@ -82,7 +82,7 @@ fn bring(client: &mut Client, statement: &Statement) -> (u16, String) {
     (answer.status, problem.detail)
 }
 
-fn say(client: &mut Client, who: u8, price: &str) {
+pub fn say(client: &mut Client, who: u8, price: &str) {
     let said = bring(client, &signed(&attestation(who, now(), price), who));
     assert_eq!(said, (204, String::new()));
 }

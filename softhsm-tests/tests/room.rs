@@ -1,12 +1,10 @@
 //! The room of limits, held against what an auditor computes from exported entries: behind a daemon that was
 //! killed, limits that were edited and renamed, and a wall clock that was moved there and back.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use api::signing::{KeysAnswer, SignRequest};
 use rustix::process::Signal;
-use serde::Deserialize;
-use serde_json::Value;
 use strongroom_softhsm_tests::{
     anvil::Anvil,
     ask::{intent, request},
@@ -17,17 +15,16 @@ use strongroom_softhsm_tests::{
     signerd::Signerd,
     world::{Client, World, json},
 };
-use tx::{Asset, Time};
+use tx::Asset;
 
 use crate::{
-    audit::{Audited, EXAMINER, lines},
+    audit::{Audited, EXAMINER},
     clock::MovedClock,
+    room_reference::{Bound, HOUR_MILLIS, Measured, Told},
     support::{LITECOIN, TOKEN, coin_scripts, eth, sender, transfer, usdx},
 };
 
 const MINUTE_MILLIS: u64 = 60_000;
-const HOUR_MILLIS: u64 = 60 * MINUTE_MILLIS;
-const DAY_MILLIS: u64 = 24 * HOUR_MILLIS;
 
 /// Beside those of the tests' bundle: the shortest window, two groups at once, a count.
 const LIMITS: &str = "
@@ -58,176 +55,68 @@ cap = \"1 eth\"
 amount_max = \"0.00005 eth\"
 ";
 
-/// A limit as the reference knows it.
-struct Bound {
-    name: &'static str,
-    kind: &'static str,
-    asset: Option<Asset>,
-    amount_max: u128,
-    window_millis: u64,
-    counts: bool,
-    group: fn(&Fact) -> Vec<String>,
-}
-
-impl Bound {
-    fn of(name: &'static str, kind: &'static str, asset: Asset) -> Self {
-        Self {
-            name,
-            kind,
-            asset: Some(asset),
-            amount_max: u128::MAX,
-            window_millis: DAY_MILLIS,
-            counts: false,
-            group: |_| Vec::new(),
-        }
-    }
-
-    /// The limits of the first bundle.
-    fn all() -> Vec<Self> {
-        let ltc = Asset::native(LITECOIN);
-        let btc: Asset = "bitcoin:mainnet/native".parse().unwrap();
-        vec![
-            Self::of("eth-day", "payment", eth()),
-            Self::of("usdx-day", "payment", usdx()),
-            Self::of("ltc-day", "payment", ltc.clone()),
-            Self::of("btc-day", "payment", btc.clone()),
-            Self::of("eth-fees-day", "fee", eth()),
-            Self::of("ltc-fees-day", "fee", ltc),
-            Self::of("btc-fees-day", "fee", btc),
-            Self {
-                window_millis: MINUTE_MILLIS,
-                group: |fact| vec![format!("account={}", fact.effect.account)],
-                ..Self::of("eth-minute", "payment", eth())
+/// The limits of the first bundle.
+fn bounds() -> Vec<Bound> {
+    let ltc = Asset::native(LITECOIN);
+    let btc: Asset = "bitcoin:mainnet/native".parse().unwrap();
+    vec![
+        Bound::of("eth-day", "payment", eth()),
+        Bound::of("usdx-day", "payment", usdx()),
+        Bound::of("ltc-day", "payment", ltc.clone()),
+        Bound::of("btc-day", "payment", btc.clone()),
+        Bound::of("eth-fees-day", "fee", eth()),
+        Bound::of("ltc-fees-day", "fee", ltc),
+        Bound::of("btc-fees-day", "fee", btc),
+        Bound {
+            window_millis: MINUTE_MILLIS,
+            is_grouped: true,
+            group: |fact| vec![format!("account={}", fact.effect.account)],
+            ..Bound::of("eth-minute", "payment", eth())
+        },
+        Bound {
+            assets: Vec::new(),
+            window_millis: 6 * HOUR_MILLIS,
+            measured: Measured::Count,
+            is_grouped: true,
+            group: |fact| {
+                let source = fact.source.as_deref().unwrap();
+                let account = format!("account={}", fact.effect.account);
+                let client = format!("client={}", fact.client);
+                vec![client, format!("source={source}"), account]
             },
-            Self {
-                asset: None,
-                window_millis: 6 * HOUR_MILLIS,
-                counts: true,
-                group: |fact| {
-                    let source = fact.source.as_deref().unwrap();
-                    let account = format!("account={}", fact.effect.account);
-                    let client = format!("client={}", fact.client);
-                    vec![client, format!("source={source}"), account]
-                },
-                ..Self::of("payments", "payment", eth())
-            },
-            Self {
-                amount_max: ETHER / 20_000,
-                window_millis: 36 * HOUR_MILLIS,
-                ..Self::of("small-fees", "fee", eth())
-            },
-        ]
-    }
-
-    fn measure(&self, fact: &Fact) -> u128 {
-        let amount: u128 = fact.effect.amount.parse().unwrap();
-        let asset = self.asset.as_ref().map(ToString::to_string);
-        let counts = fact.effect.kind == self.kind
-            && asset.is_none_or(|asset| fact.effect.asset == asset)
-            && amount <= self.amount_max;
-        match (counts, self.counts) {
-            (false, _) => 0,
-            (true, true) => 1,
-            (true, false) => amount,
-        }
-    }
-
-    /// What each group uses at `lo`: of every set of attempts the most expensive one.
-    fn used(&self, attempts: &[(u64, Charged)], lo: Time) -> BTreeMap<Vec<String>, u128> {
-        let mut sets: BTreeMap<(Vec<String>, u64), u128> = BTreeMap::new();
-        for (entry, charged) in attempts {
-            if charged.at.millis() + self.window_millis <= lo.millis() {
-                continue;
-            }
-            let mut one: BTreeMap<Vec<String>, u128> = BTreeMap::new();
-            for fact in &charged.attempt.facts {
-                let measured = self.measure(fact);
-                if measured > 0 {
-                    *one.entry((self.group)(fact)).or_default() += measured;
-                }
-            }
-            for (group, sum) in one {
-                let set = charged.attempt.set.unwrap_or(*entry);
-                let most = sets.entry((group, set)).or_default();
-                *most = sum.max(*most);
-            }
-        }
-        let mut used = BTreeMap::new();
-        for ((group, _), most) in sets {
-            *used.entry(group).or_default() += most;
-        }
-        used
-    }
-}
-
-/// What the reference reads of an authorised attempt.
-#[derive(Deserialize)]
-struct Attempt {
-    set: Option<u64>,
-    facts: Vec<Fact>,
-}
-
-#[derive(Deserialize)]
-struct Fact {
-    effect: Effect,
-    client: String,
-    source: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Effect {
-    kind: String,
-    account: String,
-    asset: String,
-    amount: String,
-}
-
-struct Charged {
-    at: Time,
-    attempt: Attempt,
-}
-
-/// The attempts of an export, with the indices of their entries.
-fn attempts(folder: &Path) -> Vec<(u64, Charged)> {
-    let mut attempts = Vec::new();
-    for line in lines(folder) {
-        let line: Value = serde_json::from_str(&line).unwrap();
-        let Some(body) = line["opening"]["body"].as_str() else {
-            continue;
-        };
-        let record: Value = serde_json::from_str(body).unwrap();
-        if let Some(attempt) = record["entry"].get("attempt") {
-            let at = serde_json::from_value(record["time"]["lo"].clone()).unwrap();
-            let attempt = serde_json::from_value(attempt.clone()).unwrap();
-            attempts.push((line["entry"].as_u64().unwrap(), Charged { at, attempt }));
-        }
-    }
-    attempts
+            ..Bound::of("payments", "payment", eth())
+        },
+        Bound {
+            amount_max: ETHER / 20_000,
+            window_millis: 36 * HOUR_MILLIS,
+            ..Bound::of("small-fees", "fee", eth())
+        },
+    ]
 }
 
 /// A daemon, whoever asks it, and what its limits must be.
-struct Audit<'a> {
-    audited: &'a Audited,
-    client: Client,
-    bounds: Vec<Bound>,
-    checked: u32,
+pub struct Audit<'a> {
+    pub audited: &'a Audited,
+    pub client: Client,
+    pub bounds: Vec<Bound>,
+    pub checked: u32,
 }
 
 impl Audit<'_> {
     /// The room that the daemon prints is the reference's, to the unit.
-    fn agrees(&mut self, when: &str) {
+    pub fn agrees(&mut self, when: &str) {
         let answer = self.client.keys();
         self.agrees_with(answer, when);
     }
 
     /// As [`Self::agrees`], of an answer since which nothing was signed.
-    fn agrees_with(&mut self, answer: KeysAnswer, when: &str) {
+    pub fn agrees_with(&mut self, answer: KeysAnswer, when: &str) {
         self.checked += 1;
         until("a checkpoint", || {
             (self.client.keys().journal?.uncovered == 0).then_some(())
         });
         let (folder, _) = self.audited.export("room");
-        let attempts = attempts(&folder);
+        let told = Told::of(&folder);
         let mut printed: BTreeMap<(String, Vec<String>), String> = BTreeMap::new();
         for room in answer.limits {
             let used = room.used.to_string();
@@ -236,8 +125,8 @@ impl Audit<'_> {
         }
         let mut expected = BTreeMap::new();
         for bound in &self.bounds {
-            let mut used = bound.used(&attempts, answer.time.lo);
-            if !["eth-minute", "at-once", "payments"].contains(&bound.name) {
+            let mut used = bound.used(&told, answer.time.lo);
+            if !bound.is_grouped {
                 used.entry(Vec::new()).or_default();
             }
             for (group, used) in used {
@@ -268,12 +157,12 @@ impl Audit<'_> {
         self.client.sign(&request);
     }
 
-    fn bound(&mut self, name: &str) -> &mut Bound {
+    pub fn bound(&mut self, name: &str) -> &mut Bound {
         let mut bounds = self.bounds.iter_mut();
         bounds.find(|bound| bound.name == name).unwrap()
     }
 
-    fn reload(&mut self, daemon: &Signerd, bundle: &Bundle, sequence: u64) {
+    pub fn reload(&mut self, daemon: &Signerd, bundle: &Bundle, sequence: u64) {
         let hash = bundle.write(&self.audited.world().policy(), sequence, &["ann", "ben"]);
         daemon.signal(Signal::HUP);
         until("the bundle", || {
@@ -338,7 +227,7 @@ fn the_room_is_what_exported_entries_say_behind_a_kill_edits_and_a_moved_clock()
     let mut audit = Audit {
         audited: &audited,
         client: world.walletd(),
-        bounds: Bound::all(),
+        bounds: bounds(),
         checked: 0,
     };
     audit.agrees("nothing was paid");
