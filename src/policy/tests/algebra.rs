@@ -6,7 +6,8 @@ use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use strongroom_policy::{Entry, FreezeScope, Policy, Proof, Reason};
 
 use crate::{
-    fixture::{Ask, Signer},
+    breadth::{Dice, activate, broad, broadly, meanwhile, shelve, surrounded, under},
+    fixture::Ask,
     hostile::{Hostile, Step, runner, runs},
     rules::{Addition, Outcome, additions, policies, with_own_effects},
 };
@@ -54,10 +55,18 @@ fn same_in_any_order(
     steps: &[(Step, u8)],
     mut seed: u64,
 ) -> Result<u64, TestCaseError> {
-    let mut here = Hostile::new(&Signer::new(policy.clone()));
-    let mut there = Signer::new(shuffled_policy(policy.clone(), &mut seed));
+    let mut dice = Dice(seed);
+    let mut here = Hostile::new(&under(policy.clone()));
+    let mut there = under(shuffled_policy(policy.clone(), &mut seed));
     let mut permits = 0;
     for (n, (step, bits)) in steps.iter().enumerate() {
+        let known = here.signer.records.len();
+        meanwhile(&mut here, &mut dice);
+        there.now = here.signer.now;
+        for record in here.signer.records[known..].iter().cloned() {
+            there.push(record.entry);
+        }
+        shelve(&mut there);
         if n == 5 {
             let freeze = Entry::Frozen {
                 scope: FreezeScope::All,
@@ -66,7 +75,8 @@ fn same_in_any_order(
             here.signer.push(freeze.clone());
             there.push(freeze);
         }
-        let ask = with_proofs(with_own_effects(here.take(step), *bits));
+        let ask = with_own_effects(here.take(step), *bits);
+        let ask = with_proofs(broadly(ask, dice.below(1 << 8)));
         there.now = here.signer.now;
         let one = Outcome::of(here.signer.evaluate(&ask));
         let other = Outcome::of(there.evaluate(&shuffled_ask(ask.clone(), &mut seed)));
@@ -88,7 +98,7 @@ fn histories() -> impl Strategy<Value = Vec<(Step, u8)>> {
 fn no_order_means_anything() {
     let permits = std::sync::atomic::AtomicU64::new(0);
     let run = |(policy, steps, seed): (Policy, Vec<(Step, u8)>, u64)| {
-        let count = same_in_any_order(&policy, &steps, seed)?;
+        let count = same_in_any_order(&broad(policy, seed), &steps, seed)?;
         permits.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     };
@@ -113,16 +123,19 @@ fn said(reasons: BTreeSet<Reason>) -> BTreeSet<Reason> {
 fn compared(
     policy: &Policy,
     steps: &[(Step, u8)],
-    addition: Addition,
+    (addition, seed): (Addition, u64),
     frozen: bool,
 ) -> Result<(), TestCaseError> {
-    let mut hostile = Hostile::new(&Signer::new(policy.clone()));
+    let mut dice = Dice(seed);
+    let mut hostile = Hostile::new(&under(policy.clone()));
     let mut last = None;
     for (step, bits) in steps {
         if let Some(ask) = last.take() {
             hostile.charge(&ask);
         }
-        last = Some(with_own_effects(hostile.take(step), *bits));
+        meanwhile(&mut hostile, &mut dice);
+        let ask = with_own_effects(hostile.take(step), *bits);
+        last = Some(broadly(ask, dice.below(1 << 8)));
     }
     let Some(ask) = last else {
         return Ok(());
@@ -136,7 +149,8 @@ fn compared(
     let without = Outcome::of(hostile.signer.evaluate(&ask));
     let widens = addition.widens();
     let evacuates = matches!(addition, Addition::Evacuate(..));
-    hostile.signer.activate(addition.add_to(policy.clone()));
+    let added = surrounded(addition.add_to(policy.clone()), 3);
+    activate(&mut hostile.signer, added);
     let with = Outcome::of(hostile.signer.evaluate(&ask));
     if widens || evacuates {
         prop_assert!(with.rank >= without.rank, "{without:?} became {with:?}");
@@ -154,11 +168,12 @@ fn an_allow_is_never_worse_and_a_restriction_never_better() {
     let cases = (
         policies(),
         histories(),
-        additions(),
+        (additions(), any::<u64>()),
         prop::bool::weighted(0.2),
     );
-    let run = |(policy, steps, addition, frozen): (Policy, Vec<(Step, u8)>, Addition, bool)| {
-        compared(&policy, &steps, addition, frozen)
+    let run = |(policy, steps, (addition, seed), frozen): (_, Vec<_>, (Addition, u64), bool)| {
+        let addition = addition.broadened(seed);
+        compared(&broad(policy, seed), &steps, (addition, seed), frozen)
     };
     runner(1_000).run(&cases, run).unwrap();
 }

@@ -142,6 +142,15 @@ pub fn say(signer: &mut Signer, intent: &Intent, need: &Need, says: Says, people
     try_push(signer, Entry::IntentDecided(Box::new(decided))).unwrap();
 }
 
+/// As [`say`], of whom nobody asks whether it counts.
+pub fn agree(signer: &mut Signer, intent: &Intent, need: &Need, person: &str) {
+    let approval = saying(signer, intent, need, Says::Approve);
+    if let Ok(decided) = deciding(signer, intent, &approval, &[person]) {
+        // What was said before is not said again.
+        let _ = try_push(signer, Entry::IntentDecided(Box::new(decided)));
+    }
+}
+
 pub fn is_pending(signer: &Signer, ask: &Ask) -> bool {
     match signer.evaluate(ask) {
         Verdict::Pending(_) => true,

@@ -71,7 +71,7 @@ fn denying() -> Policy {
 }
 
 /// A book's file with these strangers.
-fn file(strangers: &[u8]) -> Vec<u8> {
+pub fn file(strangers: &[u8]) -> Vec<u8> {
     file_of(strangers.iter().map(|n| stranger(BTC, *n)))
 }
 
@@ -175,7 +175,7 @@ impl From<BookError> for NoFile {
     }
 }
 
-fn signed(update: &BookUpdate, seeds: &[(u8, &str)]) -> BookLoaded {
+pub fn signed(update: &BookUpdate, seeds: &[(u8, &str)]) -> BookLoaded {
     let (text, namespace) = (update.to_string(), update.header().namespace());
     let one = |(seed, _): &(u8, &str)| statement::sign(&text, &namespace, &officer(*seed)).unwrap();
     BookLoaded {

@@ -16,6 +16,7 @@ mod allocations;
 mod approvals;
 mod authenticator;
 mod books;
+mod breadth;
 mod bundle;
 mod calls;
 mod checkpoints;

@@ -104,7 +104,7 @@ pub fn attester_seed(who: &str) -> u8 {
 }
 
 /// The attester says it now, with the next number.
-fn say(signer: &mut Signer, who: &str, asset: &Asset, price: &str) {
+pub fn say(signer: &mut Signer, who: &str, asset: &Asset, price: &str) {
     let now = signer.now.lo;
     let number = signer.state.entries();
     let statement = attestation(who, number, now, asset.clone(), price);

@@ -12,14 +12,15 @@ use proptest::{
     sample::{self, subsequence},
 };
 use strongroom_policy::{
-    Allow, Attempt, AttestationKind, Attestations, Attester, Deny, Evacuate, Group, Limit, Measure,
-    Need, Person, Policy, Reason, Require, Room, Selector, SignerSelector, SourceSelector,
-    Statement, To, UnmetNeed, Verdict,
+    Allow, Attempt, AttestationKind, Attestations, AttestedNeed, Attester, Deny, Evacuate, Group,
+    Limit, Measure, Need, Person, Policy, Reason, Require, Room, Selector, SignerSelector,
+    SourceSelector, Statement, To, UnmetNeed, Verdict,
     statement::{PublicKeyLine, intent_text, sign},
 };
 use tx::{AccountClass, EffectKind};
 
 use crate::{
+    breadth::{Dice, broaden},
     fixture::{
         Ask, BTC, ETH, SECOND, amount, book, btc, eth, name, need, own, policy, statement, stranger,
     },
@@ -265,6 +266,7 @@ pub enum Addition {
     Deny(Selector),
     Require(Selector, Need),
     Limit(Selector, Limit),
+    Attested(Selector, AttestedNeed),
 }
 
 pub fn additions() -> impl Strategy<Value = Addition> {
@@ -274,6 +276,13 @@ pub fn additions() -> impl Strategy<Value = Addition> {
         selectors().prop_map(Addition::Deny),
         (selectors(), needs()).prop_map(|(s, n)| Addition::Require(s, n)),
         (selectors(), limits()).prop_map(|(s, l)| Addition::Limit(s, l)),
+        (selectors(), 1..200_u64).prop_map(|(s, secs)| {
+            let need = AttestedNeed {
+                attested: AttestationKind::Head,
+                within_millis: secs * SECOND,
+            };
+            Addition::Attested(s, need)
+        }),
     ]
 }
 
@@ -281,6 +290,20 @@ impl Addition {
     /// Whether more can happen with it; else less can.
     pub fn widens(&self) -> bool {
         matches!(self, Self::Allow(_))
+    }
+
+    /// With conditions that the plain generator has not.
+    pub fn broadened(mut self, seed: u64) -> Self {
+        let is_limit = matches!(self, Self::Limit(..));
+        match &mut self {
+            Self::Allow(s)
+            | Self::Evacuate(s, _)
+            | Self::Deny(s)
+            | Self::Require(s, _)
+            | Self::Limit(s, _)
+            | Self::Attested(s, _) => broaden(s, &mut Dice(seed), is_limit),
+        }
+        self
     }
 
     pub fn add_to(self, mut policy: Policy) -> Policy {
@@ -296,6 +319,7 @@ impl Addition {
                 .requires
                 .push(statement("added", s, Require { need })),
             Self::Limit(s, limit) => policy.limits.push(statement("added", s, limit)),
+            Self::Attested(s, need) => policy.requires_attested.push(statement("added", s, need)),
         }
         policy
     }

@@ -7,15 +7,19 @@ use proptest::{
     strategy::ValueTree as _,
     test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
-use strongroom_policy::{Group, Limit, Measure, Policy, Statement, Verdict};
-use tx::{Amount, EffectKind};
+use strongroom_policy::{Entry, Group, Limit, Measure, Need, Policy, Statement, Verdict};
+use tx::{Amount, EffectKind, Time};
 
 use crate::{
-    fixture::{Ask, SECOND, Signer, amount, btc, eth, grouped, limit, name, need, policy},
+    approvals::{agree, asking, try_push},
+    fixture::{
+        Ask, DAY, SECOND, START, Signer, amount, btc, eth, grouped, limit, name, need, policy,
+    },
     hostile::{Done, Hostile, Step, by_formula, heaviest, in_window, runner, runs},
 };
 
 const RUNS: u32 = 10_000;
+const ATTENDED_RUNS: u32 = 400;
 const THREADS: u32 = 2;
 
 fn limits() -> Vec<Statement<Limit>> {
@@ -104,6 +108,111 @@ fn hostile_runs(cases: u32, counts: &[AtomicU64; 2]) {
         Ok(())
     };
     runner(cases).run(&runs(10), run).unwrap();
+}
+
+/// What alice may carry attempts over: two of these are hers, one is bob's.
+fn attended() -> Vec<Statement<Limit>> {
+    let over = |mut limit: Statement<Limit>, who: &str| {
+        limit.says.over = Some(need(1, &[who]));
+        limit
+    };
+    let mut count = limit("attended-count", btc(), 3, 100 * SECOND);
+    count.says.measure = Measure::Count;
+    let to = limit("attended-to", btc(), 5, 30 * SECOND);
+    vec![
+        over(limit("attended-btc", btc(), 6, 100 * SECOND), "alice"),
+        over(grouped(to, &[Group::Destination]), "alice"),
+        over(grouped(count, &[Group::Client]), "bob"),
+        limit("all", btc(), 24, 200 * SECOND),
+        limit("eth", eth(), 10, 100 * SECOND),
+    ]
+}
+
+/// The heaviest set in the window of those that nobody carried over the limit is at most its cap; that of all of them
+/// where people can carry none.
+fn attended_bound_holds(limits: &[Statement<Limit>], hostile: &Hostile) -> Result<(), String> {
+    let now = hostile.signer.now.lo;
+    for limit in limits {
+        let over = limit.says.over.as_ref().map(Need::fingerprint);
+        let is_carried =
+            |done: &Done| over.is_some_and(|over| done.attempt.carried.contains(&over));
+        for (group, (attempts, weights)) in in_window(limit, &hostile.done, now) {
+            let counted = attempts.into_iter().zip(weights);
+            let counted = counted.filter(|(done, _)| !is_carried(done));
+            let (attempts, weights): (Vec<&Done>, Vec<Amount>) = counted.unzip();
+            let heaviest = heaviest(&attempts, &weights);
+            if heaviest > limit.says.cap {
+                let (name, cap) = (&limit.name, limit.says.cap);
+                return Err(format!("{name} {group:?}: {heaviest} of {cap} can confirm"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Under `over` the bound is that of attempts signed without it, whatever people carry over it beside them: replaced
+/// by what they did not carry, in batches, and the other way round.
+#[test]
+fn what_people_carry_over_a_limit_makes_no_room_for_what_they_do_not() {
+    let limits = attended();
+    let people = asking(need(1, &["alice"])).people;
+    let signer = Signer::new(Policy {
+        people,
+        limits: limits.clone(),
+        ..policy()
+    });
+    let counts = [const { AtomicU64::new(0) }; 3];
+    let run = |(steps, agrees): (Vec<Step>, Vec<u8>)| {
+        let mut hostile = Hostile::new(&signer);
+        for (step, agrees) in steps.iter().zip(agrees) {
+            let ask = soon(hostile.take(step));
+            for (bit, person) in ["alice", "bob"].into_iter().enumerate() {
+                if agrees & (1 << bit) != 0 {
+                    approve(&mut hostile.signer, &ask, person);
+                }
+            }
+            if !hostile.charge(&ask) {
+                counts[0].fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let carried = &hostile.done.last().unwrap().attempt.carried;
+            counts[1 + usize::from(!carried.is_empty())].fetch_add(1, Ordering::Relaxed);
+            attended_bound_holds(&limits, &hostile).map_err(TestCaseError::fail)?;
+        }
+        Ok(())
+    };
+    let cases = (runs(10), prop::collection::vec(0..4_u8, 10));
+    runner(ATTENDED_RUNS).run(&cases, run).unwrap();
+    let [refused, signed, carried] = counts.map(AtomicU64::into_inner);
+    println!(
+        "{ATTENDED_RUNS} runs with people: {signed} permits, {carried} carried over, {refused} not permitted"
+    );
+    let runs = u64::from(ATTENDED_RUNS);
+    assert!(signed > runs && carried * 4 > runs && refused > runs);
+}
+
+/// With intents that people may be asked about: these expire soon.
+fn soon(mut ask: Ask) -> Ask {
+    for signed in &mut ask.request.intents {
+        signed.intent.expires = Time::from_millis(START + 20 * DAY);
+    }
+    ask
+}
+
+/// The person agrees to each of its intents, as far as these are what they were.
+fn approve(signer: &mut Signer, ask: &Ask, person: &str) {
+    for signed in &ask.request.intents {
+        let known = signer.state.registered(&signed.intent.id);
+        if known.is_none() {
+            let client = &ask.request.client;
+            let entry = signer.state.registering(client, signed).unwrap();
+            let entry = Entry::IntentRegistered(Box::new(entry));
+            if try_push(signer, entry).is_err() {
+                continue;
+            }
+        }
+        agree(signer, &signed.intent, &need(1, &[person]), person);
+    }
 }
 
 /// What the windows hold is, to the unit, what the formula says of the same attempts.
