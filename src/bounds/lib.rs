@@ -39,7 +39,7 @@ use span::{Plan, Span};
 
 pub use agreed::agreed;
 pub use forms::Forms;
-pub use never::passing;
+pub use never::{Passing, passing};
 pub use question::{Bound, Ground, Leaves, Payment, Question, Step};
 pub use worth::{Worth, worth};
 

@@ -17,6 +17,7 @@ use crate::{
     defect::{Defect, seeded},
     destinations::{self, Class, selectors},
     model::{By, Cell, Column, FeeKind, Link, Model, Of, Takes},
+    never::Passing,
     question::{Ground, Leaves, Places, Question, amount, number},
     rates::{no_rate, rates},
 };
@@ -95,17 +96,31 @@ pub(crate) fn begun(ground: &Ground<'_>) -> (Model, Places<CellKey>) {
     (model, Places::new())
 }
 
-/// The allows by which an effect of a kind passes without people other than the question's, on its chain.
+/// The allows by which an effect of a kind passes without people other than the question's, on its chain, each with
+/// the first such effect.
 pub(crate) fn allowing(
     ground: &Ground<'_>,
     question: &Question,
     kind: EffectKind,
-) -> BTreeSet<Name> {
+) -> BTreeMap<Name, Passing> {
     let mut builder = builder_of(ground, question, EffectKind::Payment);
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for (client, account) in builder.askers() {
         for fact in builder.facts(kind, (&client, &account)) {
-            found.extend(builder.allowed_by(fact));
+            for (allow, hours) in builder.allowed_by(&fact) {
+                let example = Passing {
+                    client: client.clone(),
+                    source: fact.source.clone(),
+                    effect: fact.effect.clone(),
+                    hours,
+                };
+                // What is nobody's intent is the simpler example.
+                let is_as_simple =
+                    |known: &Passing| known.source.is_none() || example.source.is_some();
+                if !found.get(&allow).is_some_and(is_as_simple) {
+                    found.insert(allow, example);
+                }
+            }
         }
     }
     found
@@ -439,19 +454,28 @@ impl Builder<'_> {
         }
     }
 
+    /// The own addresses of the chain: those of keys, and those that are signed for elsewhere.
+    fn own_addresses(&self) -> BTreeSet<Address> {
+        let keys = self.ground.registry.keys();
+        let keys = keys.filter_map(|key| key.public.address(self.chain));
+        let accounts = self.ground.policy.accounts.values();
+        let elsewhere = accounts.flat_map(|account| account.addresses.iter().cloned());
+        keys.chain(elsewhere.filter(|one| one.chain() == self.chain))
+            .collect()
+    }
+
     /// One fact of each that statements tell apart, of a kind, whoever it is of and wherever it goes.
     fn facts(&self, kind: EffectKind, (client, account): (&Name, &Name)) -> Vec<Fact> {
         let sources = self.ground.policy.sources.iter();
         let sources = sources.filter(|(_, source)| source.clients.contains(client));
-        let sources = sources.map(|(name, _)| Some(name.clone())).chain([None]);
-        let sources: Vec<Option<Name>> = sources.collect();
+        let sources = sources.map(|(name, _)| Some(name.clone()));
+        let sources: Vec<Option<Name>> = [None].into_iter().chain(sources).collect();
         let mut places = vec![(None, BTreeSet::new())];
         for class in self.of_chain() {
             let to = class.addresses.first().cloned();
             places.push((to, class.books.clone()));
         }
-        let own = self.ground.registry.keys();
-        let own = own.filter_map(|key| key.public.address(self.chain));
+        let own = self.own_addresses().into_iter();
         places.extend(own.map(|to| (Some(to), BTreeSet::new())));
         let mut facts = Vec::new();
         for asset in self.assets() {
@@ -480,26 +504,30 @@ impl Builder<'_> {
         facts
     }
 
-    /// The allows of a fact that no deny, no limit of nothing and no need speaks against.
-    fn allowed_by(&mut self, fact: Fact) -> BTreeSet<Name> {
+    /// The allows of a fact that no deny, no limit of nothing and no need speaks against, with the hours in which
+    /// they are.
+    fn allowed_by(&mut self, fact: &Fact) -> BTreeMap<Name, BTreeSet<Name>> {
         let (most, terms) = (number(fact.effect.amount), no_rate(self.chain));
         let asked = Asked {
-            fact,
+            fact: fact.clone(),
             terms,
             is_built_in: false,
         };
-        let mut found = BTreeSet::new();
+        let mut found = BTreeMap::new();
         for way in 0..self.model.hours.len() {
             if self
                 .takes(&asked, (At::Fresh, &most), way)
                 .is_some_and(|(_, left)| left >= most)
             {
-                let open = self.model.hours.get(way);
+                let open = self.model.hours.get(way).cloned().unwrap_or_default();
                 let allows = self.ground.policy.allows.iter().filter(|one| {
-                    open.is_some_and(|open| speaks(&one.selector, open))
-                        && one.selector.lets(&asked.fact, &asked.terms)
+                    speaks(&one.selector, &open) && one.selector.lets(&asked.fact, &asked.terms)
                 });
-                found.extend(allows.map(|one| one.name.clone()));
+                for allow in allows {
+                    found
+                        .entry(allow.name.clone())
+                        .or_insert_with(|| open.clone());
+                }
             }
         }
         found

@@ -1,8 +1,8 @@
 //! Kinds of effect that nothing lets pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tx::{Asset, Chain, EffectKind, Name};
+use tx::{Asset, Chain, Effect, EffectKind, Name};
 
 use crate::{
     loose::{loose, without_functions},
@@ -10,9 +10,26 @@ use crate::{
     question::{Ground, Leaves, Question},
 };
 
-/// The names of the allows by which an effect of this kind could pass, if some transaction had it, with
-/// nobody but these people agreeing; none where no request is signed that has such an effect.
-pub fn passing(ground: &Ground<'_>, kind: EffectKind, people: &BTreeSet<Name>) -> BTreeSet<Name> {
+/// An effect that could pass, if some transaction had it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passing {
+    /// Who would ask.
+    pub client: Name,
+    /// Whose intent it would be; nobody's, where there is none.
+    pub source: Option<Name>,
+    /// The effect.
+    pub effect: Effect,
+    /// Of the hours that statements name, those that would be open.
+    pub hours: BTreeSet<Name>,
+}
+
+/// The allows by which an effect of this kind could pass with nobody but these people agreeing, each with such an
+/// effect; none where no request is signed that has one. Ages, signers, what is dead and functions are not looked at.
+pub fn passing(
+    ground: &Ground<'_>,
+    kind: EffectKind,
+    people: &BTreeSet<Name>,
+) -> BTreeMap<Name, Passing> {
     let chains: BTreeSet<Chain> = ground.policy.chains.keys().copied().collect();
     let policy = without_functions(ground.policy);
     let policy = loose(&policy);
@@ -20,7 +37,7 @@ pub fn passing(ground: &Ground<'_>, kind: EffectKind, people: &BTreeSet<Name>) -
         policy: &policy,
         ..*ground
     };
-    let mut passing = BTreeSet::new();
+    let mut passing = BTreeMap::new();
     for chain in chains {
         let question = Question {
             leaves: Leaves::Payments {
@@ -31,7 +48,9 @@ pub fn passing(ground: &Ground<'_>, kind: EffectKind, people: &BTreeSet<Name>) -
             people: people.clone(),
             clients: None,
         };
-        passing.extend(allowing(ground, &question, kind));
+        for (allow, example) in allowing(ground, &question, kind) {
+            passing.entry(allow).or_insert(example);
+        }
     }
     passing
 }

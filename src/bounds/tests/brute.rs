@@ -10,8 +10,9 @@ use policy::{Allow, Statement, Verdict};
 use tx::{Address, Asset, EffectKind, Name, Time};
 
 use super::{
-    bundles::{BTC, Case, SPENDER, START, name, own, stranger},
+    bundles::{BTC, CALLER, Case, SPENDER, START, name, own, stranger},
     signer::{Ask, Signer},
+    wide,
 };
 
 /// So many verdicts are asked for.
@@ -28,6 +29,8 @@ pub enum Tried {
 
 struct Trial<'a> {
     case: &'a Case,
+    /// How many units after the beginning the first request may be.
+    offset: u64,
     /// What can be asked for at all; what goes to the address [`FRESH`] goes to any that is as new.
     asks: Vec<Ask>,
     best: u64,
@@ -52,11 +55,26 @@ struct Place {
 
 /// The most that leaves, which is not less than `known`.
 pub fn tried(case: &Case, signer: &Signer, known: u64) -> Tried {
+    tried_from((case, signer), 0, known)
+}
+
+/// The most that leaves so many units after the beginning, which is not less than `known`.
+pub fn tried_from((case, signer): (&Case, &Signer), offset: u64, known: u64) -> Tried {
     let asks = asks(case);
-    let is_permit = |ask: &Ask| matches!(signer.verdict(ask), Verdict::Permit(_));
-    let possible = asks.into_iter().filter(is_permit);
+    let spans = case.question.span_millis / case.unit;
+    let is_permit = |ask: &Ask| {
+        let mut times = (0..spans).map(|at| Time::from_millis(START + (offset + at) * case.unit));
+        times.any(|at| {
+            let ask = Ask { at, ..ask.clone() };
+            matches!(signer.verdict(&ask), Verdict::Permit(_))
+        })
+    };
+    // Once a destination was paid it has an age, so that what is refused now need not be later.
+    let ages = wide::asks_for_ages(&case.policy);
+    let possible = asks.into_iter().filter(|ask| ages || is_permit(ask));
     let mut trial = Trial {
         case,
+        offset,
         asks: possible.collect(),
         best: known,
         verdicts: 0,
@@ -121,6 +139,11 @@ fn payments(case: &Case, asset: &Asset) -> Vec<Vec<Paid>> {
             all.extend(others.map(|other| vec![one.clone(), other.clone()]));
         }
     }
+    if case.calls.is_some() {
+        let sent = (1..=case.calls.unwrap_or(0))
+            .map(|amount| (wide::contract(), asset.clone(), amount, name(CALLER)));
+        all.extend(sent.map(|one| vec![one]));
+    }
     if case.moves {
         let source = case.policy.sources.keys().next().unwrap();
         let to = own("k0", case.chain);
@@ -132,8 +155,8 @@ fn payments(case: &Case, asset: &Asset) -> Vec<Vec<Paid>> {
 impl Trial<'_> {
     fn go(&mut self, place: Place) {
         self.best = self.best.max(place.sum);
-        let millis = self.case.question.span_millis;
-        if place.at >= millis || self.verdicts >= VERDICTS_MAX {
+        let spans = self.case.question.span_millis / self.case.unit;
+        if place.at >= spans || self.verdicts >= VERDICTS_MAX {
             return;
         }
         if place.sum + self.room(&place) <= self.best {
@@ -157,23 +180,30 @@ impl Trial<'_> {
         });
     }
 
-    /// What the limit on everything has room for until the end.
+    /// What the limits on everything have room for until the end.
     fn room(&self, place: &Place) -> u64 {
         let (cap, window) = self.case.total;
+        let paid = self.room_of((place, cap, window), |ask| ask.paid(self.case));
+        let calls = self.case.calls.unwrap_or(0);
+        paid + self.room_of((place, calls, window), Ask::called)
+    }
+
+    fn room_of(
+        &self,
+        (place, cap, window): (&Place, u64, u64),
+        counts: impl Fn(&Ask) -> u64,
+    ) -> u64 {
         let paid = place
             .signed
             .iter()
             .filter(|(at, ..)| at + window > place.at);
-        let paid = paid.map(|(at, number, _)| (*at, self.asks[*number].paid(self.case)));
+        let paid = paid.map(|(at, number, _)| (*at, counts(&self.asks[*number])));
         let paid: Vec<(u64, u64)> = paid.filter(|(_, paid)| *paid > 0).collect();
         let used: u64 = paid.iter().map(|(_, paid)| paid).sum();
         // All that is paid before the first of these leaves its window is in one window with them.
         let first = paid.first().map_or(place.at, |(at, _)| *at);
-        let later = self
-            .case
-            .question
-            .span_millis
-            .saturating_sub(first + window);
+        let spans = self.case.question.span_millis / self.case.unit;
+        let later = spans.saturating_sub(first + window);
         cap - used + cap * later.div_ceil(window)
     }
 
@@ -205,7 +235,7 @@ impl Trial<'_> {
     /// The request with each way of choosing new addresses: those that are in a window, and one that is not.
     fn with_addresses(&self, place: &Place, number: usize) -> Vec<(Ask, Vec<u8>)> {
         let mut ask = self.asks[number].clone();
-        ask.at = Time::from_millis(START + place.at);
+        ask.at = Time::from_millis(START + (self.offset + place.at) * self.case.unit);
         let active = place.signed.iter().filter(|(at, ..)| at + 3 > place.at);
         let mut used: Vec<u8> = active.flat_map(|(.., fresh)| fresh.clone()).collect();
         used.sort_unstable();

@@ -12,7 +12,8 @@ use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name, Network}
 use super::signer::Ask;
 use crate::{Forms, Leaves, Question};
 
-pub const START: u64 = 1_790_000_000_000;
+/// A whole minute.
+pub const START: u64 = 1_789_999_980_000;
 pub const BTC: Chain = Chain::Bitcoin(Network::Regtest);
 pub const ETH: Chain = Chain::Evm(1);
 /// Small multiples of the generator of secp256k1.
@@ -32,6 +33,8 @@ pub const KEYS: [(&str, &str); 3] = [
 ];
 /// Whose intent a payment is that is none, but the approval of a spender.
 pub const SPENDER: &str = "spender";
+/// Whose intent a payment is that is none, but what a call sends.
+pub const CALLER: &str = "caller";
 /// Amounts from 1, and two payments in a Bitcoin transaction.
 pub const FORMS: Forms = Forms {
     least: |_| 1,
@@ -50,6 +53,10 @@ pub struct Case {
     pub total: (u64, u64),
     /// How much is moved between own accounts, where that is tried.
     pub moves: bool,
+    /// How long one unit of the windows and the span is, in milliseconds.
+    pub unit: u64,
+    /// The most that calls may send in a window as long as that of all limits, where any is declared.
+    pub calls: Option<u64>,
 }
 
 impl Case {
@@ -69,8 +76,9 @@ impl Case {
             !self.is_own(to) && !book.is_some_and(|book| book.addresses.contains(to))
         };
         // Whom a spender sends it to, nobody sees.
+        let unseen = [SPENDER, CALLER];
         let leaving = ask.payments.iter().filter(|(to, of, _, source)| {
-            of == asset && (source.as_str() == SPENDER || counts(to))
+            of == asset && (unseen.contains(&source.as_str()) || counts(to))
         });
         leaving.map(|(_, _, amount, _)| amount).sum()
     }
@@ -98,10 +106,10 @@ pub fn own(key: &str, chain: Chain) -> Address {
 }
 
 /// SplitMix64.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -109,7 +117,7 @@ impl Dice {
         (z ^ (z >> 31)) % most
     }
 
-    fn in_100(&mut self, percent: u64) -> bool {
+    pub fn in_100(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
@@ -296,7 +304,7 @@ fn need() -> Need {
     Need::of(1, [name("ann")].into())
 }
 
-fn statement<K>(text: &str, (selector, says): (Selector, K)) -> Statement<K> {
+pub fn statement<K>(text: &str, (selector, says): (Selector, K)) -> Statement<K> {
     Statement {
         name: name(text),
         at: Location {
@@ -341,6 +349,8 @@ pub fn bundle(number: u64) -> Case {
         chain: of.chain,
         total,
         moves,
+        unit: 1,
+        calls: None,
     }
 }
 

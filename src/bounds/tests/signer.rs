@@ -12,7 +12,8 @@ use tx::{
     IntentId, Interval, Name, Registry, Signing, Time, ValidUntil, testing::Synthetic,
 };
 
-use super::bundles::{Case, FORMS, KEYS, SPENDER, START, name};
+use super::bundles::{CALLER, Case, FORMS, KEYS, SPENDER, START, name};
+use super::wide;
 use crate::{Ground, Step};
 
 /// What is asked of the signer.
@@ -31,8 +32,17 @@ impl Ask {
     pub fn paid(&self, case: &Case) -> u64 {
         let asset = case.question.asset();
         let paid = self.payments.iter();
-        let paid = paid.filter(|(to, of, ..)| *of == asset && !case.is_own(to));
+        let paid = paid.filter(|(to, of, _, source)| {
+            *of == asset && !case.is_own(to) && source.as_str() != CALLER
+        });
         paid.map(|(_, _, amount, _)| amount).sum()
+    }
+
+    /// How much a call of it sends.
+    pub fn called(&self) -> u64 {
+        let sent = self.payments.iter();
+        let sent = sent.filter(|(.., source)| source.as_str() == CALLER);
+        sent.map(|(_, _, amount, _)| amount).sum()
     }
 }
 
@@ -77,6 +87,9 @@ impl Signer {
         );
         signer.state.activate(Arc::new(policy.clone())).unwrap();
         signer.registry = signer.state.registry();
+        for said in wide::prices(policy) {
+            signer.push(at, Entry::Attested(Box::new(said)));
+        }
         signer
     }
 
@@ -128,19 +141,33 @@ impl Signer {
     }
 
     pub fn verdict(&self, ask: &Ask) -> Verdict {
+        self.decided(ask, self.transaction(ask))
+    }
+
+    /// The verdict on a transaction that has one effect and costs nothing.
+    pub fn verdict_on(&self, ask: &Ask, effect: Effect) -> Verdict {
+        let effects = vec![effect];
+        let transaction = Synthetic {
+            effects,
+            ..self.transaction(ask)
+        };
+        self.decided(ask, transaction)
+    }
+
+    fn decided(&self, ask: &Ask, transaction: Synthetic) -> Verdict {
         let now = Interval {
             lo: ask.at,
             hi: ask.at,
         };
-        let decoded = self.transaction(ask).decoded();
-        evaluate(&self.state, now, &decoded, &self.request(ask)).unwrap()
+        evaluate(&self.state, now, &transaction.decoded(), &self.request(ask)).unwrap()
     }
 
     fn request(&self, ask: &Ask) -> Request {
         let intents = ask.payments.iter().enumerate();
         let intent = |(number, (to, asset, amount, source)): (usize, &(_, Asset, _, Name))| {
             let to: &Address = to;
-            let asks_nobody = self.registry.own(to).is_some() || source.as_str() == SPENDER;
+            let asks_nobody =
+                self.registry.own(to).is_some() || [SPENDER, CALLER].contains(&source.as_str());
             (!asks_nobody).then(|| SignedIntent {
                 intent: Intent {
                     id: IntentId {
@@ -153,7 +180,7 @@ impl Signer {
                     destination: to.clone(),
                     tag: None,
                     max_fee: Amount::from(1_000_u64),
-                    expires: Time::from_millis(START + 1_000_000),
+                    expires: Time::from_millis(START + 30 * 86_400_000),
                 },
                 signatures: Vec::new(),
             })
@@ -177,6 +204,7 @@ impl Signer {
                 kind: match own {
                     Some(_) => EffectKind::OwnTransfer,
                     None if source.as_str() == SPENDER => EffectKind::Approval,
+                    None if source.as_str() == CALLER => EffectKind::Call,
                     None => EffectKind::Payment,
                 },
                 account: ask.account.clone(),
@@ -187,7 +215,7 @@ impl Signer {
                     own,
                 }),
                 tag: None,
-                call: None,
+                call: (source.as_str() == CALLER).then(|| Box::new(wide::call())),
             }
         };
         let mut effects: Vec<Effect> = ask.payments.iter().map(effect).collect();

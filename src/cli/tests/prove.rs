@@ -212,3 +212,58 @@ fn claims_hold_or_fail() {
         place.fails(line, 2, kind);
     }
 }
+
+/// A bundle that lets a change of authority pass is said to, with one that does; no claim holds against it.
+#[test]
+fn a_change_of_authority_that_passes_is_shown_and_fails_the_claim_that_none_does() {
+    const CLAIM: &str = "--json policy prove bundle --never authority";
+    let place = quickstart();
+    assert_eq!(place.run(CLAIM).status.code(), Some(0));
+    let statements = String::from_utf8(place.read("bundle/statements.toml")).unwrap();
+    let more = r#"
+[[allow]]
+name = "grant"
+effect = "authority"
+account = "eth-hot"
+asset = "eth"
+[[limit]]
+name = "grants"
+effect = "authority"
+asset = "eth"
+measure = "count"
+window = "24h"
+cap = "1"
+"#;
+    place.write("bundle/statements.toml", &(statements.clone() + more));
+    let said = place.answer("policy prove bundle");
+    let mut never = said["never"].as_array().unwrap().iter();
+    let authority = never.find(|one| one["kind"] == "authority").unwrap();
+    assert_eq!(authority["passes_by"], json!(["grant"]));
+    let example = &authority["examples"][0];
+    assert_eq!(
+        (&example["by"], &example["effect"]["account"]),
+        (&json!("grant"), &json!("eth-hot"))
+    );
+    assert_eq!(example["effect"]["kind"], "authority");
+    let output = place.run(CLAIM);
+    assert_eq!(output.status.code(), Some(1));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["never"][0]["passes_by"], json!(["grant"]));
+    let text = String::from_utf8(place.run("policy prove bundle").stdout).unwrap();
+    let line = "an effect of kind authority would pass without people, by grant: ";
+    assert!(text.contains(line), "{text}");
+
+    // Behind people, under a deny, or where the limit has no room, none passes.
+    let need = "[[require]]\nname = \"asked\"\neffect = \"authority\"\n\
+                need = { threshold = 1, people = [\"alice\"] }\n";
+    let deny = "[[deny]]\nname = \"none\"\neffect = \"authority\"\n";
+    for held in [
+        format!("{more}{deny}"),
+        more.replace("cap = \"1\"", "cap = \"0\""),
+        format!("{more}{need}"),
+    ] {
+        place.write("bundle/statements.toml", &format!("{statements}{held}"));
+        let output = place.run(CLAIM);
+        assert_eq!(output.status.code(), Some(0), "{held}: {output:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! A sequence of requests, decided one after the other by the code that `signerd` runs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use num_bigint::BigInt;
 use policy::{Blob, Entry, Policy, Request, RequestHash, State, Verdict, evaluate};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tx::{Amount, Effect, EffectKind, Interval, Time};
+use tx::{Amount, Effect, EffectKind, Intent, Interval, Time, Transaction};
 
 use super::super::cases::{Order, Paid, make};
 use super::super::offline;
@@ -36,6 +37,10 @@ pub struct Decided {
     at: Time,
     client: String,
     account: String,
+    /// Whose payments these are: as it would be brought with the transaction.
+    intents: Vec<Intent>,
+    /// The transaction itself, from keys that were made up unless `--keys` gives them.
+    transaction: Transaction,
     /// What the transaction does, as the signer understands it.
     effects: Vec<Effect>,
 }
@@ -141,6 +146,8 @@ fn decided(
         proofs: Vec::new(),
     };
     let effects = decoded.effects().to_vec();
+    let intents = request.intents.iter().map(|signed| signed.intent.clone());
+    let intents = intents.collect();
     let verdict = evaluate(state, now, &decoded, &request);
     match verdict.map_err(|error| error.to_string())? {
         Verdict::Permit(permit) => {
@@ -150,6 +157,8 @@ fn decided(
                 at: step.at,
                 client: step.client.to_string(),
                 account: step.account.to_string(),
+                intents,
+                transaction: made.transaction,
                 effects,
             })
         }
@@ -182,7 +191,13 @@ fn leaves(policy: &Policy, question: &Question, effects: &[Effect]) -> BigInt {
 
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} of {}:", self.at, self.client, self.account)?;
+        write!(f, "{} {} of {}", self.at, self.client, self.account)?;
+        let sources = self.intents.iter().map(|intent| &intent.id.source);
+        let sources: BTreeSet<_> = sources.collect();
+        for source in sources {
+            write!(f, " for {source}")?;
+        }
+        f.write_str(":")?;
         for effect in &self.effects {
             let kind = serde_json::to_value(effect.kind).ok();
             let kind = kind.as_ref().and_then(serde_json::Value::as_str);

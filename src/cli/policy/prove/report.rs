@@ -1,13 +1,13 @@
 //! What was proved, for people and for scripts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use bounds::{Bound, Leaves, Question, Worth};
+use bounds::{Bound, Leaves, Passing, Question, Worth};
 use num_bigint::BigInt;
 use policy::{Policy, REFERENCE_DECIMALS};
 use serde::Serialize;
-use tx::{Amount, EffectKind, Name};
+use tx::{Amount, Effect, EffectKind, Name};
 
 use super::asked::Asked;
 use super::claims::Agreeing;
@@ -62,6 +62,23 @@ pub struct Never {
     kind: EffectKind,
     /// The allows by which it would; nothing where none does.
     passes_by: BTreeSet<Name>,
+    /// By each of them such an effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    examples: Vec<Example>,
+}
+
+/// An effect that would pass.
+#[derive(Debug, Serialize)]
+struct Example {
+    by: Name,
+    client: Name,
+    /// Whose intent it would be; nobody's, where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Name>,
+    effect: Effect,
+    /// Of the hours that statements name, those that would be open.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    hours: BTreeSet<Name>,
 }
 
 impl Answered {
@@ -123,11 +140,20 @@ impl Answered {
 }
 
 impl Never {
-    pub fn of(kind: EffectKind, passes_by: BTreeSet<Name>, claim: Option<Name>) -> Self {
+    pub fn of(kind: EffectKind, passing: BTreeMap<Name, Passing>, claim: Option<Name>) -> Self {
+        let passes_by = passing.keys().cloned().collect();
+        let examples = passing.into_iter().map(|(by, passing)| Example {
+            by,
+            client: passing.client,
+            source: passing.source,
+            effect: passing.effect,
+            hours: passing.hours,
+        });
         Self {
             claim,
             kind,
             passes_by,
+            examples: examples.collect(),
         }
     }
 
@@ -302,14 +328,46 @@ impl fmt::Display for Never {
             (Some(claim), false) => write!(f, "holds  {claim}: ")?,
             _ => {}
         }
-        let names: Vec<&str> = self.passes_by.iter().map(Name::as_str).collect();
-        match names.as_slice() {
+        let examples: Vec<String> = self.examples.iter().map(Example::to_string).collect();
+        match examples.as_slice() {
             [] => write!(f, "no effect of kind {kind} passes without people"),
-            names => write!(
+            examples => write!(
                 f,
                 "an effect of kind {kind} would pass without people, by {}",
-                names.join(", ")
+                examples.join(", by ")
             ),
+        }
+    }
+}
+
+impl fmt::Display for Example {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Effect {
+            account,
+            asset,
+            amount,
+            to,
+            tag,
+            ..
+        } = &self.effect;
+        let (by, client) = (&self.by, &self.client);
+        write!(
+            f,
+            "{by}: {client} asks for {amount} of {asset}, by account {account}"
+        )?;
+        if let Some(to) = to {
+            write!(f, " to {}", to.address)?;
+        }
+        if let Some(tag) = tag {
+            write!(f, " under tag {tag}")?;
+        }
+        if let Some(source) = &self.source {
+            write!(f, " for {source}")?;
+        }
+        let hours: Vec<&str> = self.hours.iter().map(Name::as_str).collect();
+        match hours.as_slice() {
+            [] => Ok(()),
+            hours => write!(f, " in {}", hours.join(" and ")),
         }
     }
 }
