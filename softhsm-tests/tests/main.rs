@@ -43,6 +43,7 @@ mod passkeys;
 mod prices;
 mod proposals;
 mod proved;
+mod proved_at_random;
 mod quickstart;
 mod races;
 mod recovery;

@@ -112,15 +112,16 @@ fn by_account(fact: &crate::room_reference::Fact) -> String {
     format!("account={}", fact.effect.account)
 }
 
-fn bounds() -> Vec<Bound> {
-    let value = || {
-        Measured::Value(Rule {
-            decimals: 18,
-            floor: U256::from(1_000 * ETHER),
-            haircut_bp: 1_000,
-        })
-    };
-    let ann = Need::of(1, ["ann".parse().unwrap()].into());
+fn value() -> Measured {
+    Measured::Value(Rule {
+        decimals: 18,
+        floor: U256::from(1_000 * ETHER),
+        haircut_bp: 1_000,
+    })
+}
+
+/// The limits of the tests' bundle.
+fn plain() -> Vec<Bound> {
     let plain = [
         ("eth-day", "payment", eth()),
         ("usdx-day", "payment", usdx()),
@@ -130,10 +131,15 @@ fn bounds() -> Vec<Bound> {
         ("ltc-fees-day", "fee", Asset::native(LITECOIN)),
         ("btc-fees-day", "fee", Asset::native(BITCOIN)),
     ];
-    let mut bounds: Vec<Bound> = plain
-        .into_iter()
+    let plain = plain.into_iter();
+    plain
         .map(|(name, kind, asset)| Bound::of(name, kind, asset))
-        .collect();
+        .collect()
+}
+
+fn bounds() -> Vec<Bound> {
+    let ann = Need::of(1, ["ann".parse().unwrap()].into());
+    let mut bounds = plain();
     bounds.extend([
         Bound {
             window_millis: HOUR_MILLIS,

@@ -44,12 +44,15 @@ fn capped(bundle: &mut Bundle) {
 /// Three attesters say the time; more than half of them are needed.
 fn timed(bundle: &mut Bundle) {
     capped(bundle);
+    bundle.set("watching.toml", &attesters());
+}
+
+pub fn attesters() -> String {
     let attester = |number: u8| {
         let line = key(number).public_key().to_openssh().unwrap();
         format!("[[attester]]\nname = \"t{number}\"\nkeys = {line:?}\nsays = \"time\"\n")
     };
-    let attesters: String = (1..=3).map(attester).collect();
-    bundle.set("watching.toml", &attesters);
+    (1..=3).map(attester).collect()
 }
 
 /// The machine's time, so many hours on.
@@ -60,7 +63,7 @@ fn hours_on(hours: u64) -> Time {
 }
 
 /// What an attester says: that it is at least so late.
-fn says(who: u8, at: Time) -> Statement {
+pub fn says(who: u8, at: Time) -> Statement {
     let attestation = Attestation {
         fleet: FLEET.parse().unwrap(),
         number: at.millis(),
@@ -75,7 +78,7 @@ fn says(who: u8, at: Time) -> Statement {
     }
 }
 
-fn taken(client: &mut Client, statement: &Statement) -> bool {
+pub fn taken(client: &mut Client, statement: &Statement) -> bool {
     let body = serde_json::to_vec(statement).unwrap();
     let answer = client.post("/v1/statements", &body);
     if answer.status != 204 {
