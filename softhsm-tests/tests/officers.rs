@@ -14,8 +14,18 @@ use crate::{
     books,
     intents::Desk,
     proposals::{self, governance, officer, reload},
-    support::{CUSTOMER, sender, transfer},
+    support::{CUSTOMER, EVM, STRANGER, sender, transfer},
 };
+
+/// Besides the customers' book.
+const PAY_PARTNER: &str = r#"
+[[allow]]
+name = "pay-partner"
+effect = "payment"
+source = "payouts"
+account = "eth-hot"
+asset = "eth"
+"#;
 
 /// `strongroom policy …` with an officer's client, and the keys of these people; its answer, or its error.
 fn says(world: &World, words: &[&str], people: &[&str]) -> Result<Value, Value> {
@@ -83,7 +93,17 @@ fn an_officer_freezes_by_hand_and_enough_of_them_lift_it() {
         refused(&world, &["freeze", "hot accounts"], &["ann"]),
         "usage"
     );
-    for nothing in ["account eth-hott", "chain eip155:1", "key eth-11"] {
+    assert_eq!(
+        refused(&world, &["freeze", "own-class warm"], &["ann"]),
+        "usage"
+    );
+    for nothing in [
+        "account eth-hott",
+        "chain eip155:1",
+        "key eth-11",
+        "book customer",
+        "own-class cold",
+    ] {
         let why = says(&world, &["freeze", nothing], &["ann"]).unwrap_err();
         assert_eq!(why["type"], "statement-refused", "{why}");
         assert!(why.to_string().contains("nothing here is in"), "{why}");
@@ -152,6 +172,43 @@ fn lifted_by_enough(world: &World, (client, pay): (&mut Client, &SignRequest), s
     )
     .unwrap();
     client.sign(pay);
+}
+
+#[test]
+fn what_goes_to_a_frozen_book_is_neither_signed_nor_given_out() {
+    let world = World::with(|bundle| {
+        let (verbs, more) = ("verbs = [\"keys\"]", "verbs = [\"keys\", \"govern\"]");
+        bundle.replace("accounts.toml", verbs, more);
+        bundle.append(
+            "statements.toml",
+            &format!("{PAY_PARTNER}to = \"address:{EVM}:{STRANGER}\"\n"),
+        );
+    });
+    let mut daemon = world.start();
+    let (mut client, mut officer) = (world.walletd(), officer(&world));
+    let from = sender(&mut client);
+    let pay = |id: &str, nonce, to| transfer(id, &from, &Draft::transfer(nonce, to, 1));
+    client.sign(&pay("to-book", 0, CUSTOMER));
+    client.sign(&pay("to-partner", 1, STRANGER));
+    let scope = "book customers";
+    says(&world, &["freeze", scope], &["ann"]).unwrap();
+    for round in 0..2 {
+        assert_eq!(scopes(&mut officer), [scope]);
+        let held = client.refused(&pay("more-to-book", 2, CUSTOMER));
+        assert_eq!(held.reasons.len(), 1, "{held:?}");
+        assert_eq!(held.reasons[0].detail, "book customers is frozen");
+        let stored = client.send(&pay("to-book", 0, CUSTOMER));
+        assert_eq!(problem(&stored).kind, ProblemKind::Withheld, "{round}");
+        client.sign(&pay("to-partner", 1, STRANGER));
+        daemon.kill();
+        daemon = world.start();
+        client.reconnect();
+    }
+    client.sign(&pay("more-to-partner", 2, STRANGER));
+    lifted_by_enough(&world, (&mut client, &pay("lifted", 3, CUSTOMER)), scope);
+    let stored = client.send(&pay("to-book", 0, CUSTOMER));
+    assert_eq!(problem(&stored).kind, ProblemKind::Withheld);
+    assert!(daemon.stop().success());
 }
 
 #[test]

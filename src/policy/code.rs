@@ -8,7 +8,7 @@ use tx::{
     IntentKey, IntentPayload, Name, Own, Time,
 };
 
-use crate::{AttemptId, Digest, RequestId};
+use crate::{AttemptId, Digest, FreezeScope, RequestId};
 
 /// A value that has bytes. [`Code::read`] may take a spelling that [`Code::write`] does not give;
 /// whoever reads a whole row writes it again and compares.
@@ -329,6 +329,7 @@ code_by_text!(IntentKey, as_str);
 code_by_text!(Chain);
 code_by_text!(Asset);
 code_by_text!(ConflictKey);
+code_by_text!(FreezeScope);
 
 /// By its JSON, what has no other form that a new kind could not be forgotten in.
 macro_rules! code_by_json {

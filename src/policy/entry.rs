@@ -874,6 +874,10 @@ pub enum FreezeScope {
     Chain(Chain),
     /// One key.
     Key(Name),
+    /// Whatever goes to a destination in a book, or in what may be one.
+    Book(Name),
+    /// Whatever goes to an own account of a class.
+    OwnClass(AccountClass),
 }
 
 impl fmt::Display for AttemptId {
@@ -889,6 +893,8 @@ impl fmt::Display for FreezeScope {
             Self::Account(account) => write!(f, "account {account}"),
             Self::Chain(chain) => write!(f, "chain {chain}"),
             Self::Key(key) => write!(f, "key {key}"),
+            Self::Book(book) => write!(f, "book {book}"),
+            Self::OwnClass(class) => write!(f, "own-class {}", class.as_str()),
         }
     }
 }
@@ -904,6 +910,8 @@ impl FromStr for FreezeScope {
             ("account", account) => account.parse().map(Self::Account).map_err(|_| ()),
             ("chain", chain) => chain.parse().map(Self::Chain).map_err(|_| ()),
             ("key", key) => key.parse().map(Self::Key).map_err(|_| ()),
+            ("book", book) => book.parse().map(Self::Book).map_err(|_| ()),
+            ("own-class", class) => AccountClass::of(class).map(Self::OwnClass).ok_or(()),
             _ => Err(()),
         }
     }
@@ -914,6 +922,28 @@ impl FromStr for AttemptId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
+    }
+}
+
+impl Fact {
+    /// The scopes of freezes that hold it by where it goes: the books that have the destination, or may, and the
+    /// class of an own one; of a call also those of addresses among its arguments. What comes back to the account
+    /// that it came from goes nowhere.
+    pub(crate) fn destination_scopes(&self) -> BTreeSet<FreezeScope> {
+        let Effect { kind, to, call, .. } = &self.effect;
+        if matches!(kind, EffectKind::Change | EffectKind::Cancellation) {
+            return BTreeSet::new();
+        }
+        let arguments = self.classes.arguments.values();
+        let books = arguments.flat_map(|held| &held.books);
+        let books = books.chain(&self.classes.books);
+        let arguments = call.iter().flat_map(|call| &call.arguments);
+        let own = arguments.filter_map(|argument| argument.own.as_ref());
+        let own = own.chain(to.iter().filter_map(|to| to.own.as_ref()));
+        let classes = own.map(|own| FreezeScope::OwnClass(own.class));
+        classes
+            .chain(books.cloned().map(FreezeScope::Book))
+            .collect()
     }
 }
 

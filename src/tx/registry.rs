@@ -25,6 +25,26 @@ pub enum AccountClass {
     Retired,
 }
 
+impl AccountClass {
+    /// Every class.
+    pub const ALL: [Self; 4] = [Self::Hot, Self::Deposit, Self::Cold, Self::Retired];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Deposit => "deposit",
+            Self::Cold => "cold",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// The class of a name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+}
+
 /// A compressed secp256k1 public key (SEC 1, 33 bytes), a point on the curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublicKey([u8; 33]);

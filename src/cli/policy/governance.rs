@@ -46,7 +46,7 @@ pub struct VetoArgs {
 pub struct FreezeArgs {
     #[command(flatten)]
     peer: PeerArgs,
-    /// `everything`, "account NAME", "chain CHAIN" or "key NAME".
+    /// `everything`, "account NAME", "chain CHAIN", "key NAME", or what goes to "book NAME" or "own-class CLASS".
     #[arg(value_parser = scope)]
     scope: FreezeScope,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(super) struct Officers {
 }
 
 fn scope(text: &str) -> Result<FreezeScope, &'static str> {
-    let wanted = "everything, account NAME, chain CHAIN or key NAME is expected";
+    let wanted = "everything, or account, chain, key, book or own-class and its name is expected";
     text.parse().map_err(|()| wanted)
 }
 

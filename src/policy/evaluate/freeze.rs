@@ -47,7 +47,9 @@ pub(super) fn check<'a>(case: &'a Case<'_>, findings: &mut Findings<'a>) {
 
 fn holds(case: &Case<'_>, scope: &FreezeScope) -> bool {
     let keys = case.decoded.signings().iter().map(|signing| &signing.key);
+    let mut facts = case.facts.iter();
     scope.holds(case.decoded.account(), case.decoded.chain(), keys)
+        || facts.any(|fact| fact.destination_scopes().contains(scope))
 }
 
 /// Whether an evacuate matches the effect and its need is met. Unmet needs are listed only where

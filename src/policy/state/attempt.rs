@@ -17,6 +17,8 @@ pub struct AttemptState {
     pub(super) account: Name,
     pub(super) chain: Chain,
     pub(super) keys: Box<[Name]>,
+    /// The books and own classes that it goes to, as they were when it was charged.
+    pub(super) to: Box<[FreezeScope]>,
     /// What its calls sign, in their order; nothing once it is signed, because the `r` says it then.
     pub(super) unsigned: Box<[KeyDigest]>,
     pub(super) fee_terms: FeeTerms,
@@ -150,7 +152,7 @@ impl AttemptState {
     }
 
     pub(super) fn is_in(&self, scope: &FreezeScope) -> bool {
-        scope.holds(&self.account, self.chain, self.keys.iter())
+        scope.holds(&self.account, self.chain, self.keys.iter()) || self.to.contains(scope)
     }
 
     /// What it says of its request.
@@ -212,7 +214,7 @@ impl IntentState {
 }
 
 impl FreezeScope {
-    /// Whether a transaction of `account` on `chain` with these keys is in the scope.
+    /// Whether a transaction of `account` on `chain` with these keys is in the scope, wherever it goes.
     pub(crate) fn holds<'a>(
         &self,
         account: &Name,
@@ -224,6 +226,7 @@ impl FreezeScope {
             Self::Account(frozen) => frozen == account,
             Self::Chain(frozen) => *frozen == chain,
             Self::Key(frozen) => keys.any(|key| key == frozen),
+            Self::Book(_) | Self::OwnClass(_) => false,
         }
     }
 }

@@ -9,8 +9,8 @@ use super::{
     StateError,
 };
 use crate::{
-    Attempt, AttemptId, BundleQuorum, Entry, KeyRegistration, NumberedDigest, Policy, Record,
-    Resumed, SignedIntent, statement::Unseal, window::Charge,
+    Attempt, AttemptId, BundleQuorum, Entry, Fact, FreezeScope, KeyRegistration, NumberedDigest,
+    Policy, Record, Resumed, SignedIntent, statement::Unseal, window::Charge,
 };
 
 impl State {
@@ -310,6 +310,7 @@ impl State {
             account: self.kept_name(&attempt.account),
             chain: attempt.chain,
             keys: keys.into_iter().map(|key| self.kept_key(key)).collect(),
+            to: self.destination_scopes(attempt),
             unsigned: self.unsigned(attempt),
             fee_terms: attempt.fee_terms,
             status: RequestStatus::Committed,
@@ -323,6 +324,23 @@ impl State {
             .entry(attempt.client.clone())
             .or_default()
             .insert(attempt.request.clone(), id);
+    }
+
+    /// What its facts go to, in the policy's copies of names.
+    fn destination_scopes(&self, attempt: &Attempt) -> Box<[FreezeScope]> {
+        let facts = attempt.facts.iter();
+        let scopes: BTreeSet<FreezeScope> = facts.flat_map(Fact::destination_scopes).collect();
+        let kept = scopes.into_iter().map(|scope| match scope {
+            FreezeScope::Book(book) => FreezeScope::Book(self.kept_book(book)),
+            other => other,
+        });
+        kept.collect()
+    }
+
+    fn kept_book(&self, book: Name) -> Name {
+        let policy = self.policy();
+        let kept = policy.and_then(|policy| policy.books.get_key_value(&book));
+        kept.map(|(name, _)| name.clone()).unwrap_or(book)
     }
 
     fn unsigned(&self, attempt: &Attempt) -> Box<[KeyDigest]> {

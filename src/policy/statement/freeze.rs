@@ -32,7 +32,7 @@ pub struct Freeze {
     pub fleet: Name,
     /// The last entry by which something was un-frozen, or 0.
     pub unfrozen: u64,
-    /// What is frozen: `everything`, `account …`, `chain …` or `key …`.
+    /// What is frozen: `everything`, `account …`, `chain …`, `key …`, `book …` or `own-class …`.
     pub scope: FreezeScope,
 }
 
@@ -76,7 +76,7 @@ fn parse(text: &str, wanted: Kind, end: &str) -> Result<(Name, u64, FreezeScope)
     }
     let scope = lines.field(
         "scope ",
-        "`scope everything`, or `account`, `chain` or `key` and its name",
+        "`scope everything`, or `account`, `chain`, `key`, `book` or `own-class` and its name",
     )?;
     lines.end(end, "the last line, `freeze` or `unfreeze`")?;
     Ok((fleet, entry, scope))

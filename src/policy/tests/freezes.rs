@@ -1,16 +1,20 @@
 //! One officer freezes at once, enough of them un-freeze, and what was held stays held.
 
 use strongroom_policy::{
-    AttemptId, Entry, FreezeScope, FrozenBy, HotState, Policy, Record, Resumed, State, StateError,
-    Unfrozen, Verdict,
-    statement::{self, Freeze, Header, StatementError, Unfreeze},
+    AttemptId, Entry, Evacuate, FreezeScope, FrozenBy, HotState, Policy, ReasonCode, Record,
+    Resumed, State, StateError, Unfrozen, Verdict,
+    statement::{self as signing, Freeze, Header, StatementError, Unfreeze},
 };
-use tx::Time;
+use tx::{AccountClass, EffectKind, Time};
 
 use crate::{
-    fixture::{Ask, Signer, name},
+    fixture::{Ask, BTC, ETH, Signer, book, effects, name, need, own, statement, stranger},
     unseal::{governed, officer},
 };
+
+fn only(code: ReasonCode) -> std::collections::BTreeSet<ReasonCode> {
+    [code].into()
+}
 
 const DELAY: u64 = 3_600_000;
 
@@ -26,7 +30,7 @@ fn hot() -> FreezeScope {
 
 fn signed(header: &Header, text: String, seeds: &[(u8, &str)]) -> Resumed {
     let namespace = header.namespace();
-    let one = |(seed, _): &(u8, &str)| statement::sign(&text, &namespace, &officer(*seed)).unwrap();
+    let one = |(seed, _): &(u8, &str)| signing::sign(&text, &namespace, &officer(*seed)).unwrap();
     Resumed {
         hash: strongroom_policy::Digest([0; 32]),
         signatures: seeds.iter().map(one).collect(),
@@ -174,11 +178,104 @@ fn what_was_charged_before_a_freeze_stays_held_when_it_is_lifted() {
     assert!(!signer.state.is_frozen(after).unwrap());
 }
 
+/// A signer with a book of two, of which one is paid, and own accounts that are paid.
+fn with_book() -> Policy {
+    let mut policy: Policy = governed();
+    let held = [stranger(ETH, 1), stranger(ETH, 3)];
+    policy.books.insert(name("payees"), book(held));
+    policy.edges = AccountClass::ALL.map(|to| (AccountClass::Hot, to)).into();
+    policy
+}
+
+fn payees() -> FreezeScope {
+    FreezeScope::Book(name("payees"))
+}
+
+fn moved(id: &str, nonce: u64, class: AccountClass) -> Ask {
+    let to = (stranger(ETH, 200), Some(("vault", class)));
+    Ask::evm(id, nonce, 10).effect(EffectKind::OwnTransfer, 1, Some(to))
+}
+
+#[test]
+fn a_frozen_book_holds_what_goes_to_it_and_nothing_else() {
+    let mut signer = Signer::new(with_book());
+    let to_it = signer.charged(&Ask::evm("to-it", 0, 10).pay("i1", 1, 1));
+    let to_another = signer.charged(&Ask::evm("to-another", 1, 10).pay("i2", 1, 2));
+    let entry = signer.push(frozen(freeze(0, payees(), &[(1, "ann")])));
+    assert!(signer.state.is_frozen(to_it).unwrap());
+    assert!(!signer.state.is_frozen(to_another).unwrap());
+    let asked = Ask::evm("asked", 2, 10).pay("i3", 1, 3);
+    assert_eq!(signer.codes(&asked), only(ReasonCode::Frozen));
+    assert_eq!(signer.reasons(&asked)[0].detail, "book payees is frozen");
+    assert!(
+        signer
+            .permit(&Ask::evm("free", 2, 10).pay("i4", 1, 2))
+            .is_ok()
+    );
+    // One of several is enough.
+    let batch = Ask::utxo("batch", [0], 1_000).pay("i5", 1, 2);
+    assert!(signer.permit(&batch).is_ok());
+    assert!(
+        signer
+            .permit(&moved("moved", 2, AccountClass::Cold))
+            .is_ok()
+    );
+    let kept = signer.state.hot();
+    assert_eq!(HotState::decode(&kept.encode().unwrap()).unwrap(), kept);
+    let both = [(1, "ann"), (2, "ben")];
+    signer.push(unfrozen(unfreeze(entry, payees(), signer.now.lo, &both)));
+    assert!(signer.permit(&asked).is_ok());
+    assert!(signer.state.is_frozen(to_it).unwrap(), "it stays held");
+}
+
+#[test]
+fn a_frozen_class_holds_what_goes_to_it_and_no_change() {
+    let mut signer = Signer::new(with_book());
+    let cold = signer.charged(&moved("cold", 0, AccountClass::Cold));
+    let paid = signer.charged(&Ask::evm("paid", 1, 10).pay("i1", 1, 1));
+    let scope = FreezeScope::OwnClass(AccountClass::Cold);
+    signer.push(frozen(freeze(0, scope, &[(1, "ann")])));
+    assert!(signer.state.is_frozen(cold).unwrap());
+    assert!(!signer.state.is_frozen(paid).unwrap());
+    let again = moved("again", 2, AccountClass::Cold);
+    assert_eq!(signer.codes(&again), only(ReasonCode::Frozen));
+    assert!(signer.permit(&moved("hot", 2, AccountClass::Hot)).is_ok());
+    // What comes back has not gone to a hot account.
+    let scope = FreezeScope::OwnClass(AccountClass::Hot);
+    signer.push(frozen(freeze(0, scope, &[(1, "ann")])));
+    let hot = moved("hot", 2, AccountClass::Hot);
+    assert_eq!(signer.codes(&hot), only(ReasonCode::Frozen));
+    let back = (own("k2", BTC), Some(("hot", AccountClass::Hot)));
+    let change = Ask::utxo("change", [0], 1_000).pay("i2", 1, 1);
+    let change = change.effect(EffectKind::Change, 5, Some(back));
+    assert!(signer.permit(&change).is_ok());
+}
+
+#[test]
+fn a_destination_is_let_out_under_its_freeze_by_whoever_evacuates() {
+    let mut signer = Signer::new(with_book());
+    signer.push(frozen(freeze(0, payees(), &[(1, "ann")])));
+    let mut evacuates = with_book();
+    for kind in [EffectKind::Payment, EffectKind::Fee] {
+        let need = need(0, &[]);
+        let says = Evacuate { need };
+        evacuates
+            .evacuates
+            .push(statement("out", effects(&[kind]), says));
+    }
+    let asked = Ask::evm("asked", 0, 10).pay("i1", 1, 1);
+    assert_eq!(signer.codes(&asked), only(ReasonCode::Frozen));
+    signer.activate(evacuates);
+    assert!(signer.permit(&asked).is_ok());
+}
+
 #[test]
 fn the_statements_have_one_text() {
     for scope in [
         FreezeScope::All,
         hot(),
+        payees(),
+        FreezeScope::OwnClass(AccountClass::Cold),
         FreezeScope::Key(name("k1")),
         FreezeScope::Chain(crate::fixture::ETH),
     ] {

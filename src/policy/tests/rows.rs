@@ -103,7 +103,7 @@ fn another_version_is_named() {
 #[test]
 fn a_list_is_as_long_as_its_bytes() {
     let key = RowKey::Consumed(outpoint(0));
-    let endless = [2, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1];
+    let endless = [3, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1];
     let kind = "consumed";
     assert_eq!(Row::decode(key, &endless), Err(RowError::Form { kind }));
 }

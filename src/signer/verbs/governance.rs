@@ -235,6 +235,11 @@ fn check_scope(state: &State, scope: &FreezeScope) -> Result<(), Problem> {
         FreezeScope::Account(account) => policy.accounts.contains_key(account),
         FreezeScope::Chain(chain) => policy.chains.contains_key(chain),
         FreezeScope::Key(key) => state.registration(key).is_some(),
+        FreezeScope::Book(book) => policy.books.contains_key(book),
+        FreezeScope::OwnClass(class) => {
+            let mut accounts = policy.accounts.values();
+            accounts.any(|account| account.class == *class)
+        }
         // Everything.
         _ => true,
     };

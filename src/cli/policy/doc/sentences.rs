@@ -395,13 +395,7 @@ fn any<T>(items: &BTreeSet<T>, text: impl Fn(&T) -> String) -> String {
 
 /// The word of a class.
 pub fn class(class: &AccountClass) -> String {
-    match class {
-        AccountClass::Hot => "hot",
-        AccountClass::Deposit => "deposit",
-        AccountClass::Cold => "cold",
-        AccountClass::Retired => "retired",
-    }
-    .to_owned()
+    class.as_str().to_owned()
 }
 
 fn capital(text: &str) -> String {

@@ -34,6 +34,7 @@ impl Code for AttemptState {
         self.account.write(to);
         self.chain.write(to);
         self.keys.write(to);
+        self.to.write(to);
         self.unsigned.write(to);
         self.fee_terms.write(to);
         self.status.write(to);
@@ -48,6 +49,7 @@ impl Code for AttemptState {
             account: Code::read(from)?,
             chain: Code::read(from)?,
             keys: Code::read(from)?,
+            to: Code::read(from)?,
             unsigned: Code::read(from)?,
             fee_terms: Code::read(from)?,
             status: Code::read(from)?,

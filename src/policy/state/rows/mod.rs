@@ -3,14 +3,14 @@
 //! Attempts, requests, intents, what was consumed, who was paid and every `r` never end, so that they are to
 //! be kept on disk. A row has one spelling; whoever has all rows of a history has these sets, whole.
 //!
-//! # Format 2, integers big-endian
-//! A key is its kind and its name, a value a version (2) and its fields. `text` and `bytes` stand
+//! # Format 3, integers big-endian
+//! A key is its kind and its name, a value a version (3) and its fields. `text` and `bytes` stand
 //! behind their length as u32; a list behind its number as u32; `?` is 0, or 1 and the field. A time
 //! is milliseconds as u64, an attempt a u64.
 //! ```text
 //! kind             name                        value
 //! attempt          attempt                     charged at | request hash 32 | set | origin | account text | chain text
-//!                                              | keys [text] | unsigned [key text | digest 32]
+//!                                              | keys [text] | goes to [text] | unsigned [key text | digest 32]
 //!                                              | fee terms text (JSON) | 0 committed, 1 signed and the entry u64, or 2 failed
 //! request          client text | id text       the latest attempt
 //! client-attempt   client text | number u64    attempt: the client's first has number 0
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// The version of every value.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What a row is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,8 +94,8 @@ pub struct Consumed {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RowError {
-    /// It is of another version than 2.
-    #[error("a row of kind {kind} has version {found}, not 2")]
+    /// It is of another version than 3.
+    #[error("a row of kind {kind} has version {found}, not 3")]
     Version {
         /// The kind.
         kind: &'static str,
