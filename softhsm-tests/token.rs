@@ -84,6 +84,47 @@ impl Token {
         }
     }
 
+    /// The serial number that it says.
+    ///
+    /// # Panics
+    /// When it says none.
+    pub fn serial(&self) -> String {
+        let mut command = self.program(&binary("strongroom"));
+        command
+            .args(["--json", "keys", "token"])
+            .args(["--module", self.module.path()])
+            .args(["--token", LABEL, "--profile"])
+            .arg(self.module.profile());
+        let said = run(&mut command).stdout;
+        let said: serde_json::Value = serde_json::from_slice(&said).expect("JSON");
+        said["serial"].as_str().expect("a serial number").to_owned()
+    }
+
+    /// Gives a token of SoftHSM another serial number, as another device has that holds the same keys.
+    ///
+    /// # Panics
+    /// When it does not stand once in the token's object.
+    pub fn change_serial(&self) {
+        let serial = self.serial();
+        let mut other: Vec<u8> = serial.bytes().collect();
+        other.reverse();
+        let tokens = fs::read_dir(self.tokens()).expect("the tokens");
+        let mut changed = 0;
+        for token in tokens {
+            let object = token.expect("a token").path().join("token.object");
+            let mut bytes = fs::read(&object).expect("the token's object");
+            let places = bytes.windows(serial.len());
+            let place = places
+                .into_iter()
+                .position(|place| place == serial.as_bytes());
+            let Some(place) = place else { continue };
+            bytes[place..place + other.len()].copy_from_slice(&other);
+            fs::write(&object, bytes).expect("the token's object");
+            changed += 1;
+        }
+        assert_eq!(changed, 1, "{serial}");
+    }
+
     /// Generates a key that signs checkpoints.
     pub fn generate_checkpoint_key(&self, name: &str) {
         let arguments = [

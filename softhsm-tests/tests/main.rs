@@ -35,6 +35,7 @@ mod kept_bodies;
 mod keystore;
 mod lifecycle;
 mod malformed;
+mod named_devices;
 mod nodes;
 mod officers;
 mod page;

@@ -35,6 +35,8 @@ pub struct Policy {
     pub witnesses: Option<Quorum>,
     /// To whom what the entries say is encrypted, for witnesses to keep; nobody where it is empty.
     pub auditors: BTreeSet<AuditorKey>,
+    /// The serial numbers of the devices that may be used; any that the configuration says, where none are named.
+    pub devices: Option<BTreeSet<String>>,
     /// Where people use passkeys, if they may.
     pub approval_page: Option<ApprovalPage>,
     /// The people.

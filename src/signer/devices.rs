@@ -169,6 +169,12 @@ impl Devices {
             PoolEvent::BreakerClosed => {
                 tracing::info!(device, "the device is asked again, on probation");
             }
+            PoolEvent::Unnamed => {
+                tracing::error!(device, "the bundle that governs does not name the device");
+                let why = "The bundle that governs does not name its serial number.";
+                self.trouble(member, why);
+                self.tell(Message::KillDevice { member, generation }).await;
+            }
             lost => {
                 tracing::warn!(device, event = ?lost, "the key child is lost");
                 // The next one may be in service by now.

@@ -102,6 +102,7 @@ pub async fn attach(
     main: &Device,
     child: NewChild,
 ) -> Result<(), RegistrationError> {
+    service.name_devices();
     let device = main.member(child.member).unwrap_or(main);
     let profile = Profile::read(&device.profile).map_err(RegistrationError::Profile)?;
     let assurance = profile.assurance.value.as_str();
@@ -186,6 +187,8 @@ fn pin_registered<'k>(
 /// them; and the one that signs checkpoints. Replicas must have them by then. A key that cannot be used is logged and left out: requests of its
 /// account are refused as unknown, the other accounts go on.
 pub async fn register_keys(service: &Service, device: &Device) -> Registration {
+    // A bundle may have begun to govern.
+    service.name_devices();
     let mut outcome = Registration::Complete;
     let known = service.pool.key_count();
     for name in unregistered(service) {

@@ -163,6 +163,13 @@ impl Service {
         self.pool.healthy() && self.keys_registered.load(Ordering::Acquire)
     }
 
+    /// Has no devices used but those that the bundle names which governs.
+    pub fn name_devices(&self) {
+        if let Ok(policy) = self.policy() {
+            self.pool.name_tokens(policy.devices.as_ref());
+        }
+    }
+
     /// Why nothing is signed any more, if so.
     pub fn sealed(&self) -> Option<&Seal> {
         let stopped = self.journal.stopped();

@@ -422,6 +422,7 @@ fn empty(of: &Making) -> Policy {
         heartbeat: None,
         witnesses: None,
         auditors: BTreeSet::new(),
+        devices: None,
         approval_page: None,
         people: BTreeMap::new(),
         groups: BTreeMap::new(),

@@ -43,6 +43,7 @@ pub(super) fn checks(config: &Config, policy: Option<&Policy>, login: bool) -> V
             let (serial, model) = (said("serial"), said("model"));
             let detail = format!("{:?}, {model}, serial {serial}", said("label"));
             checks.push(Check::ok("token", detail));
+            checks.extend(policy.and_then(|policy| named(policy, &serial)));
             if may_log_in {
                 checks.push(keys(device, policy));
             }
@@ -50,6 +51,21 @@ pub(super) fn checks(config: &Config, policy: Option<&Policy>, login: bool) -> V
         Err(trouble) => checks.push(Check::fail("token", trouble.what, trouble.next)),
     }
     checks
+}
+
+/// Whether the bundle names the device, where it names any.
+fn named(policy: &Policy, serial: &str) -> Option<Check> {
+    let (name, named) = ("device", policy.devices.as_ref()?);
+    Some(match named.contains(serial) {
+        true => Check::ok(name, "the policy names it"),
+        false => Check::fail(
+            name,
+            format!(
+                "the policy names no device with the serial number {serial}: no key on it is used"
+            ),
+            "Use one that it names; or add the number to [devices] in a bundle that officers sign, which waits for its delay.",
+        ),
+    })
 }
 
 fn checkpoints(device: &Device, policy: Option<&Policy>) -> Check {

@@ -1,6 +1,6 @@
 //! Taking a new child into service.
 
-use std::{os::unix::net, sync::Arc};
+use std::{collections::BTreeSet, os::unix::net, sync::Arc};
 
 use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
 use zeroize::Zeroizing;
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     device::{Essentials, TokenIdentity, TokenSelector},
     key::{KeyId, PublicKey},
-    protocol::{Answer, FRAME_MAX, Frame, Hello, Inbox, Request},
+    protocol::{Answer, FRAME_MAX, Frame, Hello, Inbox, Request, Text},
 };
 
 /// The correlation number of the greeting; calls have others.
@@ -53,7 +53,17 @@ impl KeyPool {
         let member = place;
         match outcome {
             Ok((identity, link)) => {
-                if let Some(old) = member.install(link) {
+                // Before the names can change: whoever changes them looks at what is installed.
+                let named = super::read(&self.0.named);
+                if !is_named(&named, &identity.serial) {
+                    drop(named);
+                    link.close(Closing::Detached);
+                    let serial = identity.serial;
+                    return Err(AttachError::Unnamed { serial });
+                }
+                let old = member.install(link, identity.serial.clone());
+                drop(named);
+                if let Some(old) = old {
                     old.close(Closing::Detached);
                 }
                 member.tell_of(generation, PoolEvent::Ready(identity.clone()));
@@ -91,12 +101,23 @@ impl KeyPool {
             .profile
             .admits(&identity)
             .map_err(AttachError::Identity)?;
+        self.check_named(&identity.serial)?;
         let link = Link::start(socket.into_split(), inbox, sessions, config, member);
         if let Err(error) = self.check_keys(&link).await {
             link.close(Closing::Detached);
             return Err(error);
         }
         Ok((identity, link))
+    }
+
+    /// Whether a token may be used.
+    pub(super) fn check_named(&self, serial: &Text<16>) -> Result<(), AttachError> {
+        match is_named(&super::read(&self.0.named), serial) {
+            true => Ok(()),
+            false => Err(AttachError::Unnamed {
+                serial: serial.clone(),
+            }),
+        }
     }
 
     /// Finds the registered keys on every token but the first again, after some were registered. One that
@@ -134,6 +155,11 @@ impl KeyPool {
         let keys = super::read(&self.0.keys);
         keys.iter().map(|(key, p)| (key.clone(), *p)).collect()
     }
+}
+
+fn is_named(named: &Option<BTreeSet<String>>, serial: &Text<16>) -> bool {
+    let named = named.as_ref();
+    named.is_none_or(|named| named.contains(serial.as_str()))
 }
 
 /// The frame with which a child is greeted, PIN and all. Who starts the child sends it; the pool

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     device::IdentityFault,
     key::{KeyAlgorithm, KeyId},
-    protocol::{DecodeError, Failure},
+    protocol::{DecodeError, Failure, Text},
     verify::SignatureError,
 };
 
@@ -39,6 +39,12 @@ pub enum AttachError {
     /// The token is not the one that was asked for.
     #[error("the token is not the one that was asked for")]
     Token,
+    /// The token is none of those that may be used.
+    #[error("the bundle names no device with the serial number {serial:?}")]
+    Unnamed {
+        /// Its serial number.
+        serial: Text<16>,
+    },
     /// The token is not what the firmware profile describes.
     #[error("the token is not what the firmware profile describes")]
     Identity(#[source] IdentityFault),

@@ -28,6 +28,8 @@ pub enum PoolEvent {
     Hung,
     /// The child ended, or broke the protocol: kill what is left, start another, attach that.
     Gone,
+    /// The token is none of those that may be used any more: kill the child. No other of this token can be attached.
+    Unnamed,
     /// The device rejected the PIN: start no other child before a person acted.
     PinRejected(Failure),
     /// The device answered what is not the signature that was asked for. Told once for each child;

@@ -83,6 +83,8 @@ pub(super) enum Closing {
     Gone,
     PinRejected(Failure),
     Detached,
+    /// Its token is none of those that are to be used.
+    Unnamed,
 }
 
 /// The link was closed before the call was sent.
@@ -372,7 +374,7 @@ impl Closing {
             Self::Hung => Lost::Hung,
             Self::Gone => Lost::Gone,
             Self::PinRejected(_) => Lost::PinRejected,
-            Self::Detached => Lost::Detached,
+            Self::Detached | Self::Unnamed => Lost::Detached,
         }
     }
 
@@ -382,6 +384,7 @@ impl Closing {
             Self::Gone => Some(PoolEvent::Gone),
             Self::PinRejected(failure) => Some(PoolEvent::PinRejected(failure)),
             Self::Detached => None,
+            Self::Unnamed => Some(PoolEvent::Unnamed),
         }
     }
 }

@@ -16,7 +16,10 @@ use super::{
     link::Link,
     report::Report,
 };
-use crate::{protocol::Failure, sentinel::Sentinel};
+use crate::{
+    protocol::{Failure, Text},
+    sentinel::Sentinel,
+};
 
 /// Which token of a pool: the first is the one that keys are generated on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +77,8 @@ pub(super) struct Member {
 struct State {
     /// A lost one stays here until the next is attached.
     link: Option<Arc<Link>>,
+    /// The serial number of the token behind it.
+    serial: Option<Text<16>>,
     breaker: Breaker,
 }
 
@@ -141,11 +146,18 @@ impl Member {
     }
 
     /// Takes a child into service; the one before is given back.
-    pub(super) fn install(&self, link: Arc<Link>) -> Option<Arc<Link>> {
+    pub(super) fn install(&self, link: Arc<Link>, serial: Text<16>) -> Option<Arc<Link>> {
         let mut state = self.lock();
+        state.serial = Some(serial);
         let old = state.link.replace(link);
         self.refresh(&state);
         old
+    }
+
+    /// Its child, and the serial number of the token that this said.
+    pub(super) fn installed(&self) -> Option<(Arc<Link>, Text<16>)> {
+        let state = self.lock();
+        state.link.clone().zip(state.serial.clone())
     }
 
     /// Takes its child out of service.

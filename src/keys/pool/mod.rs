@@ -13,7 +13,7 @@ mod report;
 mod sign;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
@@ -88,6 +88,8 @@ struct Inner {
     report: Arc<Report>,
     members: Vec<Arc<Member>>,
     queue: Semaphore,
+    /// The serial numbers of the tokens that may be used; `None`: any.
+    named: RwLock<Option<BTreeSet<String>>>,
     keys: RwLock<HashMap<KeyId, PublicKey>>,
     r_seen: Mutex<RSeen>,
     same_seen: Mutex<SameSeen>,
@@ -106,6 +108,7 @@ impl KeyPool {
             report,
             members,
             queue: Semaphore::new(usize::from(config.queue)),
+            named: RwLock::default(),
             keys: RwLock::default(),
             r_seen: Mutex::new(RSeen::new(config.r_memory)),
             same_seen: Mutex::default(),
@@ -141,6 +144,23 @@ impl KeyPool {
     pub async fn ready_within(&self, patience: Duration) -> bool {
         let back = self.0.report.until_healthy();
         tokio::time::timeout(patience, back).await.is_ok()
+    }
+
+    /// Uses tokens with these serial numbers alone from here on, or any. The child of another one is lost
+    /// ([`PoolEvent::Unnamed`]). Costs next to nothing where they are as before.
+    pub fn name_tokens(&self, serials: Option<&BTreeSet<String>>) {
+        if read(&self.0.named).as_ref() == serials {
+            return;
+        }
+        *write(&self.0.named) = serials.cloned();
+        // One that is attached meanwhile is held against these by that.
+        for member in &self.0.members {
+            if let Some((link, serial)) = member.installed()
+                && self.check_named(&serial).is_err()
+            {
+                link.close(Closing::Unnamed);
+            }
+        }
     }
 
     /// Gives a token's child up, as its owner does before killing it. Calls in flight end with an unknown

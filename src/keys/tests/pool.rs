@@ -13,7 +13,8 @@ use super::{
     softhsm::{self, SoftHsm, attach_to, next, sign, soon, spend},
 };
 use crate::{
-    Backend, KeyAlgorithm, KeyId, KeyPool, MemberId, PoolConfig, PoolEvent, SignError, Told,
+    Backend, KeyAlgorithm, KeyId, KeyPool, MemberId, PoolConfig, PoolEvent, SignError,
+    TokenIdentity, Told,
     pool::{AttachError, BreakerState, Lost},
     protocol::{Answer, Failure, Frame, Request, Sign, Text},
 };
@@ -96,6 +97,54 @@ async fn a_token_that_fails_again_and_again_is_asked_by_probes_alone() {
     let _ = soon(sign(&pool, 6, &key)).await.unwrap();
     assert_eq!(pool.status()[0].breaker, BreakerState::Closed);
     assert_eq!(pool.counters().events_lost, 0);
+}
+
+/// Which tokens may be used changes while they are.
+#[tokio::test]
+async fn a_token_that_is_not_named_is_neither_asked_nor_attached() {
+    let (pool, mut events, key) = pool_of(2, 2000);
+    let child_of = |serial: &str| {
+        let identity = TokenIdentity {
+            serial: Text::cut(serial),
+            ..identity()
+        };
+        child(identity, |frame, sign| {
+            vec![signed(frame, sign.call, &raw(1, sign.call))]
+        })
+    };
+    let hello = || softhsm::hello(softhsm::PIN, 2);
+    let attached = attach_to(&pool, MemberId::FIRST, child_of("1"), hello());
+    soon(attached).await.unwrap();
+    soon(attach_to(&pool, SECOND, child_of("2"), hello()))
+        .await
+        .unwrap();
+    let named = |serials: &[&str]| -> std::collections::BTreeSet<String> {
+        serials.iter().map(|&serial| serial.to_owned()).collect()
+    };
+    pool.name_tokens(Some(&named(&["1", "2", "3"])));
+    assert!(pool.is_healthy(MemberId::FIRST) && pool.is_healthy(SECOND));
+    pool.name_tokens(Some(&named(&["2"])));
+    assert!(!pool.is_healthy(MemberId::FIRST) && pool.is_healthy(SECOND));
+    until_told(&mut events, PoolEvent::Unnamed).await;
+    let _ = soon(sign(&pool, 1, &key)).await.unwrap();
+    let again = attach_to(&pool, MemberId::FIRST, child_of("1"), hello());
+    let refused = soon(again).await.unwrap_err();
+    assert!(
+        matches!(&refused, AttachError::Unnamed { serial } if serial.as_str() == "1"),
+        "{refused:?}"
+    );
+    pool.name_tokens(Some(&named(&[])));
+    assert!(!pool.healthy());
+    let refused = soon(sign(&pool, 2, &key)).await.unwrap_err();
+    assert_eq!(refused, SignError::NoDevice);
+    // Without any named, all may be used; none comes back by itself.
+    pool.name_tokens(None);
+    assert!(!pool.healthy());
+    soon(attach_to(&pool, SECOND, child_of("2"), hello()))
+        .await
+        .unwrap();
+    let _ = soon(sign(&pool, 3, &key)).await.unwrap();
+    assert_eq!(pool.status()[0].breaker, BreakerState::Closed);
 }
 
 /// What is wrong with one key is no reason to leave the others unsigned.

@@ -48,6 +48,7 @@ fn silent() -> Policy {
         heartbeat: None,
         witnesses: None,
         auditors: BTreeSet::new(),
+        devices: None,
         approval_page: None,
         people: BTreeMap::new(),
         groups: BTreeMap::new(),

@@ -9,6 +9,7 @@ mod attesters;
 mod auditor;
 mod books;
 mod check;
+mod devices;
 mod diagnostic;
 mod document;
 mod draft;
@@ -212,6 +213,9 @@ fn read(
     }
     if let Some(table) = sections.take_witnesses() {
         witnesses::witnesses(table, draft);
+    }
+    if let Some(table) = sections.take_devices() {
+        devices::devices(table, draft);
     }
     people::clients(sections.take("client"), draft);
     people::sources(sections.take("source"), draft);

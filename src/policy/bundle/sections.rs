@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What a file can hold.
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 27] = [
     "account",
     "allow",
     "approval_page",
@@ -25,6 +25,7 @@ const KINDS: [&str; 26] = [
     "chain",
     "client",
     "deny",
+    "devices",
     "edge",
     "evacuate",
     "function",
@@ -47,14 +48,16 @@ const KINDS: [&str; 26] = [
 const GOVERNANCE: &str = "governance";
 /// Those of which it has one or none.
 const WITNESSES: &str = "witnesses";
+const DEVICES: &str = "devices";
 const APPROVAL_PAGE: &str = "approval_page";
 const ATTESTED: &str = "attested";
 const HEARTBEAT: &str = "heartbeat";
 const RECOVERY: &str = "recovery";
 /// All of these.
-const ONCE: [&str; 6] = [
+const ONCE: [&str; 7] = [
     GOVERNANCE,
     WITNESSES,
+    DEVICES,
     APPROVAL_PAGE,
     ATTESTED,
     HEARTBEAT,
@@ -118,6 +121,11 @@ impl<'d> Sections<'d> {
     /// The one table that names the witnesses, if there is one.
     pub fn take_witnesses(&mut self) -> Option<Table<'d>> {
         self.take_one(WITNESSES, "witnesses stand")
+    }
+
+    /// The one table that names the devices, if there is one.
+    pub fn take_devices(&mut self) -> Option<Table<'d>> {
+        self.take_one(DEVICES, "the devices stand")
     }
 
     /// The one table that names the approval page, if there is one.

@@ -55,7 +55,7 @@ pub(super) fn compare(running: &Policy, offered: &Policy, found: &mut BTreeSet<W
 }
 
 /// What must be as it was.
-fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 12] {
+fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 13] {
     // Every field by name: a new one has to be thought about here, or beside it.
     let Policy {
         hash: _,
@@ -66,6 +66,7 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 12] {
         heartbeat: _,
         witnesses,
         auditors,
+        devices,
         approval_page,
         people: _,
         groups: _,
@@ -94,6 +95,15 @@ fn unchanged(running: &Policy, offered: &Policy) -> [(&'static str, bool); 12] {
         ("the recovery set", *recovery == running.recovery),
         ("the witnesses", *witnesses == running.witnesses),
         ("the auditors", *auditors == running.auditors),
+        // Where none are named, every device may be used.
+        (
+            "a device",
+            match (devices, &running.devices) {
+                (_, None) => true,
+                (None, Some(_)) => false,
+                (Some(new), Some(old)) => new.is_subset(old),
+            },
+        ),
         // Without one, no passkey says anything.
         (
             "the approval page",

@@ -23,6 +23,7 @@ pub fn beside_people(running: &Policy, offered: &Policy) -> BTreeSet<&'static st
         heartbeat: _,
         witnesses: _,
         auditors: _,
+        devices: _,
         approval_page: _,
         people: _,
         groups: _,
@@ -77,11 +78,12 @@ fn governing(running: &Policy, offered: &Policy) -> [(&'static str, bool); 4] {
 }
 
 /// Who asks and attests, and what is ours.
-fn parties(running: &Policy, offered: &Policy) -> [(&'static str, bool); 15] {
+fn parties(running: &Policy, offered: &Policy) -> [(&'static str, bool); 16] {
     let (old, new) = (running, offered);
     [
         ("the witnesses", new.witnesses == old.witnesses),
         ("the auditors", new.auditors == old.auditors),
+        ("the devices", new.devices == old.devices),
         ("the approval page", new.approval_page == old.approval_page),
         (
             "what certifies clients",

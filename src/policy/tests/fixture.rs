@@ -207,6 +207,7 @@ pub fn policy() -> Policy {
         heartbeat: None,
         witnesses: None,
         auditors: BTreeSet::new(),
+        devices: None,
         approval_page: None,
         people: BTreeMap::new(),
         groups: BTreeMap::new(),

@@ -215,6 +215,8 @@ async fn make(
     decoded: Box<Decoded>,
 ) -> Result<Made, Problem> {
     let attempt = order.value().attempt();
+    // Of the bundle by which it was decided, or of a later one.
+    service.name_devices();
     let signatures = match service.pool.sign(Authorized::from_order(order)).await {
         Ok(signatures) => signatures,
         Err(error) => return failed(service, attempt, &error).await,

@@ -30,6 +30,7 @@ pub fn sections(policy: &Policy) -> Vec<Section> {
         heartbeat: _,
         witnesses: _,
         auditors: _,
+        devices: _,
         approval_page: _,
         people: _,
         groups: _,
@@ -114,6 +115,10 @@ fn who_governs(policy: &Policy) -> Vec<String> {
             "What witnesses keep of the log is encrypted to {keys}."
         ));
     }
+    lines.extend(policy.devices.as_ref().map(|serials| {
+        let serials = listed(serials.iter().map(|serial| code(serial)), "and");
+        format!("Keys are used on the devices with the serial numbers {serials} alone.")
+    }));
     lines.extend(policy.approval_page.as_ref().map(|page| {
         let origin = code(page.origin());
         format!(

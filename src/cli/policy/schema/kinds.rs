@@ -454,6 +454,15 @@ pub const KINDS: &[Kind] = &[
         &["uri", "spki"],
     ),
     many("deny", "An effect is refused.", &[NAMED, CONDITIONS]),
+    once(
+        "devices",
+        "The devices whose keys are used.",
+        &[&[required(
+            "serials",
+            TEXTS,
+            "Their serial numbers; a key on any other is not used.",
+        )]],
+    ),
     many(
         "edge",
         "Classes between which own value may move.",

@@ -5,6 +5,7 @@ mod approvals;
 mod attesters;
 mod bounds;
 mod calls;
+mod devices;
 mod diagnostics;
 mod fixture;
 mod heartbeat;
