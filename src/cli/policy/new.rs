@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tx::{Address, Chain, Name};
 
-use self::template::{Site, Template};
+use self::template::{Passkeys, Site, Template};
 use super::error::PolicyError;
 use crate::failure::Failure;
 use crate::files::{self, Access};
@@ -40,6 +40,13 @@ pub struct Args {
     /// A payee's address, where the template pays to a book; once for each.
     #[arg(long, value_name = "ADDRESS")]
     payee: Vec<String>,
+    /// An officer, and the file of a passkey's line as the approval page shows it: ann=ann.passkey. Such a passkey
+    /// approves payments up to a tier; once for each.
+    #[arg(long, value_name = "NAME=FILE", value_parser = officer, requires = "approval_page")]
+    passkey: Vec<(Name, PathBuf)>,
+    /// The origin of the page where passkeys are used, such as https://approve.example.org:8443; its host is their rpId.
+    #[arg(long, value_name = "ORIGIN", requires = "passkey")]
+    approval_page: Option<String>,
     /// The certificate of the authority that certifies clients, PEM.
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
@@ -104,12 +111,7 @@ fn site(args: &Args) -> Result<Site, PolicyError> {
         };
         return Err(template(format!("the template {takes} --payee ADDRESS")));
     }
-    let mut officers = Vec::new();
-    for (name, path) in &args.officer {
-        let line = files::read(path, FILE_MAX_BYTES).map_err(PolicyError::File)?;
-        let line = String::from_utf8_lossy(&line).trim().to_owned();
-        officers.push((name.clone(), line));
-    }
+    let officers = lines(&args.officer)?;
     let majority = officers.len() / 2 + 1;
     let root = files::read(&args.root, FILE_MAX_BYTES).map_err(PolicyError::File)?;
     let site = Site {
@@ -118,10 +120,42 @@ fn site(args: &Args) -> Result<Site, PolicyError> {
         officers,
         cold,
         payees,
+        passkeys: passkeys(args)?,
         root: String::from_utf8_lossy(&root).into_owned(),
     };
     site.check(args.template)?;
     Ok(site)
+}
+
+/// The passkeys of officers.
+fn passkeys(args: &Args) -> Result<Option<Passkeys>, PolicyError> {
+    let Some(origin) = &args.approval_page else {
+        return Ok(None);
+    };
+    let template = |what: String| PolicyError::Template { what };
+    if !args.template.has_passkeys() {
+        return Err(template("the template takes no --passkey NAME=FILE".into()));
+    }
+    let is_officer = |name: &Name| args.officer.iter().any(|(officer, _)| officer == name);
+    if let Some((name, _)) = args.passkey.iter().find(|(name, _)| !is_officer(name)) {
+        return Err(template(format!("no officer is called {name}")));
+    }
+    Ok(Some(Passkeys {
+        origin: origin.clone(),
+        of: lines(&args.passkey)?,
+    }))
+}
+
+/// The one line of each file.
+fn lines(named: &[(Name, PathBuf)]) -> Result<Vec<(Name, String)>, PolicyError> {
+    let read = named.iter().map(|(name, path)| {
+        let line = files::read(path, FILE_MAX_BYTES).map_err(PolicyError::File)?;
+        Ok((
+            name.clone(),
+            String::from_utf8_lossy(&line).trim().to_owned(),
+        ))
+    });
+    read.collect()
 }
 
 /// The cases' file.

@@ -87,6 +87,48 @@ fn the_statements_of_a_template_are_held_by_its_cases_but_for_its_fees_and_reiss
     }
 }
 
+/// ES256, by a fixed point.
+const PASSKEY: &str = "es256 Avnr5GQUfMEC2SMk0JnZJ8GlDkLVegihFv_sCimBnYxl ann's phone";
+
+#[test]
+fn passkeys_approve_up_to_a_tier_and_keys_alone_above_it() {
+    let place = place();
+    place.write("ann.passkey", PASSKEY);
+    let page = "--approval-page https://approve.example.org:8443 --passkey ann=ann.passkey";
+    for (template, flags) in &templates(EVM_OWN)[..2] {
+        let new = format!(
+            "policy new {template} --template {template} --chain {EVM} {OFFICERS} {flags} {page}"
+        );
+        place.answer(&new);
+        let checked = place.answer(&format!("policy check {template}"));
+        assert_eq!(checked["warnings"], 0, "{template}: {checked:#}");
+        let cases = place.answer(&format!("policy test {template} {template}.test.toml"));
+        assert_eq!(cases["failed"], 0, "{template}: {cases:#}");
+        let unnoticed = cases["unnoticed"].to_string();
+        assert!(!unnoticed.contains("large"), "{unnoticed}");
+        let text = fs::read_to_string(place.path(&format!("{template}/statements.toml"))).unwrap();
+        assert_eq!(text.matches("passkeys = \"count\"").count(), 1, "{text}");
+        let people = fs::read_to_string(place.path(&format!("{template}/people.toml"))).unwrap();
+        assert_eq!(people.matches("passkeys = [").count(), 1, "{people}");
+        assert!(people.contains("origin = \"https://approve.example.org:8443\""));
+    }
+    let new = format!("policy new new --chain {EVM} {OFFICERS}");
+    let payee = format!("--template payouts-only --payee {EVM_OWN}");
+    for flags in [
+        format!("--template cold {page}"),
+        format!("{payee} {}", page.replace("ann=", "dan=")),
+    ] {
+        place.fails(&format!("{new} {flags}"), 2, "policy-template");
+    }
+    let no_origin = page.replace("https", "http");
+    place.fails(&format!("{new} {payee} {no_origin}"), 1, "policy-wrong");
+    place.fails(
+        &format!("{new} {payee} --passkey ann=ann.passkey"),
+        2,
+        "usage",
+    );
+}
+
 #[test]
 fn what_a_template_needs_is_said() {
     let place = place();

@@ -30,9 +30,42 @@ pub struct Site {
     pub threshold: usize,
     pub cold: Option<Address>,
     pub payees: Vec<Address>,
+    /// Officers' passkeys, with their names, and the page where they are used.
+    pub passkeys: Option<Passkeys>,
     /// The certificate of the authority that certifies clients.
     pub root: String,
 }
+
+/// Passkeys, and where they are used.
+pub struct Passkeys {
+    /// The page's origin, such as `https://approve.example.org`: its host is the passkeys' rpId.
+    pub origin: String,
+    /// Lines as the page shows them, by whose they are.
+    pub of: Vec<(Name, String)>,
+}
+
+/// Without passkeys, one of the approvers.
+const LARGE: &str = r#"need = { threshold = 1, people = "group:approvers" }"#;
+/// With them, up to a tier; above it keys alone.
+const LARGE_BY_PASSKEYS: &str = r#"amount_max = "{{8u}}"
+need = { threshold = 1, people = "group:approvers", passkeys = "count" }
+
+# A passkey signs what a page shows, an SSH or FIDO key what one's own program rendered: above this only they count.
+[[require]]
+name = "very-large"
+effect = "payment"
+asset = "{{unit}}"
+amount_over = "{{8u}}"
+need = { threshold = 1, people = "group:approvers" }"#;
+const VERY_LARGE_CASE: &str = r#"
+[[case]]
+name = "what-no-passkey-is-enough-for"
+client = "walletd"
+account = "hot"
+pay = [{ to = "{{large-to}}", amount = "{{9u}}", source = "payouts" }]
+expect = "pending"
+needs = ["very-large"]
+"#;
 
 /// How much is usual on a chain: where a bundle begins, and no advice.
 struct Usual {
@@ -76,6 +109,11 @@ impl Template {
     /// Whether there is an account that is signed for elsewhere.
     pub const fn has_cold(self) -> bool {
         matches!(self, Self::ExchangeHotWallet | Self::SweepOnly)
+    }
+
+    /// Whether people agree to some payments by passkeys, where they have any.
+    pub const fn has_passkeys(self) -> bool {
+        matches!(self, Self::ExchangeHotWallet | Self::PayoutsOnly)
     }
 
     /// Whether it pays to a book.
@@ -177,9 +215,21 @@ impl Site {
              [[group]]\nname = \"approvers\"\nmembers = {names:?}\n"
         );
         for (name, line) in &self.officers {
+            let of = self.passkeys.iter().flat_map(|passkeys| &passkeys.of);
+            let of = of.filter(|(whose, _)| whose == name);
+            let passkeys: Vec<&str> = of.map(|(_, line)| line.as_str()).collect();
             let name = name.as_str();
             text.push_str(&format!(
                 "\n[[person]]\nname = {name:?}\nkeys = [{line:?}]\n"
+            ));
+            if !passkeys.is_empty() {
+                text.push_str(&format!("passkeys = {passkeys:?}\n"));
+            }
+        }
+        if let Some(Passkeys { origin, .. }) = &self.passkeys {
+            text.push_str(&format!(
+                "\n# The one page where passkeys are used: under no domain of the coordinator's.\n\
+                 [approval_page]\norigin = {origin:?}\n"
             ));
         }
         text
@@ -214,9 +264,9 @@ impl Site {
         }
         text.push_str(&format!(
             "\n[[client]]\nname = \"walletd\"\nuri = \"urn:strongroom:client:walletd\"\n\
-             verbs = [\"sign\", \"evaluate\", \"keys\", \"requests\", \"journal\"]\naccounts = [\"{account}\"]\n\n\
-             # Officers' statements, such as a veto or a freeze, come through this one.\n\
-             [[client]]\nname = \"officers\"\nuri = \"urn:strongroom:client:officers\"\nverbs = [\"govern\"]\n"
+             verbs = [\"sign\", \"evaluate\", \"keys\", \"requests\", \"journal\", \"intents\"]\naccounts = [\"{account}\"]\n\n\
+             # Officers' statements, such as a veto or a freeze, and approvals come through this one.\n\
+             [[client]]\nname = \"officers\"\nuri = \"urn:strongroom:client:officers\"\nverbs = [\"govern\", \"approve\"]\n"
         ));
         if let Some(source) = source {
             text.push_str(&format!(
@@ -232,13 +282,26 @@ impl Site {
         let mut fill = |place: &str, with: &str| {
             filled = filled.replace(&format!("{{{{{place}}}}}"), with);
         };
+        let large = match self.passkeys {
+            Some(_) => (LARGE_BY_PASSKEYS, VERY_LARGE_CASE),
+            None => (LARGE, ""),
+        };
+        fill("large", large.0);
+        fill("large-case", large.1);
+        fill(
+            "large-to",
+            match self.payees.is_empty() {
+                true => "{{a}}",
+                false => "{{payee}}",
+            },
+        );
         fill("chain", &self.chain.to_string());
         fill("unit", usual.unit);
         fill("rate", usual.rate);
         fill("rate-over", usual.rate_over);
         fill("fee", usual.fee);
         fill("threshold", &self.threshold.to_string());
-        for number in [1, 3, 4, 5, 6, 10, 20, 100, 101] {
+        for number in [1, 3, 4, 5, 6, 8, 9, 10, 20, 100, 101] {
             fill(&format!("{number}u"), &usual.times(number));
         }
         for stranger in ["a", "b", "c"] {
