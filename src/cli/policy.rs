@@ -26,8 +26,6 @@ mod verdict;
 mod words;
 mod zones;
 
-use std::path::PathBuf;
-
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::failure::Failure;
@@ -47,10 +45,7 @@ enum Command {
     /// Print the JSON Schema of a bundle's files, for editors.
     Schema,
     /// Say all that is wrong in a bundle, with file and line, and the room that each limit starts with.
-    Check {
-        /// The bundle's folder.
-        folder: PathBuf,
-    },
+    Check(check::Args),
     /// Make the manifest and add a signature to it.
     #[command(
         after_help = "Without --key only the manifest is made. Somebody elsewhere signs it with\n\
@@ -112,7 +107,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
     match args.command {
         Command::New(args) => new::run(&args),
         Command::Schema => schema::run(),
-        Command::Check { folder } => check::run(&folder),
+        Command::Check(args) => check::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Zones(args) => zones::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -2,19 +2,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use policy::bundle::{self, Diagnostic, Severity};
-use policy::{Group, Policy};
+use policy::{EvaluateError, Group, Limit, Policy, Room, Statement};
 use serde::Serialize;
 use tx::{Amount, Name};
 
-use super::{folder, words};
+use super::error::PolicyError;
+use super::history::History;
+use super::{folder, offline, words};
 use crate::failure::Failure;
 use crate::output::Answer;
 
 /// The longest line that is shown: what is longer is a key or a list, which a caret does not make clearer.
 const SHOWN_MAX_CHARS: usize = 160;
+
+/// The fullest groups of a limit that are shown to people; all are in the JSON.
+const GROUPS_MAX: usize = 10;
+
+/// `strongroom policy check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The bundle's folder.
+    folder: PathBuf,
+    /// A folder of `strongroom audit export`, whose charges take of the room.
+    #[arg(long, value_name = "FOLDER")]
+    journal: Option<PathBuf>,
+    /// The fleet, where the bundle has no manifest yet.
+    #[arg(long, default_value = "unsigned")]
+    fleet: Name,
+}
 
 /// All that is to be said of a bundle.
 #[derive(Debug, Serialize)]
@@ -29,15 +48,28 @@ struct Report {
     lines: Vec<Option<String>>,
 }
 
-/// The room that a limit starts with, of a signer that has signed nothing yet.
+/// The room that a limit starts with: its cap, less what it holds where it has no groups.
 #[derive(Debug, Serialize)]
-struct Start {
+pub struct Start {
     limit: Name,
     /// In base units or effects.
     room: Amount,
     window_millis: u64,
     /// What has so much room each.
     group: BTreeSet<Group>,
+    /// What it holds of what a log says was signed, by group, the fullest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<Holds>,
+    #[serde(skip)]
+    text: String,
+}
+
+/// What a group of a limit holds.
+#[derive(Debug, Serialize)]
+struct Holds {
+    group: Vec<(Group, String)>,
+    used: Amount,
+    room: Amount,
     #[serde(skip)]
     text: String,
 }
@@ -46,12 +78,19 @@ struct Start {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn run(folder: &Path) -> Result<Answer, Failure> {
-    let files = folder::read(folder)?;
+pub fn run(args: &Args) -> Result<Answer, Failure> {
+    let files = folder::read(&args.folder)?;
     let (diagnostics, room) = match bundle::parse(&files) {
         Ok(bundle) => {
             let warnings = bundle.warnings().to_vec();
-            (warnings, starts(bundle.policy()))
+            let held = match &args.journal {
+                Some(journal) => {
+                    let policy = offline::policy(&args.folder, &args.fleet)?;
+                    held(Arc::new(policy), journal)?
+                }
+                None => Vec::new(),
+            };
+            (warnings, starts(bundle.policy(), &held))
         }
         Err(found) => (found, Vec::new()),
     };
@@ -82,18 +121,58 @@ impl Report {
     }
 }
 
+/// What each group of each limit would hold behind a log.
+///
+/// # Errors
+/// [`PolicyError`].
+pub fn held(policy: Arc<Policy>, journal: &Path) -> Result<Vec<Room>, PolicyError> {
+    let history = History::open(journal, policy)?.finish()?;
+    let Some(now) = history.last else {
+        return Ok(Vec::new());
+    };
+    let rooms = history.supposed().state().room(now);
+    rooms.map_err(|error| PolicyError::Evaluate(EvaluateError::Charges(error)))
+}
+
+/// What a limit holds, the fullest group first.
+fn holds(policy: &Policy, limit: &Statement<Limit>, held: &[Room]) -> Vec<Holds> {
+    let mut of_limit: Vec<&Room> = held
+        .iter()
+        .filter(|room| room.limit == limit.name && !room.used.is_zero())
+        .collect();
+    of_limit.sort_by(|one, other| (&other.used, &one.group).cmp(&(&one.used, &other.group)));
+    let holds = of_limit.into_iter().map(|room| {
+        let left = room.cap.checked_sub(room.used).unwrap_or(Amount::ZERO);
+        let groups = room.group.iter();
+        let groups: String = groups
+            .map(|(group, which)| format!(", {group} {which}"))
+            .collect();
+        let (used, left_words) = (
+            words::measured(policy, limit, room.used),
+            words::measured(policy, limit, left),
+        );
+        Holds {
+            group: room.group.clone(),
+            used: room.used,
+            room: left,
+            text: format!("{left_words} left, {used} signed{groups}"),
+        }
+    });
+    holds.collect()
+}
+
 /// The room of each limit.
-fn starts(policy: &Policy) -> Vec<Start> {
+pub fn starts(policy: &Policy, held: &[Room]) -> Vec<Start> {
     let mut starts: Vec<Start> = policy
         .limits
         .iter()
         .map(|limit| {
-            let held = match limit.says.outstanding {
+            let within = match limit.says.outstanding {
                 true => "outstanding, of",
                 false => "in",
             };
             let mut text = format!(
-                "{} {held} {}",
+                "{} {within} {}",
                 words::measured(policy, limit, limit.says.cap),
                 words::length(limit.says.window_millis)
             );
@@ -103,9 +182,12 @@ fn starts(policy: &Policy) -> Vec<Start> {
             if let Some(over) = &limit.says.over {
                 text.push_str(&format!("; more with {}", words::need(over)));
             }
+            let holds = holds(policy, limit, held);
+            let alone = holds.first().filter(|holds| holds.group.is_empty());
             Start {
                 limit: limit.name.clone(),
-                room: limit.says.cap,
+                room: alone.map_or(limit.says.cap, |holds| holds.room),
+                held: holds,
                 window_millis: limit.says.window_millis,
                 group: limit.says.group.clone(),
                 text,
@@ -155,8 +237,17 @@ impl fmt::Display for Report {
         }
         let lengths = self.room.iter().map(|start| start.limit.as_str().len());
         let width = lengths.max().unwrap_or(0);
-        for Start { limit, text, .. } in &self.room {
+        for Start {
+            limit, text, held, ..
+        } in &self.room
+        {
             writeln!(f, "  {:width$}  {text}", limit.as_str())?;
+            for Holds { text, .. } in held.iter().take(GROUPS_MAX) {
+                writeln!(f, "  {:width$}    {text}", "")?;
+            }
+            if let Some(more) = held.len().checked_sub(GROUPS_MAX).filter(|more| *more > 0) {
+                writeln!(f, "  {:width$}    and {more} groups more", "")?;
+            }
         }
         writeln!(f, "{} errors, {} warnings", self.errors, self.warnings)
     }
