@@ -130,6 +130,47 @@ fn a_wrong_bundle_at_a_reload_leaves_the_old_one_and_the_journal_says_why() {
     assert_eq!(refused.count(), 5);
 }
 
+/// What is no file of a bundle, or 100 MB of one, is not read; it is refused as any other, and said in the journal.
+#[test]
+fn a_folder_with_what_no_bundle_has_is_refused_and_the_journal_says_so() {
+    let world = World::new();
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let running = client.keys().policy;
+    let mut wider = world.bundle.clone();
+    wider.append("books/customers.txt", &format!("{STRANGER}\n"));
+    wider.write(&world.policy(), 2, &["ann", "ben"]);
+    let large = world.policy().join("people.toml");
+    let small = std::fs::read(&large).unwrap();
+    let file = std::fs::File::create(&large).unwrap();
+    file.set_len(100_000_000).unwrap();
+    reload(&daemon);
+    daemon.logged("people.toml is no file of a bundle, or too large for one");
+    std::fs::write(&large, small).unwrap();
+    let foreign = world.policy().join("NOTES.md");
+    std::fs::write(&foreign, "whatever").unwrap();
+    reload(&daemon);
+    daemon.logged("NOTES.md is no file of a bundle, or too large for one");
+    assert_eq!(client.keys().policy, running);
+    assert_eq!(daemon.metric("signerd_reloads_total"), Some(0));
+    std::fs::remove_file(&foreign).unwrap();
+    reload(&daemon);
+    client.reconnect();
+    assert_ne!(client.keys().policy, running);
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    let refused = records.iter().filter_map(|record| match &record.entry {
+        Entry::PolicyRefused { reason, .. } => Some(reason.as_str()),
+        _ => None,
+    });
+    let refused: Vec<&str> = refused.collect();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(
+        refused.iter().all(|why| why.starts_with("bundle-folder: ")),
+        "{refused:?}"
+    );
+}
+
 #[test]
 fn an_edit_in_mid_window_forgets_nothing() {
     let world = World::new();

@@ -146,6 +146,13 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), FileErro
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(FileError::io("read", path))?;
+    let length = file.metadata().map_err(FileError::io("read", path))?.len();
+    if length > limit {
+        return Err(FileError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
     io::Read::read_to_end(&mut io::Read::take(file, limit + 1), &mut bytes)
         .map_err(FileError::io("read", path))?;
     if bytes.len() as u64 > limit {

@@ -101,6 +101,11 @@ fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, FolderError> {
     let limit = byte_limit(name)
         .and_then(|limit| u64::try_from(limit).ok())
         .ok_or_else(foreign)?;
+    // What is no file at all, such as a pipe, is not waited for; what is too large is not read.
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > limit {
+        return Err(foreign());
+    }
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(failed)?;
     file.take(limit.saturating_add(1))

@@ -63,10 +63,7 @@ impl GovernanceError {
 
     /// Whether the bundle is what is wrong.
     fn is_of_the_bundle(&self) -> bool {
-        matches!(
-            self,
-            Self::Load(_) | Self::Fleet { .. } | Self::RecoveryFrozen | Self::State(_)
-        )
+        !matches!(self, Self::Journal(_))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     table::{Table, Value},
     units,
 };
-use crate::{Book, BookApart};
+use crate::{Book, BookApart, book::ADDRESSES_MAX};
 
 /// A book with a million wrong lines needs no million messages.
 const ERRORS_MAX: usize = 20;
@@ -116,6 +116,13 @@ fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> Option<BT
             continue;
         }
         match Address::parse(chain, text) {
+            Ok(_) if found.len() >= ADDRESSES_MAX => {
+                let (file, column) = (path.into(), 1);
+                let place = Place { file, line, column };
+                let message = format!("a book has at most {ADDRESSES_MAX} addresses");
+                report.add(Diagnostic::error(place, message));
+                return None;
+            }
             Ok(address) => found.push(address),
             Err(error) => {
                 errors = errors.saturating_add(1);
