@@ -365,7 +365,7 @@ fn the_cases_of_the_quick_start_pass_and_name_what_none_of_them_holds() {
     let report = place.answer("policy test bundle cases.toml");
     assert_eq!(report["failed"], 0, "{report:#}");
     let cases = report["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 18);
+    assert_eq!(cases.len(), 22);
     let names: Vec<&str> = report["unnoticed"]
         .as_array()
         .unwrap()
@@ -384,7 +384,7 @@ fn the_cases_of_the_quick_start_pass_and_name_what_none_of_them_holds() {
         "{text}"
     );
     assert!(
-        text.ends_with("18 cases, 0 failed; 14 of 17 statements are held by them\n"),
+        text.ends_with("22 cases, 0 failed; 14 of 17 statements are held by them\n"),
         "{text}"
     );
 }
@@ -407,7 +407,7 @@ fn a_bundle_that_decides_otherwise_fails_its_cases_at_their_places() {
         "{text}"
     );
     assert!(text.contains("expected refuse, was permit"), "{text}");
-    assert!(text.contains("18 cases, 1 failed"), "{text}");
+    assert!(text.contains("22 cases, 1 failed"), "{text}");
 }
 
 #[test]
@@ -462,6 +462,185 @@ fn a_case_that_cannot_be_says_why() {
     write(&place, "cases.toml", "case = []\n");
     place.fails("policy test bundle cases.toml", 2, "policy-cases");
     place.fails("policy test bundle nowhere.toml", 2, "file");
+}
+
+/// The examples of policy/README.md, beside the quick start's statements, decide its cases.
+#[test]
+fn the_guides_cases_are_decided_as_it_says() {
+    let place = quickstart();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy/README.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let blocks = guide.split("```toml\n").skip(1);
+    let blocks = blocks.map(|block| block.split_once("```").unwrap().0);
+    let (cases, statements): (Vec<&str>, Vec<&str>) =
+        blocks.partition(|block| block.starts_with("[[case]]"));
+    assert_eq!(statements.len(), 5);
+    write(&place, "bundle/examples.toml", &statements.concat());
+    write(&place, "cases.toml", &cases.concat());
+    let report = place.answer("policy test bundle cases.toml");
+    assert_eq!(report["failed"], 0, "{report:#}");
+    assert_eq!(report["cases"].as_array().unwrap().len(), 8);
+    // Each of the examples is what one of them is about.
+    let unnoticed = report["unnoticed"].to_string();
+    for text in statements {
+        let (_, name) = text.split_once("name = \"").unwrap();
+        let (name, _) = name.split_once('"').unwrap();
+        assert!(!unnoticed.contains(&format!("{name:?}")), "{unnoticed}");
+    }
+}
+
+/// One coin that two transactions spend is charged as the larger of them.
+#[test]
+fn a_case_replaces_what_was_signed_before() {
+    let place = quickstart();
+    const TO: &str = "rltc1qqqqsyqcyq5rqwzqfpg9scrgwpugpzysnrwhxws";
+    const OTHER: &str = "rltc1qv3jkvemgd94xkmrddehhqutjwd682anhgp938e";
+    let pay = |to: &str, amount: &str| {
+        format!("{{ to = {to:?}, amount = \"{amount} ltc\", source = \"payouts\" }}")
+    };
+    let case = |now: &str, earlier: &str, more: &str| {
+        let before = (0..4).map(|_| {
+            format!(
+                "[[case.earlier]]\nago = \"50m\"\npay = [{}]\n",
+                pay(OTHER, "5")
+            )
+        });
+        let text = format!(
+            "[[case]]\nname = \"one\"\nclient = \"walletd\"\naccount = \"ltc-hot\"\npay = [{now}]\n{more}\n\
+             {}[[case.earlier]]\nname = \"slow\"\nago = \"40m\"\npay = [{}]\n{earlier}\n",
+            before.collect::<String>(),
+            pay(TO, "4")
+        );
+        write(&place, "cases.toml", &text);
+        let output = place.run("--json policy test bundle cases.toml");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["cases"][0]["differences"].to_string()
+    };
+    let same = pay(TO, "4");
+    let permit = "expect = \"permit\"\nreplaces = \"slow\"";
+    assert_eq!(case(&same, "", permit), "[]");
+    // 24 of 25 in an hour are signed: one more in the same transaction, and not two.
+    let one_more = format!("{same}, {}", pay(OTHER, "1"));
+    assert_eq!(case(&one_more, "", permit), "[]");
+    let two_more = format!("{same}, {}", pay(OTHER, "2"));
+    let pending = "expect = \"pending\"\nneeds = [\"ltc-hour\"]\nreplaces = \"slow\"";
+    assert_eq!(case(&two_more, "", pending), "[]");
+    assert_eq!(case(&pay(OTHER, "2"), "", permit), "[]", "less than before");
+    // By another transaction the same costs four more.
+    assert_eq!(
+        case(&same, "", "expect = \"pending\"\nneeds = [\"ltc-hour\"]"),
+        "[]"
+    );
+    // What was replaced itself: all of them are named.
+    let again = format!(
+        "[[case.earlier]]\nname = \"faster\"\nago = \"30m\"\npay = [{same}]\nreplaces = \"slow\""
+    );
+    let fastest = permit.replace("slow", "faster");
+    assert_eq!(case(&same, &again, &fastest), "[]");
+    assert_eq!(case(&one_more, &again, permit), "[]");
+    let cheap = format!("{permit}\nfee_rate = \"1 sat/vb\"");
+    let refused = cheap.replace(
+        "\"permit\"",
+        "\"refuse\"\nrefused_by = [\"replacement-fee\"]",
+    );
+    assert_eq!(case(&same, "", &refused), "[]");
+    for unknown in [
+        permit.replace("slow", "quick"),
+        permit.replace("slow", "one"),
+    ] {
+        let told = case(&same, "", &unknown);
+        assert!(
+            told.contains("no one earlier payment before it is called"),
+            "{told}"
+        );
+    }
+    let told = case(&same, "times = 2", permit);
+    assert!(
+        told.contains("no one earlier payment before it is called"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_case_gives_the_very_transaction() {
+    let place = quickstart();
+    let cases = copy_cases(&place);
+    let start = cases.find("name = \"the-bytes-of-a-payment\"").unwrap();
+    let end = cases[start..].find("expect").unwrap();
+    let given = &cases[start..start + end];
+    let keys =
+        &cases[cases.find("[keys]").unwrap()..cases.find("# --- payments of ether").unwrap()];
+    let case = |change: (&str, &str), more: &str| {
+        assert!(given.contains(change.0), "{}", change.0);
+        let given = given.replace(change.0, change.1);
+        write(
+            &place,
+            "cases.toml",
+            &format!("{keys}[[case]]\n{given}{more}\n"),
+        );
+        let output = place.run("--json policy test bundle cases.toml");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["cases"][0]["differences"].to_string()
+    };
+    let same = ("walletd", "walletd");
+    assert_eq!(case(same, "expect = \"permit\""), "[]");
+    // One byte more, or another chain: a signer refuses what it does not understand.
+    let refused = "expect = \"refuse\"\nrefused_by = [\"transaction\"]";
+    assert_eq!(case(("80c0\"", "80c000\""), refused), "[]");
+    assert_eq!(case(("827a69", "827a68"), refused), "[]");
+    // The nonce is spent by what was signed before.
+    let earlier = format!(
+        "earlier = [{{ ago = \"1h\", pay = [{{ to = {ANN:?}, amount = \"1 eth\", source = \"payouts\" }}] }}]"
+    );
+    let conflict =
+        "expect = \"refuse\"\nrefused_by = [\"undeclared-conflict\", \"replacement-fee\"]";
+    assert_eq!(case(same, &format!("{conflict}\n{earlier}")), "[]");
+    let says = |change, more: &str| case(change, &format!("expect = \"permit\"\n{more}"));
+    let account = says(("account = \"eth-hot\"", "account = \"ltc-hot\""), "");
+    assert!(
+        account.contains("the transaction is of account eth-hot"),
+        "{account}"
+    );
+    let sourceless = says((", source = \"payouts\"", ""), "");
+    assert!(
+        sourceless.contains("only `pay` with the `source`"),
+        "{sourceless}"
+    );
+    let rate = says(same, "fee_rate = \"1 gwei\"");
+    assert!(rate.contains("only `pay` with the `source`"), "{rate}");
+}
+
+#[test]
+fn a_case_freezes_a_scope() {
+    let place = quickstart();
+    let case = |frozen: &str, expect: &str| {
+        let text = format!(
+            "[[case]]\nname = \"one\"\nclient = \"walletd\"\naccount = \"eth-hot\"\nfrozen = {frozen}\n\
+             pay = [{{ to = {ANN:?}, amount = \"1 eth\", source = \"payouts\" }}]\nexpect = {expect:?}\n"
+        );
+        write(&place, "cases.toml", &text);
+        place
+            .run("--json policy test bundle cases.toml")
+            .status
+            .code()
+    };
+    for held in [
+        "true",
+        "\"everything\"",
+        "\"book customers\"",
+        "\"account eth-hot\"",
+    ] {
+        assert_eq!(case(held, "refuse"), Some(0), "{held}");
+    }
+    for free in [
+        "false",
+        "\"book blocked\"",
+        "\"own-class cold\"",
+        "\"account ltc-hot\"",
+    ] {
+        assert_eq!(case(free, "permit"), Some(0), "{free}");
+    }
+    assert_eq!(case("\"customers\"", "permit"), Some(2));
 }
 
 #[test]

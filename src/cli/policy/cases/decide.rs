@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use policy::bundle::{QuantityError, length_millis};
 use policy::{
-    AttemptId, Blob, Entry, EvaluateError, FreezeScope, Policy, Request, RequestHash, Signed,
-    State, StateError, Verdict, evaluate,
+    AttemptId, Blob, Entry, EvaluateError, Policy, Reason, ReasonCode, Request, RequestHash, State,
+    StateError, Verdict, evaluate,
 };
 use sha2::{Digest, Sha256};
-use tx::{Decoded, Interval, Name, Time};
+use tx::{Amount, Decoded, FeeTerms, Interval, Name, Time};
 
 use super::super::decided::{Decided, Expected};
 use super::super::offline;
-use super::file::{Before, Case, Prices};
-use super::transaction::{self, Made, Order, UnbuiltError};
+use super::file::{Before, Case, Earlier, Prices};
+use super::transaction::{self, Coin, Made, Order, Replacement, Signed, UnbuiltError};
 
 /// Noon of 1 January 2026: a case that says no time is decided alike for ever.
 const NOON_MILLIS: u64 = 1_767_268_800_000;
@@ -31,6 +31,9 @@ pub enum UndecidedError {
     /// A length of time.
     #[error("{0}")]
     Ago(String),
+    /// What is replaced is not there, or there are several.
+    #[error("no one earlier payment before it is called {:?}, once", .0.as_str())]
+    Replaced(Name),
     /// The bundle has no price of an asset.
     #[error("the bundle has no [[price]] of {:?}", .0.as_str())]
     Unpriced(Name),
@@ -104,7 +107,7 @@ impl Bench {
     /// [`UndecidedError`].
     pub fn decide(&mut self, case: &Case) -> Result<Decided, UndecidedError> {
         let now = case.time.unwrap_or(Time::from_millis(NOON_MILLIS));
-        if case.frozen || !case.earlier.is_empty() || is_supposed(case) {
+        if case.frozen.is_some() || !case.earlier.is_empty() || is_supposed(case) {
             let mut state = self.state(now)?;
             return decide_on(&self.policy, &mut state, case, now);
         }
@@ -134,27 +137,49 @@ fn decide_on(
     for kind in &case.attested {
         state.suppose_attested(*kind);
     }
-    for (number, (asked, is_final)) in earlier(case, now)?.iter().enumerate() {
-        let attempt = charged(policy, state, asked, format!("earlier payment {number}"))?;
-        sign(state, asked.order.at, attempt)?;
-        if *is_final {
-            let supposed = state.suppose_final(attempt);
-            supposed.map_err(UndecidedError::State)?;
-        }
-    }
+    let signed = sign_earlier(policy, state, case, now)?;
     if let Some(before) = case.reissue {
+        if case.transaction.is_some() {
+            let of = "the first issue".to_owned();
+            let source = UnbuiltError::Given;
+            return Err(UndecidedError::Unbuilt { of, source });
+        }
         let first = first_issue(case, before, now);
         charged(policy, state, &first, "the first issue".into())?;
     }
-    if case.frozen {
+    if let Some(scope) = &case.frozen {
         let frozen = Entry::Frozen {
-            scope: FreezeScope::All,
+            scope: scope.clone(),
             reason: "the case says so".into(),
         };
         offline::append(state, at(now), frozen).map_err(UndecidedError::State)?;
     }
-    let asked = asked(case, now);
-    request(policy, state, &asked, "the request").map(Decided::of)
+    let mut asked = asked(case, now);
+    asked.order.replaces = signed.replaced(case.replaces.as_ref())?;
+    match request(policy, state, &asked, "the request") {
+        Ok((_, verdict)) => Ok(Decided::of(verdict)),
+        Err(error) => not_understood(case, error),
+    }
+}
+
+/// A signer refuses bytes that it does not understand; of those that a case gives that is what is decided.
+fn not_understood(case: &Case, error: UndecidedError) -> Result<Decided, UndecidedError> {
+    match error {
+        UndecidedError::Unbuilt {
+            source: UnbuiltError::Refused(refusal),
+            ..
+        } if case.transaction.is_some() => {
+            let reason = Reason {
+                code: ReasonCode::Transaction,
+                statement: None,
+                at: None,
+                detail: format!("no signer understands it: {}", refusal.code()),
+                remedy: "build it anew".to_owned(),
+            };
+            Ok(Decided::not_permitted(&[reason], BTreeSet::new()))
+        }
+        error => Err(error),
+    }
 }
 
 /// What the case asks.
@@ -162,17 +187,14 @@ fn asked(case: &Case, now: Time) -> Asked<'_> {
     Asked {
         client: &case.client,
         order: Order {
-            id: case.name.to_string(),
-            account: &case.account,
             key: case.key.as_ref(),
             pay: &case.pay,
             call: case.call.as_ref(),
             approve: case.approve.as_ref(),
+            transaction: case.transaction.as_ref(),
             chain: case.chain,
             fee_rate: case.fee_rate.as_deref(),
-            issued: None,
-            fee: None,
-            at: now,
+            ..Order::new(case.name.to_string(), &case.account, now)
         },
     }
 }
@@ -199,14 +221,21 @@ fn charged(
     state: &mut State,
     asked: &Asked<'_>,
     of: String,
-) -> Result<AttemptId, UndecidedError> {
-    match request(policy, state, asked, &of)? {
+) -> Result<Signed, UndecidedError> {
+    let (made, verdict) = request(policy, state, asked, &of)?;
+    match verdict {
         Verdict::Permit(permit) => {
             let id = AttemptId(state.entries());
             let attempt = Entry::Attempt(Box::new(permit.into_attempt()));
             let appended = offline::append(state, at(asked.order.at), attempt);
             appended.map_err(UndecidedError::State)?;
-            Ok(id)
+            Ok(Signed {
+                attempt: id,
+                keys: made.decoded.conflict_keys().clone(),
+                terms: made.decoded.fee_terms(),
+                intents: made.request.intents,
+                coins: made.coins,
+            })
         }
         other => {
             let other = Decided::of(other);
@@ -256,34 +285,100 @@ fn suppose_prices(
     Ok(())
 }
 
-/// What was signed before, the oldest first, and whether it is final.
-fn earlier(case: &Case, now: Time) -> Result<Vec<(Asked<'_>, bool)>, UndecidedError> {
+/// What was signed before, and what of it has a name.
+#[derive(Default)]
+struct SignedBefore {
+    all: Vec<Signed>,
+    /// Positions in `all`.
+    named: BTreeMap<Name, usize>,
+}
+
+impl SignedBefore {
+    fn replaced(&self, name: Option<&Name>) -> Result<Option<Replacement<'_>>, UndecidedError> {
+        let Some(name) = name else { return Ok(None) };
+        let of = self.named.get(name).and_then(|at| self.all.get(*at));
+        let of = of.ok_or_else(|| UndecidedError::Replaced(name.clone()))?;
+        let all = self.all.iter();
+        let conflicting = all.filter(|signed| !signed.keys.is_disjoint(&of.keys));
+        let conflicting: Vec<&Signed> = conflicting.collect();
+        let terms = conflicting.iter().map(|signed| signed.terms);
+        let most = terms.max_by_key(|terms| match *terms {
+            FeeTerms::Evm {
+                max_fee_per_gas, ..
+            } => max_fee_per_gas,
+            FeeTerms::Utxo { fee, .. } => fee.into(),
+            _ => Amount::ZERO,
+        });
+        Ok(Some(Replacement {
+            of,
+            attempts: conflicting.iter().map(|signed| signed.attempt).collect(),
+            most: most.unwrap_or(of.terms),
+        }))
+    }
+}
+
+/// Signs what the case says was signed before, the oldest first.
+fn sign_earlier(
+    policy: &Arc<Policy>,
+    state: &mut State,
+    case: &Case,
+    now: Time,
+) -> Result<SignedBefore, UndecidedError> {
+    let mut signed = SignedBefore::default();
+    for (at, number, earlier) in in_order(case, now)? {
+        for time in 0..earlier.times {
+            let mut asked = asked_earlier(case, earlier, at);
+            asked.order.id = format!("{}.earlier-{number}-{time}", case.name);
+            asked.order.replaces = signed.replaced(earlier.replaces.as_ref())?;
+            let of = format!("earlier payment {}", signed.all.len());
+            let taken = charged(policy, state, &asked, of)?;
+            sign(state, at, taken.attempt)?;
+            if earlier.is_final {
+                let supposed = state.suppose_final(taken.attempt);
+                supposed.map_err(UndecidedError::State)?;
+            }
+            if let Some(name) = &earlier.name {
+                signed.named.insert(name.clone(), signed.all.len());
+            }
+            signed.all.push(taken);
+        }
+    }
+    Ok(signed)
+}
+
+/// What was signed before, with its time and its number in the case, the oldest first.
+fn in_order(case: &Case, now: Time) -> Result<Vec<(Time, usize, &Earlier)>, UndecidedError> {
     let mut all = Vec::new();
+    let mut names = BTreeSet::new();
     for (number, earlier) in case.earlier.iter().enumerate() {
         let ago = length_millis(&earlier.ago);
         let ago = ago.map_err(|error| UndecidedError::Ago(error.to_string()))?;
-        for time in 0..earlier.times {
-            let asked = Asked {
-                client: earlier.client.as_ref().unwrap_or(&case.client),
-                order: Order {
-                    id: format!("{}.earlier-{number}-{time}", case.name),
-                    account: earlier.account.as_ref().unwrap_or(&case.account),
-                    key: earlier.key.as_ref().or(case.key.as_ref()),
-                    pay: &earlier.pay,
-                    call: earlier.call.as_ref(),
-                    approve: earlier.approve.as_ref(),
-                    chain: None,
-                    fee_rate: earlier.fee_rate.as_deref(),
-                    issued: None,
-                    fee: None,
-                    at: now.before_millis(ago),
-                },
-            };
-            all.push((asked, earlier.is_final));
+        if let Some(name) = &earlier.name
+            && (earlier.times != 1 || !names.insert(name))
+        {
+            return Err(UndecidedError::Replaced(name.clone()));
         }
+        all.push((now.before_millis(ago), number, earlier));
     }
-    all.sort_by_key(|(asked, _)| asked.order.at);
+    all.sort_by_key(|(at, ..)| *at);
     Ok(all)
+}
+
+fn asked_earlier<'a>(case: &'a Case, earlier: &'a Earlier, at: Time) -> Asked<'a> {
+    let account = earlier.account.as_ref().unwrap_or(&case.account);
+    Asked {
+        client: earlier.client.as_ref().unwrap_or(&case.client),
+        order: Order {
+            key: earlier.key.as_ref().or(case.key.as_ref()),
+            pay: &earlier.pay,
+            call: earlier.call.as_ref(),
+            approve: earlier.approve.as_ref(),
+            transaction: earlier.transaction.as_ref(),
+            chain: earlier.chain,
+            fee_rate: earlier.fee_rate.as_deref(),
+            ..Order::new(String::new(), account, at)
+        },
+    }
 }
 
 fn request(
@@ -291,9 +386,17 @@ fn request(
     state: &mut State,
     asked: &Asked<'_>,
     of: &str,
-) -> Result<Verdict, UndecidedError> {
-    let (request, decoded) = made(policy, state, asked, of)?;
-    evaluate(state, at(asked.order.at), &decoded, &request).map_err(UndecidedError::Evaluate)
+) -> Result<(Requested, Verdict), UndecidedError> {
+    let made = made(policy, state, asked, of)?;
+    let verdict = evaluate(state, at(asked.order.at), &made.decoded, &made.request);
+    Ok((made, verdict.map_err(UndecidedError::Evaluate)?))
+}
+
+/// A request, as a signer has it before it.
+pub struct Requested {
+    pub request: Request,
+    pub decoded: Decoded,
+    pub coins: Vec<Coin>,
 }
 
 /// Makes a request as a coordinator would, on a state that has come to its time.
@@ -305,7 +408,7 @@ pub fn made(
     state: &mut State,
     asked: &Asked<'_>,
     of: &str,
-) -> Result<(Request, Decoded), UndecidedError> {
+) -> Result<Requested, UndecidedError> {
     let unbuilt = |source| {
         let of = of.to_owned();
         UndecidedError::Unbuilt { of, source }
@@ -313,6 +416,7 @@ pub fn made(
     let Made {
         transaction,
         intents,
+        coins,
     } = transaction::make(policy, state, &asked.order).map_err(unbuilt)?;
     let charges = |error| UndecidedError::Evaluate(EvaluateError::Charges(error));
     state.advance(asked.order.at).map_err(charges)?;
@@ -329,16 +433,23 @@ pub fn made(
         hash: RequestHash(Sha256::digest(id.as_bytes()).into()),
         lane_epoch: 0,
         intents,
-        replaces: Vec::new(),
+        replaces: match &asked.order.replaces {
+            Some(replaces) => replaces.attempts.clone(),
+            None => Vec::new(),
+        },
         transaction: Blob::of(&text),
         proofs: Vec::new(),
     };
-    Ok((request, decoded))
+    Ok(Requested {
+        request,
+        decoded,
+        coins,
+    })
 }
 
 /// Says that it was signed: what is not is dead soon. No device made the signatures, and nobody verifies them.
 fn sign(state: &mut State, time: Time, attempt: AttemptId) -> Result<(), UndecidedError> {
-    let signed = Entry::Signed(Box::new(Signed {
+    let signed = Entry::Signed(Box::new(policy::Signed {
         attempt,
         signatures: Vec::new(),
         txid: String::new(),

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use policy::AttestationKind;
-use serde::Deserialize;
+use policy::{AttestationKind, FreezeScope};
+use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
-use tx::{Name, Time};
+use tx::{Name, Time, Transaction};
 
 use super::super::decided::Expected;
 use super::super::error::PolicyError;
@@ -44,9 +44,9 @@ pub struct Case {
     pub attested: BTreeSet<AttestationKind>,
     /// Whether its intents were attempted before elsewhere, so that it is a re-issue, and what became of that.
     pub reissue: Option<Before>,
-    /// Whether everything is frozen.
-    #[serde(default)]
-    pub frozen: bool,
+    /// What is frozen: `true` for everything, or the scope as `policy freeze` takes it.
+    #[serde(default, deserialize_with = "frozen")]
+    pub frozen: Option<FreezeScope>,
     /// Who asks.
     pub client: Name,
     /// The account that pays.
@@ -60,6 +60,11 @@ pub struct Case {
     pub call: Option<Called>,
     /// Who is approved as a spender instead, of a token that the bundle declares.
     pub approve: Option<Approved>,
+    /// The very transaction that is asked about, in place of one that is made: `pay` is what its intents ask for.
+    pub transaction: Option<Transaction>,
+    /// The one of `earlier` that it replaces, by its name: it consumes the same, at a higher fee, for the same
+    /// intents.
+    pub replaces: Option<Name>,
     /// The chain, where nothing is paid or called that says it.
     pub chain: Option<tx::Chain>,
     /// The fee's rate: `20 gwei` or `10 sat/vb`, which it is unless given.
@@ -148,6 +153,8 @@ pub struct Approved {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Earlier {
+    /// What it is called, for what replaces it.
+    pub name: Option<Name>,
     /// How long before, as `90m`.
     pub ago: String,
     /// How often.
@@ -166,11 +173,56 @@ pub struct Earlier {
     pub call: Option<Called>,
     /// Who was approved as a spender.
     pub approve: Option<Approved>,
+    /// The very transaction.
+    pub transaction: Option<Transaction>,
+    /// The one that it replaced.
+    pub replaces: Option<Name>,
+    /// The chain, where nothing is paid or called that says it.
+    pub chain: Option<tx::Chain>,
     /// The fee's rate.
     pub fee_rate: Option<String>,
     /// Whether attesters say that it is final.
     #[serde(default, rename = "final")]
     pub is_final: bool,
+}
+
+impl Earlier {
+    /// Nothing yet, so long before, once.
+    pub const fn ago(ago: String) -> Self {
+        Self {
+            ago,
+            times: 1,
+            name: None,
+            client: None,
+            account: None,
+            key: None,
+            pay: Vec::new(),
+            call: None,
+            approve: None,
+            transaction: None,
+            replaces: None,
+            chain: None,
+            fee_rate: None,
+            is_final: false,
+        }
+    }
+}
+
+fn frozen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FreezeScope>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Frozen {
+        Everything(bool),
+        Scope(String),
+    }
+    match Frozen::deserialize(deserializer)? {
+        Frozen::Everything(is) => Ok(is.then_some(FreezeScope::All)),
+        Frozen::Scope(text) => {
+            let scope = text.parse();
+            let scope = scope.map_err(|()| de::Error::custom(format!("{text:?} is no scope")));
+            scope.map(Some)
+        }
+    }
 }
 
 fn once() -> u32 {

@@ -1,5 +1,7 @@
 //! The transaction of a case: one that a coordinator would build, over coins that are made up.
 
+use std::collections::BTreeSet;
+
 use bitcoin::consensus::encode::serialize;
 use bitcoin::hashes::Hash;
 use bitcoin::{
@@ -8,11 +10,14 @@ use bitcoin::{
 };
 use num_bigint::BigUint;
 use policy::bundle::{self, QuantityError};
-use policy::{Policy, SignedIntent, State};
+use policy::{AttemptId, Policy, SignedIntent, State};
 use sha2::{Digest, Sha256};
 use tx::evm::{Action, Fees, Terms, Unsigned};
 use tx::utxo::{Draft, DraftInput, DraftOutput, INPUTS_MAX, Outpoint};
-use tx::{Address, Amount, Asset, AssetKind, Chain, Intent, IntentId, Name, Time, Transaction};
+use tx::{
+    Address, Amount, Asset, AssetKind, Chain, ConflictKey, EffectKind, FeeTerms, Intent, IntentId,
+    Name, Time, Transaction,
+};
 
 use super::call::{self, UncalledError};
 use super::file::{Approved, Called, Payment};
@@ -24,13 +29,18 @@ const CALL_GAS: u64 = 200_000;
 /// The most gas of a transaction, and how many numbers of gas are tried for a fee.
 const GAS_MAX: u64 = 30_000_000;
 const GAS_TRIED: u64 = 100_000;
-/// Virtual bytes of a transaction around its outputs with one input, and of an output, at the most.
-const AROUND_VBYTES: u64 = 11 + 68;
+/// Virtual bytes of a transaction around inputs and outputs, of an input, and of an output, at the most.
+const AROUND_VBYTES: u64 = 11;
+const INPUT_VBYTES: u64 = 68;
 const OUTPUT_VBYTES: u64 = 43;
 /// An input that can be replaced (BIP-125).
 const SEQUENCE: u32 = 0xffff_fffd;
 /// What comes back where nothing is paid, in satoshi.
 const CHANGE: u64 = 100_000;
+/// What is too little for an output of its own, in satoshi.
+const DUST: u64 = 1_000;
+/// The highest fee of an intent, in fees of the attempt that it is made for: room for replacements.
+const FEES_MAX: u64 = 10;
 /// How long an intent is good for.
 const INTENT_MILLIS: u64 = 3_600_000;
 
@@ -77,6 +87,15 @@ pub enum UnbuiltError {
     /// The id is none.
     #[error("{0:?} makes no id of an intent")]
     Id(String),
+    /// A transaction that is given says the rest by itself.
+    #[error("with `transaction`, only `pay` with the `source` of each intent says more")]
+    Given,
+    /// Another account pays.
+    #[error("the transaction is of account {0}")]
+    GivenAccount(Name),
+    /// What is replaced is on another chain.
+    #[error("what it replaces is on another chain, or of another key")]
+    Replaced,
     /// What no codec takes.
     #[error("no signer understands this transaction: {}", .0.code())]
     Refused(tx::Refusal),
@@ -91,6 +110,9 @@ pub struct Order<'a> {
     pub pay: &'a [Payment],
     pub call: Option<&'a Called>,
     pub approve: Option<&'a Approved>,
+    /// The very transaction, in place of one that is made.
+    pub transaction: Option<&'a Transaction>,
+    pub replaces: Option<Replacement<'a>>,
     pub chain: Option<Chain>,
     pub fee_rate: Option<&'a str>,
     /// What its intents are named after and when they were issued, where that is not by its own id and time.
@@ -100,10 +122,71 @@ pub struct Order<'a> {
     pub at: Time,
 }
 
+/// What is to be replaced.
+#[derive(Clone)]
+pub struct Replacement<'a> {
+    pub of: &'a Signed,
+    /// Every attempt that consumes what it consumes, itself included.
+    pub attempts: Vec<AttemptId>,
+    /// What the one of these offers that offers most.
+    pub most: FeeTerms,
+}
+
+/// A transaction that was signed before.
+pub struct Signed {
+    pub attempt: AttemptId,
+    pub keys: BTreeSet<ConflictKey>,
+    pub terms: FeeTerms,
+    pub intents: Vec<SignedIntent>,
+    pub coins: Vec<Coin>,
+}
+
+/// A coin that is spent.
+#[derive(Clone)]
+pub struct Coin {
+    input: DraftInput,
+    amount: u64,
+}
+
 /// A transaction and the intents that it pays.
 pub struct Made {
     pub transaction: Transaction,
     pub intents: Vec<SignedIntent>,
+    /// What it spends, on a Bitcoin-like chain.
+    pub coins: Vec<Coin>,
+}
+
+/// A transaction, and its fee at the most.
+struct Built {
+    transaction: Transaction,
+    fee: Amount,
+    coins: Vec<Coin>,
+}
+
+impl<'a> Order<'a> {
+    /// A cancellation, or the payment of nothing.
+    pub const fn new(id: String, account: &'a Name, at: Time) -> Self {
+        Self {
+            id,
+            account,
+            at,
+            key: None,
+            pay: &[],
+            call: None,
+            approve: None,
+            transaction: None,
+            replaces: None,
+            chain: None,
+            fee_rate: None,
+            issued: None,
+            fee: None,
+        }
+    }
+
+    /// What it replaces.
+    fn replaced(&self) -> Option<&'a Signed> {
+        self.replaces.as_ref().map(|replaces| replaces.of)
+    }
 }
 
 /// What one payment comes to.
@@ -119,47 +202,104 @@ struct Output {
 /// [`UnbuiltError`].
 pub fn make(policy: &Policy, state: &State, order: &Order<'_>) -> Result<Made, UnbuiltError> {
     let chain = chain(policy, order)?;
-    let from = payer(policy, state, order, chain)?;
+    let from = || payer(policy, state, order, chain);
+    let from = order
+        .transaction
+        .map_or_else(|| from().map(Ok), |given| Ok(Err(given)))?;
     let outputs = order
         .pay
         .iter()
         .map(|pay| output(policy, state, pay, chain));
     let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
-    let (transaction, fee) = match chain {
-        Chain::Evm(_) => evm(policy, state, order, (chain, &from, &outputs))?,
-        _ => utxo(order, (chain, &from, &outputs))?,
+    let built = match (from, chain) {
+        (Err(given), _) => as_given(policy, state, order, given)?,
+        (Ok(from), Chain::Evm(_)) => evm(policy, state, order, (chain, &from, &outputs))?,
+        (Ok(from), _) => utxo(order, (chain, &from, &outputs))?,
     };
+    Ok(Made {
+        intents: intents(state, order, outputs, built.fee)?,
+        transaction: built.transaction,
+        coins: built.coins,
+    })
+}
+
+/// The transaction that the order gives, understood as a signer understands it.
+fn as_given(
+    policy: &Policy,
+    state: &State,
+    order: &Order<'_>,
+    given: &Transaction,
+) -> Result<Built, UnbuiltError> {
+    let says_more = order.call.is_some() || order.approve.is_some() || order.chain.is_some();
+    let says_more = says_more || order.key.is_some() || order.fee_rate.is_some();
+    if says_more || order.pay.iter().any(|pay| pay.source.is_none()) {
+        return Err(UnbuiltError::Given);
+    }
+    let rules = policy.chain_rules(given.chain());
+    let decoded = tx::decode(given, &state.registry(), rules).map_err(UnbuiltError::Refused)?;
+    if decoded.account() != order.account {
+        return Err(UnbuiltError::GivenAccount(decoded.account().clone()));
+    }
+    let mut effects = decoded.effects().iter();
+    let fee = effects.find(|effect| effect.kind == EffectKind::Fee);
+    Ok(Built {
+        transaction: given.clone(),
+        fee: fee.map_or(Amount::default(), |fee| fee.amount),
+        coins: Vec::new(),
+    })
+}
+
+/// The intents of what is paid: those of what it replaces, where they ask for the same.
+fn intents(
+    state: &State,
+    order: &Order<'_>,
+    outputs: Vec<Output>,
+    fee: Amount,
+) -> Result<Vec<SignedIntent>, UnbuiltError> {
+    let mut before = order
+        .replaced()
+        .map_or_else(Vec::new, |signed| signed.intents.clone());
     let mut intents = Vec::new();
     let own = (order.id.clone(), order.at);
     let (named, issued_at) = order.issued.as_ref().unwrap_or(&own);
     for (number, (pay, output)) in order.pay.iter().zip(outputs).enumerate() {
-        if let Some(source) = &pay.source {
-            let id = format!("{named}.{number}");
-            let intent = Intent {
-                id: IntentId {
-                    source: source.clone(),
-                    id: id.parse().map_err(|_| UnbuiltError::Id(id))?,
-                },
-                epoch: state.epoch(),
-                asset: output.asset,
-                amount: output.amount,
-                destination: output.to,
-                tag: pay.tag.clone(),
-                max_fee: fee,
-                expires: issued_at.after_millis(INTENT_MILLIS),
-            };
-            let signatures = Vec::new();
-            intents.push(SignedIntent { intent, signatures });
+        let Some(source) = &pay.source else { continue };
+        let same = |signed: &SignedIntent| {
+            let Intent { id, tag, .. } = &signed.intent;
+            (&id.source, tag) == (source, &pay.tag) && output.is_of(&signed.intent)
+        };
+        if let Some(same) = before.iter().position(same) {
+            intents.push(before.swap_remove(same));
+            continue;
         }
+        let id = format!("{named}.{number}");
+        let intent = Intent {
+            id: IntentId {
+                source: source.clone(),
+                id: id.parse().map_err(|_| UnbuiltError::Id(id))?,
+            },
+            epoch: state.epoch(),
+            asset: output.asset,
+            amount: output.amount,
+            destination: output.to,
+            tag: pay.tag.clone(),
+            max_fee: fee.checked_mul(FEES_MAX.into()).unwrap_or(fee),
+            expires: issued_at.after_millis(INTENT_MILLIS),
+        };
+        let signatures = Vec::new();
+        intents.push(SignedIntent { intent, signatures });
     }
-    Ok(Made {
-        transaction,
-        intents,
-    })
+    Ok(intents)
+}
+
+impl Output {
+    fn is_of(&self, intent: &Intent) -> bool {
+        (&self.asset, self.amount, &self.to) == (&intent.asset, intent.amount, &intent.destination)
+    }
 }
 
 fn chain(policy: &Policy, order: &Order<'_>) -> Result<Chain, UnbuiltError> {
-    let mut chain = order.chain;
+    let mut chain = order.transaction.map(Transaction::chain).or(order.chain);
     if let Some(called) = order.call {
         let (contract, _) = call::function(policy, called).map_err(UnbuiltError::Call)?;
         chain = Some(contract.chain());
@@ -242,7 +382,7 @@ fn evm(
     state: &State,
     order: &Order<'_>,
     (chain, from, outputs): (Chain, &Address, &[Output]),
-) -> Result<(Transaction, Amount), UnbuiltError> {
+) -> Result<Built, UnbuiltError> {
     let refused = |refusal| UnbuiltError::Refused(tx::Refusal::Evm(refusal));
     let action = match (outputs, order.call, order.approve) {
         ([], None, None) => Action::cancellation(from.clone()),
@@ -259,14 +399,23 @@ fn evm(
         Action::Call { .. } => CALL_GAS,
         _ => NATIVE_GAS,
     };
-    let rate = order.fee_rate.unwrap_or("20 gwei");
-    let rate = bundle::fee_rate(rate, chain).map_err(UnbuiltError::Quantity)?;
+    let least = order.replaces.as_ref().map(a_tenth_more).transpose()?;
+    let rate = match (order.fee_rate, least) {
+        (None, Some(least)) => least,
+        (said, _) => {
+            let said = said.unwrap_or("20 gwei");
+            bundle::fee_rate(said, chain).map_err(UnbuiltError::Quantity)?
+        }
+    };
     let (gas_limit, rate) = match order.fee {
         Some(fee) => gas_of(fee, gas_limit).ok_or(UnbuiltError::Fee(fee))?,
         None => (gas_limit, rate),
     };
     let terms = Terms {
-        nonce: nonce(policy, state, from),
+        nonce: match order.replaced() {
+            Some(signed) => nonce_of(signed, from)?,
+            None => nonce(policy, state, from),
+        },
         gas_limit,
         fees: Fees::Eip1559 {
             max_fee_per_gas: rate,
@@ -279,7 +428,33 @@ fn evm(
         from: from.to_string(),
         payload: unsigned.payload(),
     };
-    Ok((transaction, unsigned.fee_max()))
+    Ok(Built {
+        transaction,
+        fee: unsigned.fee_max(),
+        coins: Vec::new(),
+    })
+}
+
+/// The least that replaces it, a unit of gas.
+fn a_tenth_more(replaces: &Replacement<'_>) -> Result<Amount, UnbuiltError> {
+    let FeeTerms::Evm {
+        max_fee_per_gas: rate,
+        ..
+    } = replaces.most
+    else {
+        return Err(UnbuiltError::Replaced);
+    };
+    let more = (BigUint::from_bytes_be(&rate.to_be_bytes()) * 11_u32 + 9_u32) / 10_u32;
+    let more = more.to_string().parse();
+    more.map_err(|_| UnbuiltError::TooMuch(rate.to_string()))
+}
+
+fn nonce_of(signed: &Signed, from: &Address) -> Result<u64, UnbuiltError> {
+    let mut nonces = signed.keys.iter().filter_map(|key| match key {
+        ConflictKey::Nonce { account, nonce } if account == from => Some(*nonce),
+        _ => None,
+    });
+    nonces.next().ok_or(UnbuiltError::Replaced)
 }
 
 /// Gas and a rate that come to exactly this fee, at the lowest rate of those that are tried.
@@ -346,29 +521,67 @@ fn nonce(policy: &Policy, state: &State, from: &Address) -> u64 {
 fn utxo(
     order: &Order<'_>,
     (chain, from, outputs): (Chain, &Address, &[Output]),
-) -> Result<(Transaction, Amount), UnbuiltError> {
-    let rate = order.fee_rate.unwrap_or("10 sat/vb");
-    let rate = bundle::fee_rate(rate, chain).map_err(UnbuiltError::Quantity)?;
-    let vbytes = AROUND_VBYTES + OUTPUT_VBYTES * outputs.len() as u64;
+) -> Result<Built, UnbuiltError> {
     let too_much = |what: &Amount| UnbuiltError::TooMuch(what.to_string());
-    let by_rate = || rate.checked_mul(vbytes.into());
-    let fee = order.fee.or_else(by_rate);
-    let fee = fee.ok_or_else(|| too_much(&rate))?;
-    let drafts = paid(order, (chain, from, outputs))?;
+    let mut drafts = paid(order, (chain, from, outputs))?;
+    let fee = utxo_fee(order, chain, drafts.len())?;
     let mut amounts = drafts.iter().map(|draft| draft.amount);
     let sum = amounts.try_fold(
         fee.to_u64().ok_or_else(|| too_much(&fee))?,
         u64::checked_add,
     );
+    let sum = sum.ok_or_else(|| too_much(&fee))?;
+    let coins = match order.replaced() {
+        None => spent(order, from, sum),
+        Some(signed) => again(order, from, (sum, signed))?,
+    };
+    let spent: u64 = coins.iter().map(|coin| coin.amount).sum();
+    let rest = spent.saturating_sub(sum);
+    if rest >= DUST {
+        drafts.push(DraftOutput {
+            address: from.clone(),
+            amount: rest,
+        });
+    }
     let draft = Draft {
         chain,
         lock_time: 0,
-        inputs: spent(order, from, sum.ok_or_else(|| too_much(&fee))?),
+        inputs: coins.iter().map(|coin| coin.input.clone()).collect(),
         outputs: drafts,
     };
     let refused = |refusal| UnbuiltError::Refused(tx::Refusal::Utxo(refusal));
     let psbt = draft.psbt().map_err(refused)?;
-    Ok((Transaction::Psbt { chain, psbt }, fee))
+    Ok(Built {
+        transaction: Transaction::Psbt { chain, psbt },
+        fee,
+        coins,
+    })
+}
+
+/// The fee that is asked for, by the rate, or the least that replaces what is replaced.
+fn utxo_fee(order: &Order<'_>, chain: Chain, outputs: usize) -> Result<Amount, UnbuiltError> {
+    let rate = order.fee_rate.unwrap_or("10 sat/vb");
+    let rate = bundle::fee_rate(rate, chain).map_err(UnbuiltError::Quantity)?;
+    let vbytes = |inputs: u64, outputs: usize| {
+        AROUND_VBYTES + INPUT_VBYTES * inputs + OUTPUT_VBYTES * outputs as u64
+    };
+    let fee = match (order.fee, &order.replaces) {
+        (Some(fee), _) => Some(fee),
+        (None, None) => rate.checked_mul(vbytes(1, outputs).into()),
+        (None, Some(replaces)) => {
+            let FeeTerms::Utxo { fee: before, .. } = replaces.most else {
+                return Err(UnbuiltError::Replaced);
+            };
+            // One coin more and change, at the most.
+            let vbytes = vbytes(replaces.of.coins.len() as u64 + 1, outputs + 1);
+            let least = Amount::from(before.saturating_add(vbytes));
+            match order.fee_rate {
+                None => Some(least),
+                Some(_) => rate.checked_mul(vbytes.into()),
+            }
+        }
+    };
+    fee.ok_or_else(|| UnbuiltError::TooMuch(rate.to_string()))
 }
 
 /// What a Bitcoin-like transaction pays; change where nothing but a fee is meant.
@@ -399,7 +612,7 @@ fn paid(
 }
 
 /// Coins of this sum: many where a fee is given, of which a large transaction has the lowest rate.
-fn spent(order: &Order<'_>, from: &Address, sum: u64) -> Vec<DraftInput> {
+fn spent(order: &Order<'_>, from: &Address, sum: u64) -> Vec<Coin> {
     let many = order.fee.is_some_and(|fee| !fee.is_zero()) && sum >= INPUTS_MAX as u64;
     let count = if many { INPUTS_MAX as u64 } else { 1 };
     let each = sum / count;
@@ -407,16 +620,28 @@ fn spent(order: &Order<'_>, from: &Address, sum: u64) -> Vec<DraftInput> {
         0 => coin(&order.id, from, sum - each * (count - 1)),
         _ => coin(&format!("{}/{number}", order.id), from, each),
     });
-    let inputs = coins.map(|(outpoint, previous)| DraftInput {
-        outpoint,
-        previous,
-        sequence: SEQUENCE,
-    });
-    inputs.collect()
+    coins.collect()
+}
+
+/// The coins of what is replaced, and one more where they are less than this sum.
+fn again(
+    order: &Order<'_>,
+    from: &Address,
+    (sum, signed): (u64, &Signed),
+) -> Result<Vec<Coin>, UnbuiltError> {
+    if signed.coins.is_empty() {
+        return Err(UnbuiltError::Replaced);
+    }
+    let mut coins = signed.coins.clone();
+    let there: u64 = coins.iter().map(|coin| coin.amount).sum();
+    if there < sum {
+        coins.push(coin(&order.id, from, sum - there));
+    }
+    Ok(coins)
 }
 
 /// A coin of this amount that nobody else spends, with the transaction that made it.
-fn coin(id: &str, owner: &Address, amount: u64) -> (Outpoint, Vec<u8>) {
+fn coin(id: &str, owner: &Address, amount: u64) -> Coin {
     let from: [u8; 32] = Sha256::digest(id.as_bytes()).into();
     let made = bitcoin::Transaction {
         version: Version::TWO,
@@ -436,5 +661,12 @@ fn coin(id: &str, owner: &Address, amount: u64) -> (Outpoint, Vec<u8>) {
         txid: made.compute_txid().to_byte_array(),
         vout: 0,
     };
-    (outpoint, serialize(&made))
+    Coin {
+        input: DraftInput {
+            outpoint,
+            previous: serialize(&made),
+            sequence: SEQUENCE,
+        },
+        amount,
+    }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use policy::{Limit, Measure, Policy, Selector, Statement, To, Verb};
+use policy::{FreezeScope, Limit, Measure, Policy, Selector, Statement, To, Verb};
 use tx::{Address, Amount, Asset, AssetKind, Chain, EffectKind, Interval, Name, Time};
 
 use super::super::cases::file::{Approved, Called, Case, Earlier, Payment, Prices};
@@ -537,16 +537,11 @@ impl Probe {
         let earlier = match self.earlier {
             None => Vec::new(),
             Some((minutes, amount, times)) => vec![Earlier {
-                is_final: false,
-                ago: format!("{minutes}m"),
                 times: u32::try_from(times).ok()?,
-                client: None,
-                account: None,
-                key: None,
                 pay: pay(amount)?,
                 call: call(amount)?,
                 approve: approve(amount)?,
-                fee_rate: None,
+                ..Earlier::ago(format!("{minutes}m"))
             }],
         };
         Some(Case {
@@ -555,13 +550,15 @@ impl Probe {
             prices: Prices::Floors,
             attested: self.standing.attested(),
             reissue: self.standing.before(),
-            frozen: self.standing == Standing::Frozen,
+            frozen: (self.standing == Standing::Frozen).then_some(FreezeScope::All),
             client: self.client.clone(),
             account: self.account.clone(),
             key: None,
             pay: pay(self.amount)?,
             call: call(self.amount)?,
             approve: approve(self.amount)?,
+            transaction: None,
+            replaces: None,
             chain: None,
             fee_rate: self.fee_rate_text(),
             earlier,

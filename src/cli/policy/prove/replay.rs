@@ -117,17 +117,10 @@ fn decided(
     });
     let pay = pay.collect::<Result<Vec<_>, &str>>()?;
     let order = Order {
-        id: format!("prove.{number}"),
-        account: &step.account,
-        key: None,
         pay: &pay,
-        call: None,
-        approve: None,
         chain: Some(step.chain),
-        fee_rate: None,
-        issued: None,
         fee: Some(step.fee),
-        at: step.at,
+        ..Order::new(format!("prove.{number}"), &step.account, step.at)
     };
     let made = make(policy, state, &order).map_err(|error| error.to_string())?;
     let now = at(step.at);

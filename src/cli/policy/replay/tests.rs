@@ -10,9 +10,10 @@ use policy::{Entry, Policy, Record, Refused, State, Verdict, evaluate};
 use tempfile::TempDir;
 use tx::{Interval, Name, Time};
 
-use super::super::cases::decide::{Asked, made};
+use super::super::cases::decide::{Asked, Requested, made};
 use super::super::cases::file::Payment;
 use super::super::cases::transaction::Order;
+use super::super::check;
 use super::super::decided::Expected;
 use super::super::fixture::{BUNDLE, bundle_of};
 use super::super::offline;
@@ -96,20 +97,14 @@ impl Log {
         let asked = Asked {
             client: &client,
             order: Order {
-                id: format!("w-{minute}"),
-                account: &account,
-                key: None,
                 pay: &pay,
-                call: None,
-                approve: None,
-                chain: None,
-                fee_rate: None,
-                issued: None,
-                fee: None,
-                at: at(minute).lo,
+                ..Order::new(format!("w-{minute}"), &account, at(minute).lo)
             },
         };
-        let (request, decoded) = made(&self.policy, &mut self.state, &asked, "a payment").unwrap();
+        let made = made(&self.policy, &mut self.state, &asked, "a payment").unwrap();
+        let Requested {
+            request, decoded, ..
+        } = made;
         let verdict = evaluate(&self.state, at(minute), &decoded, &request).unwrap();
         match verdict {
             Verdict::Permit(permit) => {
@@ -210,6 +205,38 @@ fn a_candidate_is_held_against_what_was_really_signed() {
         report["changes"][0]["count"], 2,
         "changes alike stand together"
     );
+}
+
+#[test]
+fn a_candidate_starts_with_the_room_that_is_left() {
+    let (log, policy) = log();
+    let start = |policy: &Arc<Policy>, of: &str| {
+        let held = check::held(Arc::clone(policy), log.folder.path()).unwrap();
+        let starts = serde_json::to_value(check::starts(policy, &held)).unwrap();
+        let starts = starts.as_array().unwrap().clone();
+        let mut starts = starts.into_iter().filter(|start| start["limit"] == of);
+        starts.next().unwrap()
+    };
+    let day = start(&policy, "day");
+    // What was signed a day before has left it.
+    assert_eq!(day["room"], "7000000000000000000", "{day:#}");
+    assert_eq!(day["held"][0]["used"], "3000000000000000000");
+    // A candidate whose cap is less than what was signed has none, and one with groups what each has left.
+    let candidate = bundle_of(&BUNDLE.replace("10 eth", "2 eth"));
+    assert_eq!(start(&candidate, "day")["room"], "0");
+    let grouped = "[[limit]]\nname = \"to-one\"\neffect = \"payment\"\nasset = \"eth\"\nmeasure = \"amount\"\n\
+                   window = \"48h\"\ncap = \"9 eth\"\ngroup = \"destination\"\n";
+    let candidate = bundle_of(&[BUNDLE, grouped].concat());
+    let to_one = start(&candidate, "to-one");
+    assert_eq!(to_one["room"], "9000000000000000000");
+    let held = to_one["held"].as_array().unwrap();
+    let used = held
+        .iter()
+        .map(|one| one["used"].as_str().unwrap().parse::<u64>().unwrap());
+    assert_eq!(used.clone().sum::<u64>(), 12_000_000_000_000_000_000);
+    assert!(used.is_sorted_by(|one, next| one >= next), "{to_one:#}");
+    let of_none = serde_json::to_value(check::starts(&policy, &[])).unwrap();
+    assert!(of_none[0].get("held").is_none(), "{of_none:#}");
 }
 
 #[test]
