@@ -261,28 +261,45 @@ fn asked(hostile: &mut Hostile, (step, own): (&Step, u8), dice: &mut Dice) -> As
     }
 }
 
+/// What one bundle sees.
+#[derive(Clone, Debug)]
+struct Era {
+    policy: Policy,
+    seed: u64,
+    meddling: u8,
+    steps: Vec<(Step, u8)>,
+}
+
+fn eras() -> impl Strategy<Value = Vec<Era>> {
+    let steps = (runs(5), vec(0..64_u8, 5));
+    let era = (policies(), any::<u64>(), 0..128_u8, steps);
+    let era = era.prop_map(|(policy, seed, meddling, (steps, own))| Era {
+        policy,
+        seed,
+        meddling,
+        steps: steps.into_iter().zip(own).collect(),
+    });
+    vec(era, 1..=4)
+}
+
 /// Sequences of bundles, of books that are loaded apart, of prices, and of names of clients, assets and accounts.
 #[test]
 fn no_sequence_of_policies_forgets() {
-    let era = (
-        (policies(), any::<u64>()),
-        0..128_u8,
-        runs(5),
-        vec(0..64_u8, 5),
-    );
     let (counted, renamed) = (AtomicU64::new(0), AtomicU64::new(0));
-    let run = |eras: Vec<((Policy, u64), u8, Vec<Step>, Vec<u8>)>| {
+    let run = |eras: Vec<Era>| {
         let mut hostile = Hostile::new(&begun());
-        for (n, ((policy, seed), bits, steps, own)) in eras.into_iter().enumerate() {
+        for (n, era) in eras.into_iter().enumerate() {
+            let seed = era.seed;
             let mut dice = Dice(seed);
             let sequence = 2 + n as u64;
-            let policy = meddled(with_signers(broad(policy, seed)), bits, sequence);
+            let policy = with_signers(broad(era.policy, seed));
+            let policy = meddled(policy, era.meddling, sequence);
             breadth::activate(&mut hostile.signer, policy.clone());
             nothing_is_forgotten(&policy.limits, &hostile)?;
-            for (step, own) in steps.iter().zip(own) {
+            for (step, own) in &era.steps {
                 meanwhile(&mut hostile, &mut dice);
                 nothing_is_forgotten(&policy.limits, &hostile)?;
-                let ask = asked(&mut hostile, (step, own), &mut dice);
+                let ask = asked(&mut hostile, (step, *own), &mut dice);
                 let charged = u64::from(hostile.charge(&ask));
                 counted.fetch_add(charged, Ordering::Relaxed);
                 let by_another = u64::from(ask.request.client == name("payer"));
@@ -292,7 +309,7 @@ fn no_sequence_of_policies_forgets() {
         }
         Ok(())
     };
-    runner(500).run(&vec(era, 1..=4), run).unwrap();
+    runner(500).run(&eras(), run).unwrap();
     let (counted, renamed) = (counted.into_inner(), renamed.into_inner());
     println!("{counted} charged, {renamed} of them by a renamed client");
     assert!(counted > 100 && renamed > 20, "{counted} {renamed}");
