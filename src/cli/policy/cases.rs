@@ -33,7 +33,7 @@ use crate::output::Answer;
 pub struct Args {
     /// The bundle's folder.
     folder: PathBuf,
-    /// Files of cases; policy/README.md says what stands in one.
+    /// Files of cases; docs/policy.md says what stands in one.
     #[arg(required = true)]
     cases: Vec<PathBuf>,
     /// Also fail where there is a statement that no case notices.

@@ -251,9 +251,9 @@ impl Explained for PolicyError {
             Self::NotUnderstood { .. } => {
                 "Build the transaction anew, from addresses of keys that are listed."
             }
-            Self::Cases { .. } | Self::NoCases => "See \"Cases\" in policy/README.md.",
+            Self::Cases { .. } | Self::NoCases => "See \"Cases\" in docs/policy.md.",
             Self::Template { .. } => "See `strongroom policy new --help`.",
-            Self::Claims { .. } | Self::Claim { .. } => "See \"Bounds\" in policy/README.md.",
+            Self::Claims { .. } | Self::Claim { .. } => "See \"Bounds\" in docs/policy.md.",
             Self::Zone { .. } | Self::ZoneSeconds { .. } => {
                 "Name a zone that the machine's database has, or another --database of TZif files."
             }
@@ -267,7 +267,7 @@ impl Explained for PolicyError {
             Self::NotFrozen { .. } => {
                 "Run `strongroom policy status`: what is frozen is un-frozen by the scope that it shows."
             }
-            Self::NoHeartbeat => "See \"Heartbeat\" in policy/README.md.",
+            Self::NoHeartbeat => "See \"Heartbeat\" in docs/policy.md.",
             Self::NoCheckpoint => "Try again in a moment; look whether its device answers.",
             Self::Statement(_) => "Give the file that this command printed, as it is.",
             Self::Fleet { .. } => "Look whether it is your signer that answers.",

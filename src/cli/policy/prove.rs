@@ -33,7 +33,7 @@ const MONDAY_MILLIS: u64 = 1_767_571_200_000;
 pub struct Args {
     /// The bundle's folder.
     folder: PathBuf,
-    /// A file of claims that must hold; policy/README.md says what stands in one. May be repeated.
+    /// A file of claims that must hold; docs/policy.md says what stands in one. May be repeated.
     #[arg(long, value_name = "FILE")]
     claims: Vec<PathBuf>,
     #[command(flatten)]

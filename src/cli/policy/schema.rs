@@ -49,7 +49,7 @@ fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A file of a Strongroom policy bundle",
-        "description": "policy/README.md says what each table means; `strongroom policy check` checks what a schema cannot.",
+        "description": "docs/policy.md says what each table means; `strongroom policy check` checks what a schema cannot.",
         "type": "object",
         "properties": properties,
         "additionalProperties": false,

@@ -1,4 +1,4 @@
-//! `policy/README.md` says of every name under which a bundle or a book is refused what a person does.
+//! `docs/policy.md` says of every name under which a bundle or a book is refused what a person does.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn given() -> BTreeSet<String> {
 
 #[test]
 fn every_name_is_explained_once_and_no_other() {
-    let text = read("policy/README.md");
+    let text = read("docs/policy.md");
     let (_, table) = text
         .split_once("| name | means | do |\n| --- | --- | --- |\n")
         .expect("the table");

@@ -222,7 +222,9 @@ fn the_bundles_of_the_repository_are_valid() {
             valid.unwrap_err()
         );
     }
-    let guide = fs::read_to_string(repository().join("policy/README.md")).unwrap();
+    let guide = ["policy/README.md", "docs/policy.md"];
+    let guide = guide.map(|part| fs::read_to_string(repository().join(part)).unwrap());
+    let guide = guide.concat();
     let mut examples = 0;
     for block in guide.split("```toml\n").skip(1) {
         let (example, _) = block.split_once("```").unwrap();

@@ -244,6 +244,32 @@ fn a_book_may_stand_in_the_table() {
     assert_eq!(policy.books.values().next().unwrap().addresses.len(), 1);
 }
 
+#[test]
+fn a_book_of_a_million_is_read_and_one_more_is_refused_at_its_line() {
+    let mut files = files(POLICY);
+    let million = (1..=1_000_000_u32).map(|number| format!("0x{number:040}\n"));
+    let mut text = format!("# a million\n{}", million.collect::<String>());
+    let mut book = |text: &str| {
+        files.insert("books/customers.txt".into(), text.into());
+        bundle::parse(&files)
+    };
+    let parsed = policy(book(&text).unwrap());
+    assert_eq!(
+        parsed.books.values().next().unwrap().addresses.len(),
+        1_000_000
+    );
+    text.push_str("\n# One more.\n0x1000000000000000000000000000000000000000\n");
+    let found = book(&text).unwrap_err();
+    let [one] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        (one.file.as_str(), one.line),
+        ("books/customers.txt", 1_000_004)
+    );
+    assert_eq!(one.message, "a book has at most 1000000 addresses");
+}
+
 /// The guide's blocks of this language.
 fn blocks<'g>(guide: &'g str, language: &str) -> Vec<&'g str> {
     let mut parts = guide.split("```").skip(1).step_by(2).collect::<Vec<_>>();
@@ -255,8 +281,10 @@ fn blocks<'g>(guide: &'g str, language: &str) -> Vec<&'g str> {
 }
 
 fn guide() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(folder.join("../../policy/README.md")).unwrap()
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let parts = ["policy/README.md", "docs/policy.md"];
+    let parts = parts.map(|part| fs::read_to_string(top.join(part)).unwrap());
+    parts.concat()
 }
 
 #[test]
@@ -266,7 +294,7 @@ fn the_guides_examples_are_right() {
     // Cases and claims stand beside a bundle, not in it.
     examples
         .retain(|example| !example.starts_with("[[case]]") && !example.starts_with("[[claim]]"));
-    assert_eq!(examples.len(), 24);
+    assert_eq!(examples.len(), 25);
     files.insert("examples.toml".into(), examples.concat().into());
     let bundle = bundle::parse(&files).unwrap_or_else(|found| panic!("{found:#?}"));
     assert_eq!(bundle.warnings(), []);
