@@ -192,7 +192,10 @@ fn payees() -> FreezeScope {
 }
 
 fn moved(id: &str, nonce: u64, class: AccountClass) -> Ask {
-    let to = (stranger(ETH, 200), Some(("vault", class)));
+    let to = match class {
+        AccountClass::Hot => (own("k3", ETH), Some(("hot2", class))),
+        _ => (stranger(ETH, 200), Some(("cold", class))),
+    };
     Ask::evm(id, nonce, 10).effect(EffectKind::OwnTransfer, 1, Some(to))
 }
 
@@ -252,21 +255,23 @@ fn a_frozen_class_holds_what_goes_to_it_and_no_change() {
 }
 
 #[test]
-fn a_destination_is_let_out_under_its_freeze_by_whoever_evacuates() {
-    let mut signer = Signer::new(with_book());
-    signer.push(frozen(freeze(0, payees(), &[(1, "ann")])));
-    let mut evacuates = with_book();
-    for kind in [EffectKind::Payment, EffectKind::Fee] {
-        let need = need(0, &[]);
+fn under_a_freeze_of_a_destination_an_evacuate_asks_its_people() {
+    let mut evacuating = with_book();
+    for (text, kind) in [("out", EffectKind::Payment), ("fees", EffectKind::Fee)] {
+        let need = need(1, &["ann"]);
         let says = Evacuate { need };
-        evacuates
-            .evacuates
-            .push(statement("out", effects(&[kind]), says));
+        let out = statement(text, effects(&[kind]), says);
+        evacuating.evacuates.push(out);
     }
+    let mut signer = Signer::new(evacuating);
+    signer.push(frozen(freeze(0, payees(), &[(1, "ann")])));
     let asked = Ask::evm("asked", 0, 10).pay("i1", 1, 1);
     assert_eq!(signer.codes(&asked), only(ReasonCode::Frozen));
-    signer.activate(evacuates);
-    assert!(signer.permit(&asked).is_ok());
+    let Verdict::Refuse(refusal) = signer.evaluate(&asked) else {
+        panic!("not refused");
+    };
+    let needs = refusal.needs.iter().map(|need| need.statement.as_str());
+    assert_eq!(needs.collect::<Vec<_>>(), ["fees", "out"]);
 }
 
 #[test]
