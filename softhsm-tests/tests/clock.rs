@@ -29,7 +29,9 @@ pub struct MovedClock<'a> {
 impl<'a> MovedClock<'a> {
     /// The clock of this world's daemon, which is right as yet.
     pub fn of(world: &'a World) -> Self {
-        let offset = world.folder().join("offset");
+        // A folder that the server reads.
+        let (certificate, _) = world.pki.files("signerd");
+        let offset = certificate.with_file_name("offset");
         let clock = Self { world, offset };
         clock.move_to(0);
         clock
