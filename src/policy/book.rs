@@ -4,13 +4,13 @@
 //! their bytes and none twice, so that two files are compared line by line. The bundle says who signs it and how
 //! long it cools; [`crate::statement::BookUpdate`] is what they sign.
 
-use std::{cmp::Ordering, collections::BTreeMap, ops::Range};
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tx::{Address, AddressError, Chain};
 
-use crate::{BookState, Digest};
+use crate::{Addresses, BookState, Digest};
 
 /// The most addresses of a file.
 pub const ADDRESSES_MAX: usize = 1_000_000;
@@ -77,53 +77,6 @@ pub fn file_hash(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
 
-/// Addresses of one chain, each as the bytes that the chain commits to: those of one length side by side in their
-/// order. A million of them have twenty megabytes, and to look for one allocates nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Addresses {
-    of_length: BTreeMap<usize, Vec<u8>>,
-}
-
-impl Addresses {
-    /// # Errors
-    /// The address that is there twice.
-    fn of(mut addresses: Vec<Address>) -> Result<Self, Address> {
-        addresses.sort_unstable();
-        let twice = addresses.windows(2).find_map(|pair| match pair {
-            [one, other] if one == other => Some(one.clone()),
-            _ => None,
-        });
-        if let Some(twice) = twice {
-            return Err(twice);
-        }
-        let mut of_length: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
-        for address in &addresses {
-            let bytes = address.as_bytes();
-            of_length.entry(bytes.len()).or_default().extend(bytes);
-        }
-        Ok(Self { of_length })
-    }
-
-    fn contains(&self, address: &Address) -> bool {
-        let wanted = address.as_bytes();
-        let Some(all) = self.of_length.get(&wanted.len()) else {
-            return false;
-        };
-        let mut range: Range<usize> = 0..all.len().checked_div(wanted.len()).unwrap_or(0);
-        while !range.is_empty() {
-            let middle = range.start.midpoint(range.end);
-            let from = middle.saturating_mul(wanted.len());
-            let there = all.get(from..from.saturating_add(wanted.len()));
-            match there.map(|there| there.cmp(wanted)) {
-                Some(Ordering::Equal) => return true,
-                Some(Ordering::Less) => range.start = middle.saturating_add(1),
-                _ => range.end = middle,
-            }
-        }
-        false
-    }
-}
-
 /// The addresses of a file, whole and in order.
 #[derive(Clone, Debug)]
 pub struct BookFile {
@@ -158,7 +111,8 @@ impl BookFile {
             hash: file_hash(bytes),
             chain,
             count: addresses.len() as u64,
-            addresses: Addresses::of(addresses).map_err(|address| BookError::Twice { address })?,
+            addresses: Addresses::distinct(addresses)
+                .map_err(|address| BookError::Twice { address })?,
         })
     }
 
@@ -230,7 +184,7 @@ impl Change {
                 added.push(address(chain, text, line)?);
             }
         }
-        let of = |all| Addresses::of(all).map_err(|address| BookError::Twice { address });
+        let of = |all| Addresses::distinct(all).map_err(|address| BookError::Twice { address });
         Ok(Self {
             added: of(added)?,
             removed: of(removed)?,
@@ -432,17 +386,5 @@ mod tests {
                 prop_assert_ne!(other.hash, good.hash);
             }
         }
-    }
-
-    #[test]
-    fn addresses_of_several_lengths_are_told_apart() {
-        let chain = Chain::Bitcoin(tx::Network::Regtest);
-        let of = |script: &[u8]| Address::from_script(chain, script).unwrap();
-        let short = of(&[&[0x00, 0x14], [7; 20].as_slice()].concat());
-        let long = of(&[&[0x00, 0x20], [7; 32].as_slice()].concat());
-        let other = of(&[&[0x00, 0x20], [8; 32].as_slice()].concat());
-        let all = Addresses::of(vec![long.clone(), short.clone()]).unwrap();
-        assert!(all.contains(&short) && all.contains(&long) && !all.contains(&other));
-        assert_eq!(Addresses::of(vec![long.clone(), long.clone()]), Err(long));
     }
 }

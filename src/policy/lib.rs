@@ -14,6 +14,7 @@ pub mod bundle;
 pub mod passkey;
 pub mod statement;
 
+mod addresses;
 mod argument;
 mod code;
 mod entry;
@@ -32,6 +33,7 @@ mod time;
 mod verdict;
 mod window;
 
+pub use addresses::Addresses;
 pub use argument::{ArgumentBooks, ArgumentCondition, ArgumentConditions, FunctionId, Integer};
 pub use entry::{
     Asked, Attempt, AttemptId, Attested, Blob, BookLoaded, BookVetoed, BundleHash, BundleQuorum,

@@ -11,7 +11,7 @@ use tlog::cosignature::Quorum;
 use tx::{AccountClass, Address, Amount, Asset, Chain, EffectKind, Name, evm::Functions};
 
 use crate::{
-    ArgumentConditions, BundleHash, Digest, FunctionId, Hours, PriceRule,
+    Addresses, ArgumentConditions, BundleHash, Digest, FunctionId, Hours, PriceRule,
     bundle::AuditorKey,
     passkey::{ApprovalPage, Passkey},
 };
@@ -272,7 +272,7 @@ pub enum AttestationKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
     /// The addresses that the bundle lists; none of a book that is loaded apart from it.
-    pub addresses: BTreeSet<Address>,
+    pub addresses: Addresses,
     /// Who says what is in it, where that is not the bundle.
     pub apart: Option<BookApart>,
 }

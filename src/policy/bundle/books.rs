@@ -12,7 +12,7 @@ use super::{
     table::{Table, Value},
     units,
 };
-use crate::{Book, BookApart, book::ADDRESSES_MAX};
+use crate::{Addresses, Book, BookApart, book::ADDRESSES_MAX};
 
 /// A book with a million wrong lines needs no million messages.
 const ERRORS_MAX: usize = 20;
@@ -33,16 +33,17 @@ pub(super) fn books(
         let (file, list) = (table.optional("file"), table.optional("addresses"));
         let addresses = match (file, list, &apart) {
             (Some(file), None, None) => from_file(&file, chain, files, &mut used, report),
-            (None, Some(list), None) => {
-                chain.map(|chain| list.each(|one| one.map(|text| Address::parse(chain, text))))
-            }
+            (None, Some(list), None) => chain.map(|chain| {
+                let all = list.each(|one| one.map(|text| Address::parse(chain, text)));
+                all.into_iter().collect()
+            }),
             (None, None, Some(_)) => None,
             _ => {
                 table.error("needs one of file, addresses and signers");
                 None
             }
         };
-        if apart.is_none() && addresses.as_ref().is_some_and(BTreeSet::is_empty) {
+        if apart.is_none() && addresses.as_ref().is_some_and(Addresses::is_empty) {
             table.warn("the book is empty: nothing is paid to it");
         }
         if apart.is_some() != cooling.is_some() {
@@ -91,7 +92,7 @@ fn from_file(
     files: &BTreeMap<String, Vec<u8>>,
     used: &mut BTreeSet<String>,
     report: &Report,
-) -> Option<BTreeSet<Address>> {
+) -> Option<Addresses> {
     let path = value.text()?;
     let Some(bytes) = files.get(path).filter(|_| path.starts_with("books/")) else {
         value.error_hint(
@@ -106,8 +107,7 @@ fn from_file(
 }
 
 /// One address a line; what follows `#` is for people. `None` when a line is wrong.
-fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> Option<BTreeSet<Address>> {
-    // A set that is made of all of them at once takes half the time.
+fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> Option<Addresses> {
     let mut found = Vec::new();
     let mut errors = 0usize;
     for (line, text) in (1..).zip(text.lines()) {
@@ -138,7 +138,7 @@ fn addresses(path: &str, text: &str, chain: Chain, report: &Report) -> Option<BT
         let message = format!("{more} more lines are no addresses");
         report.add(Diagnostic::error(Place::file(path), message));
     }
-    (errors == 0).then(|| found.into_iter().collect())
+    (errors == 0).then(|| found.into())
 }
 
 /// Reads `roots/*.pem`.

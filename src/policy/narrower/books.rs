@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tx::{Address, Name};
+use tx::Name;
 
-use crate::{Book, Policy, To};
+use crate::{Addresses, Book, Policy, To};
 
 /// By their names, the books that differ.
 pub(super) struct Books<'p> {
@@ -35,7 +35,7 @@ impl<'p> Books<'p> {
 
 /// The books of `one` with an address that the book of this name in `other` does not have.
 fn beyond<'p>(one: &'p Policy, other: &Policy) -> BTreeSet<&'p Name> {
-    let nothing: BTreeSet<Address> = BTreeSet::new();
+    let nothing = Addresses::default();
     let differs = |name: &Name, book: &Book| {
         let there = other.books.get(name);
         // What is loaded apart is the same in both only where both say the same of it.
@@ -43,7 +43,7 @@ fn beyond<'p>(one: &'p Policy, other: &Policy) -> BTreeSet<&'p Name> {
             return true;
         }
         let there = there.map_or(&nothing, |book| &book.addresses);
-        !book.addresses.is_subset(there)
+        book.addresses.without(there).next().is_some()
     };
     let books = one.books.iter();
     let differing = books.filter(|(name, book)| differs(name, book));

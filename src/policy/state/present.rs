@@ -1,28 +1,26 @@
 //! What the present policy and the registered keys say together.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use tx::{Address, Name, Own, OwnAddress, OwnKey, PublicKey, Registry, RegistryError};
 
+use self::listed::ListedBooks;
 use crate::{
     KeyAlgorithm, KeyPurpose, KeyRegistration, Policy,
     select::{Books as Held, Parties, People, Recorded},
 };
 
-static NO_BOOKS: BTreeSet<Name> = BTreeSet::new();
-
-/// Which books hold an address. Addresses of the same books share one set: a book has a million.
-type Books = HashMap<Address, Arc<BTreeSet<Name>>>;
+mod listed;
 
 /// The policy, and indexes that follow from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) policy: Arc<Policy>,
     pub(crate) registry: Arc<Registry>,
-    books: Arc<Books>,
+    books: Arc<ListedBooks>,
 }
 
 impl Present {
@@ -32,7 +30,7 @@ impl Present {
     ) -> Result<Self, RegistryError> {
         Ok(Self {
             registry: Arc::new(registry(&policy, registrations)?),
-            books: Arc::new(books(&policy)),
+            books: Arc::new(ListedBooks::of(&policy.books)),
             policy,
         })
     }
@@ -58,8 +56,7 @@ impl Present {
 
     /// The books that the bundle lists by itself and that hold the address.
     pub(crate) fn books(&self, address: Option<&Address>) -> &BTreeSet<Name> {
-        let books = address.and_then(|address| self.books.get(address));
-        books.map_or(&NO_BOOKS, |books| books)
+        self.books.with(address)
     }
 
     /// What the present policy says of the parties of an effect that was recorded so.
@@ -83,30 +80,6 @@ impl Present {
             people: People::Present(&self.policy),
         }
     }
-}
-
-fn books(policy: &Policy) -> Books {
-    let most = policy.books.values().map(|book| book.addresses.len()).sum();
-    let mut books = Books::with_capacity(most);
-    for (name, book) in &policy.books {
-        let alone = Arc::new(BTreeSet::from([name.clone()]));
-        let mut joined: BTreeMap<Arc<BTreeSet<Name>>, Arc<BTreeSet<Name>>> = BTreeMap::new();
-        for address in &book.addresses {
-            match books.entry(address.clone()) {
-                Entry::Vacant(new) => {
-                    new.insert(Arc::clone(&alone));
-                }
-                Entry::Occupied(mut known) => {
-                    let with = joined.entry(Arc::clone(known.get()));
-                    let with = with.or_insert_with_key(|others| {
-                        Arc::new(others.union(&alone).cloned().collect())
-                    });
-                    known.insert(Arc::clone(with));
-                }
-            }
-        }
-    }
-    books
 }
 
 /// Only what an account of the policy names is ours: a key that is registered and in no account

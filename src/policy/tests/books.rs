@@ -1,16 +1,12 @@
 //! Books that are loaded apart from the bundle: who may, what they hold while they cool, and that nothing is
 //! forgotten.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use proptest::prelude::*;
 use strongroom_policy::{
-    Allow, Book, BookApart, BookLoaded, BookVetoed, Deny, Digest, Entry, HotState, Policy,
-    ReasonCode, Record, Resumed, Selector, State, StateError, To, Verdict,
+    Addresses, Allow, Book, BookApart, BookLoaded, BookVetoed, Deny, Digest, Entry, HotState,
+    Policy, ReasonCode, Record, Resumed, Selector, State, StateError, To, Verdict,
     book::{BookError, BookFile, Shelf, file_hash},
     evaluate,
     statement::{self, BookUpdate, BookVeto, StatementError},
@@ -51,7 +47,7 @@ fn running() -> Policy {
     policy.books.insert(
         name("payees"),
         Book {
-            addresses: BTreeSet::new(),
+            addresses: Addresses::default(),
             apart,
         },
     );

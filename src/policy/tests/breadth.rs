@@ -1,11 +1,9 @@
 //! Policies, requests and histories with all of the language in them: tags, calls and their arguments, values by
 //! attested prices, a book that is loaded apart, what attesters must have said, and re-issues of what is dead.
 
-use std::collections::BTreeSet;
-
 use strongroom_policy::{
-    ArgumentCondition, AttestationKind, AttestedNeed, Book, BookApart, BundleHash, Digest, Entry,
-    FunctionId, Integer, Measure, Person, Policy, Selector, To,
+    Addresses, ArgumentCondition, AttestationKind, AttestedNeed, Book, BookApart, BundleHash,
+    Digest, Entry, FunctionId, Integer, Measure, Person, Policy, Selector, To,
     book::{BookError, Shelf, file_hash},
     statement::{Attestation, BookUpdate, Fate, Seen},
 };
@@ -151,7 +149,7 @@ pub fn surrounded(mut policy: Policy, sequence: u64) -> Policy {
         cooling_millis: COOLING,
     };
     let book = Book {
-        addresses: BTreeSet::new(),
+        addresses: Addresses::default(),
         apart: Some(apart),
     };
     policy.books.insert(name("b1"), book);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use policy::{FreezeScope, Limit, Measure, Policy, Selector, Statement, To, Verb};
+use policy::{Addresses, FreezeScope, Limit, Measure, Policy, Selector, Statement, To, Verb};
 use tx::{Address, Amount, Asset, AssetKind, Chain, EffectKind, Interval, Name, Time};
 
 use super::super::cases::file::{Approved, Called, Case, Earlier, Payment, Prices};
@@ -277,7 +277,7 @@ impl Making<'_> {
             .into_iter()
             .flat_map(|policy| policy.books.keys());
         let names: BTreeSet<&Name> = names.collect();
-        let nothing = BTreeSet::new();
+        let nothing = Addresses::default();
         let mut found = BTreeSet::new();
         for name in names {
             let of =
@@ -288,9 +288,10 @@ impl Making<'_> {
                 new.as_ref().unwrap_or(&nothing),
             );
             let on_chain = |address: &&Address| address.chain() == chain;
-            found.extend(old.intersection(new).find(on_chain).cloned());
-            found.extend(old.difference(new).find(on_chain).cloned());
-            found.extend(new.difference(old).find(on_chain).cloned());
+            let in_both = |address: &&Address| on_chain(address) && new.contains(address);
+            found.extend(old.iter().find(in_both).cloned());
+            found.extend(old.without(new).find(on_chain).cloned());
+            found.extend(new.without(old).find(on_chain).cloned());
         }
         found
     }

@@ -74,10 +74,9 @@ pub fn of_every_bundle(policy: &Policy) -> Vec<Asked> {
         all.extend(spans.map(|span| asked(payments(None), span, 0)));
         let books = policy.books.iter();
         let books = books.filter(|(_, book)| {
-            let mut addresses = book.addresses.iter();
             let apart = book.apart.as_ref();
             apart.is_some_and(|apart| apart.chain == unit.asset.chain)
-                || addresses.any(|address| address.chain() == unit.asset.chain)
+                || book.addresses.chains().contains(&unit.asset.chain)
         });
         all.extend(books.map(|(name, _)| asked(payments(Some(name.clone())), DAY_MILLIS, 0)));
         let tiers = 1..=most_people.unwrap_or(0);

@@ -323,7 +323,7 @@ fn foreign_destinations(selector: &Selector, policy: &Policy) -> bool {
     };
     let of_book = |book: &Book| match &book.apart {
         Some(apart) => BTreeSet::from([apart.chain]),
-        None => book.addresses.iter().map(Address::chain).collect(),
+        None => book.addresses.chains(),
     };
     let of_accounts = |is: &dyn Fn(&Name, &Account) -> bool| {
         let accounts = policy.accounts.iter();
