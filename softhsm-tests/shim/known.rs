@@ -83,7 +83,7 @@ pub(crate) unsafe extern "C" fn sign_init(
 }
 
 /// `C_GetAttributeValue`, with the point of the known secret.
-pub(crate) unsafe extern "C" fn attribute_value(
+pub(crate) unsafe fn attribute_value(
     session: CK_SESSION_HANDLE,
     object: CK_OBJECT_HANDLE,
     template: CK_ATTRIBUTE_PTR,

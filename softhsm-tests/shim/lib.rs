@@ -10,8 +10,12 @@
 //!
 //! While its file `known-secrets` is there, every secp256k1 key has a secret that this module makes of its
 //! label, in the place of SoftHSM's: only who knows a secret can sign with a `k` of choice.
+//!
+//! What its file `departures` has makes it one of the modules that firmware profiles have quirks for: see
+//! `departing.rs`.
 
 mod attempt;
+mod departing;
 mod known;
 
 use std::{
@@ -167,7 +171,10 @@ fn load() -> Option<Module> {
         C_Sign: Some(sign),
         C_Login: Some(login),
         C_SignInit: Some(known::sign_init),
-        C_GetAttributeValue: Some(known::attribute_value),
+        C_GetAttributeValue: Some(departing::attribute_value),
+        C_OpenSession: Some(departing::open_session),
+        C_GetMechanismInfo: Some(departing::mechanism_info),
+        C_GenerateKeyPair: Some(departing::generate_key_pair),
         ..real
     };
     Some(Module {
@@ -177,7 +184,7 @@ fn load() -> Option<Module> {
     })
 }
 
-/// PKCS#11's entry: SoftHSM's functions, but for four.
+/// PKCS#11's entry: SoftHSM's functions, but for those that are ours.
 ///
 /// # Safety
 /// As PKCS#11 says: `list` is null or valid to be written to.

@@ -18,6 +18,7 @@ mod coins;
 mod conformance;
 mod coordinator;
 mod crashes;
+mod departures;
 mod device;
 mod disk_faults;
 mod edits;

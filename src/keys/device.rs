@@ -138,6 +138,9 @@ pub enum IdentityFault {
         /// What the token reports.
         found: FirmwareVersion,
     },
+    /// It has a mechanism that derives, and its profile says that keys say they may.
+    #[error("the token has a mechanism that derives, and the profile that it has none")]
+    Derives,
 }
 
 impl fmt::Display for FirmwareVersion {
@@ -241,6 +244,15 @@ impl Quirks {
     pub const SYNC_SOFTHSM_FILES: Self = Self(1);
     /// The module does not know `CKA_COPYABLE`.
     pub const NO_COPYABLE: Self = Self(2);
+    /// The module does not know `CKA_ALLOWED_MECHANISMS`: what a key may do is in its flags alone.
+    pub const NO_ALLOWED_MECHANISMS: Self = Self(4);
+    /// The module says that keys may derive whatever they were made with, and has no mechanism that
+    /// derives: a token that has one is refused.
+    pub const SAYS_DERIVE: Self = Self(8);
+    /// The module says of keys that were made on the device that they were not.
+    pub const SAYS_NOT_LOCAL: Self = Self(16);
+    /// The module has no sessions that only read.
+    pub const ONLY_WRITING_SESSIONS: Self = Self(32);
 
     /// The quirks as bits.
     pub fn bits(self) -> u32 {
@@ -249,7 +261,7 @@ impl Quirks {
 
     /// Reads bits; `None` when one has no meaning.
     pub fn from_bits(bits: u32) -> Option<Self> {
-        (bits & !3 == 0).then_some(Self(bits))
+        (bits & !63 == 0).then_some(Self(bits))
     }
 
     /// These quirks and others.

@@ -318,6 +318,14 @@ pub enum Quirk {
     SyncSofthsmFiles,
     /// The module does not know `CKA_COPYABLE`.
     NoCopyable,
+    /// The module does not know `CKA_ALLOWED_MECHANISMS`.
+    NoAllowedMechanisms,
+    /// The module says `CKA_DERIVE` of every key, and has no mechanism that derives.
+    SaysDerive,
+    /// The module never says `CKA_LOCAL`.
+    SaysNotLocal,
+    /// The module has no sessions that only read.
+    OnlyWritingSessions,
 }
 
 /// Why a file is no profile.
@@ -450,6 +458,10 @@ impl Profile {
             .fold(Quirks::default(), |quirks, quirk| match quirk.value {
                 Quirk::SyncSofthsmFiles => quirks.with(Quirks::SYNC_SOFTHSM_FILES),
                 Quirk::NoCopyable => quirks.with(Quirks::NO_COPYABLE),
+                Quirk::NoAllowedMechanisms => quirks.with(Quirks::NO_ALLOWED_MECHANISMS),
+                Quirk::SaysDerive => quirks.with(Quirks::SAYS_DERIVE),
+                Quirk::SaysNotLocal => quirks.with(Quirks::SAYS_NOT_LOCAL),
+                Quirk::OnlyWritingSessions => quirks.with(Quirks::ONLY_WRITING_SESSIONS),
             })
     }
 }

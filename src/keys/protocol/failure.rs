@@ -230,6 +230,7 @@ impl Field for IdentityFault {
                 to.u8(4);
                 found.write(to);
             }
+            Self::Derives => to.u8(5),
         }
     }
 
@@ -247,6 +248,7 @@ impl Field for IdentityFault {
             4 => Self::Vulnerable {
                 found: Field::read(from)?,
             },
+            5 => Self::Derives,
             _ => {
                 let field = "identity fault";
                 return Err(DecodeError::Value { field });

@@ -61,7 +61,7 @@ fn version() -> impl Strategy<Value = FirmwareVersion> {
 
 fn essentials() -> impl Strategy<Value = Essentials> {
     let range = (version(), version(), version());
-    let bits = (any::<u16>(), 0..4u8, 0..4u32);
+    let bits = (any::<u16>(), 0..4u8, 0..64u32);
     let ways = (
         prop_oneof![
             Just(EdwardsParams::PrintableString),
@@ -181,6 +181,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         text().prop_map(|found| IdentityFault::Model { found }),
         version().prop_map(|found| IdentityFault::Firmware { found }),
         version().prop_map(|found| IdentityFault::Vulnerable { found }),
+        Just(IdentityFault::Derives),
     ];
     let found = prop::sample::select(vec![Found::Absent, Found::False, Found::True, Found::Other]);
     let attribute = prop::sample::select(vec![KeyAttribute::Token, KeyAttribute::Curve]);

@@ -86,8 +86,15 @@ impl Flag {
         (self.attribute)(true).attribute_type()
     }
 
-    fn is_known(&self, profile: &Essentials) -> bool {
-        self.name != KeyAttribute::Copyable || !profile.quirks.contains(Quirks::NO_COPYABLE)
+    /// Whether what the module says of it means anything.
+    fn is_meant(&self, profile: &Essentials) -> bool {
+        let unless = match self.name {
+            KeyAttribute::Copyable => Quirks::NO_COPYABLE,
+            KeyAttribute::Derive => Quirks::SAYS_DERIVE,
+            KeyAttribute::Local => Quirks::SAYS_NOT_LOCAL,
+            _ => return true,
+        };
+        !profile.quirks.contains(unless)
     }
 }
 
@@ -111,11 +118,13 @@ pub(super) fn mechanism(algorithm: KeyAlgorithm) -> MechanismType {
 pub(super) fn private_template(algorithm: KeyAlgorithm, profile: &Essentials) -> Vec<Attribute> {
     let mut template: Vec<_> = PRIVATE
         .iter()
-        .filter(|flag| flag.given == Given::InTemplate && flag.is_known(profile))
+        .filter(|flag| flag.given == Given::InTemplate && flag.is_meant(profile))
         .map(|flag| (flag.attribute)(flag.must_be))
         .collect();
     template.push(Attribute::KeyType(key_type(algorithm)));
-    template.push(Attribute::AllowedMechanisms(vec![mechanism(algorithm)]));
+    if knows_mechanisms(profile) {
+        template.push(Attribute::AllowedMechanisms(vec![mechanism(algorithm)]));
+    }
     template
 }
 
@@ -145,7 +154,7 @@ pub(super) fn check_private(
     profile: &Essentials,
 ) -> Result<KeyAlgorithm, Failure> {
     let algorithm = algorithm_of(session, key)?;
-    let flags: Vec<_> = PRIVATE.iter().filter(|f| f.is_known(profile)).collect();
+    let flags: Vec<_> = PRIVATE.iter().filter(|f| f.is_meant(profile)).collect();
     let kinds: Vec<_> = flags.iter().map(|flag| flag.kind()).collect();
     let answered = read(session, key, &kinds)?;
     for flag in flags {
@@ -153,8 +162,15 @@ pub(super) fn check_private(
     }
     let curve = read(session, key, &[AttributeType::EcParams])?;
     check_curve(algorithm, &curve)?;
-    check_mechanisms(session, key, algorithm)?;
+    if knows_mechanisms(profile) {
+        check_mechanisms(session, key, algorithm)?;
+    }
     Ok(algorithm)
+}
+
+/// Whether a key can be held to one mechanism.
+fn knows_mechanisms(profile: &Essentials) -> bool {
+    !profile.quirks.contains(Quirks::NO_ALLOWED_MECHANISMS)
 }
 
 /// The algorithm that a key's type is for.

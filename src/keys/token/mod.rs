@@ -35,7 +35,7 @@ pub(crate) use sync::after_change;
 pub use sync::softhsm_tokens;
 
 use crate::{
-    device::{Essentials, FirmwareVersion, TokenIdentity, TokenSelector},
+    device::{Essentials, FirmwareVersion, IdentityFault, Quirks, TokenIdentity, TokenSelector},
     protocol::{Failure, Text},
 };
 
@@ -84,6 +84,18 @@ pub(crate) fn identity_of(info: &TokenInfo) -> TokenIdentity {
     }
 }
 
+/// Whether the token has a mechanism that derives keys.
+fn derives(module: &Pkcs11, slot: Slot) -> Result<bool, Failure> {
+    let mechanisms = module.get_mechanism_list(slot);
+    for mechanism in mechanisms.map_err(|error| failure(&error))? {
+        let info = module.get_mechanism_info(slot, mechanism);
+        if info.map_err(|error| failure(&error))?.derive() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Token {
     /// Finds the token and holds it against its profile, before any PIN is sent.
     pub(crate) fn select(
@@ -106,6 +118,10 @@ impl Token {
         profile
             .admits(&identity)
             .map_err(|fault| Failure::TokenRefused { fault })?;
+        if profile.quirks.contains(Quirks::SAYS_DERIVE) && derives(&module, slot)? {
+            let fault = IdentityFault::Derives;
+            return Err(Failure::TokenRefused { fault });
+        }
         Ok(Self {
             module,
             slot,
@@ -126,9 +142,10 @@ impl Token {
 
     /// Opens a session, not logged in by itself.
     pub(crate) fn open(&self, access: Access) -> Result<Session, Failure> {
+        let only_writing = self.profile.quirks.contains(Quirks::ONLY_WRITING_SESSIONS);
         match access {
-            Access::ReadOnly => self.module.open_ro_session(self.slot),
-            Access::ReadWrite => self.module.open_rw_session(self.slot),
+            Access::ReadOnly if !only_writing => self.module.open_ro_session(self.slot),
+            Access::ReadOnly | Access::ReadWrite => self.module.open_rw_session(self.slot),
         }
         .map_err(|error| failure(&error))
     }

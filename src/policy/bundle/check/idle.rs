@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tx::{AccountClass, Address, Asset, AssetKind, Chain, EffectKind, Name};
+use tx::{AccountClass, Asset, AssetKind, Chain, EffectKind, Name};
 
 use super::super::diagnostic::{Diagnostic, Place, Report};
 use crate::{
