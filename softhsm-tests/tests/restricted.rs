@@ -346,7 +346,13 @@ fn server_and_key_child_are_users_of_their_own() {
     let text = fs::read_to_string(world.config()).unwrap();
     let text = format!("user = \"{server}\"\n{text}")
         .replace("[device]\n", &format!("[device]\nuser = \"{key_child}\"\n"));
-    fs::write(world.config(), text).unwrap();
+    // Where the repository is, other users may not come.
+    let profile = world.folder().join("profile.toml");
+    fs::copy(world.token.module().profile(), &profile).unwrap();
+    fs::set_permissions(&profile, fs::Permissions::from_mode(0o644)).unwrap();
+    let [there, here] = [world.token.module().profile(), profile].map(|path| format!("{path:?}"));
+    assert!(text.contains(&there), "{text}");
+    fs::write(world.config(), text.replace(&there, &here)).unwrap();
     if !getuid().is_root() {
         let checked = signerd(&world.config(), &["--check"]);
         let said = String::from_utf8_lossy(&checked.stderr).into_owned();
