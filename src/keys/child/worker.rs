@@ -37,7 +37,7 @@ impl Drop for Inside {
 pub(super) fn start(shared: &Arc<Shared>, session: Which) -> io::Result<JoinHandle<()>> {
     shared.enter();
     let inside = Inside(Arc::clone(shared));
-    thread::Builder::new()
+    let started = thread::Builder::new()
         .name("key-session".to_owned())
         .spawn(move || {
             let mut worker = Worker {
@@ -52,7 +52,9 @@ pub(super) fn start(shared: &Arc<Shared>, session: Which) -> io::Result<JoinHand
             }
             drop(worker);
             drop(inside);
-        })
+        })?;
+    shared.queue.expect();
+    Ok(started)
 }
 
 impl Worker {
@@ -67,6 +69,7 @@ impl Worker {
                 correlation: frame.correlation,
                 message,
             });
+            self.shared.queue.expect();
         }
     }
 
