@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
-use strongroom_policy::{Entry, FreezeScope, Policy, Proof, Reason};
+use strongroom_policy::{Entry, FreezeScope, Policy, Proof, Reason, ReasonCode};
+use tx::{AccountClass, EffectKind};
 
 use crate::{
     breadth::{Dice, activate, broad, broadly, meanwhile, shelve, surrounded, under},
-    fixture::Ask,
+    fixture::{Ask, BTC, ETH, name, stranger},
     hostile::{Hostile, Step, runner, runs},
     rules::{Addition, Outcome, additions, policies, with_own_effects},
 };
@@ -49,6 +50,27 @@ fn with_proofs(mut ask: Ask) -> Ask {
     ask
 }
 
+/// Any scope; everything in one of eight.
+fn scopes(dice: &mut Dice) -> FreezeScope {
+    match dice.below(8) {
+        0 => FreezeScope::All,
+        1 => FreezeScope::Account(name(["hot", "hot2"][dice.below(2) as usize])),
+        2 => FreezeScope::Chain([BTC, ETH][dice.below(2) as usize].clone()),
+        3 => FreezeScope::Key(name(["k1", "k2", "k3"][dice.below(3) as usize])),
+        4 => FreezeScope::Book(name("b0")),
+        5 => FreezeScope::Book(name("b1")),
+        6 => FreezeScope::OwnClass(AccountClass::Hot),
+        _ => FreezeScope::OwnClass(AccountClass::Cold),
+    }
+}
+
+fn frozen_by(scope: FreezeScope) -> Entry {
+    Entry::Frozen {
+        scope,
+        reason: "drill".into(),
+    }
+}
+
 /// The same history under both; every answer on the way is compared.
 fn same_in_any_order(
     policy: &Policy,
@@ -67,11 +89,8 @@ fn same_in_any_order(
             there.push(record.entry);
         }
         shelve(&mut there);
-        if n == 5 {
-            let freeze = Entry::Frozen {
-                scope: FreezeScope::All,
-                reason: "drill".into(),
-            };
+        if n == 3 || n == 5 {
+            let freeze = frozen_by(scopes(&mut dice));
             here.signer.push(freeze.clone());
             there.push(freeze);
         }
@@ -141,10 +160,7 @@ fn compared(
         return Ok(());
     };
     if frozen {
-        hostile.signer.push(Entry::Frozen {
-            scope: FreezeScope::All,
-            reason: "drill".into(),
-        });
+        hostile.signer.push(frozen_by(scopes(&mut dice)));
     }
     let without = Outcome::of(hostile.signer.evaluate(&ask));
     let widens = addition.widens();
@@ -176,4 +192,89 @@ fn an_allow_is_never_worse_and_a_restriction_never_better() {
         compared(&broad(policy, seed), &steps, (addition, seed), frozen)
     };
     runner(1_000).run(&cases, run).unwrap();
+}
+
+/// Whether a scope holds what is asked, by what it says; of the book that is loaded apart nothing is said here.
+fn is_named(scope: &FreezeScope, policy: &Policy, ask: &Ask) -> Option<bool> {
+    let asked = &ask.transaction;
+    let going = asked.effects.iter().filter(|effect| {
+        let kind = effect.kind;
+        kind != EffectKind::Change && kind != EffectKind::Cancellation
+    });
+    let mut going = going.filter_map(|effect| Some((effect.to.as_ref()?, &effect.call)));
+    Some(match scope {
+        FreezeScope::All => true,
+        FreezeScope::Account(account) => asked.account == *account,
+        FreezeScope::Chain(chain) => asked.chain == *chain,
+        FreezeScope::Key(key) => asked.signings.iter().any(|signing| signing.key == *key),
+        FreezeScope::Book(book) => {
+            let book = policy.books.get(book).filter(|book| book.apart.is_none())?;
+            going.any(|(to, call)| {
+                let arguments = call.iter().flat_map(|call| &call.arguments);
+                let mut arguments = arguments.filter_map(|argument| {
+                    let mut strangers = (0..3).map(|n| stranger(ETH, n));
+                    strangers.find(|address| address.to_string() == argument.value)
+                });
+                book.addresses.contains(&to.address)
+                    || arguments.any(|address| book.addresses.contains(&address))
+            })
+        }
+        FreezeScope::OwnClass(class) => {
+            going.any(|(to, _)| to.own.as_ref().is_some_and(|own| own.class == *class))
+        }
+        other => panic!("no such scope was drawn: {other}"),
+    })
+}
+
+/// What was asked last, before and under a freeze.
+fn held(policy: &Policy, steps: &[(Step, u8)], seed: u64) -> Result<Option<bool>, TestCaseError> {
+    let mut dice = Dice(seed);
+    let mut hostile = Hostile::new(&under(policy.clone()));
+    for (step, _) in &steps[1..] {
+        meanwhile(&mut hostile, &mut dice);
+        let ask = hostile.take(step);
+        hostile.charge(&ask);
+    }
+    let (step, bits) = &steps[0];
+    let ask = with_own_effects(hostile.take(step), *bits);
+    let ask = broadly(ask, dice.below(1 << 8));
+    let without = Outcome::of(hostile.signer.evaluate(&ask));
+    let scope = scopes(&mut dice);
+    let known = hostile.signer.state.policy().cloned();
+    hostile.signer.push(frozen_by(scope.clone()));
+    let with = Outcome::of(hostile.signer.evaluate(&ask));
+    prop_assert!(with.rank <= without.rank, "{without:?} became {with:?}");
+    prop_assert!(with.reasons.is_superset(&without.reasons));
+    prop_assert!(with.needs.is_superset(&without.needs));
+    let is_held = with
+        .reasons
+        .iter()
+        .any(|reason| reason.code == ReasonCode::Frozen);
+    let Some(named) = known.and_then(|policy| is_named(&scope, &policy, &ask)) else {
+        return Ok(None);
+    };
+    if !named {
+        prop_assert_eq!(&with, &without, "{} holds nothing of it", scope);
+    } else if policy.evacuates.is_empty() {
+        prop_assert!(is_held, "{} holds it", scope);
+    }
+    Ok(Some(is_held))
+}
+
+#[test]
+fn a_freeze_holds_what_it_names_and_is_never_better() {
+    let counts = std::cell::Cell::new([0_u32; 2]);
+    let run = |(policy, steps, seed): (Policy, Vec<(Step, u8)>, u64)| {
+        if let Some(is_held) = held(&broad(policy, seed), &steps, seed)? {
+            let mut both = counts.get();
+            both[usize::from(is_held)] += 1;
+            counts.set(both);
+        }
+        Ok(())
+    };
+    let cases = (policies(), histories(), any::<u64>());
+    runner(1_000).run(&cases, run).unwrap();
+    let [free, held] = counts.into_inner();
+    println!("1,000 freezes, {held} held what was asked and {free} did not");
+    assert!(free > 200 && held > 200, "{free}, {held}");
 }
