@@ -1,7 +1,7 @@
-//! Small bundles at random: what `strongroom policy prove` shows for each bound is signed by one real signer, request
-//! by request, as it is shown. `STRONGROOM_PROVED_BUNDLES` says how many.
+//! Small bundles at random: what `strongroom policy prove` shows for each bound is signed by a real signer, request by
+//! request, as it is shown. `STRONGROOM_PROVED_BUNDLES` says how many; each twenty have a signer of their own.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, env, fs, ops::Range, path::PathBuf, process::Command};
 
 use api::signing::{SignRequest, Statement};
 use serde::Deserialize;
@@ -26,6 +26,8 @@ use crate::{
 
 /// As many bundles, of which something leaves.
 const BUNDLES: u64 = 20;
+/// The most bundles of one signer: each has two chains there.
+const OF_ONE_SIGNER: u64 = 20;
 const KEYS: [&str; 2] = ["k0", "k1"];
 const CLIENTS: [&str; 2] = ["walletd", "teller"];
 const SECOND_MILLIS: u64 = 1_000;
@@ -245,13 +247,13 @@ impl Drawn {
 
 const NEED: &str = "{ threshold = 1, people = [\"ann\"] }";
 
-/// What all bundles have in common, and of so many chains.
-fn accounts(chains: u64) -> String {
-    let names: Vec<String> = (0..chains)
+/// What all bundles of these numbers have in common, and each one's chain.
+fn accounts(numbers: Range<u64>) -> String {
+    let names: Vec<String> = (numbers.clone())
         .map(|number| chain(number).to_string())
         .collect();
     let mut text = String::new();
-    for (number, chain) in names.iter().enumerate() {
+    for (number, chain) in numbers.zip(&names) {
         text.push_str(&format!(
             "[[chain]]\nchain = {chain:?}\nmax_ahead = 1000\n\
              [[asset]]\nname = \"e{number}\"\nasset = \"{chain}/native\"\ndecimals = 18\n\
@@ -287,24 +289,24 @@ fn accounts(chains: u64) -> String {
 }
 
 /// What bounds the fees on each chain, whatever it is that pays them.
-fn fees(chains: u64) -> String {
+fn fees(numbers: Range<u64>) -> String {
     let limit = |number: u64| {
         format!(
             "[[limit]]\nname = \"fees-{number}\"\neffect = \"fee\"\nasset = \"e{number}\"\n\
              measure = \"amount\"\nwindow = \"1m\"\ncap = \"1 e{number}\"\n"
         )
     };
-    (0..chains).map(limit).collect()
+    numbers.map(limit).collect()
 }
 
-fn world(bundles: u64) -> World {
+fn world(numbers: &Range<u64>) -> World {
     World::with_keys(&KEYS, |authority| {
         let mut bundle = Bundle::of_tests(authority);
         bundle.remove("books/customers.txt");
-        bundle.set("accounts.toml", &accounts(2 * bundles));
-        bundle.set("fees.toml", &fees(2 * bundles));
+        bundle.set("accounts.toml", &accounts(numbers.clone()));
+        bundle.set("fees.toml", &fees(numbers.clone()));
         bundle.set("watching.toml", &attesters());
-        bundle.set("statements.toml", &Drawn::new(0).statements);
+        bundle.set("statements.toml", &Drawn::new(numbers.start).statements);
         bundle
     })
 }
@@ -493,10 +495,24 @@ fn proved(desk: &mut Desk<'_>, drawn: Drawn) -> Proved {
 fn what_reaches_the_bounds_of_random_bundles_is_signed() {
     let bundles = env::var("STRONGROOM_PROVED_BUNDLES");
     let bundles = bundles.map_or(BUNDLES, |text| text.parse().expect("a number"));
-    let world = world(bundles);
+    let (mut next, mut left, mut steps) = (0, bundles, 0);
+    while left > 0 {
+        let of_one = left.min(OF_ONE_SIGNER);
+        let proved = by_one_signer(next, of_one);
+        next = 1 + proved.last().expect("one").drawn.number;
+        left -= of_one;
+        steps += proved.iter().map(|proved| proved.done).sum::<usize>();
+    }
+    println!("{bundles} bundles, {steps} requests signed");
+}
+
+/// So many bundles of which something leaves, from this one on.
+fn by_one_signer(first: u64, bundles: u64) -> Vec<Proved> {
+    let numbers = first..first + 2 * bundles;
+    let world = world(&numbers);
     let mut desk = Desk::of(&world);
     let mut all = Vec::new();
-    for number in 0..2 * bundles {
+    for number in numbers {
         let drawn = Drawn::new(number);
         desk.govern(&drawn);
         let mut proved = proved(&mut desk, drawn);
@@ -520,9 +536,8 @@ fn what_reaches_the_bounds_of_random_bundles_is_signed() {
             proceed(&mut desk, proved, secs);
         }
     }
-    let steps: usize = all.iter().map(|proved| proved.done).sum();
     assert!(all.iter().all(|proved| proved.done == proved.steps.len()));
-    println!("{bundles} bundles, {steps} requests signed");
+    all
 }
 
 /// Signs the steps that are due so many seconds after the first.
