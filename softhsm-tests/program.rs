@@ -1,9 +1,10 @@
 //! Other programs: where they are, running them to their end, and holding those that do not end.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -98,6 +99,19 @@ pub fn until_within<T>(patience: Duration, what: &str, mut look: impl FnMut() ->
     }
 }
 
+/// The command at a terminal, on which is what comes in by the input of this one. It ends with the terminal.
+pub fn at_terminal(command: &Command) -> Command {
+    let quoted = |argument: &OsStr| format!("'{}'", argument.to_str().expect("UTF-8"));
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(quoted).collect::<Vec<_>>().join(" ");
+    // Both from util-linux.
+    let line = format!("exec setpriv --pdeathsig KILL {line}");
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--echo", "never", "--command"]);
+    terminal.args([&line, "/dev/null"]);
+    terminal
+}
+
 /// A program that runs until it is told to stop; killed when dropped. What it says is in a file.
 #[derive(Debug)]
 pub struct Running {
@@ -111,6 +125,11 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command, log: &Path) -> Self {
+        Self::start_with(command.stdin(Stdio::null()), log)
+    }
+
+    /// Starts a program that has this command's input.
+    fn start_with(command: &mut Command, log: &Path) -> Self {
         let open = || {
             File::options()
                 .create(true)
@@ -118,7 +137,7 @@ impl Running {
                 .open(log)
                 .expect("the log")
         };
-        command.stdin(Stdio::null()).stdout(open()).stderr(open());
+        command.stdout(open()).stderr(open());
         match command.spawn() {
             Ok(child) => Self {
                 child,
@@ -128,6 +147,13 @@ impl Running {
                 panic!("{command:?}: {error}; softhsm-tests/run installs what is missing")
             }
         }
+    }
+
+    /// As [`Self::start`], with an input that is written to.
+    pub fn start_with_input(command: &mut Command, log: &Path) -> (Self, ChildStdin) {
+        let mut running = Self::start_with(command.stdin(Stdio::piped()), log);
+        let input = running.child.stdin.take().expect("its input");
+        (running, input)
     }
 
     /// Its process id.

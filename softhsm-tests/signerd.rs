@@ -4,14 +4,14 @@ use std::{
     fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Output},
+    process::{ChildStdin, Command, ExitStatus, Output},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     http,
-    program::{Running, binary, is_running, output, until},
+    program::{self, Running, binary, is_running, output, until},
 };
 
 /// A daemon: supervisor, server and key child. All three are killed when it is dropped.
@@ -62,6 +62,14 @@ impl Signerd {
             supervisor: Running::start(command, log),
             health,
         }
+    }
+
+    /// Starts it at a terminal, and waits for nothing; what is typed there.
+    pub fn at_terminal(config: &Path, health: SocketAddr) -> (Self, ChildStdin) {
+        let mut command = Command::new(binary("signerd"));
+        let mut command = program::at_terminal(command.arg("--config").arg(config));
+        let (supervisor, input) = Running::start_with_input(&mut command, &log_of(config));
+        (Self { supervisor, health }, input)
     }
 
     /// Waits until it would sign.

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
     evm::{Draft, ETHER},
-    program::binary,
+    program::{at_terminal, binary},
     proxy::Liar,
     world::{Client, World},
 };
@@ -139,24 +139,9 @@ fn nothing_is_signed_that_a_signer_shows_otherwise_than_it_is_here() {
 
 /// `strongroom` at a terminal, at which somebody types a line.
 fn at_a_terminal(desk: &Desk<'_>, verb: &str, with: &[&str], typed: &str) -> Output {
-    let quoted = |argument: &std::ffi::OsStr| format!("'{}'", argument.to_str().unwrap());
     let mut approve = Command::new(binary("strongroom"));
     desk.reaching(approve.arg(verb)).args(with);
-    let words = [approve.get_program()]
-        .into_iter()
-        .chain(approve.get_args());
-    let line = words.map(quoted).collect::<Vec<_>>().join(" ");
-    // From util-linux: it gives the command a terminal, and that what is on its own input.
-    let mut terminal = Command::new("script")
-        .args([
-            "--quiet",
-            "--return",
-            "--echo",
-            "never",
-            "--command",
-            &line,
-            "/dev/null",
-        ])
+    let mut terminal = at_terminal(&approve)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

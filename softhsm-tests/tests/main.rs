@@ -67,6 +67,7 @@ mod support;
 mod time_credit;
 mod transactions;
 mod transparency;
+mod typed_pin;
 mod unseal;
 mod walkthrough;
 mod witness_server;

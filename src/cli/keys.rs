@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 use ::keys::admin::{self, Credentials, NewToken, Operator, Strength};
 use ::keys::conformance;
 use ::keys::profile::ProfileError;
-use ::keys::protocol::{Pin, Text};
 use ::keys::{Backend, Essentials, KeyAlgorithm, KeyId, KeyPurpose, Profile, TokenSelector};
+use ::keys::{
+    pin::PinError,
+    protocol::{Pin, Text},
+};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use tx::{Chain, Name};
 
@@ -295,7 +298,9 @@ fn passphrase(file: Option<&Path>) -> Result<Pin, KeysError> {
     if passphrase.expose().chars().count() < PASSPHRASE_MIN_CHARS {
         return Err(KeysError::Pin {
             what,
-            reason: "it has less than 12 characters, and files can be tried without end",
+            source: PinError::Unusable(
+                "it has less than 12 characters, and files can be tried without end",
+            ),
         });
     }
     Ok(passphrase)

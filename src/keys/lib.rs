@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod child;
 pub mod conformance;
+pub mod pin;
 pub mod pool;
 pub mod profile;
 pub mod protocol;

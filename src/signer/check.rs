@@ -64,7 +64,7 @@ pub fn check(config: &Config) -> Result<(), CheckError> {
     Tls::load(config.api.files(), &policy.client_roots, 0).map_err(CheckError::Tls)?;
     for (_, device) in config.device.members() {
         let profile = device::profile(device).map_err(CheckError::Device)?;
-        device::hello(device, &profile).map_err(CheckError::Device)?;
+        device::check(device, &profile).map_err(CheckError::Device)?;
         let place = device.place.path();
         if !place.exists() {
             let path = place.display().to_string();

@@ -107,8 +107,8 @@ pub struct Device {
     pub place: Place,
     /// The device's serial number, where it is to be held or the label is not enough.
     pub serial: Option<String>,
-    /// The file with the PIN or passphrase.
-    pub pin_file: PathBuf,
+    /// Where the PIN or passphrase is from.
+    pub pin: PinFrom,
     /// The firmware profile.
     pub profile: PathBuf,
     /// Sessions, and threads of the key child, that sign.
@@ -189,6 +189,33 @@ impl Place {
     }
 }
 
+/// Where the PIN or passphrase of a device is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PinFrom {
+    /// A file, which is read whenever a key child is started.
+    File(PathBuf),
+    /// Somebody who types it when the daemon starts. The supervisor keeps it for as long as it runs, to start key
+    /// children that ended.
+    Prompt,
+}
+
+impl PinFrom {
+    /// The file, where it is from one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Prompt => None,
+        }
+    }
+
+    fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Prompt => None,
+        }
+    }
+}
+
 /// `[device]` as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,7 +229,10 @@ struct DeviceTable {
     /// The device's serial number, where it is to be held or the label is not enough.
     serial: Option<String>,
     /// The file with the PIN or passphrase; its last line feed is not part of it.
-    pin_file: PathBuf,
+    pin_file: Option<PathBuf>,
+    /// Whether the PIN or passphrase is asked for at the terminal, at each start, in place of the file.
+    #[serde(default)]
+    pin_prompt: bool,
     /// The firmware profile.
     profile: PathBuf,
     /// Sessions, and threads of the key child, that sign.
@@ -254,7 +284,10 @@ struct ReplicaTable {
     /// The device's serial number, where it is to be held or the label is not enough.
     serial: Option<String>,
     /// The file with the PIN or passphrase.
-    pin_file: PathBuf,
+    pin_file: Option<PathBuf>,
+    /// Whether it is asked for at the terminal.
+    #[serde(default)]
+    pin_prompt: bool,
     /// The firmware profile.
     profile: Option<PathBuf>,
     /// Sessions, and threads of the key child, that sign.
@@ -287,7 +320,7 @@ impl ReplicaTable {
             name: self.name,
             place: place(module, token, self.keystore)?,
             serial: self.serial,
-            pin_file: self.pin_file,
+            pin: pin(self.pin_file, self.pin_prompt)?,
             profile: self.profile.unwrap_or_else(|| main.profile.clone()),
             sessions: self.sessions.unwrap_or(main.sessions),
             network: self.network.unwrap_or(main.network),
@@ -319,6 +352,15 @@ fn place(
     })
 }
 
+fn pin(file: Option<PathBuf>, is_typed: bool) -> Result<PinFrom, &'static str> {
+    match (file, is_typed) {
+        (Some(file), false) => Ok(PinFrom::File(file)),
+        (None, true) => Ok(PinFrom::Prompt),
+        (None, false) => Err("device: neither pin_file nor pin_prompt"),
+        (Some(_), true) => Err("device: pin_prompt stands in place of pin_file, not beside it"),
+    }
+}
+
 impl TryFrom<DeviceTable> for Device {
     type Error = &'static str;
 
@@ -328,7 +370,7 @@ impl TryFrom<DeviceTable> for Device {
             name,
             place: place(table.module, table.token, table.keystore)?,
             serial: table.serial,
-            pin_file: table.pin_file,
+            pin: pin(table.pin_file, table.pin_prompt)?,
             profile: table.profile,
             sessions: table.sessions,
             call_timeout_ms: table.call_timeout_ms,
@@ -351,9 +393,10 @@ impl TryFrom<DeviceTable> for Device {
 
 impl Device {
     fn resolve(&mut self, folder: &Path) {
-        let paths = [self.place.path_mut(), &mut self.pin_file, &mut self.profile];
+        let paths = [self.place.path_mut(), &mut self.profile];
+        let paths = paths.into_iter().chain(self.pin.path_mut());
         let places = self.reads.iter_mut().chain(&mut self.writes);
-        for path in paths.into_iter().chain(places) {
+        for path in paths.chain(places) {
             *path = folder.join(&*path);
         }
     }
@@ -637,7 +680,8 @@ profile = "softhsm.toml"
         assert_eq!((main.sessions, second.sessions), (2, 4));
         assert_eq!(main.place, second.place);
         assert_eq!(main.profile, second.profile);
-        assert!(second.pin_file.is_absolute() && second.pin_file.ends_with("pin-2"));
+        let pin_file = second.pin.path().unwrap();
+        assert!(pin_file.is_absolute() && pin_file.ends_with("pin-2"));
         assert_eq!(config.device.member(MemberId(1)).unwrap().name, second.name);
         assert!(config.device.member(MemberId(2)).is_none());
         // Configurations without replicas are as they were.

@@ -15,6 +15,7 @@ use std::{
 
 use keys::{
     Backend, Profile, TokenSelector,
+    pin::{PinError, parse, typed},
     pool::greeting,
     profile::ProfileError,
     protocol::{Hello, Pin, Text},
@@ -28,7 +29,7 @@ use tx::Name;
 use zeroize::Zeroizing;
 
 use crate::{
-    config::{self, MAIN, Place},
+    config::{self, MAIN, PinFrom, Place},
     hardening::places::{Places, Tcp},
     log,
 };
@@ -53,11 +54,20 @@ pub struct KeyChild {
 pub enum StartError {
     /// The PIN cannot be read.
     #[error("the PIN file {} cannot be used: {reason}", path.display())]
-    Pin {
+    PinFile {
         /// The file.
         path: PathBuf,
         /// Why, without the PIN.
         reason: String,
+    },
+    /// The PIN was not typed.
+    #[error("the PIN of {device} cannot be asked for")]
+    Pin {
+        /// The device.
+        device: Name,
+        /// Why.
+        #[source]
+        source: PinError,
     },
     /// The firmware profile cannot be used.
     #[error("the firmware profile cannot be used: {reason}")]
@@ -76,13 +86,48 @@ pub enum StartError {
     Process(#[source] io::Error),
 }
 
-/// Starts a key child and greets it; returns the socket for the server.
+/// Asks for the PIN at the terminal, where that is how it is given.
+///
+/// # Errors
+/// [`StartError::Pin`].
+pub fn ask(config: &config::Device) -> Result<Option<Pin>, StartError> {
+    if config.pin != PinFrom::Prompt {
+        return Ok(None);
+    }
+    let what = match &config.place {
+        Place::Token { label, .. } => {
+            format!("the PIN of the token {label} (device {})", config.name)
+        }
+        Place::Keystore(_) => format!("the passphrase of the keystore (device {})", config.name),
+    };
+    let typed = typed(&what).map_err(|source| StartError::Pin {
+        device: config.name.clone(),
+        source,
+    })?;
+    Ok(Some(typed))
+}
+
+/// Starts a key child and greets it, with the PIN that was typed or that of the file; returns the socket for the
+/// server.
 ///
 /// # Errors
 /// [`StartError`].
-pub fn start(config: &config::Device) -> Result<(KeyChild, OwnedFd), StartError> {
+pub fn start(
+    config: &config::Device,
+    typed: Option<&Pin>,
+) -> Result<(KeyChild, OwnedFd), StartError> {
     let profile = profile(config)?;
-    let hello = hello(config, &profile)?;
+    let pin = match (&config.pin, typed) {
+        (PinFrom::File(path), _) => from_file(path)?,
+        (PinFrom::Prompt, Some(pin)) => pin.clone(),
+        (PinFrom::Prompt, None) => {
+            return Err(StartError::Pin {
+                device: config.name.clone(),
+                source: PinError::Unusable("it was not asked for: start the daemon anew"),
+            });
+        }
+    };
+    let hello = hello(config, &profile, pin)?;
     let (mut near, far) = UnixStream::pair().map_err(StartError::Process)?;
     let places = Places::of_key_child(config, &profile);
     let process = Command::new("/proc/self/exe")
@@ -132,11 +177,20 @@ fn unusable(error: ProfileError) -> StartError {
     }
 }
 
+/// Whether a key child could be greeted. A PIN that is typed is not asked for.
+///
+/// # Errors
+/// [`StartError`].
+pub fn check(config: &config::Device, profile: &Profile) -> Result<(), StartError> {
+    let pin = config.pin.path().map(from_file).transpose()?;
+    hello(config, profile, pin.unwrap_or_default()).map(drop)
+}
+
 /// What the child is told of its device.
 ///
 /// # Errors
 /// [`StartError`].
-pub fn hello(config: &config::Device, profile: &Profile) -> Result<Hello, StartError> {
+fn hello(config: &config::Device, profile: &Profile, pin: Pin) -> Result<Hello, StartError> {
     if !profile.knows_safe_firmware() {
         tracing::warn!(
             profile = profile.name,
@@ -146,7 +200,7 @@ pub fn hello(config: &config::Device, profile: &Profile) -> Result<Hello, StartE
     Ok(Hello {
         backend: backend(&config.place)?,
         token: selector(config)?,
-        pin: pin(&config.pin_file)?,
+        pin,
         sessions: config.sessions,
         profile: profile.essentials().map_err(unusable)?,
     })
@@ -186,8 +240,8 @@ pub fn selector(config: &config::Device) -> Result<TokenSelector, StartError> {
 /// rights of the group would.
 const CREDENTIALS: &str = "/run/credentials";
 
-fn pin(path: &Path) -> Result<Pin, StartError> {
-    let unusable = |reason: String| StartError::Pin {
+fn from_file(path: &Path) -> Result<Pin, StartError> {
+    let unusable = |reason: String| StartError::PinFile {
         path: path.to_owned(),
         reason,
     };
@@ -203,13 +257,9 @@ fn pin(path: &Path) -> Result<Pin, StartError> {
             "its mode is {mode:04o}: others than its owner may open it (chmod 600)"
         )));
     }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(io)?;
-    let pin = text.strip_suffix('\n').unwrap_or(&text);
-    if pin.is_empty() {
-        return Err(unusable("it is empty".into()));
-    }
-    Pin::new(pin).map_err(|_| unusable("it is longer than a PIN can be".into()))
+    let mut line = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut line).map_err(io)?;
+    parse(&line).map_err(|error| unusable(error.to_string()))
 }
 
 /// How long a child may take to end after its server has: a login that is under way is not

@@ -2,13 +2,13 @@
 
 use std::{io, path::Path, process::ExitStatus, time::Duration};
 
-use keys::MemberId;
+use keys::{MemberId, protocol::Pin};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     config::Device,
     control::Message,
-    device::{self, KeyChild},
+    device::{self, KeyChild, StartError},
     supervisor::tell_of_violation,
 };
 
@@ -22,6 +22,8 @@ pub struct Keeper<'a> {
     member: MemberId,
     device: &'a Device,
     data: &'a Path,
+    /// The PIN that somebody typed.
+    typed: Option<Pin>,
     child: Option<KeyChild>,
     generation: u32,
     backoff: Duration,
@@ -39,17 +41,25 @@ pub enum Turn {
 }
 
 impl<'a> Keeper<'a> {
-    /// The keeper of a device without a child yet.
-    pub fn new(member: MemberId, device: &'a Device, data: &'a Path) -> Self {
-        Self {
+    /// The keeper of a device without a child yet. Asks for its PIN, where it is typed and may still be tried.
+    ///
+    /// # Errors
+    /// [`StartError::Pin`].
+    pub fn new(member: MemberId, device: &'a Device, data: &'a Path) -> Result<Self, StartError> {
+        let typed = match device::is_pin_rejected(data, &device.name) {
+            true => None,
+            false => device::ask(device)?,
+        };
+        Ok(Self {
             member,
             device,
             data,
+            typed,
             child: None,
             generation: 0,
             backoff: BACKOFF_FIRST,
             restart_at: Some(Instant::now()),
-        }
+        })
     }
 
     /// Waits until there is something to do.
@@ -163,7 +173,7 @@ impl<'a> Keeper<'a> {
             return Some(Message::PinRejectedBefore { member });
         }
         self.generation = self.generation.saturating_add(1);
-        match device::start(self.device) {
+        match device::start(self.device, self.typed.as_ref()) {
             Ok((child, socket)) => {
                 self.child = Some(child);
                 Some(Message::Device {

@@ -9,7 +9,7 @@ use std::{
 use journal::SystemClock;
 use signerd::{
     ceremony, check,
-    config::Config,
+    config::{Config, PinFrom},
     governance, hardening,
     hardening::{
         files, memory, notes,
@@ -279,11 +279,20 @@ fn supervise(path: &std::path::Path, config: &Config) -> Result<ExitCode, String
     for note in notes::of(config) {
         tracing::warn!(note, "it is not as hard as it could be");
     }
+    if config
+        .device
+        .members()
+        .any(|(_, device)| device.pin == PinFrom::Prompt)
+    {
+        // What is typed is kept.
+        memory::lock().map_err(|error| format!("memory cannot be locked: {error}"))?;
+    }
+    let keepers = supervisor::keepers(config).map_err(|error| log::chain(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime
-        .block_on(supervisor::run(path, config))
+        .block_on(supervisor::run(path, keepers))
         .map_err(|error| error.to_string())
 }

@@ -24,17 +24,29 @@ use tokio::{
 use crate::{
     config::Config,
     control::{self, Control, Message},
+    device::StartError,
     keeper::{Keeper, Turn},
 };
 
 /// How long the server may take to end what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The keeper of each device, in their order. Asks for the PINs that are typed.
+///
+/// # Errors
+/// [`StartError::Pin`].
+pub fn keepers(config: &Config) -> Result<Vec<Keeper<'_>>, StartError> {
+    let members = config.device.members();
+    members
+        .map(|(member, device)| Keeper::new(member, device, &config.data))
+        .collect()
+}
+
 /// Runs until the server ends.
 ///
 /// # Errors
 /// When a process or socket cannot be made.
-pub async fn run(config_path: &Path, config: &Config) -> io::Result<ExitCode> {
+pub async fn run(config_path: &Path, keepers: Vec<Keeper<'_>>) -> io::Result<ExitCode> {
     // Before the server: as soon as it answers anybody, this process may be told to stop.
     let mut signals = Signals::new()?;
     let (control, far) = control::pair()?;
@@ -44,13 +56,10 @@ pub async fn run(config_path: &Path, config: &Config) -> io::Result<ExitCode> {
         .stdin(Stdio::from(far))
         .kill_on_drop(true)
         .spawn()?;
-    let members = config.device.members();
     let mut supervisor = Supervisor {
         control,
         server,
-        keepers: members
-            .map(|(member, device)| Keeper::new(member, device, &config.data))
-            .collect(),
+        keepers,
     };
     supervisor.watch(&mut signals).await
 }

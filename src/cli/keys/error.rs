@@ -1,8 +1,8 @@
 //! Why a token did not do what was asked.
 
-use std::io;
 use std::path::PathBuf;
 
+use ::keys::pin::PinError;
 use ::keys::profile::ProfileError;
 use ::keys::protocol::{Failure, TooLong};
 
@@ -35,12 +35,13 @@ pub enum KeysError {
         source: TooLong,
     },
     /// The text is no PIN.
-    #[error("{what} cannot be used: {reason}")]
+    #[error("{what} cannot be used")]
     Pin {
         /// Whose PIN.
         what: &'static str,
-        /// Why not, without the PIN.
-        reason: &'static str,
+        /// Why not.
+        #[source]
+        source: PinError,
     },
     /// The file of a key to be taken over is no text.
     #[error("{} is no key's file", path.display())]
@@ -48,15 +49,6 @@ pub enum KeysError {
         /// The file.
         path: PathBuf,
     },
-    /// There is nobody to ask.
-    #[error("{what} is needed, and there is no terminal to ask at")]
-    NoTerminal {
-        /// Whose PIN.
-        what: &'static str,
-    },
-    /// The terminal does not obey.
-    #[error("the terminal cannot be made silent")]
-    Terminal(#[source] io::Error),
     /// The token or its module.
     #[error("the token did not do it")]
     Device(#[source] Failure),
@@ -69,7 +61,7 @@ impl Explained for KeysError {
             Self::Profile { .. } => "keys-profile",
             Self::TooLong { .. } => "keys-option",
             Self::KeyFile { .. } => "key-file-refused",
-            Self::Pin { .. } | Self::NoTerminal { .. } | Self::Terminal(_) => "keys-pin",
+            Self::Pin { .. } => "keys-pin",
             Self::Device(failure) => kind(failure),
         }
     }
@@ -100,14 +92,14 @@ impl Explained for KeysError {
             Self::KeyFile { .. } => {
                 "Give a Web3 Secret Storage file of version 3, which is JSON.".into()
             }
+            Self::Pin {
+                source: PinError::NoTerminal | PinError::Terminal(_),
+                ..
+            } => "Give a file of mode 0600 with --pin-file (and --so-pin-file).".into(),
             Self::Pin { .. } => {
                 "Nothing was sent to the token. Put the PIN on one line of a file of mode 0600."
                     .into()
             }
-            Self::NoTerminal { .. } => {
-                "Give a file of mode 0600 with --pin-file (and --so-pin-file).".into()
-            }
-            Self::Terminal(_) => "Give a file of mode 0600 with --pin-file instead.".into(),
             Self::Device(failure) => next(failure).into(),
         }
     }

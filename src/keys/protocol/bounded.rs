@@ -14,7 +14,7 @@ pub struct Text<const MAX: usize>(Box<str>);
 pub struct Bytes<const MAX: usize>(Box<[u8]>);
 
 /// A PIN of at most 255 bytes, wiped when dropped and never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Pin(Zeroizing<Box<str>>);
 
 /// A value is longer than its field.

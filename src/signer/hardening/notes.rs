@@ -10,8 +10,7 @@ pub fn of(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
     let server = Places::of_server(config);
     for (_, device) in config.device.members() {
-        let pin_file = &device.pin_file;
-        if server.include(pin_file) {
+        if let Some(pin_file) = device.pin.path().filter(|path| server.include(path)) {
             notes.push(format!(
                 "the PIN file {} lies in a folder that the server reads: keep it in one of its own",
                 pin_file.display()

@@ -154,6 +154,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::config::PinFrom;
 
     const CONFIG: &str = r#"
 data = "data"
@@ -243,9 +244,10 @@ pin_file = "third/pin"
     #[test]
     fn a_pin_file_beside_certificates_is_one_that_the_server_reads() {
         let (folder, mut config) = world();
-        config.device.pin_file = folder.path().join("tls/pin");
+        let pin_file = folder.path().join("tls/pin");
+        config.device.pin = PinFrom::File(pin_file.clone());
         let server = Places::of_server(&config);
-        assert!(server.include(&config.device.pin_file));
+        assert!(server.include(&pin_file));
     }
 
     #[test]
