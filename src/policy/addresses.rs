@@ -137,6 +137,15 @@ mod tests {
         );
     }
 
+    #[test]
+    fn they_are_the_same_from_an_array_and_gone_through_in_their_order() {
+        let from_array = Addresses::from([evm(2), evm(1), evm(2)]);
+        assert_eq!(from_array, [evm(1), evm(2)].into_iter().collect());
+        assert!((&from_array).into_iter().eq(&[evm(1), evm(2)]));
+        let set = BTreeSet::from([evm(1), evm(2)]);
+        assert_eq!(format!("{from_array:?}"), format!("{set:?}"));
+    }
+
     proptest! {
         #[test]
         fn they_are_what_a_set_is(

@@ -312,6 +312,35 @@ mod tests {
         lines.into_iter().collect::<String>().into_bytes()
     }
 
+    #[test]
+    fn a_file_is_checked_by_its_hash_and_its_count() {
+        let bytes = text(&BTreeSet::from([1, 2]));
+        let file = BookFile::parse(CHAIN, &bytes).unwrap();
+        assert!(file.check(file_hash(&bytes), 2).is_ok());
+        let other = file.check(file_hash(b""), 2);
+        assert!(matches!(other, Err(BookError::Hash { .. })), "{other:?}");
+        let fewer = file.check(file_hash(&bytes), 1);
+        assert!(
+            matches!(
+                fewer,
+                Err(BookError::Count {
+                    expected: 1,
+                    found: 2
+                })
+            ),
+            "{fewer:?}"
+        );
+    }
+
+    #[test]
+    fn a_file_has_a_longest_length() {
+        let mut longest = vec![b'x'; BYTES_MAX - 1];
+        longest.push(b'\n');
+        assert_eq!(lines(&longest).unwrap().count(), 1);
+        longest.push(b'\n');
+        assert!(matches!(lines(&longest).err(), Some(BookError::TooLong)));
+    }
+
     #[derive(Debug)]
     struct Failed;
 

@@ -37,6 +37,7 @@ mod passkeys;
 mod prices;
 mod reasons;
 mod recovery;
+mod requirements;
 mod restore;
 mod rows;
 mod rules;
