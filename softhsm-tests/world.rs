@@ -338,7 +338,7 @@ impl World {
         let lines = lines.unwrap_or_default();
         lines
             .lines()
-            .map(|line| hex::decode(line).expect("hexadecimal"))
+            .map(|line| hex::decode(line.trim_end()).expect("hexadecimal"))
             .collect()
     }
 

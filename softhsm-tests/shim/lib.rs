@@ -218,7 +218,8 @@ unsafe extern "C" fn login(
     answer
 }
 
-/// Adds a line to a file of the folder.
+/// Adds a line to a file of the folder. Lines are of a length that no page ends within: one that crosses into another
+/// page is torn where the process is killed in that moment.
 fn note(name: &str, line: &str) {
     let Some(folder) = folder() else { return };
     let log = OpenOptions::new()
@@ -226,7 +227,7 @@ fn note(name: &str, line: &str) {
         .append(true)
         .open(folder.join(name));
     // A test counts the lines: one too few is seen.
-    let _written = log.and_then(|mut log| log.write_all(format!("{line}\n").as_bytes()));
+    let _written = log.and_then(|mut log| log.write_all(format!("{line:<127}\n").as_bytes()));
 }
 
 unsafe extern "C" fn sign(
