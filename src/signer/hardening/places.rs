@@ -154,7 +154,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::config::PinFrom;
+    use crate::{config::PinFrom, hardening::notes};
 
     const CONFIG: &str = r#"
 data = "data"
@@ -248,6 +248,22 @@ pin_file = "third/pin"
         config.device.pin = PinFrom::File(pin_file.clone());
         let server = Places::of_server(&config);
         assert!(server.include(&pin_file));
+    }
+
+    #[test]
+    fn a_certificate_among_the_files_of_the_system_is_noted_and_a_keystore_beside_it() {
+        let (folder, mut config) = world();
+        let noted = |config: &Config, part: &str| {
+            let notes = notes::of(config);
+            notes.iter().any(|note| note.contains(part))
+        };
+        assert!(!noted(&config, "/etc/shadow") && !noted(&config, "keystore"));
+        config.api.certificate = "/etc/signerd.pem".into();
+        assert!(noted(&config, "may read /etc/shadow"));
+        assert!(!noted(&config, "may read /root"));
+        config.api.certificate = folder.path().join("keys/signerd.pem");
+        config.device.place = Place::Keystore(folder.path().join("keys/a"));
+        assert!(noted(&config, "the keystore"));
     }
 
     #[test]
