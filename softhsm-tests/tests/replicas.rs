@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,12 +14,13 @@ use std::{
 use api::{problem::ProblemKind, signing::SignAnswer};
 use policy::Entry;
 use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
 use strongroom_softhsm_tests::{
     ask::units,
     coins::{self, Previous, foreign_script},
     disk::ReadOnly,
     evm::{Draft, ETHER},
-    program::until,
+    program::{binary, run, until},
     records,
     signerd::{Signerd, usable},
     token::Token,
@@ -188,6 +190,23 @@ fn a_rejected_pin_of_one_token_is_final_and_the_other_one_signs() {
     world.start().usable(&[MAIN, REPLICA]);
 }
 
+fn devices(status: &Value) -> Vec<Value> {
+    status["devices"].as_array().unwrap().clone()
+}
+
+/// What `strongroom status` says of devices and self-tests.
+fn status(world: &World) -> Value {
+    let (certificate, key) = world.pki.files("walletd");
+    let mut command = Command::new(binary("strongroom"));
+    command.args(["--json", "status"]);
+    command.args(["--connect", &world.api().to_string()]);
+    command.args(["--health", &world.health().to_string()]);
+    command.arg("--ca").arg(world.pki.authority());
+    command.arg("--certificate").arg(certificate);
+    command.arg("--key").arg(key);
+    serde_json::from_slice(&run(&mut command).stdout).expect("JSON")
+}
+
 /// New keys are the main token's to bring; what is registered the other one signs alone.
 #[test]
 fn without_its_main_token_a_signer_starts_and_signs_by_the_other_one() {
@@ -212,11 +231,24 @@ fn without_its_main_token_a_signer_starts_and_signs_by_the_other_one() {
         daemon.metric_is(&name, |signatures| signatures >= 112);
     }
     daemon.metric_is("signerd_self_test_trouble", |trouble| trouble == 0);
+    let said = status(&world);
+    let device =
+        |name: &str| json!({"name": name, "asked": true, "attached": true, "breaker_open": false});
+    for (device, mut said) in [MAIN, REPLICA].map(device).into_iter().zip(devices(&said)) {
+        assert!(said["signatures"].take().as_u64() >= Some(112), "{said}");
+        said.as_object_mut().unwrap().remove("signatures");
+        assert_eq!(said, device);
+    }
+    assert_eq!(said["self_test"]["trouble"], false, "{said}");
     assert!(daemon.stop().success());
 
     fs::rename(world.token.tokens(), &away).unwrap();
     let before = world.signed_by(MAIN).len();
     daemon = world.start();
+    let asked = devices(&status(&world))
+        .into_iter()
+        .map(|device| device["asked"].clone());
+    assert_eq!(asked.collect::<Vec<_>>(), [false, true]);
     let mut client = world.walletd();
     let from = sender(&mut client);
     client.sign(&transfer(

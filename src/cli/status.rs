@@ -2,6 +2,7 @@
 //! now; a coordinator's lanes, chains and withdrawals.
 
 mod coordinator;
+mod devices;
 mod report;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use policy::bundle;
 use serde_json::json;
 
 use self::coordinator::Coordinator;
+use self::devices::Devices;
 pub use self::report::Unit;
 use self::report::{Readiness, Status};
 use crate::client::{self, PeerArgs, is_absent};
@@ -74,10 +76,8 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         .transpose()?
         .unwrap_or_default();
     let (signer, wallet) = args.peer.either()?;
-    let readiness = match args.health.as_deref().or(signer.health()) {
-        Some(address) => Some(readiness(address)?),
-        None => None,
-    };
+    let health = args.health.as_deref().or(signer.health());
+    let readiness = health.map(readiness).transpose()?;
     let keys = match signer.keys() {
         Err(error) if is_absent(&error) => {
             let status = Coordinator::new(wallet.status()?, readiness);
@@ -101,7 +101,8 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         failure
     })?;
     let ready = readiness.as_ref().is_none_or(|readiness| readiness.ready);
-    let status = Status::new(keys, readiness, &units);
+    let devices = health.map(devices).transpose()?;
+    let status = Status::new(keys, readiness, devices, &units);
     if ready {
         Answer::done(&status)
     } else {
@@ -123,6 +124,16 @@ fn readiness(address: &str) -> Result<Readiness, Failure> {
             text: error.to_string(),
         },
     })
+}
+
+/// Nothing, where the listener says nothing.
+fn devices(address: &str) -> Result<Devices, Failure> {
+    let runtime = client::runtime()?;
+    let said = health::ask(&runtime, address, "/metrics");
+    Ok(said.map_or_else(
+        |_silent| Devices::default(),
+        |said| Devices::of_metrics(&said.text),
+    ))
 }
 
 /// The units of the limits that measure an amount, by the limits' names.

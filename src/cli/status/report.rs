@@ -8,6 +8,7 @@ use api::signing::{KeyAddress, KeysAnswer, TimeCredit};
 use serde::Serialize;
 use tx::Amount;
 
+use super::devices::Devices;
 use crate::client::plain;
 
 /// The answer of `status`.
@@ -15,6 +16,8 @@ use crate::client::plain;
 pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     readiness: Option<Readiness>,
+    #[serde(flatten)]
+    devices: Option<Devices>,
     #[serde(flatten)]
     keys: KeysAnswer,
     /// The room of each limit as people write it, in the order of `limits`.
@@ -68,6 +71,7 @@ impl Status {
     pub fn new(
         keys: KeysAnswer,
         readiness: Option<Readiness>,
+        devices: Option<Devices>,
         units: &BTreeMap<String, Unit>,
     ) -> Self {
         let room = keys.limits.iter().map(|limit| {
@@ -85,6 +89,7 @@ impl Status {
         Self {
             room: room.collect(),
             readiness,
+            devices,
             keys,
         }
     }
@@ -124,6 +129,9 @@ impl fmt::Display for Status {
         }
         if let Some(log) = &self.keys.journal {
             write_log(f, log)?;
+        }
+        if let Some(devices) = &self.devices {
+            write!(f, "{devices}")?;
         }
         for key in &self.keys.keys {
             let class = serde_json::to_value(key.class).ok();
