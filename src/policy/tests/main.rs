@@ -36,6 +36,7 @@ mod outstanding;
 mod passkeys;
 mod prices;
 mod reasons;
+mod recounts;
 mod recovery;
 mod requirements;
 mod restore;

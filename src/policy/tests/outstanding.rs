@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// At most so much of what was signed in the last two days is outstanding.
-fn bounded(cap: u64) -> Policy {
+pub fn bounded(cap: u64) -> Policy {
     let mut policy = watched();
     policy.limits = vec![outstanding(limit("risk", btc(), cap, 2 * DAY))];
     policy
@@ -37,11 +37,11 @@ fn outstanding(mut limit: Statement<Limit>) -> Statement<Limit> {
     limit
 }
 
-fn pay(id: &str, coin: u32, units: u64) -> Ask {
+pub fn pay(id: &str, coin: u32, units: u64) -> Ask {
     Ask::utxo(id, [coin], 1_000).pay(id, units, 1)
 }
 
-fn used(signer: &Signer) -> Amount {
+pub fn used(signer: &Signer) -> Amount {
     let room = signer.state.room(signer.now).unwrap();
     let [Room { used, .. }] = room.as_slice() else {
         panic!("{room:?}");
