@@ -121,47 +121,70 @@ struct Due {
     signatures: usize,
 }
 
+/// When each device is tested, by when it was.
+#[derive(Debug, Default)]
+struct Schedule(BTreeMap<MemberId, Due>);
+
+impl Schedule {
+    /// With how many ECDSA signatures by each key a device is tested now, if it is.
+    fn due(&mut self, member: MemberId, now: Instant) -> Option<usize> {
+        let first = Due {
+            at: now,
+            signatures: FIRST,
+        };
+        let due = self.0.entry(member).or_insert(first);
+        (due.at <= now).then_some(due.signatures)
+    }
+
+    /// It was tested: passed, or to be tested again in the same way.
+    fn tested(&mut self, member: MemberId, passed: bool, now: Instant) {
+        let Some(due) = self.0.get_mut(&member) else {
+            return;
+        };
+        let pause = match passed {
+            true => EVERY,
+            false => AGAIN,
+        };
+        due.at = now.checked_add(pause).unwrap_or(now);
+        if passed {
+            due.signatures = LATER;
+        }
+    }
+}
+
 /// Tests for ever, each device by itself. One that does not answer is asked again later; one that answers
 /// wrongly has frozen everything by then.
 pub async fn run(service: Arc<Service>) {
-    let mut dues: BTreeMap<MemberId, Due> = BTreeMap::new();
+    let mut schedule = Schedule::default();
     while service.journal.stopped().is_none() {
         tokio::time::sleep(LOOK).await;
         if service.self_tests.keys() == 0 || !service.device_ready() {
             continue;
         }
-        for member in service.pool.status() {
-            let now = Instant::now();
-            let first = Due {
-                at: now,
-                signatures: FIRST,
-            };
-            let due = dues.entry(member.member).or_insert(first);
-            if member.healthy() && due.at <= now {
-                *due = test(&service, member.member, due.signatures).await;
+        for status in service.pool.status() {
+            let member = status.member;
+            let due = schedule.due(member, Instant::now());
+            if let Some(signatures) = due.filter(|_| status.healthy()) {
+                let passed = test(&service, member, signatures).await;
+                schedule.tested(member, passed, Instant::now());
             }
         }
     }
 }
 
-/// Tests a device; when it is to be tested next.
-async fn test(service: &Service, member: MemberId, signatures: usize) -> Due {
-    let (pause, signatures) = match make(service, member, signatures).await {
+/// Tests a device; whether it passed.
+async fn test(service: &Service, member: MemberId, signatures: usize) -> bool {
+    match make(service, member, signatures).await {
         Ok(()) => {
             tracing::info!(device = member.0, "the device passed a self-test");
-            (EVERY, LATER)
+            true
         }
         Err(error) => {
             let why = crate::log::chain(&error);
             tracing::warn!(device = member.0, error = why, "no self-test was passed");
             service.self_tests.lock().trouble.insert(member, why);
-            (AGAIN, signatures)
+            false
         }
-    };
-    let now = Instant::now();
-    Due {
-        at: now.checked_add(pause).unwrap_or(now),
-        signatures,
     }
 }
 
@@ -206,5 +229,35 @@ fn tests(key: &TestKey, now: Time, signatures: usize) -> Vec<SelfTest> {
             .map(|number| test(format!("{} {number}", now.millis())))
             .collect(),
         KeyAlgorithm::Ed25519 => (0..SAME).map(|_| test("the same".to_owned())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_device_is_tested_at_once_every_hour_and_soon_after_it_did_not_pass() {
+        let (main, second) = (MemberId(0), MemberId(1));
+        let mut schedule = Schedule::default();
+        let start = Instant::now();
+        assert_eq!(schedule.due(main, start), Some(112));
+        schedule.tested(main, false, start);
+        assert_eq!(schedule.due(main, start + 29 * SECOND), None);
+        assert_eq!(schedule.due(main, start + 30 * SECOND), Some(112));
+        let passed = start + 31 * SECOND;
+        schedule.tested(main, true, passed);
+        assert_eq!(schedule.due(main, passed + HOUR - SECOND), None);
+        assert_eq!(schedule.due(main, passed + HOUR), Some(8));
+        // Nobody tested it in time: it stays due.
+        assert_eq!(schedule.due(main, passed + 2 * HOUR), Some(8));
+        schedule.tested(main, false, passed + 2 * HOUR);
+        let again = passed + 2 * HOUR + 30 * SECOND;
+        assert_eq!(schedule.due(main, again), Some(8));
+        // Each by itself.
+        assert_eq!(schedule.due(second, passed), Some(112));
     }
 }
