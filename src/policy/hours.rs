@@ -90,8 +90,9 @@ impl Hours {
             match self.spell(at) {
                 Some(spell) if !is_such(spell.is_open) => return false,
                 Some(spell) if spell.until > now.hi => return true,
-                Some(spell) if spell.until > at => at = spell.until,
-                _ => return false,
+                // It ends after it began; if it did not, this would go on all the same.
+                Some(spell) => at = spell.until.max(at.after_millis(1)),
+                None => return false,
             }
         }
     }

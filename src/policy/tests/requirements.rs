@@ -1,17 +1,20 @@
-//! The needs that an intent may wait for, as far as the intent alone says: nothing that may ask is left out, and
-//! nothing is asked for that cannot be.
+//! The needs that an intent may wait for, as far as the intent alone says, or a transaction: nothing that may ask is
+//! left out, and nothing is asked for that cannot be.
 
 use std::collections::BTreeSet;
 
 use strongroom_policy::{
-    Addresses, AskedBy, Book, BookApart, Evacuate, Need, Policy, Require, Selector, SourceSelector,
-    To,
+    Addresses, ArgumentCondition, AskedBy, Book, BookApart, Evacuate, Need, Policy, Require,
+    Selector, SourceSelector, To,
 };
-use tx::{AccountClass, EffectKind, Intent};
+use tx::{AccountClass, Chain, EffectKind, Intent};
 
-use crate::fixture::{
-    Ask, BTC, DAY, ETH, Signer, amount, book, btc, effects, eth, limit, name, need, own, policy,
-    statement, stranger,
+use crate::{
+    fixture::{
+        Ask, BTC, DAY, ETH, SECOND, Signer, amount, book, btc, effects, eth, limit, name, need,
+        own, policy, statement, stranger,
+    },
+    transactions::{call, calling, contract, id_of_stake, two},
 };
 
 fn ann() -> Need {
@@ -31,18 +34,21 @@ fn paid() -> Intent {
 fn with_books() -> Policy {
     let mut policy = policy();
     policy.books.insert(name("b0"), book([stranger(BTC, 1)]));
+    policy.books.insert(name("b1"), apart(BTC));
+    policy
+}
+
+fn apart(chain: Chain) -> Book {
     let apart = BookApart {
-        chain: BTC,
+        chain,
         threshold: 1,
         signers: [name("kim")].into(),
         cooling_millis: 0,
     };
-    let apart = Book {
+    Book {
         addresses: Addresses::default(),
         apart: Some(apart),
-    };
-    policy.books.insert(name("b1"), apart);
-    policy
+    }
 }
 
 /// Whether a requirement of what is selected so may ask for people before the intent is paid.
@@ -204,4 +210,68 @@ fn each_statement_with_a_need_is_named_and_those_of_one_need_together() {
     let by_both = [AskedBy::Evacuate(name("out"))];
     assert_eq!(found[&both.fingerprint()].asked_by, by_both.into());
     assert_eq!(found.len(), 2);
+}
+
+/// Whether a requirement of what is selected so may ask for people before a stake for the first stranger is signed. The
+/// stranger is in one book, the contract in another.
+fn may_ask_of_call(selector: Selector) -> bool {
+    let mut policy = calling(two());
+    policy.books.insert(name("b0"), book([stranger(ETH, 1)]));
+    policy.books.insert(name("b1"), apart(ETH));
+    policy.books.insert(name("b2"), book([contract()]));
+    let asks = statement("asks", selector, Require { need: ann() });
+    policy.requires.push(asks);
+    let signer = Signer::new(policy);
+    let proposed = call(0).proposed(&signer, "s");
+    let understood = signer.state.understood(&proposed.transaction).unwrap();
+    let found = signer
+        .state
+        .transaction_requirements(&proposed, &understood);
+    assert!(found.contains_key(&two().fingerprint()));
+    found.contains_key(&ann().fingerprint())
+}
+
+#[test]
+fn what_asks_for_a_call_is_asked_of_its_destination_and_its_arguments() {
+    let calls = |condition: &dyn Fn(&mut Selector)| {
+        let mut selector = effects(&[EffectKind::Call]);
+        condition(&mut selector);
+        may_ask_of_call(selector)
+    };
+    let owner = |to: To| {
+        let condition = ArgumentCondition::To([to].into());
+        calls(&|one| {
+            let conditions = [(0, condition.clone())].into();
+            one.functions = Some([(id_of_stake(), conditions)].into());
+        })
+    };
+    let book = |text: &str| To::Book(name(text));
+    assert!(calls(&|_| {}));
+    assert!(calls(&|one| one.to = to(book("b2"))));
+    assert!(calls(&|one| one.to = to(book("b1"))));
+    assert!(!calls(&|one| one.to = to(book("b0"))));
+    assert!(!calls(&|one| one.to_except = to(book("b2"))));
+    assert!(calls(&|one| one.to_except = to(book("b1"))));
+    assert!(owner(book("b0")) && owner(book("b1")));
+    assert!(owner(To::Address(stranger(ETH, 1))));
+    assert!(!owner(book("b2")));
+    assert!(!owner(To::Address(stranger(ETH, 2))));
+}
+
+/// How long the destination will be known then is not known; a fee goes nowhere, and is asked of no age.
+#[test]
+fn what_asks_for_an_age_may_ask_where_something_goes() {
+    for kind in [EffectKind::Call, EffectKind::Fee] {
+        let aged = |condition: fn(&mut Selector)| {
+            let mut selector = effects(&[kind]);
+            condition(&mut selector);
+            may_ask_of_call(selector)
+        };
+        let goes = kind == EffectKind::Call;
+        assert!(aged(|_| {}));
+        assert_eq!(aged(|one| one.age_min = Some(DAY)), goes);
+        assert_eq!(aged(|one| one.age_below = Some(SECOND)), goes);
+        let both = |one: &mut Selector| (one.age_min, one.age_below) = (Some(SECOND), Some(DAY));
+        assert_eq!(aged(both), goes);
+    }
 }

@@ -27,7 +27,7 @@ use crate::{
 const HOUR: u64 = 3_600 * SECOND;
 const STAKE: &str = "stake(address owner, uint256 amount, string note)";
 
-fn contract() -> Address {
+pub fn contract() -> Address {
     stranger(ETH, 100)
 }
 
@@ -60,7 +60,7 @@ fn number(value: u64) -> Vec<u8> {
 
 /// A call of `stake`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Call {
+pub struct Call {
     nonce: u64,
     tip: u64,
     gas: u64,
@@ -71,7 +71,7 @@ struct Call {
 }
 
 /// A cheap one of little.
-fn call(nonce: u64) -> Call {
+pub fn call(nonce: u64) -> Call {
     Call {
         nonce,
         tip: 1,
@@ -84,7 +84,7 @@ fn call(nonce: u64) -> Call {
 }
 
 impl Call {
-    fn transaction(&self) -> Transaction {
+    pub fn transaction(&self) -> Transaction {
         let texts = [
             ("owner", stranger(ETH, self.owner).to_string()),
             ("amount", self.staked.to_string()),
@@ -127,7 +127,7 @@ impl Call {
         }
     }
 
-    fn proposed(&self, signer: &Signer, id: &str) -> ProposedTransaction {
+    pub fn proposed(&self, signer: &Signer, id: &str) -> ProposedTransaction {
         ProposedTransaction {
             client: name("walletd"),
             request: id.parse().unwrap(),
@@ -168,7 +168,7 @@ fn other() -> Call {
 }
 
 /// Calls of `stake` are allowed and need `need`; payments above 3 do too.
-fn calling(need: Need) -> Policy {
+pub fn calling(need: Need) -> Policy {
     let mut policy = asking(need.clone());
     let declared = policy.functions.declare(contract(), function());
     declared.unwrap();
@@ -184,7 +184,7 @@ fn calling(need: Need) -> Policy {
     policy
 }
 
-fn id_of_stake() -> FunctionId {
+pub fn id_of_stake() -> FunctionId {
     FunctionId {
         contract: contract(),
         signature: function().signature.canonical(),
