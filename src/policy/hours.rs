@@ -157,13 +157,11 @@ fn millis_of_week(at: Time, offset_minutes: i32) -> Option<u64> {
     let since_monday = at
         .millis()
         .checked_add(EPOCH_DAYS_OF_WEEK.saturating_mul(DAY_MILLIS))?;
-    let ahead = u64::from(offset_minutes.unsigned_abs()).saturating_mul(MINUTE_MILLIS);
-    let shown = match offset_minutes < 0 {
-        // A week more, so that it is never before the first Monday.
-        true => since_monday.checked_add(WEEK_MILLIS)?.checked_sub(ahead)?,
-        false => since_monday.checked_add(ahead)?,
-    };
-    shown.checked_rem(WEEK_MILLIS)
+    let minute = i64::try_from(MINUTE_MILLIS).ok()?;
+    let ahead = i64::from(offset_minutes).checked_mul(minute)?;
+    // A week more, so that it is never before the first Monday.
+    let shown = since_monday.checked_add(WEEK_MILLIS)?;
+    shown.checked_add_signed(ahead)?.checked_rem(WEEK_MILLIS)
 }
 
 /// Which hours it is.

@@ -674,8 +674,8 @@ fn of_too_many_nobody_says_when_there_is_room() {
     assert_eq!(remedy(&signer), says);
 }
 
-/// What comes of a replacement where memory has let go of what was said, and the disk cannot be read.
-fn replaced_unread(policy: &Policy) -> Result<(), StateError> {
+/// Something was signed, which memory has let go of, and the disk cannot be read: the whole, and what there is without it.
+fn unread(policy: &Policy, said: Option<Fate>) -> (Signer, AttemptId, State) {
     #[derive(Debug)]
     struct Broken;
     impl SettledRows for Broken {
@@ -686,10 +686,20 @@ fn replaced_unread(policy: &Policy) -> Result<(), StateError> {
     }
     let mut signer = Signer::new(policy.clone());
     let first = signed(&mut signer, &spend("a", 0));
+    if let Some(fate) = said {
+        say(&mut signer, "w1", first, fate);
+        say(&mut signer, "w2", first, fate);
+    }
     let kept = Kept::default();
     kept.take(&mut signer.state);
     let mut few = restarted(&signer.state, &kept, std::slice::from_ref(policy));
     few.read_settled(Arc::new(Broken));
+    (signer, first, few)
+}
+
+/// What comes of a replacement.
+fn replaced_unread(policy: &Policy) -> Result<(), StateError> {
+    let (mut signer, first, mut few) = unread(policy, None);
     let replacement = Ask::utxo("b", [0], 9_000).pay("i", 5, 1).replaces([first]);
     let whole = signer.state.clone();
     signer.charged(&replacement);
@@ -717,5 +727,28 @@ fn where_no_limit_is_on_what_is_outstanding_nothing_is_read_for_one() {
     assert_eq!(
         replaced_unread(&watched()).map_err(|error| error.to_string()),
         Ok(())
+    );
+}
+
+/// What is settled is not looked at again, where a bundle settles as the one before it.
+#[test]
+fn a_bundle_that_settles_alike_is_activated_unread() {
+    let activated = |attester: Option<&str>| {
+        let (mut signer, _, mut few) = unread(&bounded(10), Some(Fate::Final));
+        let mut next = bounded(9);
+        (next.hash, next.sequence) = (BundleHash([2; 32]), 2);
+        if let Some(attester) = attester {
+            next.attestations.attesters.remove(&name(attester));
+        }
+        signer.activate(next.clone());
+        let record = signer.records.last().unwrap();
+        few.apply(few.entries(), record).unwrap();
+        few.activate(Arc::new(next))
+    };
+    assert_eq!(activated(None).map_err(|error| error.to_string()), Ok(()));
+    let error = activated(Some("w3")).unwrap_err();
+    assert!(
+        matches!(error, StateError::Charges(ChargesError::Row { .. })),
+        "{error:?}"
     );
 }

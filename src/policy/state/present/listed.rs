@@ -164,6 +164,9 @@ mod tests {
                 prop_assert_eq!(listed.with(Some(&one(n))), &expected);
             }
             prop_assert!(listed.with(None).is_empty());
+            // Only what is in several books is in the slower table.
+            let several = (0..6).filter(|n| listed.with(Some(&one(*n))).len() > 1);
+            prop_assert_eq!(listed.shared.len(), several.count());
         }
     }
 }
