@@ -55,7 +55,7 @@ fn scopes(dice: &mut Dice) -> FreezeScope {
     match dice.below(8) {
         0 => FreezeScope::All,
         1 => FreezeScope::Account(name(["hot", "hot2"][dice.below(2) as usize])),
-        2 => FreezeScope::Chain([BTC, ETH][dice.below(2) as usize].clone()),
+        2 => FreezeScope::Chain([BTC, ETH][dice.below(2) as usize]),
         3 => FreezeScope::Key(name(["k1", "k2", "k3"][dice.below(3) as usize])),
         4 => FreezeScope::Book(name("b0")),
         5 => FreezeScope::Book(name("b1")),
