@@ -56,7 +56,7 @@ pub enum PoolEvent {
 pub struct PoolCounters {
     /// Signatures that were verified and released.
     pub signatures: u64,
-    /// Answers to calls whose caller had gone.
+    /// Answers to calls whose caller had gone, also where it went only after the answer had come.
     pub answers_late: u64,
     /// Answers to calls that there never were, or were answered before.
     pub answers_unknown: u64,

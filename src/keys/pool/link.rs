@@ -19,7 +19,9 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{PoolConfig, breaker::Probe, error::Lost, event::PoolEvent, member::Member};
+use super::{
+    PoolConfig, breaker::Probe, error::Lost, event::PoolEvent, member::Member, report::Report,
+};
 use crate::protocol::{Answer, Failure, Frame, Inbox, Outgoing, Request};
 
 /// How often is looked at least.
@@ -74,6 +76,30 @@ enum Caller {
     KeepAlive,
     /// The breaker, which asks so whether the token is to be asked again.
     Breaker,
+}
+
+/// The answer to come, counted as late where it is let go of before it is taken.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    answer: oneshot::Receiver<Result<Answer, Lost>>,
+    report: Arc<Report>,
+}
+
+impl Awaited {
+    /// The answer, or why there is none.
+    pub(super) async fn taken(mut self) -> Result<Answer, Lost> {
+        (&mut self.answer).await.unwrap_or(Err(Lost::Gone))
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        // From here on who delivers counts it; what was delivered is counted here.
+        self.answer.close();
+        if matches!(self.answer.try_recv(), Ok(Ok(_))) {
+            self.report.counters.late();
+        }
+    }
 }
 
 /// Why a link ends.
@@ -141,23 +167,24 @@ impl Link {
         link
     }
 
-    /// Sends a request when the child may have one more. The answer arrives in the receiver, or the
-    /// reason why none will.
+    /// Sends a request when the child may have one more.
     pub(super) async fn call(
         &self,
         correlation: u64,
         request: Request,
-    ) -> Result<oneshot::Receiver<Result<Answer, Lost>>, NotSent> {
+    ) -> Result<Awaited, NotSent> {
         // Given back when the answer is there.
         self.window.acquire().await.map_err(|_| NotSent)?.forget();
         let (caller, answer) = oneshot::channel();
+        let report = Arc::clone(&self.member.report);
+        let awaited = Awaited { answer, report };
         self.send(correlation, request, Caller::Call(caller))?;
         // Other calls that are ready now, such as those of one flush of the journal, go out in the
         // same write.
         let flush = Flush(self);
         tokio::task::yield_now().await;
         drop(flush);
-        Ok(answer)
+        Ok(awaited)
     }
 
     pub(super) fn is_open(&self) -> bool {

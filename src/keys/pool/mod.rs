@@ -331,11 +331,11 @@ impl KeyPool {
     }
 
     async fn call_on(&self, link: &Link, request: Request) -> Result<Answer, CallError> {
-        let answer = link
+        let awaited = link
             .call(self.0.report.correlation(), request)
             .await
             .map_err(|NotSent| CallError::NoDevice)?;
-        match answer.await.unwrap_or(Err(Lost::Gone)) {
+        match awaited.taken().await {
             Ok(Answer::Failed(failure)) => Err(CallError::Failed(failure)),
             Ok(answer) => Ok(answer),
             Err(lost) => Err(CallError::Lost(lost)),

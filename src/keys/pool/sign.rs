@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
 
 use super::{
     KeyPool, MemberId, PoolEvent, SignError,
     error::Lost,
-    link::{Link, NotSent},
+    link::{Awaited, Link, NotSent},
     member::{Member, Offer},
 };
 use crate::{
@@ -28,7 +27,7 @@ struct Call {
 /// A call that the child has.
 struct InFlight {
     call: Call,
-    answer: oneshot::Receiver<Result<Answer, Lost>>,
+    awaited: Awaited,
 }
 
 impl KeyPool {
@@ -69,8 +68,8 @@ impl KeyPool {
             in_flight.push(self.ask(&link, call).await?);
         }
         let mut signatures = Vec::with_capacity(in_flight.len());
-        for InFlight { call, answer } in in_flight {
-            let answer = answer.await.unwrap_or(Err(Lost::Gone));
+        for InFlight { call, awaited } in in_flight {
+            let answer = awaited.taken().await;
             signatures.push(self.release(&member, &link, &call, answer)?);
         }
         Ok(signatures)
@@ -109,11 +108,11 @@ impl KeyPool {
             key: key.clone(),
             input: input.clone(),
         });
-        let answer = link
+        let awaited = link
             .call(self.0.report.correlation(), request)
             .await
             .map_err(|NotSent| SignError::NoDevice)?;
-        Ok(InFlight { call, answer })
+        Ok(InFlight { call, awaited })
     }
 
     /// Holds an answer against its call.

@@ -23,6 +23,7 @@ on_each_device! {
     a_thousand_signatures_by_two_keys_from_64_tasks,
     all_inputs_of_a_transaction_or_none,
     a_caller_that_goes_away_leaves_a_late_answer,
+    an_answer_that_came_and_was_not_taken_is_late,
     a_checkpoint_key_signs_messages_with_ed25519,
     a_restarted_child_must_have_the_registered_keys,
 }
@@ -108,6 +109,21 @@ async fn a_caller_that_goes_away_leaves_a_late_answer(device: impl TestDevice) {
     }
     // One session answers in order.
     let _ = sign(&pool, 2, &key).await.unwrap();
+    let counters = pool.counters();
+    assert_eq!((counters.answers_late, counters.signatures), (1, 1));
+}
+
+async fn an_answer_that_came_and_was_not_taken_is_late(device: impl TestDevice) {
+    let key = spend("a");
+    let (pool, _events, _child) = device.pool(PoolConfig::default(), 1, &[&key]).await;
+    {
+        let abandoned = sign(&pool, 1, &key);
+        tokio::pin!(abandoned);
+        // Polled once: it is sent with the next, and one session answers in order.
+        assert!(futures_poll_once(abandoned.as_mut()).await);
+        let _ = sign(&pool, 2, &key).await.unwrap();
+        assert_eq!(pool.counters().answers_late, 0, "it can still be taken");
+    }
     let counters = pool.counters();
     assert_eq!((counters.answers_late, counters.signatures), (1, 1));
 }
