@@ -1,10 +1,11 @@
-//! PSBTs of P2WPKH inputs, made by the `bitcoin` crate, and Bitcoin's own word on what was signed.
+//! PSBTs, made by the `bitcoin` crate, and Bitcoin's own word on what was signed.
 
 use base64ct::{Base64, Encoding};
 use bitcoin::{
     Amount, CompressedPublicKey, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut,
     Txid, Witness, absolute::LockTime, hashes::Hash, transaction::Version,
 };
+use bitcoinconsensus::Utxo;
 use tx::Chain;
 
 use crate::litecoind::Coin;
@@ -67,6 +68,15 @@ impl Previous {
 pub fn script(public_key: &str) -> ScriptBuf {
     let key: CompressedPublicKey = public_key.parse().expect("a compressed public key");
     ScriptBuf::new_p2wpkh(&key.wpubkey_hash())
+}
+
+/// The script of an address.
+///
+/// # Panics
+/// When it is none of the chain.
+pub fn script_of(chain: Chain, address: &str) -> ScriptBuf {
+    let address = tx::Address::parse(chain, address).expect("an address");
+    ScriptBuf::from_bytes(address.as_bytes().to_vec())
 }
 
 /// A script whose key nobody has.
@@ -144,15 +154,28 @@ pub fn verify(psbt: &Psbt, raw: &str) -> Result<(), bitcoinconsensus::Error> {
     let signed: Transaction = bitcoin::consensus::deserialize(&raw).expect("a transaction");
     assert_eq!(signed.compute_txid(), psbt.unsigned_tx.compute_txid());
     let inputs = psbt.unsigned_tx.input.iter().zip(&psbt.inputs);
-    for (index, (input, fields)) in inputs.enumerate() {
+    let spent = inputs.map(|(input, fields)| {
         let previous = fields
             .non_witness_utxo
             .as_ref()
             .expect("the previous transaction");
         assert_eq!(previous.compute_txid(), input.previous_output.txid);
-        let spent = &previous.output[input.previous_output.vout as usize];
-        let (script, amount) = (spent.script_pubkey.as_bytes(), spent.value.to_sat());
-        bitcoinconsensus::verify(script, amount, &raw, None, index)?;
+        &previous.output[input.previous_output.vout as usize]
+    });
+    let spent: Vec<&TxOut> = spent.collect();
+    // P2TR signatures commit to all that is spent.
+    let known: Vec<Utxo> = spent.iter().map(|output| utxo(output)).collect();
+    spent.iter().enumerate().try_for_each(|(index, output)| {
+        let (script, amount) = (output.script_pubkey.as_bytes(), output.value.to_sat());
+        bitcoinconsensus::verify(script, amount, &raw, Some(&known), index)
+    })
+}
+
+/// It points into the output.
+fn utxo(output: &TxOut) -> Utxo {
+    Utxo {
+        script_pubkey: output.script_pubkey.as_bytes().as_ptr(),
+        script_pubkey_len: output.script_pubkey.len().try_into().expect("a script"),
+        value: output.value.to_sat().try_into().expect("an amount"),
     }
-    Ok(())
 }

@@ -34,6 +34,12 @@ impl Keystore {
         keystore
     }
 
+    /// Generates a key that signs transactions as BIP-340 has it.
+    pub fn generate_bip340(&self, name: &str) {
+        let arguments = ["--algorithm", "bip340"];
+        run(self.command("generate", &arguments).args(["--name", name]));
+    }
+
     /// Generates a key that signs checkpoints.
     pub fn generate_checkpoint_key(&self, name: &str) {
         let arguments = ["--purpose", "checkpoint", "--algorithm", "ed25519"];

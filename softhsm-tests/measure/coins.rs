@@ -10,10 +10,7 @@ use serde_json::json;
 use strongroom_softhsm_tests::random::Random;
 use tx::{
     Chain, Network,
-    utxo::{
-        change_dust,
-        weight::{Contents, INPUT_WEIGHT},
-    },
+    utxo::weight::{CoinCosts, Contents},
 };
 use wallet::chains::utxo::selection::{Problem, select};
 
@@ -103,6 +100,14 @@ fn amount(random: &mut Random) -> u64 {
     1 + random.below(10_u64.pow(digits))
 }
 
+/// Those of P2WPKH coins.
+fn costs() -> CoinCosts {
+    let mut script = [0; 22];
+    script[1] = 0x14;
+    let chain = Chain::Bitcoin(Network::Mainnet);
+    CoinCosts::of(chain, [script.as_slice()]).expect("a script that is spent")
+}
+
 fn problem(coins: &[u64], amount: u64, rate: u64, long_term: u64) -> Problem<'_> {
     Problem {
         coins,
@@ -112,7 +117,7 @@ fn problem(coins: &[u64], amount: u64, rate: u64, long_term: u64) -> Problem<'_>
         fee_rate_sat_vb: rate,
         long_term_fee_rate_sat_vb: long_term,
         replaced_fee: None,
-        change_dust: change_dust(Chain::Bitcoin(Network::Mainnet)).expect("a UTXO chain"),
+        costs: costs(),
         inputs_max: 500,
     }
 }
@@ -121,7 +126,7 @@ fn problem(coins: &[u64], amount: u64, rate: u64, long_term: u64) -> Problem<'_>
 fn bdk(problem: &Problem<'_>, rounds: usize) -> Option<u64> {
     let candidate = |value: &u64| Candidate {
         value: *value,
-        weight: INPUT_WEIGHT,
+        weight: costs().input_weight,
         input_count: 1,
         is_segwit: true,
     };
@@ -133,13 +138,13 @@ fn bdk(problem: &Problem<'_>, rounds: usize) -> Option<u64> {
     };
     let drain_weights = DrainWeights {
         output_weight: OUTPUT_WEIGHT,
-        spend_weight: INPUT_WEIGHT,
+        spend_weight: costs().input_weight,
         n_outputs: 1,
     };
     let long_term_feerate = rate(problem.long_term_fee_rate_sat_vb);
     let change_policy = ChangePolicy::min_value_and_waste(
         drain_weights,
-        problem.change_dust,
+        problem.costs.dust,
         target.fee.rate,
         long_term_feerate,
     );

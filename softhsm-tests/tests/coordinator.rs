@@ -195,7 +195,10 @@ struct UtxoSite {
 
 impl UtxoSite {
     fn new(coins: usize, family: &str) -> Self {
-        let world = World::new();
+        Self::on(World::new(), coins, family)
+    }
+
+    fn on(world: World, coins: usize, family: &str) -> Self {
         let litecoind = Litecoind::start(world.folder());
         let signerd = world.start();
         let own = coin_addresses(&mut world.walletd(), LITECOIN);
@@ -500,7 +503,16 @@ fn a_database_from_yesterday_adopts_what_was_signed_since_and_pays_nothing_twice
 
 #[test]
 fn several_payouts_share_a_transaction_and_each_is_paid_once() {
-    let utxo = UtxoSite::new(3, UTXO_FAMILY);
+    several_payouts(UtxoSite::new(3, UTXO_FAMILY));
+}
+
+/// From P2TR coins, with change to a P2WPKH key in one turn and a P2TR key in the next.
+#[test]
+fn taproot_coins_pay_as_others_do() {
+    several_payouts(UtxoSite::on(crate::taproot::world(), 3, UTXO_FAMILY));
+}
+
+fn several_payouts(utxo: UtxoSite) {
     let addresses: Vec<String> = (0..5).map(|_| utxo.litecoind.address()).collect();
     let exchange = utxo.site.client("exchange");
     let ids: Vec<String> = (0..5).map(|number| format!("batch-{number}")).collect();

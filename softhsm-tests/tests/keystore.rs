@@ -67,7 +67,7 @@ fn payments_are_mined_and_checkpoints_signed_and_the_level_is_shown() {
     assert!(daemon.stop().success());
 }
 
-/// Pay to taproot needs BIP-340, which no device of ours does yet.
+/// Where no key signs as BIP-340 has it.
 #[test]
 fn taproot_is_refused_by_name() {
     let world = World::on_keystore(&["coin-1", "coin-2", "coin-3"]);
@@ -83,7 +83,7 @@ fn taproot_is_refused_by_name() {
     assert!(
         serde_json::to_string(&refused)
             .unwrap()
-            .contains("utxo-input-script"),
+            .contains("utxo-input-taproot"),
         "{refused:?}"
     );
     // The same coin of the same key as P2WPKH is signed.

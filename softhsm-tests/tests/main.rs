@@ -64,6 +64,7 @@ mod sentinels;
 mod spender;
 mod storage;
 mod support;
+mod taproot;
 mod time_credit;
 mod transactions;
 mod transparency;

@@ -175,6 +175,8 @@ enum Algorithm {
     Secp256k1,
     /// EdDSA.
     Ed25519,
+    /// Schnorr signatures, for P2TR: a keystore's alone.
+    Bip340,
 }
 
 impl From<Purpose> for KeyPurpose {
@@ -192,6 +194,7 @@ impl From<Algorithm> for KeyAlgorithm {
         match algorithm {
             Algorithm::Secp256k1 => Self::Secp256k1,
             Algorithm::Ed25519 => Self::Ed25519,
+            Algorithm::Bip340 => Self::Bip340,
         }
     }
 }

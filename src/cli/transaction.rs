@@ -60,7 +60,7 @@ enum Command {
 enum Family {
     /// An EIP-1559 transfer of the native coin or of an ERC-20 token.
     Evm(Box<build_evm::Build>),
-    /// A PSBT of a Bitcoin-like chain that spends P2WPKH coins.
+    /// A PSBT of a Bitcoin-like chain that spends P2WPKH and P2TR coins.
     Bitcoin(Box<build_utxo::Build>),
 }
 

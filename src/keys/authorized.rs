@@ -35,7 +35,13 @@ impl Authorized {
                 purpose: KeyPurpose::Spend,
                 name: numbered.key.clone(),
             },
-            input: SignInput::Digest(numbered.digest.0),
+            input: match numbered.algorithm {
+                KeyAlgorithm::Bip340 => SignInput::Bip340(numbered.digest.0),
+                // Of no transaction: the pool refuses it for a key of another algorithm.
+                KeyAlgorithm::Secp256k1 | KeyAlgorithm::Ed25519 => {
+                    SignInput::Digest(numbered.digest.0)
+                }
+            },
         });
         Self {
             signings: signings.collect(),
@@ -71,6 +77,7 @@ impl Authorized {
         let signings = order.calls().iter().map(|(numbered, test)| {
             let input = match numbered.algorithm {
                 KeyAlgorithm::Secp256k1 => SignInput::Digest(numbered.digest.0),
+                KeyAlgorithm::Bip340 => SignInput::Bip340(numbered.digest.0),
                 KeyAlgorithm::Ed25519 => SignInput::Message(Bytes::new(test.message().as_bytes())?),
             };
             Ok(Signing {

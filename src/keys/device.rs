@@ -209,14 +209,14 @@ impl TokenSelector {
 }
 
 impl Algorithms {
-    /// The set as bits: 1 is ECDSA over secp256k1, 2 is Ed25519.
+    /// The set as bits: 1 is ECDSA over secp256k1, 2 is Ed25519, 4 is BIP-340.
     pub fn bits(self) -> u8 {
         self.0
     }
 
     /// Reads bits; `None` when one has no meaning.
     pub fn from_bits(bits: u8) -> Option<Self> {
-        (bits & !3 == 0).then_some(Self(bits))
+        (bits & !7 == 0).then_some(Self(bits))
     }
 
     /// The set with one more algorithm.
@@ -234,6 +234,7 @@ impl Algorithms {
         match algorithm {
             KeyAlgorithm::Secp256k1 => 1,
             KeyAlgorithm::Ed25519 => 2,
+            KeyAlgorithm::Bip340 => 4,
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum PublicKey {
     Secp256k1([u8; 33]),
     /// An encoded point (RFC 8032, 32 bytes).
     Ed25519([u8; 32]),
+    /// The x coordinate of a point with an even y (BIP-340, 32 bytes).
+    Bip340([u8; 32]),
 }
 
 /// The bytes are no point on the algorithm's curve.
@@ -71,6 +73,7 @@ impl PublicKey {
         let key = match algorithm {
             KeyAlgorithm::Secp256k1 => secp256k1_point(bytes).map(Self::Secp256k1),
             KeyAlgorithm::Ed25519 => ed25519_point(bytes).map(Self::Ed25519),
+            KeyAlgorithm::Bip340 => x_only_point(bytes).map(Self::Bip340),
         };
         key.ok_or(PublicKeyError { algorithm })
     }
@@ -80,14 +83,48 @@ impl PublicKey {
         match self {
             Self::Secp256k1(_) => KeyAlgorithm::Secp256k1,
             Self::Ed25519(_) => KeyAlgorithm::Ed25519,
+            Self::Bip340(_) => KeyAlgorithm::Bip340,
         }
     }
 
-    /// The encoded point: 33 bytes on secp256k1, 32 on Ed25519.
+    /// The encoded point: 33 bytes for ECDSA on secp256k1, 32 for Ed25519 and BIP-340.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Secp256k1(bytes) => bytes,
-            Self::Ed25519(bytes) => bytes,
+            Self::Ed25519(bytes) | Self::Bip340(bytes) => bytes,
+        }
+    }
+
+    /// The compressed point on secp256k1, of an even y with BIP-340; `None` of another curve.
+    pub(crate) fn point(&self) -> Option<[u8; 33]> {
+        /// What a compressed point of an even y begins with (SEC 1 §2.3.3).
+        const EVEN: u8 = 2;
+
+        match self {
+            Self::Secp256k1(point) => Some(*point),
+            Self::Bip340(x) => {
+                let mut point = [EVEN; 33];
+                point.last_chunk_mut::<32>()?.copy_from_slice(x);
+                Some(point)
+            }
+            Self::Ed25519(_) => None,
+        }
+    }
+
+    /// Whether one secret is behind both, or one is that of the other's negative.
+    pub(crate) fn shares_secret(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ed25519(one), Self::Ed25519(other)) => one == other,
+            (Self::Ed25519(_), _) | (_, Self::Ed25519(_)) => false,
+            _ => self.x() == other.x(),
+        }
+    }
+
+    /// The x coordinate of a point on secp256k1; all of an Ed25519 key.
+    fn x(&self) -> &[u8] {
+        match self {
+            Self::Secp256k1([_, x @ ..]) => x,
+            Self::Ed25519(bytes) | Self::Bip340(bytes) => bytes,
         }
     }
 }
@@ -101,6 +138,12 @@ impl fmt::Display for PublicKey {
 fn secp256k1_point(bytes: &[u8]) -> Option<[u8; 33]> {
     let bytes: [u8; 33] = bytes.try_into().ok()?;
     bitcoin::secp256k1::PublicKey::from_slice(&bytes).ok()?;
+    Some(bytes)
+}
+
+fn x_only_point(bytes: &[u8]) -> Option<[u8; 32]> {
+    let bytes: [u8; 32] = bytes.try_into().ok()?;
+    bitcoin::secp256k1::XOnlyPublicKey::from_slice(&bytes).ok()?;
     Some(bytes)
 }
 
@@ -150,5 +193,8 @@ mod tests {
             bytes
         };
         assert!(PublicKey::new(KeyAlgorithm::Ed25519, &identity).is_err());
+        assert!(PublicKey::new(KeyAlgorithm::Bip340, &[2; 33]).is_err());
+        assert!(PublicKey::new(KeyAlgorithm::Bip340, &[0; 32]).is_err());
+        assert!(PublicKey::new(KeyAlgorithm::Bip340, &[0xff; 32]).is_err());
     }
 }

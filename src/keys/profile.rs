@@ -291,6 +291,9 @@ pub enum SignMechanism {
     /// Pure EdDSA, without parameters.
     #[serde(rename = "CKM_EDDSA")]
     Eddsa,
+    /// Schnorr signatures as BIP-340 has them, for which PKCS#11 has no mechanism.
+    #[serde(rename = "BIP-340")]
+    Bip340,
 }
 
 /// Whether a mechanism takes parameters.
@@ -440,6 +443,10 @@ impl Profile {
                         && mechanism.curve == EdwardsParams::ObjectIdentifier
                 }
                 KeyAlgorithm::Ed25519 => mechanism.sign == SignMechanism::Eddsa,
+                KeyAlgorithm::Bip340 => {
+                    mechanism.sign == SignMechanism::Bip340
+                        && mechanism.curve == EdwardsParams::ObjectIdentifier
+                }
             };
             if !fits || mechanism.parameters == Parameters::Required {
                 return Err(ProfileError::Mechanism { algorithm });

@@ -30,6 +30,7 @@ pub(crate) fn input(public: &PublicKey) -> Option<SignInput> {
         .into();
     match public.algorithm() {
         KeyAlgorithm::Secp256k1 => Some(SignInput::Digest(message)),
+        KeyAlgorithm::Bip340 => Some(SignInput::Bip340(message)),
         KeyAlgorithm::Ed25519 => Bytes::new(&message).ok().map(SignInput::Message),
     }
 }

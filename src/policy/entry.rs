@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tx::{
     AccountClass, Address, Amount, Chain, ConflictKey, Effect, EffectKind, FeeTerms, IntentId,
-    Interval, Name, Time, Transaction, ValidUntil,
+    Interval, Name, Scheme, Time, Transaction, ValidUntil,
 };
 
 use crate::{
@@ -322,6 +322,7 @@ impl fmt::Display for KeyAlgorithm {
         f.write_str(match self {
             Self::Secp256k1 => "secp256k1",
             Self::Ed25519 => "ed25519",
+            Self::Bip340 => "bip340",
         })
     }
 }
@@ -336,7 +337,7 @@ pub struct KeyRegistration {
     pub purpose: KeyPurpose,
     /// Its algorithm.
     pub algorithm: KeyAlgorithm,
-    /// Its public key in hexadecimal: 33 bytes, SEC 1 compressed, for secp256k1; 32 for Ed25519.
+    /// Its public key in hexadecimal: 33 bytes, SEC 1 compressed, for secp256k1; 32 for Ed25519 and for BIP-340.
     pub public: String,
     /// The device's serial number.
     pub device: String,
@@ -364,6 +365,17 @@ pub enum KeyAlgorithm {
     Secp256k1,
     /// EdDSA over edwards25519 (RFC 8032).
     Ed25519,
+    /// Schnorr signatures over secp256k1 (BIP-340).
+    Bip340,
+}
+
+impl From<Scheme> for KeyAlgorithm {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Ecdsa => Self::Secp256k1,
+            Scheme::Bip340 => Self::Bip340,
+        }
+    }
 }
 
 /// A transaction that was authorised and charged: the facts from which every limit is computed.
@@ -803,12 +815,13 @@ pub struct Signed {
 pub struct SignatureRecord {
     /// The call that made it.
     pub call: u64,
-    /// `r`.
+    /// `r`; with BIP-340 the x coordinate of `R`.
     pub r: Digest,
-    /// `s`, low.
+    /// `s`; low with ECDSA.
     pub s: Digest,
-    /// The parity of `R.y`.
-    pub recovery_id: u8,
+    /// The parity of `R.y` with ECDSA; with BIP-340 it is always even.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_id: Option<u8>,
 }
 
 /// A request that was not signed.

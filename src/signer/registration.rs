@@ -7,7 +7,7 @@ use keys::{AttachError, CallError, Expected, KeyId, MemberId, Profile, PublicKey
 use policy::{KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
 use thiserror::Error;
 use tlog::note::VerifierKey;
-use tx::Name;
+use tx::{Chain, Name};
 
 use crate::{
     checkpoints::LogKey,
@@ -52,6 +52,14 @@ pub enum RegistrationError {
         /// How.
         #[source]
         error: StateError,
+    },
+    /// The account of a BIP-340 key is used on a chain that knows no such keys.
+    #[error("key {key} signs as BIP-340 has it, and its account is used on {chain}")]
+    NoAddress {
+        /// The key.
+        key: Name,
+        /// The chain.
+        chain: Chain,
     },
     /// The key is not one that can sign checkpoints.
     #[error("key {key} is no Ed25519 key")]
@@ -279,6 +287,7 @@ impl KeyUse {
     /// What a key for it is to be; those of self-tests are of any algorithm.
     fn algorithm(self, key: &PublicKey) -> KeyAlgorithm {
         match self {
+            Self::Spend if key.algorithm() == KeyAlgorithm::Bip340 => KeyAlgorithm::Bip340,
             Self::Spend => KeyAlgorithm::Secp256k1,
             Self::Checkpoint => KeyAlgorithm::Ed25519,
             Self::Test => key.algorithm(),
@@ -315,6 +324,12 @@ async fn register_key(
             error,
         })?
         .public;
+    if let (KeyUse::Spend, PublicKey::Bip340(_)) = (used, &public)
+        && let Some(chain) = chain_without_bip340(service, name)
+    {
+        let key = name.clone();
+        return Err(RegistrationError::NoAddress { key, chain });
+    }
     let known = service.journal.state().registration(name).cloned();
     let registration = match known.filter(|known| known.public == public.to_string()) {
         Some(known) => known,
@@ -352,6 +367,15 @@ async fn register(
         Registered::Known => Ok(()),
         Registered::Refused(error) => Err(RegistrationError::Differs { key, error }),
     }
+}
+
+/// A chain on which an account with this key is used, and a BIP-340 key has no address.
+fn chain_without_bip340(service: &Service, key: &Name) -> Option<Chain> {
+    let state = service.journal.state();
+    let accounts = state.policy()?.accounts.values();
+    let named = accounts.filter(|account| account.keys.contains(key));
+    let mut chains = named.flat_map(|account| &account.chains);
+    chains.find(|chain| matches!(chain, Chain::Evm(_))).copied()
 }
 
 /// The keys that the policy's accounts name and the journal does not know.

@@ -225,7 +225,7 @@ fn tests(key: &TestKey, now: Time, signatures: usize) -> Vec<SelfTest> {
         label,
     };
     match key.algorithm {
-        KeyAlgorithm::Secp256k1 => (0..signatures)
+        KeyAlgorithm::Secp256k1 | KeyAlgorithm::Bip340 => (0..signatures)
             .map(|number| test(format!("{} {number}", now.millis())))
             .collect(),
         KeyAlgorithm::Ed25519 => (0..SAME).map(|_| test("the same".to_owned())).collect(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, Chain, ConflictKey, Effect, Name, Time, evm, utxo};
+use crate::{Amount, Chain, ConflictKey, Effect, Name, Scheme, Time, evm, utxo};
 
 /// A transaction that was understood: every byte a signature commits to is in an effect, a conflict
 /// key or a checked constant. Made only by [`crate::decode`], consumed by [`crate::assemble`].
@@ -70,6 +70,8 @@ pub enum FeeTerms {
 pub struct Signing {
     /// The key, found in the registry by what the transaction spends.
     pub key: Name,
+    /// How the key signs.
+    pub scheme: Scheme,
     /// The digest, exactly as the chain defines it.
     pub digest: [u8; 32],
 }

@@ -19,6 +19,7 @@ mod conflict;
 mod decoded;
 mod effect;
 mod intent;
+mod key;
 mod name;
 mod refusal;
 mod registry;
@@ -36,11 +37,10 @@ pub use conflict::{ConflictKey, ConflictKeyError};
 pub use decoded::{Decoded, FeeTerms, Signing, ValidUntil};
 pub use effect::{Destination, Effect, EffectKind, Own};
 pub use intent::{Intent, IntentId, IntentKey, IntentPayload};
+pub use key::{PublicKey, PublicKeyError, Scheme};
 pub use name::{Name, NameError};
 pub use refusal::Refusal;
-pub use registry::{
-    AccountClass, OwnAddress, OwnKey, PublicKey, PublicKeyError, Registry, RegistryError,
-};
-pub use signature::{EcdsaSignature, SignedTransaction};
+pub use registry::{AccountClass, OwnAddress, OwnKey, Registry, RegistryError};
+pub use signature::{Bip340Signature, EcdsaSignature, KeySignature, SignedTransaction};
 pub use time::{Interval, Time, TimeError};
 pub use transaction::{ChainRules, Transaction, assemble, decode};

@@ -1,15 +1,11 @@
 //! The registry of own keys and addresses: the only source of what is "ours".
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    str::FromStr,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Address, Chain, Name, Own, evm, text::serde_by_text, utxo};
+use crate::{Address, Chain, Name, Own, PublicKey, Scheme};
 
 /// What an account is for. Value moves between classes only along listed edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,15 +40,6 @@ impl AccountClass {
         Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
 }
-
-/// A compressed secp256k1 public key (SEC 1, 33 bytes), a point on the curve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PublicKey([u8; 33]);
-
-/// The bytes are no compressed point on secp256k1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not 33 bytes of a compressed point on secp256k1")]
-pub struct PublicKeyError;
 
 /// A key that signs, as the journal registered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,53 +95,6 @@ pub enum RegistryError {
         address: Address,
     },
 }
-
-impl PublicKey {
-    /// Checks that the bytes are a compressed point on the curve.
-    ///
-    /// # Errors
-    /// [`PublicKeyError`] when they are not.
-    pub fn from_bytes(bytes: [u8; 33]) -> Result<Self, PublicKeyError> {
-        bitcoin::secp256k1::PublicKey::from_slice(&bytes).map_err(|_| PublicKeyError)?;
-        Ok(Self(bytes))
-    }
-
-    /// The 33 bytes, SEC 1 compressed.
-    pub fn as_bytes(&self) -> &[u8; 33] {
-        &self.0
-    }
-
-    /// The address of this key on `chain`: P2WPKH on Bitcoin-like chains.
-    pub fn address(&self, chain: Chain) -> Option<Address> {
-        match chain {
-            Chain::Evm(_) => Address::evm(chain, evm::address::of_key(self)?),
-            Chain::Bitcoin(_) | Chain::Litecoin(_) => {
-                Address::from_script(chain, &utxo::address::p2wpkh_script(self))
-            }
-        }
-    }
-}
-
-impl fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl FromStr for PublicKey {
-    type Err = PublicKeyError;
-
-    fn from_str(text: &str) -> Result<Self, PublicKeyError> {
-        let mut bytes = [0; 33];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| PublicKeyError)?;
-        Self::from_bytes(bytes)
-    }
-}
-
-serde_by_text!(
-    PublicKey,
-    "66 hexadecimal digits of a compressed public key"
-);
 
 impl Registry {
     /// Builds the index.
@@ -216,6 +156,11 @@ impl Registry {
     pub fn key(&self, address: &Address) -> Option<&OwnKey> {
         let name = self.by_address.get(address)?.key.as_ref()?;
         self.keys.get(name)
+    }
+
+    /// Whether any key signs in this way.
+    pub fn has_scheme(&self, scheme: Scheme) -> bool {
+        self.keys.values().any(|key| key.public.scheme() == scheme)
     }
 
     /// The key of this name.

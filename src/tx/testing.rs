@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Chain, ConflictKey, Decoded, EcdsaSignature, Effect, FeeTerms, Name, SignedTransaction,
-    Signing, ValidUntil, decoded::Body,
+    Chain, ConflictKey, Decoded, Effect, FeeTerms, KeySignature, Name, SignedTransaction, Signing,
+    ValidUntil, decoded::Body,
 };
 
 /// What a decoded transaction is to say.
@@ -46,10 +46,10 @@ impl Synthetic {
 }
 
 /// A stand-in that shows the signatures and nothing else.
-pub(crate) fn assemble(signatures: &[EcdsaSignature]) -> SignedTransaction {
+pub(crate) fn assemble(signatures: &[KeySignature]) -> SignedTransaction {
     let raw: String = signatures
         .iter()
-        .flat_map(|signature| [hex::encode(signature.r), hex::encode(signature.s)])
+        .flat_map(|signature| [hex::encode(signature.r()), hex::encode(signature.s())])
         .collect();
     SignedTransaction {
         raw,

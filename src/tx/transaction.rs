@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Chain, Decoded, EcdsaSignature, Refusal, Registry, SignedTransaction,
+    Chain, Decoded, KeySignature, Refusal, Registry, SignedTransaction,
     decoded::Body,
     evm::{self, Functions},
     utxo,
@@ -87,10 +87,10 @@ pub fn decode(
 /// Puts the signatures of [`Decoded::signings`], in their order, into the transaction.
 ///
 /// # Errors
-/// A [`Refusal`] when their number is another.
+/// A [`Refusal`] when their number is another, or one is of another scheme than its key.
 pub fn assemble(
     decoded: Decoded,
-    signatures: &[EcdsaSignature],
+    signatures: &[KeySignature],
 ) -> Result<SignedTransaction, Refusal> {
     match decoded.body {
         Body::Evm(unsigned) => evm::assemble(unsigned, signatures).map_err(Refusal::Evm),

@@ -265,6 +265,7 @@ impl Signer {
             },
             signings: vec![Signing {
                 key,
+                scheme: tx::Scheme::Ecdsa,
                 digest: [7; 32],
             }],
         }

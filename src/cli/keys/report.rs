@@ -87,10 +87,12 @@ impl Key {
 
 /// The key's address, on a chain that has one for its algorithm.
 fn address(public: &PublicKey, chain: Chain) -> Option<Address> {
-    let PublicKey::Secp256k1(bytes) = public else {
-        return None;
+    let public = match public {
+        PublicKey::Secp256k1(bytes) => tx::PublicKey::from_bytes(*bytes).ok()?,
+        PublicKey::Bip340(bytes) => tx::PublicKey::from_x_only(*bytes).ok()?,
+        PublicKey::Ed25519(_) => return None,
     };
-    tx::PublicKey::from_bytes(*bytes).ok()?.address(chain)
+    public.address(chain)
 }
 
 impl fmt::Display for Key {

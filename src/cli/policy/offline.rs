@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use policy::bundle::{self, Bundle, MANIFEST, Manifest, Severity};
-use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, Policy, Record, State, StateError};
+use policy::{Entry, KeyPurpose, KeyRegistration, Policy, Record, State, StateError};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tx::evm::Functions;
-use tx::{Address, Chain, Interval, Name};
+use tx::{Address, Chain, Interval, Name, Scheme};
 
 use super::check::count;
 use super::error::PolicyError;
@@ -111,10 +111,13 @@ pub fn state(
 
 /// A key for transactions, of no device.
 pub fn registration(name: Name, public: String) -> KeyRegistration {
+    // What is no key at all is refused when it is registered.
+    let scheme = public.parse().map(|key: tx::PublicKey| key.scheme());
+    let algorithm = scheme.unwrap_or(Scheme::Ecdsa).into();
     KeyRegistration {
         name,
         purpose: KeyPurpose::Spend,
-        algorithm: KeyAlgorithm::Secp256k1,
+        algorithm,
         public,
         device: String::new(),
         assurance: String::new(),

@@ -1,4 +1,4 @@
-//! `tx build bitcoin`: a PSBT that spends P2WPKH coins of a Bitcoin-like chain.
+//! `tx build bitcoin`: a PSBT that spends P2WPKH and P2TR coins of a Bitcoin-like chain.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tx::utxo::weight::CoinCosts;
 use tx::utxo::{Draft, DraftInput, DraftOutput, Outpoint};
 use tx::{Address, Chain, Transaction};
 
@@ -33,7 +34,7 @@ pub struct Build {
     /// The chain, as bitcoin:mainnet or litecoin:regtest.
     #[arg(long, alias = "network")]
     chain: Chain,
-    /// A P2WPKH address whose confirmed coins may be spent; several may be given.
+    /// A P2WPKH or P2TR address whose confirmed coins may be spent; several may be given.
     #[arg(long, required = true, value_name = "ADDRESS")]
     from: Vec<String>,
     /// Who is paid.
@@ -101,9 +102,9 @@ impl Build {
         let from = self
             .from
             .iter()
-            .map(|from| self.own_address(from))
+            .map(|from| self.address("--from", from))
             .collect::<Result<Vec<_>, _>>()?;
-        let payment = self.payment(&to)?;
+        let payment = self.payment(&to, self.costs(&from, &change)?)?;
         let node = self.node.node().map_err(TransactionError::Rpc)?;
         self.check_chain(&node, &change)?;
 
@@ -135,11 +136,27 @@ impl Build {
         })
     }
 
-    fn payment(&self, to: &Address) -> Result<Payment, TransactionError> {
+    /// The most that a coin costs which is spent, or comes back.
+    fn costs(&self, from: &[Address], change: &Address) -> Result<CoinCosts, TransactionError> {
+        let of = |address: &Address| {
+            let costs = CoinCosts::of(self.chain, [address.as_bytes()]);
+            costs.ok_or_else(|| TransactionError::NotSpent {
+                address: address.clone(),
+            })
+        };
+        of(change)?;
+        for address in from {
+            of(address)?;
+        }
+        let all = from.iter().chain([change]).map(Address::as_bytes);
+        CoinCosts::of(self.chain, all).ok_or(TransactionError::FeeOverflow)
+    }
+
+    fn payment(&self, to: &Address, costs: CoinCosts) -> Result<Payment, TransactionError> {
         let amount = parse(&self.amount, native_units(self.chain))
             .map_err(TransactionError::amount("--amount"))?;
         Ok(Payment {
-            chain: self.chain,
+            costs,
             amount: amount.to_u64().ok_or(TransactionError::FeeOverflow)?,
             script_length: to.as_bytes().len(),
             fee_rate_sat_vb: self.fee_rate_sat_vb,
@@ -151,15 +168,6 @@ impl Build {
         match self.chain {
             Chain::Evm(_) => Err(TransactionError::NotUtxo { chain: self.chain }),
             _ => Address::parse(self.chain, text).map_err(TransactionError::address(option)),
-        }
-    }
-
-    fn own_address(&self, text: &str) -> Result<Address, TransactionError> {
-        let address = self.address("--from", text)?;
-        match address.as_bytes() {
-            // OP_0 and a push of 20 bytes (BIP-141).
-            [0x00, 0x14, hash @ ..] if hash.len() == 20 => Ok(address),
-            _ => Err(TransactionError::NotP2wpkh { address }),
         }
     }
 

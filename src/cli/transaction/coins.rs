@@ -1,8 +1,9 @@
 //! Which coins to spend, and what that costs.
 
-use tx::Chain;
-use tx::utxo::weight::{Contents, INPUT_WEIGHT, P2WPKH_SCRIPT_LENGTH};
-use tx::utxo::{Outpoint, change_dust};
+use tx::utxo::{
+    Outpoint,
+    weight::{CoinCosts, Contents},
+};
 
 use super::error::TransactionError;
 
@@ -20,8 +21,8 @@ pub struct Coin {
 /// What is to be paid.
 #[derive(Clone, Copy, Debug)]
 pub struct Payment {
-    /// The chain.
-    pub chain: Chain,
+    /// What a coin costs to be spent, and to be made as change.
+    pub costs: CoinCosts,
     /// How much.
     pub amount: u64,
     /// The length of the destination's script.
@@ -98,12 +99,11 @@ impl Payment {
 
     fn with_rest(&self, coins: Vec<Coin>, rest: u64) -> Result<Selection, TransactionError> {
         let fee = self.fee(coins.len(), None)?;
-        let with_change = self.fee(coins.len(), Some(P2WPKH_SCRIPT_LENGTH))?;
+        let with_change = self.fee(coins.len(), Some(self.costs.script_length))?;
         let change_cost = with_change.saturating_sub(fee);
-        let spend_cost = self
-            .fee_rate_sat_vb
-            .saturating_mul(INPUT_WEIGHT.div_ceil(4));
-        let least = change_dust(self.chain).unwrap_or_default().max(spend_cost);
+        let spending = self.costs.spending(self.fee_rate_sat_vb);
+        let spending = spending.ok_or(TransactionError::FeeOverflow)?;
+        let least = self.costs.dust.max(spending);
         let change = rest
             .checked_sub(change_cost)
             .filter(|change| *change >= least);
@@ -115,7 +115,7 @@ impl Payment {
     }
 
     fn fee(&self, inputs: usize, change: Option<usize>) -> Result<u64, TransactionError> {
-        let contents = Contents::default().with_inputs(inputs);
+        let contents = Contents::default().with_inputs(inputs, self.costs);
         let contents = contents.with_output(self.script_length);
         let contents = change.map_or(contents, |length| contents.with_output(length));
         contents
@@ -127,7 +127,7 @@ impl Payment {
 
 #[cfg(test)]
 mod tests {
-    use tx::Network;
+    use tx::{Chain, Network};
 
     use super::*;
 
@@ -142,9 +142,16 @@ mod tests {
         }
     }
 
+    /// Those of P2WPKH coins.
+    fn costs(chain: Chain) -> CoinCosts {
+        let mut script = [0; 22];
+        script[1] = 0x14;
+        CoinCosts::of(chain, [script.as_slice()]).unwrap()
+    }
+
     fn payment(amount: u64) -> Payment {
         Payment {
-            chain: Chain::Bitcoin(Network::Regtest),
+            costs: costs(Chain::Bitcoin(Network::Regtest)),
             amount,
             script_length: 22,
             fee_rate_sat_vb: 2,
@@ -190,7 +197,7 @@ mod tests {
             (None, without_change + 100)
         );
         let mut litecoin = payment(90_000);
-        litecoin.chain = Chain::Litecoin(Network::Regtest);
+        litecoin.costs = costs(Chain::Litecoin(Network::Regtest));
         assert_eq!(
             litecoin.select([coin(0, 92_500)], all).unwrap().change,
             None

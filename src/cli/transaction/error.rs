@@ -68,8 +68,8 @@ pub enum TransactionError {
     #[error("the node did not finish its scan for coins")]
     ScanStopped,
     /// An address whose coins this tool cannot spend.
-    #[error("{address} is not P2WPKH")]
-    NotP2wpkh {
+    #[error("{address} is neither P2WPKH nor P2TR")]
+    NotSpent {
         /// The address.
         address: Address,
     },
@@ -166,7 +166,7 @@ impl Explained for TransactionError {
         match self {
             Self::Rpc(error) => error.kind(),
             Self::File(error) => error.kind(),
-            Self::Address { .. } | Self::NotP2wpkh { .. } => "tx-address",
+            Self::Address { .. } | Self::NotSpent { .. } => "tx-address",
             Self::Amount { .. } | Self::FeeOverflow => "tx-amount",
             Self::NotUnderstood { .. } => "tx-not-understood",
             Self::OtherChain { .. }
@@ -200,7 +200,7 @@ impl Explained for TransactionError {
             Self::Rpc(error) => error.next(),
             Self::File(error) => error.next(),
             Self::Address { .. } => "Check the address and its chain.".into(),
-            Self::NotP2wpkh { .. } => "Spend from addresses that begin with the chain's bech32 prefix and `1q`.".into(),
+            Self::NotSpent { .. } => "Spend from addresses that begin with the chain's bech32 prefix and `1q` or `1p`, and let the rest come back to one.".into(),
             Self::Amount { .. } => "Write base units, as 150000, or a native coin's unit, as 0.5ether or 0.5btc.".into(),
             Self::FeeOverflow => "Check the amount and the fee rate.".into(),
             Self::NotUnderstood { .. } => "Build what the reason asks for; the signer would give the same answer.".into(),

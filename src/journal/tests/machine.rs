@@ -261,7 +261,7 @@ pub fn signatures(order: &Order, raw: &str) -> Signed {
         // Each digest has its own, as of a deterministic device.
         r: call.digest,
         s: Digest([2; 32]),
-        recovery_id: 0,
+        recovery_id: Some(0),
     };
     Signed {
         attempt: order.attempt,

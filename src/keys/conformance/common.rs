@@ -44,6 +44,7 @@ pub(super) fn input(algorithm: KeyAlgorithm, number: u32) -> Result<SignInput, F
     match algorithm {
         KeyAlgorithm::Secp256k1 => Ok(SignInput::Digest(digest)),
         KeyAlgorithm::Ed25519 => message(&digest),
+        KeyAlgorithm::Bip340 => Ok(SignInput::Bip340(digest)),
     }
 }
 
@@ -151,12 +152,14 @@ fn sign<S: Subject>(
     Ok(format!("{SIGNATURES} signatures verify"))
 }
 
-/// Ed25519 has one signature of a message (RFC 8032); ECDSA may have any number.
+/// Ed25519 has one signature of a message (RFC 8032); ECDSA and BIP-340 may have any number.
 fn twice<S: Subject>(token: &S, key: &S::Key) -> Result<String, String> {
     let (first, second) = (numbered(token, key, 0)?, numbered(token, key, 0)?);
     match (S::public(key).algorithm(), first == second) {
         (_, true) => Ok("the same signature".to_owned()),
-        (KeyAlgorithm::Secp256k1, false) => Ok("another signature, by another nonce".to_owned()),
+        (KeyAlgorithm::Secp256k1 | KeyAlgorithm::Bip340, false) => {
+            Ok("another signature, by another nonce".to_owned())
+        }
         (KeyAlgorithm::Ed25519, false) => Err("two signatures of one message".to_owned()),
     }
 }

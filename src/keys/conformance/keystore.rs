@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use policy::KeyAlgorithm;
 
 use super::{
-    Subject,
+    Subject, facts,
     report::{Notes, Outcome},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     device::{Backend, TokenIdentity},
     key::{KeyId, PublicKey},
     keystore::Keystore,
-    profile::Profile,
+    profile::{Presence, Profile},
     protocol::{Failure, KeyDescription, SignInput},
 };
 
@@ -79,11 +79,14 @@ impl Subject for Opened<'_> {
         Ok(self.clone())
     }
 
-    fn try_further(&self, key: &KeyDescription, _: &Profile, notes: &mut Notes) {
+    fn try_further(&self, key: &KeyDescription, profile: &Profile, notes: &mut Notes) {
         let algorithm = key.public.algorithm();
         let mut case = |what: &str, outcome| notes.case(format!("{algorithm} {what}"), outcome);
         case("not of another name", self.renamed(key));
         case("not of another input", self.other_input(key));
+        if algorithm == KeyAlgorithm::Bip340 {
+            facts::seen("bip340", &profile.bip340, &Presence::Present, "", notes);
+        }
     }
 
     fn reopened(self) -> Result<Self, Failure> {
@@ -118,7 +121,7 @@ impl Opened<'_> {
     fn other_input(&self, key: &KeyDescription) -> Outcome {
         let other = match key.public {
             PublicKey::Secp256k1(_) => KeyAlgorithm::Ed25519,
-            PublicKey::Ed25519(_) => KeyAlgorithm::Secp256k1,
+            PublicKey::Ed25519(_) | PublicKey::Bip340(_) => KeyAlgorithm::Secp256k1,
         };
         let signed = super::common::input(other, 0).and_then(|input| self.sign(key, &input));
         match signed {

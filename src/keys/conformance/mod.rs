@@ -22,8 +22,12 @@ use crate::{
 };
 use report::Notes;
 
-/// Both algorithms, in the order of the report.
-const ALGORITHMS: [KeyAlgorithm; 2] = [KeyAlgorithm::Secp256k1, KeyAlgorithm::Ed25519];
+/// Every algorithm, in the order of the report.
+const ALGORITHMS: [KeyAlgorithm; 3] = [
+    KeyAlgorithm::Secp256k1,
+    KeyAlgorithm::Ed25519,
+    KeyAlgorithm::Bip340,
+];
 
 /// A device as the cases see it that every kind must pass: one session of it, logged in.
 trait Subject: Sized + Send {

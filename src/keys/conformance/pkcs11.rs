@@ -218,7 +218,7 @@ impl Logged<'_> {
     fn other_mechanism(&self, key: &TokenKey) -> Outcome {
         let other = match key.description.public.algorithm() {
             KeyAlgorithm::Secp256k1 => Mechanism::EcdsaSha256,
-            KeyAlgorithm::Ed25519 => Mechanism::Ecdsa,
+            KeyAlgorithm::Ed25519 | KeyAlgorithm::Bip340 => Mechanism::Ecdsa,
         };
         let signed = self.session.sign(&other, key.handle(), &[0; 32]);
         must_refuse(
@@ -231,7 +231,9 @@ impl Logged<'_> {
     fn derived(&self, key: &TokenKey) -> Outcome {
         let point = match key.description.public {
             PublicKey::Secp256k1(point) => point.to_vec(),
-            PublicKey::Ed25519(_) => return Outcome::NotTried("no such curve".to_owned()),
+            PublicKey::Ed25519(_) | PublicKey::Bip340(_) => {
+                return Outcome::NotTried("no such curve".to_owned());
+            }
         };
         let parameters = Ecdh1DeriveParams::new(EcKdf::null(), &point);
         let template = [

@@ -135,7 +135,10 @@ impl Notes {
         self.cases.push(Case { name, outcome });
     }
 
+    /// In the place of one that was not seen.
     pub(super) fn fact(&mut self, fact: Fact) {
+        let stays = |known: &Fact| known.seen.is_some() || known.field != fact.field;
+        self.facts.retain(stays);
         self.facts.push(fact);
     }
 

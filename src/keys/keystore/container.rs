@@ -1,4 +1,4 @@
-//! Ed25519 keys: a container of our own, since no common format has one that is authenticated.
+//! Ed25519 and BIP-340 keys: a container of our own, since no common format has one that is authenticated.
 //! `docs/keystore.md` has it for those who would read it with something else.
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub(super) const FORMAT: &str = "strongroom-key";
 /// Its version.
 pub(super) const VERSION: u64 = 1;
 
-/// An Ed25519 key's file. The secret is the seed of RFC 8032, 32 bytes.
+/// An Ed25519 or BIP-340 key's file. The secret has 32 bytes: the seed of RFC 8032, or the secret key of BIP-340.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Container {
@@ -42,7 +42,7 @@ impl Container {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         probe::is(text, FORMAT, VERSION)?;
         let file: Self = probe::shape(text)?;
-        if file.algorithm != KeyAlgorithm::Ed25519 {
+        if file.algorithm == KeyAlgorithm::Secp256k1 {
             let found = format!("{FORMAT} {VERSION} for {}", file.algorithm);
             return Err(Fault::Version { found });
         }
@@ -53,17 +53,19 @@ impl Container {
     /// Makes the file of a key.
     pub(super) fn new(
         key: &KeyId,
+        algorithm: KeyAlgorithm,
         secret: &Secret,
         opened: &Opened,
         nonce: Hex<24>,
     ) -> Result<Self, KeystoreError> {
-        let Some(PublicKey::Ed25519(public)) = pair::public(KeyAlgorithm::Ed25519, secret)? else {
-            return Err(KeystoreError::SelfTest);
+        let public = match pair::public(algorithm, secret)? {
+            Some(PublicKey::Ed25519(public) | PublicKey::Bip340(public)) => public,
+            Some(PublicKey::Secp256k1(_)) | None => return Err(KeystoreError::SelfTest),
         };
         let mut file = Self {
             format: FORMAT.to_owned(),
             version: VERSION,
-            algorithm: KeyAlgorithm::Ed25519,
+            algorithm,
             purpose: key.purpose,
             name: key.name.clone(),
             public_key: Hex(public),
@@ -85,7 +87,7 @@ impl Container {
 
     /// The public half that the file names.
     pub(super) fn public(&self) -> Result<PublicKey, Fault> {
-        Ok(PublicKey::new(KeyAlgorithm::Ed25519, &self.public_key.0)?)
+        Ok(PublicKey::new(self.algorithm, &self.public_key.0)?)
     }
 
     /// Whether it was written with this keystore's derivation.

@@ -18,9 +18,9 @@ const SUFFIX: &str = ".json";
 /// The file of one key.
 #[derive(Clone, Debug)]
 pub(super) enum KeyFile {
-    /// A secp256k1 key.
+    /// A key that signs by ECDSA.
     Web3(Box<Web3File>),
-    /// An Ed25519 key.
+    /// An Ed25519 or BIP-340 key.
     Container(Box<Container>),
 }
 
@@ -59,8 +59,9 @@ impl KeyFile {
             KeyAlgorithm::Secp256k1 => {
                 probe::text(&Web3File::new(key, secret, opened, Drawn::new()?)?)
             }
-            KeyAlgorithm::Ed25519 => {
-                probe::text(&Container::new(key, secret, opened, Hex::random()?)?)
+            KeyAlgorithm::Ed25519 | KeyAlgorithm::Bip340 => {
+                let nonce = Hex::random()?;
+                probe::text(&Container::new(key, algorithm, secret, opened, nonce)?)
             }
         }
     }

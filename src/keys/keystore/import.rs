@@ -1,4 +1,4 @@
-//! Keys that were made elsewhere: a Web3 Secret Storage file of any tool, or an Ed25519 container of
+//! Keys that were made elsewhere: a Web3 Secret Storage file of any tool, or an Ed25519 or BIP-340 container of
 //! another keystore. Each is opened with its own passphrase and written anew under the keystore's.
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -76,7 +76,7 @@ struct Pbkdf2Params {
 /// changed: the formats do not tell these apart.
 pub(super) fn open(text: &str, passphrase: &Pin) -> Result<(KeyAlgorithm, Secret), Mismatch> {
     if probe::has_format(text)? {
-        return container(text, passphrase).map(|secret| (KeyAlgorithm::Ed25519, secret));
+        return container(text, passphrase);
     }
     probe::is_web3(text)?;
     let foreign: Foreign = probe::shape(text)?;
@@ -85,15 +85,16 @@ pub(super) fn open(text: &str, passphrase: &Pin) -> Result<(KeyAlgorithm, Secret
         .map(|secret| (KeyAlgorithm::Secp256k1, secret))
 }
 
-fn container(text: &str, passphrase: &Pin) -> Result<Secret, Mismatch> {
+fn container(text: &str, passphrase: &Pin) -> Result<(KeyAlgorithm, Secret), Mismatch> {
     let file = Container::parse(text)?;
     let derived = file.argon2id.derive(passphrase)?;
     let secret = file.open(&derived).map_err(|mismatch| match mismatch {
         Mismatch::Fault(Fault::Seal) => Mismatch::Error(KeystoreError::Passphrase),
         other => other,
     })?;
-    pair::check(&file.public()?, &secret)?;
-    Ok(secret)
+    let public = file.public()?;
+    pair::check(&public, &secret)?;
+    Ok((public.algorithm(), secret))
 }
 
 impl Foreign {

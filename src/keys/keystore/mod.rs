@@ -1,7 +1,7 @@
 //! The encrypted keystore: a folder of files, one a key, opened by one passphrase (assurance level
 //! 1, `software`).
 //!
-//! secp256k1 keys are Web3 Secret Storage files ([`web3`]), Ed25519 keys a container of our own
+//! ECDSA keys are Web3 Secret Storage files ([`web3`]), Ed25519 and BIP-340 keys a container of our own
 //! ([`container`]); `docs/keystore.md` has both formats. A key is read once, when it is first found, and
 //! then held in a locked page: a file that changes later changes nothing before the next start, and
 //! then the pinned public key refuses it. The passphrase is wiped once two keys were derived from it.
@@ -206,7 +206,9 @@ impl Keystore {
         if held.len() >= KEYS_MAX {
             return Err(KeystoreError::Full);
         }
-        let same = held.iter().find(|(_, other)| other.public == read.public);
+        let same = held
+            .iter()
+            .find(|(_, other)| other.public.shares_secret(&read.public));
         if let Some((other, _)) = same {
             let other = other.clone();
             return Err(KeystoreError::SameSecret { other });
@@ -278,7 +280,7 @@ impl Keystore {
         }
     }
 
-    /// Whether no other file names this public key, and there is room.
+    /// Whether no other file has the secret of this public key, and there is room.
     fn check_new(&self, public: &PublicKey) -> Result<(), KeystoreError> {
         let names = self
             .folder
@@ -291,7 +293,8 @@ impl Keystore {
             let text = self.folder.read(&file::name_of(&other)).ok().flatten();
             let file = text.and_then(|text| KeyFile::parse(&text).ok());
             // What cannot be read is refused under its own name.
-            if file.and_then(|file| file.public().ok()) == Some(*public) {
+            let known = file.and_then(|file| file.public().ok());
+            if known.is_some_and(|known| known.shares_secret(public)) {
                 return Err(KeystoreError::SameSecret { other });
             }
         }

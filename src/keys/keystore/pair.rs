@@ -28,7 +28,7 @@ pub(super) fn generate(algorithm: KeyAlgorithm) -> Result<Secret, KeystoreError>
     loop {
         let secret = Secret::filled(|bytes| getrandom::fill(bytes))?;
         // One in 2^128 is no scalar of secp256k1.
-        if algorithm == KeyAlgorithm::Ed25519 || scalar(&secret)?.is_some() {
+        if public(algorithm, &secret)?.is_some() {
             return Ok(secret);
         }
     }
@@ -60,6 +60,10 @@ pub(super) fn public(
             Some(point) => PublicKey::new(algorithm, point.to_encoded_point(true).as_bytes()),
             None => return Ok(None),
         },
+        KeyAlgorithm::Bip340 => match point(secret)? {
+            Some(point) => PublicKey::new(algorithm, &point.to_encoded_point(true).as_bytes()[1..]),
+            None => return Ok(None),
+        },
         KeyAlgorithm::Ed25519 => {
             let key = SigningKey::from_bytes(secret.expose()?);
             PublicKey::new(algorithm, key.verifying_key().as_bytes())
@@ -79,7 +83,8 @@ pub(super) fn address(secret: &Secret) -> Result<Option<[u8; 20]>, KeystoreError
     }))
 }
 
-/// Signs: ECDSA with the nonce of RFC 6979, r‖s with a low s; Ed25519 of RFC 8032.
+/// Signs: ECDSA with the nonce of RFC 6979, r‖s with a low s; Ed25519 of RFC 8032; BIP-340 with auxiliary
+/// randomness.
 ///
 /// # Errors
 /// [`KeystoreError::Algorithm`] when the input is for another algorithm.
@@ -94,6 +99,7 @@ pub(super) fn sign(
             let key = SigningKey::from_bytes(secret.expose()?);
             key.sign(message.as_bytes()).to_bytes()
         }
+        (KeyAlgorithm::Bip340, SignInput::Bip340(message)) => schnorr(secret, message)?,
         _ => return Err(KeystoreError::Algorithm),
     };
     Bytes::new(&signature).map_err(|_| KeystoreError::SelfTest)
@@ -106,6 +112,17 @@ fn ecdsa(secret: &Secret, digest: &[u8; 32]) -> Result<[u8; 64], KeystoreError> 
         .try_sign_prehashed_rfc6979::<Sha256>(&digest, &[])
         .map_err(|_| KeystoreError::SelfTest)?;
     Ok(signature.to_bytes().into())
+}
+
+/// The randomness is no nonce: the nonce is derived from it, the secret and the message, and is as good without
+/// any (BIP-340, "Default Signing").
+fn schnorr(secret: &Secret, message: &[u8; 32]) -> Result<[u8; 64], KeystoreError> {
+    let key = k256::schnorr::SigningKey::from_bytes(secret.expose()?);
+    let key = key.map_err(|_| KeystoreError::SelfTest)?;
+    let mut randomness = [0; 32];
+    getrandom::fill(&mut randomness)?;
+    let signature = key.sign_raw(message, &randomness);
+    Ok(signature.map_err(|_| KeystoreError::SelfTest)?.to_bytes())
 }
 
 /// Whether the public half is the secret's.

@@ -10,6 +10,8 @@ use super::{
     link::{Awaited, Link, NotSent},
     member::{Member, Offer},
 };
+use tx::Scheme;
+
 use crate::{
     authorized::{Authorized, Signing},
     key::PublicKey,
@@ -176,7 +178,12 @@ impl KeyPool {
             (SignatureValue::Ecdsa(signature), SignInput::Digest(digest)) => {
                 self.remember_r(signature.r, key, digest)
                     .map_err(SignatureError::RRepeated)?;
-                show(member, call, digest, raw);
+                show(member, call, Scheme::Ecdsa, digest, raw);
+            }
+            (SignatureValue::Bip340(signature), SignInput::Bip340(digest)) => {
+                self.remember_r(signature.r, key, digest)
+                    .map_err(SignatureError::RRepeated)?;
+                show(member, call, Scheme::Bip340, digest, raw);
             }
             // R follows from the key and the message: the same for the same, and never for others.
             (SignatureValue::Ed25519(signature), SignInput::Message(message)) => {
@@ -195,12 +202,13 @@ impl KeyPool {
 }
 
 /// Shows the token's sentinel a signature as the device made it: a low `s` may be another nonce's.
-fn show(member: &Member, call: &Call, digest: &[u8; 32], raw: &[u8]) {
+fn show(member: &Member, call: &Call, scheme: Scheme, digest: &[u8; 32], raw: &[u8]) {
     let halves = raw.first_chunk().zip(raw.last_chunk());
-    if let (PublicKey::Secp256k1(public), Some((r, s))) = (&call.public, halves) {
+    if let (Some(public), Some((r, s))) = (call.public.point(), halves) {
         member.sentinel.see(Sighting {
             key: call.signing.key.clone(),
-            public: *public,
+            scheme,
+            public,
             digest: *digest,
             r: *r,
             s: *s,

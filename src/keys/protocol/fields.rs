@@ -47,6 +47,7 @@ byte_field!(KeyPurpose, "purpose", {
 byte_field!(KeyAlgorithm, "algorithm", {
     KeyAlgorithm::Secp256k1 = 1,
     KeyAlgorithm::Ed25519 = 2,
+    KeyAlgorithm::Bip340 = 3,
 });
 
 byte_field!(Residence, "residence", {

@@ -100,6 +100,8 @@ pub enum SignInput {
     Digest([u8; 32]),
     /// A message, for pure Ed25519.
     Message(Bytes<3072>),
+    /// A message of 32 bytes, for BIP-340: a digest, which the signature hashes once more.
+    Bip340([u8; 32]),
 }
 
 /// Where a key lives.
@@ -117,13 +119,14 @@ impl SignInput {
         match self {
             Self::Digest(_) => KeyAlgorithm::Secp256k1,
             Self::Message(_) => KeyAlgorithm::Ed25519,
+            Self::Bip340(_) => KeyAlgorithm::Bip340,
         }
     }
 
     /// The bytes that go to the device.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Digest(digest) => digest,
+            Self::Digest(digest) | Self::Bip340(digest) => digest,
             Self::Message(message) => message.as_bytes(),
         }
     }
@@ -144,6 +147,10 @@ impl Field for SignInput {
                 Ok(Self::Digest(digest))
             }
             KeyAlgorithm::Ed25519 => from.bytes("input").map(Self::Message),
+            KeyAlgorithm::Bip340 => {
+                let digest = from.sized()?.try_into().map_err(|_| wrong)?;
+                Ok(Self::Bip340(digest))
+            }
         }
     }
 }

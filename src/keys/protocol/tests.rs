@@ -31,7 +31,11 @@ fn key() -> impl Strategy<Value = KeyId> {
 }
 
 fn algorithm() -> impl Strategy<Value = KeyAlgorithm> {
-    prop_oneof![Just(KeyAlgorithm::Secp256k1), Just(KeyAlgorithm::Ed25519)]
+    prop_oneof![
+        Just(KeyAlgorithm::Secp256k1),
+        Just(KeyAlgorithm::Ed25519),
+        Just(KeyAlgorithm::Bip340)
+    ]
 }
 
 fn residence() -> impl Strategy<Value = Residence> {
@@ -42,10 +46,12 @@ fn public() -> impl Strategy<Value = PublicKey> {
     ([1..=255u8, 1..=255u8], algorithm()).prop_map(|([a, b], algorithm)| {
         let seed = [a, b].repeat(16);
         match algorithm {
-            KeyAlgorithm::Secp256k1 => {
+            KeyAlgorithm::Secp256k1 | KeyAlgorithm::Bip340 => {
                 let secret = k256::ecdsa::SigningKey::from_slice(&[&[0], &seed[1..]].concat());
                 let point = secret.unwrap().verifying_key().to_encoded_point(true);
-                PublicKey::new(algorithm, point.as_bytes()).unwrap()
+                let is_whole = algorithm == KeyAlgorithm::Secp256k1;
+                let from = usize::from(!is_whole);
+                PublicKey::new(algorithm, &point.as_bytes()[from..]).unwrap()
             }
             KeyAlgorithm::Ed25519 => {
                 let secret = ed25519_dalek::SigningKey::from_bytes(&seed.try_into().unwrap());
@@ -112,6 +118,7 @@ fn sign() -> impl Strategy<Value = Sign> {
     let input = prop_oneof![
         any::<[u8; 32]>().prop_map(SignInput::Digest),
         bytes().prop_map(SignInput::Message),
+        any::<[u8; 32]>().prop_map(SignInput::Bip340),
     ];
     (any::<u64>(), key(), input).prop_map(|(call, key, input)| Sign { call, key, input })
 }

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey, SignOnly, constants};
 use ruint::aliases::U256;
 
-use super::int::Int;
+use sha2::{Digest, Sha256};
+use tx::Scheme;
+
+use super::{Sighting, int::Int};
 
 /// The order of the group.
 pub(super) const ORDER: U256 = U256::from_be_bytes(constants::CURVE_ORDER);
@@ -13,7 +16,7 @@ pub(super) const ORDER: U256 = U256::from_be_bytes(constants::CURVE_ORDER);
 static SECP: LazyLock<Secp256k1<SignOnly>> = LazyLock::new(Secp256k1::signing_only);
 
 /// The nonce of a signature is `known + share × secret`: of `s = (z + r × secret) / k` that is
-/// `z / s + r / s × secret`.
+/// `z / s + r / s × secret`, and of `s = k + e × secret` it is `s - e × secret`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Equation {
     pub(super) known: U256,
@@ -21,13 +24,49 @@ pub(super) struct Equation {
 }
 
 impl Equation {
-    /// Of a digest and r‖s as the device gave it: that of a low `s` may be another nonce's sign.
-    pub(super) fn of(digest: &[u8; 32], r: &[u8; 32], s: &[u8; 32]) -> Option<Self> {
+    pub(super) fn of(sighting: &Sighting) -> Option<Self> {
+        let Sighting {
+            public,
+            digest,
+            r,
+            s,
+            ..
+        } = sighting;
+        match sighting.scheme {
+            Scheme::Ecdsa => Self::of_ecdsa(digest, r, s),
+            Scheme::Bip340 => Self::of_bip340(public, digest, r, s),
+        }
+    }
+
+    /// Of r‖s as the device gave it: that of a low `s` may be another nonce's sign.
+    fn of_ecdsa(digest: &[u8; 32], r: &[u8; 32], s: &[u8; 32]) -> Option<Self> {
         let inverse = U256::from_be_bytes(*s).inv_mod(ORDER)?;
         let over_s = |number: &[u8; 32]| U256::from_be_bytes(*number).mul_mod(inverse, ORDER);
         Some(Self {
             known: over_s(digest),
             share: over_s(r),
+        })
+    }
+
+    /// Of R.x‖s. Nonce and secret are those of points with an even y: half of all nonces lose their sign, as
+    /// they do where a device makes `s` low.
+    fn of_bip340(
+        [_, public @ ..]: &[u8; 33],
+        message: &[u8; 32],
+        r: &[u8; 32],
+        s: &[u8; 32],
+    ) -> Option<Self> {
+        let tag = Sha256::digest("BIP0340/challenge");
+        let mut challenge = Sha256::new();
+        for part in [&tag[..], &tag[..], r, public, message] {
+            challenge.update(part);
+        }
+        let challenge: [u8; 32] = challenge.finalize().into();
+        let number = |bytes: &[u8; 32]| U256::from_be_bytes(*bytes).reduce_mod(ORDER);
+        let share = negated(number(&challenge));
+        (share != U256::ZERO).then(|| Self {
+            known: number(s),
+            share,
         })
     }
 

@@ -19,13 +19,16 @@ use std::fmt;
 pub use biased::{End, Width};
 pub(crate) use watch::Sentinel;
 
+use tx::Scheme;
+
 use crate::key::KeyId;
 
 /// A signature as the device made it: with the `s` that it chose.
 #[derive(Clone, Debug)]
 pub(crate) struct Sighting {
     pub(crate) key: KeyId,
-    /// Compressed.
+    pub(crate) scheme: Scheme,
+    /// Compressed; with BIP-340 of an even y.
     pub(crate) public: [u8; 33],
     pub(crate) digest: [u8; 32],
     pub(crate) r: [u8; 32],

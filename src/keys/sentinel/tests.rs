@@ -2,8 +2,9 @@
 
 use std::{sync::mpsc::channel, time::Duration};
 
-use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
+use bitcoin::secp256k1::{Message, PublicKey, Secp256k1, SecretKey, XOnlyPublicKey, schnorr};
 use ruint::aliases::U256;
+use tx::Scheme;
 
 use super::{
     Alarm, End, Finding, Sentinel, Sighting, Width,
@@ -77,11 +78,38 @@ impl Device {
         let sum = plus(digest.reduce_mod(ORDER), times(r, self.secret));
         Sighting {
             key: key(),
+            scheme: Scheme::Ecdsa,
             public: self.public(),
             digest: digest.to_be_bytes(),
             r: r.to_be_bytes(),
             s: over(sum, nonce).unwrap().to_be_bytes(),
         }
+    }
+
+    /// As BIP-340 has it: secret and nonce are those of points with an even y.
+    fn sign_bip340(&mut self, nonce: U256) -> Sighting {
+        const ODD: u8 = 3;
+
+        let message = self.random.bits();
+        let even = |number: U256| match point(number) {
+            [ODD, ..] => negated(number),
+            _ => number,
+        };
+        let (secret, nonce) = (even(self.secret), even(nonce));
+        let r: [u8; 32] = point(nonce)[1..].try_into().unwrap();
+        let mut sighting = Sighting {
+            key: key(),
+            scheme: Scheme::Bip340,
+            public: point(secret),
+            digest: message.to_be_bytes(),
+            r,
+            s: [0; 32],
+        };
+        // With s = 0 the nonce would be -e × secret, which is what s is made of.
+        let zero = Equation::of(&sighting).unwrap();
+        let s = minus(nonce, times(zero.share, secret));
+        sighting.s = s.to_be_bytes();
+        sighting
     }
 
     /// Without the cost of a point: `r` is any number, as nothing that is looked for depends on it.
@@ -228,13 +256,9 @@ fn affine_nonces_are_seen_in_four_signatures() {
 
 fn is_known(sighting: &Sighting) -> bool {
     let Sighting {
-        public,
-        digest,
-        r,
-        s,
-        ..
+        public, digest, r, ..
     } = sighting;
-    related::is_known(&Equation::of(digest, r, s).unwrap(), digest, r, public)
+    related::is_known(&Equation::of(sighting).unwrap(), digest, r, public)
 }
 
 #[test]
@@ -253,6 +277,57 @@ fn nonces_that_anybody_would_try_are_seen_at_once() {
     assert!(is_known(&device.sign_with(digest, digest, x)));
     let nonce = device.random.scalar();
     assert!(!is_known(&device.sign(nonce)));
+}
+
+/// The signatures that the sentinel reads are those that libsecp256k1 takes.
+#[test]
+fn a_bip_340_signature_is_read_as_others_read_it() {
+    let secp = Secp256k1::verification_only();
+    let mut device = Device::new(340);
+    for _ in 0..50 {
+        let nonce = device.random.scalar();
+        let sighting = device.sign_bip340(nonce);
+        let signature = [sighting.r, sighting.s].concat();
+        let signature = schnorr::Signature::from_slice(&signature).unwrap();
+        let message = Message::from_digest(sighting.digest);
+        let key = XOnlyPublicKey::from_slice(&sighting.public[1..]).unwrap();
+        secp.verify_schnorr(&signature, &message, &key).unwrap();
+    }
+}
+
+/// Half of all nonces have lost their sign, as under a low `s`.
+#[test]
+fn bip_340_nonces_are_looked_at_too() {
+    for (width, seed) in [Width::Sixteen, Width::Eight]
+        .into_iter()
+        .flat_map(|width| (0..20).map(move |seed| (width, seed)))
+    {
+        let mut device = Device::new(seed);
+        device.constant = U256::ZERO;
+        let sightings: Vec<_> = (0..width.signatures())
+            .map(|_| {
+                let nonce = device.biased(width.bits() as usize, End::Top);
+                device.sign_bip340(nonce)
+            })
+            .collect();
+        let equations: Vec<_> = sightings.iter().filter_map(Equation::of).collect();
+        let found = find(&equations, width, &sightings[0].public);
+        assert_eq!(found, Some(End::Top), "{width:?} {seed}");
+        let honest: Vec<_> = (0..width.signatures())
+            .map(|_| {
+                let nonce = device.random.scalar();
+                Equation::of(&device.sign_bip340(nonce)).unwrap()
+            })
+            .collect();
+        assert_eq!(find(&honest, width, &sightings[0].public), None);
+    }
+    let mut device = Device::new(1);
+    for nonce in [U256::from(1), U256::from(4096), device.secret] {
+        assert!(is_known(&device.sign_bip340(nonce)), "{nonce}");
+        assert!(is_known(&device.sign_bip340(negated(nonce))), "-{nonce}");
+    }
+    let nonce = device.random.scalar();
+    assert!(!is_known(&device.sign_bip340(nonce)));
 }
 
 /// What a key does is found as soon as the stated number of its signatures was seen, though others sign in

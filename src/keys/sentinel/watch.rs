@@ -28,8 +28,8 @@ const REMEMBERED: usize = Width::Four.signatures();
 const KEYS: usize = 1024;
 /// How much longer than a search took it rests: a quarter of one processor at most.
 const REST: u32 = 3;
-/// Behind everything else that wants a processor.
-const NICE: i32 = 19;
+/// Behind everything else that wants a processor, and not starved by it: with a third of another's weight.
+const NICE: i32 = 5;
 
 /// The side of the sentinel that signatures pass by.
 #[derive(Debug, Default)]
@@ -193,16 +193,16 @@ impl Watches {
     /// Remembers a signature. One that was seen before says nothing new: devices that derive nonces from the
     /// digest sign so.
     pub(super) fn take(&mut self, sighting: Sighting) {
+        let Some(equation) = Equation::of(&sighting) else {
+            return;
+        };
         let Sighting {
             key,
             public,
             digest,
             r,
-            s,
+            ..
         } = sighting;
-        let Some(equation) = Equation::of(&digest, &r, &s) else {
-            return;
-        };
         self.time = self.time.saturating_add(1);
         if !self.keys.contains_key(&key) {
             self.make_room();

@@ -7,10 +7,12 @@ use cryptoki::{
     session::Session,
 };
 
-use super::{failure, point};
+use super::{
+    failure,
+    point::{self, Curve},
+};
 use crate::{
     device::{Essentials, Quirks},
-    key::KeyAlgorithm,
     protocol::{Failure, Found, KeyAttribute},
 };
 
@@ -98,42 +100,42 @@ impl Flag {
     }
 }
 
-/// The PKCS#11 type of a key for this algorithm.
-pub(super) fn key_type(algorithm: KeyAlgorithm) -> KeyType {
-    match algorithm {
-        KeyAlgorithm::Secp256k1 => KeyType::EC,
-        KeyAlgorithm::Ed25519 => KeyType::EC_EDWARDS,
+/// The PKCS#11 type of a key on this curve.
+pub(super) fn key_type(curve: Curve) -> KeyType {
+    match curve {
+        Curve::Secp256k1 => KeyType::EC,
+        Curve::Edwards25519 => KeyType::EC_EDWARDS,
     }
 }
 
-/// The one mechanism that a key for this algorithm may be used with.
-pub(super) fn mechanism(algorithm: KeyAlgorithm) -> MechanismType {
-    match algorithm {
-        KeyAlgorithm::Secp256k1 => MechanismType::ECDSA,
-        KeyAlgorithm::Ed25519 => MechanismType::EDDSA,
+/// The one mechanism that a key on this curve may be used with.
+pub(super) fn mechanism(curve: Curve) -> MechanismType {
+    match curve {
+        Curve::Secp256k1 => MechanismType::ECDSA,
+        Curve::Edwards25519 => MechanismType::EDDSA,
     }
 }
 
 /// What a private key is generated with, its label apart.
-pub(super) fn private_template(algorithm: KeyAlgorithm, profile: &Essentials) -> Vec<Attribute> {
+pub(super) fn private_template(curve: Curve, profile: &Essentials) -> Vec<Attribute> {
     let mut template: Vec<_> = PRIVATE
         .iter()
         .filter(|flag| flag.given == Given::InTemplate && flag.is_meant(profile))
         .map(|flag| (flag.attribute)(flag.must_be))
         .collect();
-    template.push(Attribute::KeyType(key_type(algorithm)));
+    template.push(Attribute::KeyType(key_type(curve)));
     if knows_mechanisms(profile) {
-        template.push(Attribute::AllowedMechanisms(vec![mechanism(algorithm)]));
+        template.push(Attribute::AllowedMechanisms(vec![mechanism(curve)]));
     }
     template
 }
 
 /// What a public object is generated with, its label apart. It is not private, so that it can be
 /// read before a login.
-pub(super) fn public_template(algorithm: KeyAlgorithm, profile: &Essentials) -> Vec<Attribute> {
-    let params = point::params(algorithm, profile.edwards_params);
+pub(super) fn public_template(curve: Curve, profile: &Essentials) -> Vec<Attribute> {
+    let params = point::params(curve, profile.edwards_params);
     vec![
-        Attribute::KeyType(key_type(algorithm)),
+        Attribute::KeyType(key_type(curve)),
         Attribute::EcParams(params.to_vec()),
         Attribute::Token(true),
         Attribute::Private(false),
@@ -152,20 +154,20 @@ pub(super) fn check_private(
     session: &Session,
     key: ObjectHandle,
     profile: &Essentials,
-) -> Result<KeyAlgorithm, Failure> {
-    let algorithm = algorithm_of(session, key)?;
+) -> Result<Curve, Failure> {
+    let curve = curve_of(session, key)?;
     let flags: Vec<_> = PRIVATE.iter().filter(|f| f.is_meant(profile)).collect();
     let kinds: Vec<_> = flags.iter().map(|flag| flag.kind()).collect();
     let answered = read(session, key, &kinds)?;
     for flag in flags {
         check_flag(flag, &answered)?;
     }
-    let curve = read(session, key, &[AttributeType::EcParams])?;
-    check_curve(algorithm, &curve)?;
+    let params = read(session, key, &[AttributeType::EcParams])?;
+    check_curve(curve, &params)?;
     if knows_mechanisms(profile) {
-        check_mechanisms(session, key, algorithm)?;
+        check_mechanisms(session, key, curve)?;
     }
-    Ok(algorithm)
+    Ok(curve)
 }
 
 /// Whether a key can be held to one mechanism.
@@ -173,22 +175,22 @@ fn knows_mechanisms(profile: &Essentials) -> bool {
     !profile.quirks.contains(Quirks::NO_ALLOWED_MECHANISMS)
 }
 
-/// The algorithm that a key's type is for.
-pub(super) fn algorithm_of(session: &Session, key: ObjectHandle) -> Result<KeyAlgorithm, Failure> {
+/// The curve that a key's type is for.
+pub(super) fn curve_of(session: &Session, key: ObjectHandle) -> Result<Curve, Failure> {
     let answered = read(session, key, &[AttributeType::KeyType])?;
     let found = match answered.as_slice() {
-        [Attribute::KeyType(KeyType::EC)] => return Ok(KeyAlgorithm::Secp256k1),
-        [Attribute::KeyType(KeyType::EC_EDWARDS)] => return Ok(KeyAlgorithm::Ed25519),
+        [Attribute::KeyType(KeyType::EC)] => return Ok(Curve::Secp256k1),
+        [Attribute::KeyType(KeyType::EC_EDWARDS)] => return Ok(Curve::Edwards25519),
         [] => Found::Absent,
         _ => Found::Other,
     };
     Err(refused(KeyAttribute::KeyType, found))
 }
 
-/// Refuses a key on another curve than the algorithm's.
-pub(super) fn check_curve(algorithm: KeyAlgorithm, answered: &[Attribute]) -> Result<(), Failure> {
+/// Refuses a key on another curve than its type's.
+pub(super) fn check_curve(curve: Curve, answered: &[Attribute]) -> Result<(), Failure> {
     let found = match answered {
-        [Attribute::EcParams(params)] if point::is_curve(algorithm, params) => return Ok(()),
+        [Attribute::EcParams(params)] if point::is_curve(curve, params) => return Ok(()),
         [] => Found::Absent,
         _ => Found::Other,
     };
@@ -220,14 +222,10 @@ fn check_flag(flag: &Flag, answered: &[Attribute]) -> Result<(), Failure> {
     Err(refused(flag.name, found))
 }
 
-fn check_mechanisms(
-    session: &Session,
-    key: ObjectHandle,
-    algorithm: KeyAlgorithm,
-) -> Result<(), Failure> {
+fn check_mechanisms(session: &Session, key: ObjectHandle, curve: Curve) -> Result<(), Failure> {
     let answered = read(session, key, &[AttributeType::AllowedMechanisms])?;
     let found = match answered.as_slice() {
-        [Attribute::AllowedMechanisms(allowed)] if *allowed == [mechanism(algorithm)] => {
+        [Attribute::AllowedMechanisms(allowed)] if *allowed == [mechanism(curve)] => {
             return Ok(());
         }
         [] => Found::Absent,

@@ -5,7 +5,10 @@ use cryptoki::{
     session::Session,
 };
 
-use super::{attributes, failure, point};
+use super::{
+    attributes, failure,
+    point::{self, Curve},
+};
 use crate::{
     device::Essentials,
     key::{KeyId, PublicKey},
@@ -52,9 +55,9 @@ pub(crate) fn find(
     profile: &Essentials,
 ) -> Result<TokenKey, Failure> {
     let handle = only(&objects(session, ObjectClass::PRIVATE_KEY, key)?)?;
-    let algorithm = attributes::check_private(session, handle, profile)?;
+    let curve = attributes::check_private(session, handle, profile)?;
     let public = public(session, key)?;
-    if public.algorithm() != algorithm {
+    if Curve::of(public.algorithm()) != Some(curve) {
         return Err(Failure::PublicKeyUnreadable);
     }
     Ok(TokenKey {
@@ -74,11 +77,11 @@ pub(crate) fn public(session: &Session, key: &KeyId) -> Result<PublicKey, Failur
         Err(Failure::KeyUnknown) => return Err(Failure::PublicKeyUnreadable),
         found => found?,
     };
-    let algorithm = attributes::algorithm_of(session, handle)?;
-    let curve = attributes::read(session, handle, &[AttributeType::EcParams])?;
-    attributes::check_curve(algorithm, &curve)?;
+    let curve = attributes::curve_of(session, handle)?;
+    let params = attributes::read(session, handle, &[AttributeType::EcParams])?;
+    attributes::check_curve(curve, &params)?;
     let point = point_of(session, handle)?;
-    point::public_key(algorithm, &point).ok_or(Failure::PublicKeyUnreadable)
+    point::public_key(curve, &point).ok_or(Failure::PublicKeyUnreadable)
 }
 
 /// `CKA_EC_POINT` of a key's public object, as the device has it.

@@ -7,7 +7,7 @@ use cryptoki::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{TokenKey, attributes, failure, find, sign, sync};
+use super::{TokenKey, attributes, failure, find, point::Curve, sign, sync};
 use crate::{
     device::Essentials,
     key::{KeyAlgorithm, KeyId},
@@ -23,15 +23,14 @@ pub(crate) fn generate(
     algorithm: KeyAlgorithm,
     profile: &Essentials,
 ) -> Result<TokenKey, Failure> {
-    if !profile.algorithms.contains(algorithm) {
-        return Err(Failure::Unsupported);
-    }
+    let curve = Curve::of(algorithm).filter(|_| profile.algorithms.contains(algorithm));
+    let curve = curve.ok_or(Failure::Unsupported)?;
     for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
         if !find::objects(session, class, key)?.is_empty() {
             return Err(Failure::KeyExists);
         }
     }
-    let made = make(session, key, algorithm, profile)
+    let made = make(session, key, curve, profile)
         .and_then(|()| find::find(session, key, profile))
         .and_then(|made| self_test(session, &made).map(|()| made))
         .and_then(|made| sync::after_change(profile).map(|()| made));
@@ -42,24 +41,19 @@ pub(crate) fn generate(
     made
 }
 
-fn make(
-    session: &Session,
-    key: &KeyId,
-    algorithm: KeyAlgorithm,
-    profile: &Essentials,
-) -> Result<(), Failure> {
-    let mechanism = match algorithm {
-        KeyAlgorithm::Secp256k1 => Mechanism::EccKeyPairGen,
-        KeyAlgorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+fn make(session: &Session, key: &KeyId, curve: Curve, profile: &Essentials) -> Result<(), Failure> {
+    let mechanism = match curve {
+        Curve::Secp256k1 => Mechanism::EccKeyPairGen,
+        Curve::Edwards25519 => Mechanism::EccEdwardsKeyPairGen,
     };
     // Other tools pair the two objects by CKA_ID.
     let id = Attribute::Id(Sha256::digest(key.label()).to_vec());
     let mut public = find::labelled(ObjectClass::PUBLIC_KEY, key);
     public.push(id.clone());
-    public.extend(attributes::public_template(algorithm, profile));
+    public.extend(attributes::public_template(curve, profile));
     let mut private = find::labelled(ObjectClass::PRIVATE_KEY, key);
     private.push(id);
-    private.extend(attributes::private_template(algorithm, profile));
+    private.extend(attributes::private_template(curve, profile));
     match session.generate_key_pair(&mechanism, &public, &private) {
         Ok(_) => Ok(()),
         // SoftHSM says CKR_GENERAL_ERROR when its disk is full.

@@ -10,11 +10,8 @@ use cryptoki::{
     session::Session,
 };
 
-use super::{TokenKey, failure, is_stale};
-use crate::{
-    key::KeyAlgorithm,
-    protocol::{Bytes, Failure, SignInput, Text},
-};
+use super::{TokenKey, failure, is_stale, point::Curve};
+use crate::protocol::{Bytes, Failure, SignInput, Text};
 
 /// Why a device did not sign.
 #[derive(Debug)]
@@ -36,9 +33,12 @@ pub(crate) fn sign(
     if key.description.public.algorithm() != algorithm {
         return Err(SignFault::Failed(Failure::AlgorithmMismatch));
     }
-    let mechanism = match algorithm {
-        KeyAlgorithm::Secp256k1 => Mechanism::Ecdsa,
-        KeyAlgorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
+    let mechanism = match Curve::of(algorithm) {
+        Some(Curve::Secp256k1) => Mechanism::Ecdsa,
+        Some(Curve::Edwards25519) => {
+            Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
+        }
+        None => return Err(SignFault::Failed(Failure::Unsupported)),
     };
     let signature = session
         .sign(&mechanism, key.handle, input.as_bytes())

@@ -6,7 +6,7 @@ use cryptoki::{
     object::{Attribute, ObjectClass},
 };
 
-use super::*;
+use super::{point::Curve, *};
 use crate::{
     key::{KeyAlgorithm, KeyId},
     protocol::{Found, KeyAttribute, Pin},
@@ -25,11 +25,11 @@ fn open() -> (Token, Session) {
 }
 
 fn templates(token: &Token, key: &KeyId) -> (Vec<Attribute>, Vec<Attribute>) {
-    let algorithm = KeyAlgorithm::Secp256k1;
+    let curve = Curve::Secp256k1;
     let mut public = find::labelled(ObjectClass::PUBLIC_KEY, key);
-    public.extend(attributes::public_template(algorithm, token.profile()));
+    public.extend(attributes::public_template(curve, token.profile()));
     let mut private = find::labelled(ObjectClass::PRIVATE_KEY, key);
-    private.extend(attributes::private_template(algorithm, token.profile()));
+    private.extend(attributes::private_template(curve, token.profile()));
     (public, private)
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn an_imported_key_is_refused() {
     let (token, session) = open();
     let key = softhsm::spend("imported");
     let (_, mut private) = templates(&token, &key);
-    let params = point::params(KeyAlgorithm::Secp256k1, token.profile().edwards_params);
+    let params = point::params(Curve::Secp256k1, token.profile().edwards_params);
     private.push(Attribute::EcParams(params.to_vec()));
     private.push(Attribute::Value(vec![7; 32]));
     session.create_object(&private).unwrap();

@@ -8,8 +8,9 @@ mod same;
 use std::sync::LazyLock;
 
 use bitcoin::secp256k1::{
-    Message, Secp256k1, VerifyOnly, ecdsa,
+    Message, Secp256k1, VerifyOnly, XOnlyPublicKey, ecdsa,
     ecdsa::{RecoverableSignature, RecoveryId},
+    schnorr,
 };
 use thiserror::Error;
 
@@ -18,7 +19,7 @@ use multiples::Prepared;
 pub use r_seen::{RRepeated, RSeen};
 pub use same::{Differs, SameSeen};
 
-use tx::EcdsaSignature;
+use tx::{Bip340Signature, EcdsaSignature, KeySignature};
 
 use crate::{
     key::{KeyAlgorithm, KeyId, PublicKey},
@@ -36,6 +37,8 @@ pub enum SignatureValue {
     Ecdsa(EcdsaSignature),
     /// Ed25519: R‖S, 64 bytes (RFC 8032).
     Ed25519([u8; 64]),
+    /// BIP-340.
+    Bip340(Bip340Signature),
 }
 
 /// A signature that was verified under the key's public half and answers one numbered call. Made
@@ -100,6 +103,15 @@ impl Signature {
     pub fn ecdsa(&self) -> Option<EcdsaSignature> {
         match self.value {
             SignatureValue::Ecdsa(value) => Some(value),
+            SignatureValue::Ed25519(_) | SignatureValue::Bip340(_) => None,
+        }
+    }
+
+    /// The value, where it signs a transaction.
+    pub fn of_transaction(&self) -> Option<KeySignature> {
+        match self.value {
+            SignatureValue::Ecdsa(value) => Some(KeySignature::Ecdsa(value)),
+            SignatureValue::Bip340(value) => Some(KeySignature::Bip340(value)),
             SignatureValue::Ed25519(_) => None,
         }
     }
@@ -108,12 +120,12 @@ impl Signature {
     pub fn ed25519(&self) -> Option<[u8; 64]> {
         match self.value {
             SignatureValue::Ed25519(value) => Some(value),
-            SignatureValue::Ecdsa(_) => None,
+            SignatureValue::Ecdsa(_) | SignatureValue::Bip340(_) => None,
         }
     }
 }
 
-/// Checks what a device answered (`raw`: r‖s or R‖S, 64 bytes) against the public key.
+/// Checks what a device answered (`raw`: r‖s, R‖S or R.x‖s, 64 bytes) against the public key.
 ///
 /// # Errors
 /// [`SignatureError`], except [`SignatureError::RRepeated`] and [`SignatureError::Differs`], which need a
@@ -129,6 +141,9 @@ pub fn check(
         }
         (PublicKey::Ed25519(key), SignInput::Message(message)) => {
             check_ed25519(key, message.as_bytes(), raw).map(SignatureValue::Ed25519)
+        }
+        (PublicKey::Bip340(key), SignInput::Bip340(message)) => {
+            check_bip340(key, message, raw).map(SignatureValue::Bip340)
         }
         _ => Err(SignatureError::Algorithm {
             algorithm: key.algorithm(),
@@ -201,6 +216,28 @@ fn recovery_id(key: &[u8; 33], digest: &[u8; 32], low: &[u8; 64]) -> Option<u8> 
     let message = Message::from_digest(*digest);
     let mut ids = [0, 1].into_iter();
     ids.find(|id| recover(low, *id, &message) == Some(*key))
+}
+
+/// Checks a BIP-340 signature of 32 bytes. `key` is the x coordinate, `raw` is R.x‖s.
+///
+/// # Errors
+/// [`SignatureError`] says what is wrong with it.
+pub fn check_bip340(
+    key: &[u8; 32],
+    message: &[u8; 32],
+    raw: &[u8],
+) -> Result<Bip340Signature, SignatureError> {
+    let length = raw.len();
+    let raw: &[u8; 64] = raw
+        .try_into()
+        .map_err(|_| SignatureError::Length { length })?;
+    let key = XOnlyPublicKey::from_slice(key).map_err(|_| SignatureError::NotByThisKey)?;
+    let signature =
+        schnorr::Signature::from_slice(raw).map_err(|_| SignatureError::NotByThisKey)?;
+    SECP.verify_schnorr(&signature, &Message::from_digest(*message), &key)
+        .map_err(|_| SignatureError::NotByThisKey)?;
+    let (r, s) = halves(raw);
+    Ok(Bip340Signature { r, s })
 }
 
 /// Checks an Ed25519 signature strictly: no second encoding of it verifies.

@@ -314,6 +314,54 @@ fn rfc8032_test_2_vector() {
     assert!(check_ed25519(&key, &[0x72], &raw[..63]).is_err());
 }
 
+/// The first two of BIP-340's test vectors, and what else a device could answer.
+#[test]
+fn bip_340_vectors() {
+    let bytes = |text: &str| hex::decode(text).unwrap();
+    let vectors = [
+        (
+            "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9",
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "e907831f80848d1069a5371b402410364bdf1c5f8307b0084c55f1ce2dca821525f66a4a85ea8b71e482a74f382d2ce5\
+             ebeee8fdb2172f477df4900d310536c0",
+        ),
+        (
+            "dff1d77f2a671c5f36183726db2341be58feae1da2deced843240f7b502ba659",
+            "243f6a8885a308d313198a2e03707344a4093822299f31d0082efa98ec4e6c89",
+            "6896bd60eeae296db48a229ff71dfe071bde413e6d43f917dc8dcf8c78de33418906d11ac976abccb20b091292bff4ea\
+             897efcb639ea871cfa95f6de339e4b0a",
+        ),
+    ];
+    for (key, message, signature) in vectors {
+        let public = PublicKey::new(KeyAlgorithm::Bip340, &bytes(key)).unwrap();
+        let input = SignInput::Bip340(bytes(message).try_into().unwrap());
+        let raw = bytes(signature);
+        let SignatureValue::Bip340(value) = check(&public, &input, &raw).unwrap() else {
+            panic!("another algorithm");
+        };
+        assert_eq!([value.r, value.s].concat(), raw);
+        for bit in 0..512 {
+            let mut changed = raw.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let refused = check(&public, &input, &changed);
+            assert_eq!(refused, Err(SignatureError::NotByThisKey), "bit {bit}");
+        }
+        let SignInput::Bip340(mut other) = input else {
+            unreachable!()
+        };
+        other[31] ^= 1;
+        let refused = check(&public, &SignInput::Bip340(other), &raw);
+        assert_eq!(refused, Err(SignatureError::NotByThisKey));
+        let length = 65;
+        let long = [raw.as_slice(), &[1]].concat();
+        let refused = check(&public, &SignInput::Bip340(other), &long);
+        assert_eq!(refused, Err(SignatureError::Length { length }));
+        let refused = check(&public, &SignInput::Digest(other), &raw);
+        let algorithm = KeyAlgorithm::Bip340;
+        assert_eq!(refused, Err(SignatureError::Algorithm { algorithm }));
+    }
+}
+
 #[test]
 fn an_input_of_another_algorithm_is_refused() {
     let (_, public) = key(1);

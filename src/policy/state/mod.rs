@@ -40,8 +40,8 @@ use tx::{
 };
 
 use crate::{
-    AttemptId, BundleHash, BundleQuorum, Checkpoint, Digest, FreezeScope, KeyAlgorithm,
-    KeyRegistration, Limit, NumberedDigest, Policy, RequestId, Room, Statement, Widening,
+    AttemptId, BundleHash, BundleQuorum, Checkpoint, Digest, FreezeScope, KeyRegistration, Limit,
+    NumberedDigest, Policy, RequestId, Room, Statement, Widening,
     book::Shelf,
     passkey::AssertionError,
     statement::{Head, StatementError},
@@ -697,7 +697,7 @@ impl State {
             .map(|(call, signing)| NumberedDigest {
                 call,
                 key: signing.key.clone(),
-                algorithm: KeyAlgorithm::Secp256k1,
+                algorithm: signing.scheme.into(),
                 digest: Digest(signing.digest),
             })
             .collect()

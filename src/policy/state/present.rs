@@ -130,6 +130,8 @@ fn of_keys(
 
 /// The public key of a registration that can sign transactions.
 pub(super) fn spend_key(key: &KeyRegistration) -> Option<PublicKey> {
-    let spends = key.purpose == KeyPurpose::Spend && key.algorithm == KeyAlgorithm::Secp256k1;
-    spends.then(|| key.public.parse().ok()).flatten()
+    let public: PublicKey = key.public.parse().ok()?;
+    let spends =
+        key.purpose == KeyPurpose::Spend && key.algorithm == KeyAlgorithm::from(public.scheme());
+    spends.then_some(public)
 }

@@ -11,6 +11,22 @@ use crate::{
     statement::{NewEpoch, Prune, StatementError, Unseal},
 };
 
+/// Whether the secret of the one follows from that of the other: with one x coordinate they are one, or each
+/// other's negative, whatever they sign with.
+fn share_secret(one: &KeyRegistration, other: &KeyRegistration) -> bool {
+    /// The hexadecimal digits of an x coordinate.
+    const X_DIGITS: usize = 64;
+
+    let x = |key: &KeyRegistration| match key.algorithm {
+        KeyAlgorithm::Ed25519 => None,
+        KeyAlgorithm::Secp256k1 | KeyAlgorithm::Bip340 => {
+            let begin = key.public.len().checked_sub(X_DIGITS)?;
+            key.public.get(begin..).map(str::to_ascii_lowercase)
+        }
+    };
+    x(one).is_some_and(|found| Some(found) == x(other))
+}
+
 /// How many entries a log has before the epoch in which it begins: its genesis, and the bundle.
 const NEW_LOG_ENTRIES: u64 = 2;
 
@@ -102,11 +118,11 @@ impl State {
         if self
             .registrations
             .values()
-            .any(|known| known.public == key.public)
+            .any(|known| known.public == key.public || share_secret(known, key))
         {
             return Err(differs());
         }
-        let spends = key.purpose == KeyPurpose::Spend && key.algorithm == KeyAlgorithm::Secp256k1;
+        let spends = key.purpose == KeyPurpose::Spend && key.algorithm != KeyAlgorithm::Ed25519;
         if spends && spend_key(key).is_none() {
             return Err(StateError::KeyForm {
                 key: key.name.clone(),

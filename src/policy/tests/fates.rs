@@ -79,7 +79,7 @@ pub fn signed(signer: &mut Signer, ask: &Ask) -> AttemptId {
             call,
             r: Digest(r),
             s: Digest([2; 32]),
-            recovery_id: 0,
+            recovery_id: Some(0),
         }
     };
     let calls = attempt.calls.iter();

@@ -303,6 +303,7 @@ impl Ask {
             fee_terms,
             signings: vec![Signing {
                 key: name("k1"),
+                scheme: tx::Scheme::Ecdsa,
                 digest: [7; 32],
             }],
         };

@@ -224,7 +224,7 @@ impl Hostile {
             call: call.call,
             r: Digest([(id.0 % 16) as u8; 32]),
             s: Digest([2; 32]),
-            recovery_id: 0,
+            recovery_id: Some(0),
         };
         let signed = Signed {
             attempt: *id,

@@ -344,7 +344,7 @@ impl World {
             call: 0,
             r: strongroom_policy::Digest([u8::try_from(attempt.0 % 250).unwrap(); 32]),
             s: strongroom_policy::Digest([2; 32]),
-            recovery_id: 0,
+            recovery_id: Some(0),
         };
         self.hostile.signer.push(Entry::Signed(Box::new(Signed {
             attempt,

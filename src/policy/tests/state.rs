@@ -40,7 +40,7 @@ fn signed(attempt: AttemptId, call: u64) -> Entry {
         call,
         r: Digest([1; 32]),
         s: Digest([2; 32]),
-        recovery_id: 0,
+        recovery_id: Some(0),
     };
     Entry::Signed(Box::new(Signed {
         attempt,

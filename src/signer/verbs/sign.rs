@@ -15,7 +15,7 @@ use hyper::StatusCode;
 use journal::{Committed, Release, SignOrder, SignOutcome, StoredEntry};
 use keys::{Authorized, SignError, Signature};
 use policy::{AttemptId, Blob, Digest, RequestStatus, SignatureRecord, Signed};
-use tx::{Decoded, Name, SignedTransaction};
+use tx::{Decoded, KeySignature, Name, SignedTransaction};
 
 use super::{
     Record,
@@ -221,7 +221,10 @@ async fn make(
         Ok(signatures) => signatures,
         Err(error) => return failed(service, attempt, &error).await,
     };
-    let values: Vec<_> = signatures.iter().filter_map(Signature::ecdsa).collect();
+    let values: Vec<_> = signatures
+        .iter()
+        .filter_map(Signature::of_transaction)
+        .collect();
     let transaction = match tx::assemble(*decoded, &values[..]) {
         Ok(transaction) => transaction,
         Err(refusal) => {
@@ -257,12 +260,15 @@ async fn make(
 }
 
 fn signature_record(signature: &Signature) -> Option<SignatureRecord> {
-    let value = signature.ecdsa()?;
+    let value = signature.of_transaction()?;
     Some(SignatureRecord {
         call: signature.call(),
-        r: Digest(value.r),
-        s: Digest(value.s),
-        recovery_id: value.recovery_id,
+        r: Digest(*value.r()),
+        s: Digest(*value.s()),
+        recovery_id: match value {
+            KeySignature::Ecdsa(value) => Some(value.recovery_id),
+            KeySignature::Bip340(_) => None,
+        },
     })
 }
 

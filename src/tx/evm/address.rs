@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use sha3::{Digest, Keccak256};
 
-use crate::{AddressError, Chain, PublicKey};
+use crate::{AddressError, Chain};
 
 /// Reads `0x` and 40 hexadecimal digits.
 ///
@@ -41,9 +41,9 @@ pub(crate) fn text(bytes: &[u8]) -> Option<String> {
         .map(|bytes| checksummed(&bytes))
 }
 
-/// The address of a key: the last 20 bytes of the Keccak-256 of `x ‖ y`.
-pub(crate) fn of_key(key: &PublicKey) -> Option<[u8; 20]> {
-    let point = bitcoin::secp256k1::PublicKey::from_slice(key.as_bytes()).ok()?;
+/// The address of a compressed key: the last 20 bytes of the Keccak-256 of `x ‖ y`.
+pub(crate) fn of_key(key: &[u8; 33]) -> Option<[u8; 20]> {
+    let point = bitcoin::secp256k1::PublicKey::from_slice(key).ok()?;
     let uncompressed = point.serialize_uncompressed();
     let (_tag, xy) = uncompressed.split_first()?;
     keccak256(xy).last_chunk().copied()
@@ -197,7 +197,10 @@ mod tests {
     #[test]
     fn address_of_the_generator_point() {
         let generator = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-        let address = generator.parse::<PublicKey>().unwrap().address(CHAIN);
+        let address = generator
+            .parse::<crate::PublicKey>()
+            .unwrap()
+            .address(CHAIN);
         assert_eq!(
             address.unwrap().to_string(),
             "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"

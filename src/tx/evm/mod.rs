@@ -26,8 +26,8 @@ pub use unsigned::{Action, Fees, Terms, Unsigned};
 use std::collections::BTreeSet;
 
 use crate::{
-    Address, Chain, ConflictKey, Decoded, EcdsaSignature, OwnKey, Registry, SignedTransaction,
-    Signing, ValidUntil, decoded::Body,
+    Address, Chain, ConflictKey, Decoded, KeySignature, OwnKey, Registry, Scheme,
+    SignedTransaction, Signing, ValidUntil, decoded::Body,
 };
 
 /// Understands `payload`, sent by `from`, as a transaction of `chain`.
@@ -54,6 +54,7 @@ pub(crate) fn decode(
         fee_terms: unsigned.fee_terms(),
         signings: vec![Signing {
             key: key.name.clone(),
+            scheme: Scheme::Ecdsa,
             digest: address::keccak256(&unsigned.encode()),
         }],
         body: Body::Evm(unsigned),
@@ -63,11 +64,14 @@ pub(crate) fn decode(
 /// Puts the one signature into the transaction.
 pub(crate) fn assemble(
     unsigned: Unsigned,
-    signatures: &[EcdsaSignature],
+    signatures: &[KeySignature],
 ) -> Result<SignedTransaction, Refusal> {
     let [signature] = signatures else {
         let found = signatures.len();
         return Err(Refusal::SignatureCount { found });
+    };
+    let KeySignature::Ecdsa(signature) = signature else {
+        return Err(Refusal::SignatureScheme);
     };
     if signature.recovery_id > 1 {
         let found = signature.recovery_id;

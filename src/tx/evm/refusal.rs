@@ -261,6 +261,9 @@ pub enum Refusal {
         /// How many.
         found: usize,
     },
+    /// The signature is not by ECDSA.
+    #[error("the signature is not by ECDSA")]
+    SignatureScheme,
     /// The parity of a signature is not a bit.
     #[error("the signature's recovery id is {found}; it is 0 or 1")]
     RecoveryId {
@@ -320,6 +323,7 @@ impl Refusal {
             Self::CallOfOwn { .. } => "evm-call-of-own",
             Self::NotIdentical => "evm-not-identical",
             Self::SignatureCount { .. } => "evm-signature-count",
+            Self::SignatureScheme => "evm-signature-scheme",
             Self::RecoveryId { .. } => "evm-recovery-id",
         }
     }

@@ -8,3 +8,4 @@ mod effects;
 mod mutation;
 mod refusals;
 mod support;
+mod taproot;

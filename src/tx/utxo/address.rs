@@ -84,8 +84,8 @@ pub(crate) fn text(chain: Chain, script: &[u8]) -> Option<String> {
 }
 
 /// The script of payments to a key.
-pub(crate) fn p2wpkh_script(key: &PublicKey) -> Vec<u8> {
-    Template::p2wpkh(key).script()
+pub(crate) fn key_script(key: &PublicKey) -> Vec<u8> {
+    Template::of_key(key).script()
 }
 
 fn base58_text(version: u8, hash: [u8; 20]) -> String {

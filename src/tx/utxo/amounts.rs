@@ -1,6 +1,10 @@
 //! Amounts, in satoshi: what there is, what is dust, what is paid to miners, and for what size.
 
-use super::{refusal::Refusal, script::Template, wire::WireOutput};
+use super::{
+    refusal::Refusal,
+    script::{Spends, Template},
+    wire::WireOutput,
+};
 use crate::Chain;
 
 /// The satoshi of one coin.
@@ -58,12 +62,6 @@ pub fn dust(chain: Chain, script: &[u8]) -> Option<u64> {
     Some(limits.dust(Template::of(script)?))
 }
 
-/// The least amount of a P2WPKH output, such as change, that nodes relay; `None` on other chains.
-pub fn change_dust(chain: Chain) -> Option<u64> {
-    let limits = Limits::of(chain).ok()?;
-    Some(limits.dust(Template::P2wpkh([0; 20])))
-}
-
 /// Refuses outputs that cost more to spend than they are worth.
 pub(super) fn check_dust(limits: &Limits, outputs: &[WireOutput<'_>]) -> Result<(), Refusal> {
     for (output, wire) in outputs.iter().enumerate() {
@@ -92,23 +90,28 @@ pub(super) fn fee(
         .ok_or(Refusal::Overspent { inputs, outputs })
 }
 
-/// The virtual size (BIP-141) of a transaction that is `unsigned_length` bytes without its
-/// witnesses and spends `inputs` P2WPKH outputs, when every signature is 71 bytes long with its hash
-/// type. Of the signatures with a low `s` half are as long, half have one byte more, and less than
-/// one in a hundred is shorter. So the real size is seldom less and at most a quarter of a vbyte an
-/// input more, and a cap on the fee rate errs to the strict side.
-pub(super) fn vsize(unsigned_length: usize, inputs: usize) -> u64 {
+/// The virtual size (BIP-141) of a transaction that is `unsigned_length` bytes without its witnesses and
+/// spends such outputs, when every ECDSA signature is 71 bytes long with its hash type. Of those with a low
+/// `s` half are as long, half have one byte more, and less than one in a hundred is shorter. So the real size
+/// is seldom less and at most a quarter of a vbyte an input more, and a cap on the fee rate errs to the strict
+/// side. What P2TR takes is always the same.
+pub(super) fn vsize(unsigned_length: usize, inputs: impl Iterator<Item = Spends>) -> u64 {
     /// Marker and flag.
     const SEGWIT_WEIGHT: u64 = 2;
     /// The number of items, the signature with its hash type, the public key, and their lengths.
-    const WITNESS_WEIGHT: u64 = 1 + (1 + 71) + (1 + 33);
+    const P2WPKH_WEIGHT: u64 = 1 + (1 + 71) + (1 + 33);
+    /// The number of items, the signature, and its length.
+    const P2TR_WEIGHT: u64 = 1 + (1 + 64);
 
     // Both are far below 2^32: nothing saturates.
     let length = u64::try_from(unsigned_length).unwrap_or(u64::MAX);
-    let inputs = u64::try_from(inputs).unwrap_or(u64::MAX);
+    let witnesses = inputs.map(|spends| match spends {
+        Spends::P2wpkh => P2WPKH_WEIGHT,
+        Spends::P2tr => P2TR_WEIGHT,
+    });
     length
         .saturating_mul(4)
         .saturating_add(SEGWIT_WEIGHT)
-        .saturating_add(inputs.saturating_mul(WITNESS_WEIGHT))
+        .saturating_add(witnesses.fold(0, u64::saturating_add))
         .div_ceil(4)
 }

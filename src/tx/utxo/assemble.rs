@@ -1,7 +1,7 @@
 //! From signatures to a transaction that nodes accept.
 
 use super::{outpoint::shown_txid, refusal::Refusal, view::View, wire::txid};
-use crate::{EcdsaSignature, PublicKey, SignedTransaction};
+use crate::{EcdsaSignature, KeySignature, PublicKey, SignedTransaction, key::Form};
 
 /// SIGHASH_ALL as it stands behind a signature.
 const SIGHASH_ALL: u8 = 0x01;
@@ -14,10 +14,10 @@ pub(crate) struct Unsigned {
     pub(super) public_keys: Vec<PublicKey>,
 }
 
-/// Puts one signature into each input's witness (BIP-141, P2WPKH).
+/// Puts one signature into each input's witness: P2WPKH (BIP-141) and the key path of P2TR (BIP-341).
 pub(crate) fn assemble(
     unsigned: Unsigned,
-    signatures: &[EcdsaSignature],
+    signatures: &[KeySignature],
 ) -> Result<SignedTransaction, Refusal> {
     let Unsigned { view, public_keys } = unsigned;
     if signatures.len() != public_keys.len() {
@@ -29,13 +29,30 @@ pub(crate) fn assemble(
     let witnesses: Vec<_> = signatures
         .iter()
         .zip(&public_keys)
-        .map(|(signature, key)| [der(signature), key.as_bytes().to_vec()])
-        .collect();
+        .enumerate()
+        .map(|(input, (signature, key))| {
+            witness(signature, key).ok_or(Refusal::SignatureScheme { input })
+        })
+        .collect::<Result<_, _>>()?;
     let wire = view.wire();
     Ok(SignedTransaction {
         raw: hex::encode(wire.encode_with(&witnesses)),
         txid: shown_txid(txid(&[&wire.encode()])),
     })
+}
+
+/// What stands in an input's witness; nothing where the signature is of another scheme than the key.
+fn witness(signature: &KeySignature, key: &PublicKey) -> Option<Vec<Vec<u8>>> {
+    match (signature, key.form()) {
+        (KeySignature::Ecdsa(signature), Form::Compressed(key)) => {
+            Some(vec![der(signature), key.to_vec()])
+        }
+        // Of 64 bytes: the hash type that is not written is DEFAULT.
+        (KeySignature::Bip340(signature), Form::XOnly(_)) => {
+            Some(vec![[signature.r, signature.s].concat()])
+        }
+        _ => None,
+    }
 }
 
 /// The signature in strict DER (BIP-66) with its hash type.

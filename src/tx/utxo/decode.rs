@@ -4,12 +4,14 @@ use super::{
     CHANGE_OUTPUTS_MAX,
     assemble::Unsigned,
     refusal::Refusal,
+    script::Spends,
     sighash::Shared,
     view::{View, ViewInput, ViewOutput, view},
 };
 use crate::{
-    AccountClass, Amount, Asset, Chain, ChainRules, ConflictKey, Decoded, Destination, Effect,
-    EffectKind, FeeTerms, Own, OwnKey, Registry, Signing, ValidUntil, decoded::Body,
+    AccountClass, Address, Amount, Asset, Chain, ChainRules, ConflictKey, Decoded, Destination,
+    Effect, EffectKind, FeeTerms, Own, OwnKey, Registry, Scheme, Signing, ValidUntil,
+    decoded::Body,
 };
 
 /// Understands a PSBT that spends one own account.
@@ -25,10 +27,16 @@ pub(crate) fn decode(
     let source = source(&keys)?;
     let effects = effects(&view, &source, registry)?;
     let shared = Shared::new(&view);
-    let signings = view.inputs.iter().zip(&keys).map(|(input, key)| Signing {
-        key: key.name.clone(),
-        digest: shared.digest(input, &key.public),
+    let inputs = view.inputs.iter().zip(&keys).enumerate();
+    let signings = inputs.map(|(position, (input, key))| {
+        let digest = shared.digest(position, input, &key.public);
+        Ok(Signing {
+            key: key.name.clone(),
+            scheme: key.public.scheme(),
+            digest: digest.ok_or(Refusal::InputScript { input: position })?,
+        })
     });
+    let signings = signings.collect::<Result<_, Refusal>>()?;
     let conflict_keys = view.inputs.iter().map(|input| ConflictKey::Outpoint {
         chain,
         txid: input.outpoint.txid,
@@ -44,7 +52,7 @@ pub(crate) fn decode(
             fee: view.fee,
             vsize: view.vsize,
         },
-        signings: signings.collect(),
+        signings,
         body: Body::Utxo(Unsigned {
             public_keys: keys.iter().map(|key| key.public).collect(),
             view,
@@ -80,10 +88,17 @@ fn signing_keys<'a>(
                         input,
                         account: own.account.clone(),
                     },
+                    None if is_taproot(address) && !registry.has_scheme(Scheme::Bip340) => {
+                        Refusal::InputTaproot { input }
+                    }
                     None => Refusal::InputForeign { input },
                 })
         })
         .collect()
+}
+
+fn is_taproot(address: &Address) -> bool {
+    Spends::of(address.as_bytes()) == Some(Spends::P2tr)
 }
 
 /// The one account that is debited.

@@ -34,9 +34,6 @@ const OUTPUT_DERIVATION: u64 = 0x02;
 
 const PROPRIETARY: u64 = 0xfc;
 
-/// SIGHASH_ALL, the one signature hash type that commits to everything.
-const SIGHASH_ALL: u32 = 0x01;
-
 /// The versions of extended public keys: `xpub` and `tpub`, which Litecoin shares.
 const XPUB_VERSIONS: [[u8; 4]; 2] = [[0x04, 0x88, 0xb2, 0x1e], [0x04, 0x35, 0x87, 0xcf]];
 
@@ -79,26 +76,13 @@ fn check_input(input: usize, entry: &Entry<'_>) -> Result<(), Refusal> {
         INPUT_PARTIAL_SIGNATURE | INPUT_FINAL_SCRIPT | INPUT_FINAL_WITNESS => {
             Err(Refusal::Signed { input, field })
         }
-        INPUT_SIGHASH_TYPE => check_sighash_type(input, entry),
+        INPUT_SIGHASH_TYPE => {
+            let is = entry.key.is_empty() && entry.value.len() == 4;
+            well_formed(is, place, field)
+        }
         INPUT_REDEEM_SCRIPT | INPUT_WITNESS_SCRIPT => Err(Refusal::FieldScript { place, field }),
         INPUT_DERIVATION => well_formed(is_derivation(entry), place, field),
         _ => Err(Refusal::FieldUnknown { place, field }),
-    }
-}
-
-fn check_sighash_type(input: usize, entry: &Entry<'_>) -> Result<(), Refusal> {
-    match (entry.key, <[u8; 4]>::try_from(entry.value)) {
-        ([], Ok(bytes)) => match u32::from_le_bytes(bytes) {
-            SIGHASH_ALL => Ok(()),
-            sighash_type => Err(Refusal::SighashType {
-                input,
-                sighash_type,
-            }),
-        },
-        _ => Err(Refusal::FieldMalformed {
-            place: Place::Input(input),
-            field: entry.field,
-        }),
     }
 }
 

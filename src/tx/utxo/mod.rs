@@ -1,4 +1,4 @@
-//! Bitcoin-like chains: PSBT version 0 (BIP-174) with P2WPKH inputs of one own account.
+//! Bitcoin-like chains: PSBT version 0 (BIP-174) with P2WPKH and P2TR inputs of one own account.
 //!
 //! ```text
 //! base64 ─► psbt, field, wire ─► view ─► decode ─► Decoded ─► assemble ─► network bytes
@@ -25,7 +25,7 @@ mod sighash;
 mod view;
 mod wire;
 
-pub use amounts::{change_dust, dust};
+pub use amounts::dust;
 pub use draft::{Draft, DraftInput, DraftOutput};
 pub use outpoint::{Outpoint, OutpointError};
 pub use refusal::{Part, Place, Refusal};

@@ -229,17 +229,25 @@ pub enum Refusal {
         /// The input.
         input: usize,
     },
-    /// A signature hash type other than ALL.
-    #[error("input {input} asks for signature hash type {sighash_type:#04x}, not ALL (0x01)")]
+    /// A signature hash type other than ALL, and other than DEFAULT for P2TR.
+    #[error("input {input} asks for signature hash type {sighash_type:#04x}, not {wanted:#04x}")]
     SighashType {
         /// The input.
         input: usize,
         /// What it asks for.
         sighash_type: u32,
+        /// The one that commits to everything.
+        wanted: u32,
     },
-    /// An input that is not P2WPKH.
-    #[error("input {input} is not P2WPKH")]
+    /// An input that is neither P2WPKH nor P2TR.
+    #[error("input {input} is neither P2WPKH nor P2TR")]
     InputScript {
+        /// The input.
+        input: usize,
+    },
+    /// A P2TR input where no key signs as BIP-340 has it.
+    #[error("input {input} is P2TR, and no key here signs as BIP-340 has it")]
+    InputTaproot {
         /// The input.
         input: usize,
     },
@@ -333,6 +341,12 @@ pub enum Refusal {
         /// How many.
         count: usize,
     },
+    /// A signature by ECDSA for P2TR, or by BIP-340 for P2WPKH.
+    #[error("the signature of input {input} is not of the scheme of its key")]
+    SignatureScheme {
+        /// The input.
+        input: usize,
+    },
     /// Not one signature for each input.
     #[error("there are {count} signatures for {inputs} inputs")]
     SignatureCount {
@@ -382,6 +396,7 @@ impl Refusal {
             Self::WitnessUtxo { .. } => "utxo-witness-utxo",
             Self::SighashType { .. } => "utxo-sighash-type",
             Self::InputScript { .. } => "utxo-input-script",
+            Self::InputTaproot { .. } => "utxo-input-taproot",
             Self::InputForeign { .. } => "utxo-input-foreign",
             Self::InputKeyless { .. } => "utxo-input-keyless",
             Self::SeveralAccounts { .. } => "utxo-several-accounts",
@@ -394,6 +409,7 @@ impl Refusal {
             Self::OutputRetired { .. } => "utxo-output-retired",
             Self::ChangeKeyless { .. } => "utxo-change-keyless",
             Self::ChangeCount { .. } => "utxo-change-count",
+            Self::SignatureScheme { .. } => "utxo-signature-scheme",
             Self::SignatureCount { .. } => "utxo-signature-count",
         }
     }

@@ -2,7 +2,7 @@
 
 use bitcoin::hashes::{Hash, hash160};
 
-use crate::PublicKey;
+use crate::{PublicKey, key::Form};
 
 /// An output script of a kind that is paid to. Script and template are one to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,34 @@ pub(crate) enum Template {
     P2tr([u8; 32]),
 }
 
+/// An output script of a kind that is spent from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spends {
+    /// P2WPKH, by ECDSA.
+    P2wpkh,
+    /// P2TR along the key's path, as BIP-340 has it.
+    P2tr,
+}
+
+impl Spends {
+    /// The kind of a script; `None` for one that is not spent from here.
+    pub(crate) fn of(script: &[u8]) -> Option<Self> {
+        match Template::of(script)? {
+            Template::P2wpkh(_) => Some(Self::P2wpkh),
+            Template::P2tr(_) => Some(Self::P2tr),
+            Template::P2pkh(_) | Template::P2sh(_) | Template::P2wsh(_) => None,
+        }
+    }
+
+    /// The signature hash type that commits to everything: ALL, and DEFAULT with BIP-341.
+    pub(crate) fn sighash_type(self) -> u32 {
+        match self {
+            Self::P2wpkh => 1,
+            Self::P2tr => 0,
+        }
+    }
+}
+
 impl Template {
     /// The template of a script; `None` for a script of any other form.
     pub(crate) fn of(script: &[u8]) -> Option<Self> {
@@ -32,14 +60,17 @@ impl Template {
         }
     }
 
-    /// The P2PKH template of a key.
-    pub(crate) fn p2pkh(key: &PublicKey) -> Self {
+    /// The P2PKH template of a compressed key.
+    pub(crate) fn p2pkh(key: &[u8; 33]) -> Self {
         Self::P2pkh(hash(key))
     }
 
-    /// The P2WPKH template of a key.
-    pub(crate) fn p2wpkh(key: &PublicKey) -> Self {
-        Self::P2wpkh(hash(key))
+    /// What pays to a key of ours: P2WPKH, and P2TR with the key itself as the output key (ADR 0028).
+    pub(crate) fn of_key(key: &PublicKey) -> Self {
+        match key.form() {
+            Form::Compressed(key) => Self::P2wpkh(hash(key)),
+            Form::XOnly(key) => Self::P2tr(*key),
+        }
     }
 
     /// The script.
@@ -54,6 +85,6 @@ impl Template {
     }
 }
 
-fn hash(key: &PublicKey) -> [u8; 20] {
-    hash160::Hash::hash(key.as_bytes()).to_byte_array()
+fn hash(key: &[u8; 33]) -> [u8; 20] {
+    hash160::Hash::hash(key).to_byte_array()
 }

@@ -11,7 +11,7 @@ use super::{
     outpoint::Outpoint,
     psbt::{Map, Psbt},
     refusal::{Part, Place, Refusal},
-    script::Template,
+    script::Spends,
     wire::{Previous, Wire, WireInput, WireOutput},
 };
 use crate::{Address, Chain};
@@ -45,7 +45,7 @@ pub struct ViewInput {
     pub outpoint: Outpoint,
     /// The input's sequence: 0xffffffff, 0xfffffffe or 0xfffffffd.
     pub sequence: u32,
-    /// Whom it was paid to; always P2WPKH.
+    /// Whom it was paid to: P2WPKH or P2TR.
     pub address: Address,
     /// Its amount in satoshi.
     pub amount: u64,
@@ -95,7 +95,8 @@ impl View {
             inputs.iter().map(|input| input.amount),
             outputs.iter().map(|output| output.amount),
         )?;
-        let vsize = amounts::vsize(wire.encode().len(), inputs.len());
+        let spends = inputs.iter().filter_map(ViewInput::spends);
+        let vsize = amounts::vsize(wire.encode().len(), spends);
         Ok(Self {
             chain,
             version: wire.version,
@@ -131,6 +132,12 @@ impl View {
     }
 }
 
+impl ViewInput {
+    pub(super) fn spends(&self) -> Option<Spends> {
+        Spends::of(self.address.as_bytes())
+    }
+}
+
 /// Refuses what would not be encoded as it was given.
 fn same(encoded: &[u8], given: &[u8], part: Part) -> Result<(), Refusal> {
     if encoded == given {
@@ -158,8 +165,9 @@ fn read_inputs(chain: Chain, psbt: &Psbt<'_>, wire: &Wire<'_>) -> Result<Vec<Vie
     with_maps
         .map(|(input, (wire_input, map))| {
             let spent = spent_output(input, wire_input.outpoint, map)?;
-            let is_p2wpkh = matches!(Template::of(spent.script), Some(Template::P2wpkh(_)));
-            let address = Address::from_script(chain, spent.script).filter(|_| is_p2wpkh);
+            let spends = Spends::of(spent.script).ok_or(Refusal::InputScript { input })?;
+            check_sighash_type(input, map, spends)?;
+            let address = Address::from_script(chain, spent.script);
             Ok(ViewInput {
                 outpoint: wire_input.outpoint,
                 sequence: wire_input.sequence,
@@ -191,6 +199,21 @@ fn spent_output<'a>(
         return Err(Refusal::WitnessUtxo { input });
     }
     Ok(output)
+}
+
+/// The hash type is written only where it is not what it would be anyway.
+fn check_sighash_type(input: usize, map: &Map<'_>, spends: Spends) -> Result<(), Refusal> {
+    let wanted = spends.sighash_type();
+    let asked = map.value(field::INPUT_SIGHASH_TYPE);
+    let asked = asked.and_then(|bytes| bytes.try_into().ok());
+    match asked.map(u32::from_le_bytes) {
+        Some(sighash_type) if sighash_type != wanted => Err(Refusal::SighashType {
+            input,
+            sighash_type,
+            wanted,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn witness_utxo(input: usize, bytes: &[u8]) -> Result<WireOutput<'_>, Refusal> {

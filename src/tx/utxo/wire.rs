@@ -65,7 +65,7 @@ impl<'a> Wire<'a> {
     }
 
     /// The transaction's bytes with these witnesses (BIP-144), one for each input.
-    pub(super) fn encode_with(&self, witnesses: &[[Vec<u8>; 2]]) -> Vec<u8> {
+    pub(super) fn encode_with(&self, witnesses: &[Vec<Vec<u8>>]) -> Vec<u8> {
         let mut out = self.version.to_le_bytes().to_vec();
         out.extend([0x00, 0x01]);
         self.put_body(&mut out);

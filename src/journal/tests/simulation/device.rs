@@ -44,6 +44,6 @@ fn signature(call: &NumberedDigest) -> SignatureRecord {
         call: call.call,
         r: Digest(r),
         s: Digest([2; 32]),
-        recovery_id: 0,
+        recovery_id: Some(0),
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use policy::{Blob, Signed};
-use tx::EcdsaSignature;
+use tx::{EcdsaSignature, KeySignature};
 
 use super::{
     device,
@@ -150,10 +150,10 @@ impl World {
             );
             return Ok(());
         };
-        let values = signatures.iter().map(|signature| EcdsaSignature {
-            r: signature.r.0,
-            s: signature.s.0,
-            recovery_id: signature.recovery_id,
+        let values = signatures.iter().map(|signature| {
+            let (r, s) = (signature.r.0, signature.s.0);
+            let recovery_id = signature.recovery_id.unwrap();
+            KeySignature::Ecdsa(EcdsaSignature { r, s, recovery_id })
         });
         let values: Vec<_> = values.collect();
         let transaction = tx::assemble(*decoded, &values).unwrap();

@@ -128,6 +128,7 @@ fn a_keystore_of_another_implementation_signs() {
         let input = match held.public.algorithm() {
             KeyAlgorithm::Secp256k1 => SignInput::Digest([7; 32]),
             KeyAlgorithm::Ed25519 => SignInput::Message(Bytes::new(b"message").unwrap()),
+            KeyAlgorithm::Bip340 => SignInput::Bip340([7; 32]),
         };
         let signature = held.sign(&input).unwrap();
         verify::check(&held.public, &input, signature.as_bytes()).unwrap();
@@ -151,7 +152,9 @@ fn what_is_written_is_what_another_implementation_writes() {
     let web3 = web3::Web3File::new(&hot(), &hot_held.secret, &keystore.opened, drawn).unwrap();
     assert_eq!(probe::text(&web3).unwrap(), vector("spend.eth-hot.json"));
     let nonce = hex_of("a868873485ec817294748b733efb790b53b9e54c524d4a16");
-    let container = Container::new(&log(), &log_held.secret, &keystore.opened, nonce).unwrap();
+    let algorithm = KeyAlgorithm::Ed25519;
+    let container =
+        Container::new(&log(), algorithm, &log_held.secret, &keystore.opened, nonce).unwrap();
     assert_eq!(
         probe::text(&container).unwrap(),
         vector("checkpoint.log.json")
@@ -184,12 +187,38 @@ fn nonces_are_those_of_rfc_6979() {
     );
 }
 
+/// The first of BIP-340's test vectors: the secret 3, whose point has an even y; and its negative, whose has not.
+#[test]
+fn a_bip_340_key_is_an_x_coordinate() {
+    let public = "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9";
+    let three = "0000000000000000000000000000000000000000000000000000000000000003";
+    let negative = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd036413e";
+    for text in [three, negative] {
+        let secret = crate::keystore::secret::Secret::filled(|bytes| {
+            ::hex::decode_to_slice(text, bytes).unwrap();
+            Ok::<(), crate::keystore::KeystoreError>(())
+        })
+        .unwrap();
+        let algorithm = KeyAlgorithm::Bip340;
+        let made = crate::keystore::pair::public(algorithm, &secret).unwrap();
+        let made = made.unwrap();
+        assert_eq!(made.to_string(), public);
+        let input = SignInput::Bip340([7; 32]);
+        let sign = || crate::keystore::pair::sign(algorithm, &secret, &input).unwrap();
+        let (one, other) = (sign(), sign());
+        assert_ne!(one, other, "auxiliary randomness");
+        for signature in [one, other] {
+            verify::check(&made, &input, signature.as_bytes()).unwrap();
+        }
+    }
+}
+
 /// Each bit of each byte of each file.
 #[test]
 fn a_changed_bit_is_refused_wherever_it_is() {
     let folder = made();
     let keystore = open(folder.path()).unwrap();
-    for key in [hot(), log()] {
+    for key in [hot(), log(), coins()] {
         let text = fs::read(path_of(&folder, &key)).unwrap();
         let whole = str::from_utf8(&text).unwrap();
         let file = file::KeyFile::parse(whole).unwrap();

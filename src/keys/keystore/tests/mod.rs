@@ -57,6 +57,10 @@ fn log() -> KeyId {
     key(KeyPurpose::Checkpoint, "log")
 }
 
+fn coins() -> KeyId {
+    key(KeyPurpose::Spend, "btc-hot")
+}
+
 fn open(folder: &Path) -> Result<Keystore, Failure> {
     open_with(folder, PASSPHRASE)
 }
@@ -106,6 +110,7 @@ fn made() -> TempDir {
     let keystore = open(folder.path()).unwrap();
     keystore.generate(&hot(), KeyAlgorithm::Secp256k1).unwrap();
     keystore.generate(&log(), KeyAlgorithm::Ed25519).unwrap();
+    keystore.generate(&coins(), KeyAlgorithm::Bip340).unwrap();
     folder
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink};
 
 use super::*;
-use crate::keystore::{KeystoreError, header};
+use crate::keystore::{KeystoreError, Secret, header};
 
 #[test]
 fn a_keystore_is_made_and_opened_and_its_serial_is_its_own() {
@@ -11,7 +11,7 @@ fn a_keystore_is_made_and_opened_and_its_serial_is_its_own() {
     let keystore = open(folder.path()).unwrap();
     let listed = keystore.list().unwrap();
     let keys: Vec<_> = listed.iter().map(|key| key.key.clone()).collect();
-    assert_eq!(keys, [Some(log()), Some(hot())]);
+    assert_eq!(keys, [Some(log()), Some(coins()), Some(hot())]);
     assert!(listed.iter().all(|key| key.usable.is_ok()));
     let identity = super::super::identify(folder.path()).unwrap();
     assert_eq!(identity.serial.as_str().len(), 16);
@@ -107,7 +107,7 @@ fn a_file_is_its_keys_and_this_keystores() {
     assert!(said.contains("is the file of"), "{said}");
     // The same name, from a keystore with the same passphrase.
     let other = made();
-    for key in [hot(), log()] {
+    for key in [hot(), log(), coins()] {
         fs::copy(path_of(&other, &key), path_of(&folder, &key)).unwrap();
         let said = refusal(&folder, &key);
         assert!(said.contains("another keystore"), "{said}");
@@ -208,6 +208,13 @@ fn an_imported_key_is_the_same_and_comes_in_once() {
         again.to_string().contains("strongroom:spend:taken-over"),
         "{again}"
     );
+    // Nor does the same secret to sign otherwise.
+    let secret = Secret::filled(|bytes| {
+        *bytes = *keystore.key(&taken).unwrap().secret.expose()?;
+        Ok::<(), KeystoreError>(())
+    });
+    let again = keystore.add(&twin, KeyAlgorithm::Bip340, secret.unwrap());
+    assert!(matches!(again, Err(KeystoreError::SameSecret { .. })));
     // An Ed25519 key of another keystore.
     let log_2 = key(KeyPurpose::Checkpoint, "log-2");
     let text = vector("checkpoint.log.json");

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use k256::ecdsa::SigningKey;
 use strongroom_tx::evm::{Action, Fees, Functions, Refusal, Terms, Unsigned};
 use strongroom_tx::{
-    AccountClass, Address, Amount, Chain, ChainRules, Decoded, EcdsaSignature, Own, OwnAddress,
-    OwnKey, PublicKey, Registry, Transaction, decode,
+    AccountClass, Address, Amount, Chain, ChainRules, Decoded, EcdsaSignature, KeySignature, Own,
+    OwnAddress, OwnKey, PublicKey, Registry, Transaction, decode,
 };
 
 pub(crate) const MAINNET: Chain = Chain::Evm(1);
@@ -152,12 +152,12 @@ pub(crate) fn payload(fees: Fees, action: Action) -> String {
         .payload()
 }
 
-pub(crate) fn sign(key: &SigningKey, digest: &[u8; 32]) -> EcdsaSignature {
+pub(crate) fn sign(key: &SigningKey, digest: &[u8; 32]) -> KeySignature {
     let (signature, id) = key.sign_prehash_recoverable(digest).unwrap();
     let (r, s) = signature.split_bytes();
-    EcdsaSignature {
+    KeySignature::Ecdsa(EcdsaSignature {
         r: r.into(),
         s: s.into(),
         recovery_id: id.to_byte(),
-    }
+    })
 }

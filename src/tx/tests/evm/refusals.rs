@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use alloy_primitives::{hex, keccak256};
 use alloy_rlp::Header;
 use strongroom_tx::evm::{Action, Fees, Refusal, Unsigned};
-use strongroom_tx::{Address, Amount, Chain, EcdsaSignature, Network, Transaction, assemble};
+use strongroom_tx::{
+    Address, Amount, Bip340Signature, Chain, EcdsaSignature, KeySignature, Network, Transaction,
+    assemble,
+};
 
 use super::fixture::{
     COLD, MAINNET, STRANGER, TOKEN, address, decode_from_hot, decode_request, deposit, eip155,
@@ -427,10 +430,12 @@ fn assembly_cases() -> Vec<(&'static str, Refusal)> {
     };
     let recovery_id = 2;
     let (r, s) = ([1; 32], [1; 32]);
-    let odd = EcdsaSignature { r, s, recovery_id };
+    let odd = KeySignature::Ecdsa(EcdsaSignature { r, s, recovery_id });
+    let schnorr = KeySignature::Bip340(Bip340Signature { r, s });
     vec![
         ("evm-signature-count", refusal(&[])),
         ("evm-signature-count", refusal(&[odd; 2])),
+        ("evm-signature-scheme", refusal(&[schnorr])),
         ("evm-recovery-id", refusal(&[odd])),
     ]
 }

@@ -108,7 +108,7 @@ fn a_previous_transaction_with_witnesses_has_the_id_without_them() {
 
 #[test]
 fn what_wallets_add_is_ignored() {
-    let derivation = |field: u8| [&[field], public(FOREIGN).as_bytes().as_slice()].concat();
+    let derivation = |field: u8| [&[field][..], public(FOREIGN).as_bytes()].concat();
     let path = [0xde, 0xad, 0xbe, 0xef, 84, 0, 0, 0x80];
     let mut xpub = vec![0x01, 0x04, 0x88, 0xb2, 0x1e, 1];
     xpub.extend([0; 40]);
@@ -132,7 +132,7 @@ fn what_wallets_add_is_ignored() {
 #[test]
 fn our_derivation_beside_a_foreign_script_is_a_payment() {
     // Change spoofing: the claim is ours, the script is not.
-    let claim = [&[0x02], public(HOT[2]).as_bytes().as_slice()].concat();
+    let claim = [&[0x02][..], public(HOT[2]).as_bytes()].concat();
     let psbt = maps().with(OUTPUT, &claim, &[0; 4]).text();
     let decoded = decode(BITCOIN, &psbt).unwrap();
     let kinds: Vec<_> = decoded.effects().iter().map(|effect| effect.kind).collect();

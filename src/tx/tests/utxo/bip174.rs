@@ -1,7 +1,7 @@
 //! The vectors of BIP-174, and the valid ones of BIP-371.
 //!
-//! The valid ones are valid for signers of every kind of script. This one signs P2WPKH only, so it
-//! refuses them too, each for the first thing in it that is none of its business.
+//! The valid ones are valid for signers of every kind of script. This one signs P2WPKH and the key's path of
+//! P2TR only, so it refuses them too, each for the first thing in it that is none of its business.
 
 use base64ct::{Base64, Encoding};
 use strongroom_tx::{Chain, Network, utxo};

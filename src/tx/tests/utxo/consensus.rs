@@ -1,7 +1,9 @@
 //! Assembled transactions before Bitcoin's own script engine, and litecoind's.
 
 use bitcoin::{Psbt, consensus::serialize};
-use strongroom_tx::{Chain, EcdsaSignature, Network, OwnKey, Registry, SignedTransaction};
+use strongroom_tx::{
+    Chain, EcdsaSignature, KeySignature, Network, OwnKey, Registry, SignedTransaction,
+};
 
 use super::support::{BITCOIN, FOREIGN, HOT, RULES, decode, previous, script, sign, spend, text};
 
@@ -60,7 +62,7 @@ fn bitcoin_refuses_a_changed_output_and_swapped_signatures() {
     let psbt = psbt(2);
     let decoded = decode(BITCOIN, &text(&psbt)).unwrap();
     let digests: Vec<_> = decoded.signings().iter().map(|s| s.digest).collect();
-    let swapped: Vec<EcdsaSignature> = [(HOT[1], &digests[1]), (HOT[0], &digests[0])]
+    let swapped: Vec<KeySignature> = [(HOT[1], &digests[1]), (HOT[0], &digests[0])]
         .map(|(seed, digest)| super::support::signature(seed, digest))
         .to_vec();
     let raw = strongroom_tx::assemble(decoded, &swapped).unwrap().raw;
@@ -116,7 +118,7 @@ fn what_litecoind_signs_is_what_we_would_have_signed() {
     let theirs: bitcoin::Transaction = bitcoin::consensus::deserialize(&raw).unwrap();
     let secp = bitcoin::secp256k1::Secp256k1::verification_only();
     let key = LITECOIND_KEYS[0].parse().unwrap();
-    let signatures: Vec<EcdsaSignature> = decoded
+    let signatures: Vec<KeySignature> = decoded
         .signings()
         .iter()
         .zip(&theirs.input)
@@ -126,11 +128,11 @@ fn what_litecoind_signs_is_what_we_would_have_signed() {
             let digest = bitcoin::secp256k1::Message::from_digest(signing.digest);
             secp.verify_ecdsa(&digest, &signature, &key).unwrap();
             let compact = signature.serialize_compact();
-            EcdsaSignature {
+            KeySignature::Ecdsa(EcdsaSignature {
                 r: compact[..32].try_into().unwrap(),
                 s: compact[32..].try_into().unwrap(),
                 recovery_id: 0,
-            }
+            })
         })
         .collect();
     let ours = strongroom_tx::assemble(decoded, &signatures).unwrap();

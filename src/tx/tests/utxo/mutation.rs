@@ -21,7 +21,7 @@ const RUNS: usize = 50_000;
 /// Good PSBTs of every shape that is accepted.
 fn seeds() -> Vec<Maps> {
     let path = [1, 2, 3, 4, 84, 0, 0, 0x80];
-    let key = |field: u8, seed: u8| [&[field], public(seed).as_bytes().as_slice()].concat();
+    let key = |field: u8, seed: u8| [&[field][..], public(seed).as_bytes()].concat();
     let one = spend(
         vec![previous(9, &[(1_000_000, script(HOT[4]))])],
         &[(999_000, script(OTHER))],

@@ -11,7 +11,7 @@ use strongroom_tx::utxo;
 use super::support::{
     BITCOIN, COLD, FOREIGN, GLOBAL, HOT, HOT_KEYLESS, INPUT, Maps, OTHER, OUTPUT, PREVIOUS,
     RETIRED, SIGHASH_TYPE, UNSIGNED, WITNESS_UTXO, code, edited, maps, paying, previous, public,
-    sample, script, spend, text, witness_utxo,
+    sample, script, spend, taproot_script, text, witness_utxo,
 };
 
 type Case = (&'static str, String);
@@ -75,21 +75,21 @@ fn container_cases() -> Vec<Case> {
 /// An output's map with 65 derivations.
 fn many_entries() -> Maps {
     (1..=65u8).fold(maps(), |maps, seed| {
-        let key = [&[0x02], public(seed).as_bytes().as_slice()].concat();
+        let key = [&[0x02][..], public(seed).as_bytes()].concat();
         maps.with(OUTPUT, &key, &[0; 4])
     })
 }
 
 /// An output's map with two paths for one key.
 fn twice_derived() -> Maps {
-    let key = [&[0x02], public(1).as_bytes().as_slice()].concat();
+    let key = [&[0x02][..], public(1).as_bytes()].concat();
     maps()
         .with(OUTPUT, &key, &[0; 4])
         .with(OUTPUT, &key, &[1; 4])
 }
 
 fn field_cases() -> Vec<Case> {
-    let derivation = |seed: u8| [&[0x06], public(seed).as_bytes().as_slice()].concat();
+    let derivation = |seed: u8| [&[0x06][..], public(seed).as_bytes()].concat();
     let off_curve = [&[0x06, 0x02], [0xff; 32].as_slice()].concat();
     let unsigned = maps().value(GLOBAL, UNSIGNED);
     let with = |map, key: &[u8], value: &[u8]| maps().with(map, key, value).text();
@@ -341,6 +341,7 @@ fn spent_output_cases() -> Vec<Case> {
             spending(ScriptBuf::from_bytes(vec![0x51])),
         ),
         ("utxo-input-script", spending(ScriptBuf::new())),
+        ("utxo-input-taproot", spending(taproot_script(FOREIGN))),
         ("utxo-input-foreign", spending(script(FOREIGN))),
         ("utxo-input-keyless", spending(script(HOT_KEYLESS))),
         ("utxo-input-keyless", spending(script(COLD))),
@@ -444,10 +445,11 @@ fn every_refusal_is_tested() {
         .collect();
     let mut hit: BTreeSet<&str> = all_cases().iter().map(|(code, _)| *code).collect();
     hit.extend([
-        // By tests of `attacks.rs`.
+        // By tests of `attacks.rs` and `taproot.rs`.
         "utxo-chain",
         "utxo-output-chain",
         "utxo-signature-count",
+        "utxo-signature-scheme",
         // Beside the code: no input reaches it, and that is its point.
         "utxo-not-canonical",
     ]);

@@ -4,12 +4,13 @@
 use base64ct::{Base64, Encoding};
 use bitcoin::{
     Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
-    absolute::LockTime, hashes::Hash, transaction::Version,
+    absolute::LockTime, hashes::Hash, secp256k1, transaction::Version,
 };
 use k256::ecdsa::SigningKey;
 use strongroom_tx::{
-    AccountClass, Address, Chain, ChainRules, Decoded, EcdsaSignature, Network, Own, OwnAddress,
-    OwnKey, PublicKey, Refusal, Registry, SignedTransaction,
+    AccountClass, Address, Bip340Signature, Chain, ChainRules, Decoded, EcdsaSignature,
+    KeySignature, Network, Own, OwnAddress, OwnKey, PublicKey, Refusal, Registry, Scheme,
+    SignedTransaction,
 };
 
 pub const BITCOIN: Chain = Chain::Bitcoin(Network::Mainnet);
@@ -49,6 +50,12 @@ pub fn public(seed: u8) -> PublicKey {
     PublicKey::from_bytes(point.as_bytes().try_into().unwrap()).unwrap()
 }
 
+/// The x-only key of a seed, which pays by P2TR.
+pub fn taproot(seed: u8) -> PublicKey {
+    let point: [u8; 33] = public(seed).as_bytes().try_into().unwrap();
+    PublicKey::from_x_only(*point.last_chunk().unwrap()).unwrap()
+}
+
 pub fn address(chain: Chain, seed: u8) -> Address {
     public(seed).address(chain).unwrap()
 }
@@ -57,6 +64,13 @@ pub fn address(chain: Chain, seed: u8) -> Address {
 pub fn script(seed: u8) -> ScriptBuf {
     let key = bitcoin::CompressedPublicKey::from_slice(public(seed).as_bytes()).unwrap();
     ScriptBuf::new_p2wpkh(&key.wpubkey_hash())
+}
+
+/// The P2TR script whose output key is that of a seed, by the `bitcoin` crate.
+pub fn taproot_script(seed: u8) -> ScriptBuf {
+    let key = secp256k1::XOnlyPublicKey::from_slice(taproot(seed).as_bytes()).unwrap();
+    let key = bitcoin::key::TweakedPublicKey::dangerous_assume_tweaked(key);
+    ScriptBuf::new_p2tr_tweaked(key)
 }
 
 pub fn registry(chain: Chain) -> Registry {
@@ -194,24 +208,39 @@ pub fn code(chain: Chain, psbt: &str) -> &'static str {
 
 /// Signs with the keys that the registry named, and assembles.
 pub fn sign(decoded: Decoded) -> SignedTransaction {
-    let signatures: Vec<EcdsaSignature> = decoded
+    let signatures: Vec<KeySignature> = decoded
         .signings()
         .iter()
         .map(|signing| {
             let seed = signing.key.as_str().rsplit_once('-').unwrap().1;
-            signature(seed.parse().unwrap(), &signing.digest)
+            let seed = seed.parse().unwrap();
+            match signing.scheme {
+                Scheme::Ecdsa => signature(seed, &signing.digest),
+                Scheme::Bip340 => schnorr(seed, &signing.digest),
+            }
         })
         .collect();
     strongroom_tx::assemble(decoded, &signatures).unwrap()
 }
 
-pub fn signature(seed: u8, digest: &[u8; 32]) -> EcdsaSignature {
+pub fn signature(seed: u8, digest: &[u8; 32]) -> KeySignature {
     let (signature, recovery_id) = secret(seed).sign_prehash_recoverable(digest).unwrap();
-    EcdsaSignature {
+    KeySignature::Ecdsa(EcdsaSignature {
         r: signature.r().to_bytes().into(),
         s: signature.s().to_bytes().into(),
         recovery_id: recovery_id.to_byte(),
-    }
+    })
+}
+
+pub fn schnorr(seed: u8, digest: &[u8; 32]) -> KeySignature {
+    let secp = secp256k1::Secp256k1::new();
+    let pair = secp256k1::Keypair::from_seckey_slice(&secp, &[seed; 32]).unwrap();
+    let message = secp256k1::Message::from_digest(*digest);
+    let signature = secp.sign_schnorr_no_aux_rand(&message, &pair).serialize();
+    KeySignature::Bip340(Bip340Signature {
+        r: *signature.first_chunk().unwrap(),
+        s: *signature.last_chunk().unwrap(),
+    })
 }
 
 /// A PSBT as nothing but maps of keys and values.

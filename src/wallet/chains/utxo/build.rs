@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use api::signing::{BODY_MAX, SignRequest, SignedIntent};
 use tx::{
     Amount, AssetKind, Chain, ConflictKey, FeeTerms, Time, Transaction,
-    utxo::{
-        Draft, DraftInput, DraftOutput, INPUTS_MAX, Outpoint, Refusal, change_dust, dust,
-        weight::{Contents, P2WPKH_SCRIPT_LENGTH},
-    },
+    utxo::{Draft, DraftInput, DraftOutput, INPUTS_MAX, Outpoint, Refusal, dust, weight::Contents},
 };
 
 use super::{
@@ -222,7 +219,7 @@ impl<'a> Builder<'a> {
             fee_rate_sat_vb: self.fee_rate_sat_vb,
             long_term_fee_rate_sat_vb: self.config.fee_rate_long_term_sat_vb,
             replaced_fee: inputs.replaced_fee,
-            change_dust: change_dust(self.view.row.id.chain).unwrap_or(u64::MAX),
+            costs: self.keys.costs(),
             inputs_max: inputs.inputs_max,
         };
         selection::select(&problem).map_err(|error| match error {
@@ -279,12 +276,14 @@ impl<'a> Builder<'a> {
         let anchor = chosen.anchor.clone().or(first);
         let anchor = anchor.ok_or_else(|| unbuildable("it spends nothing"))?;
         let request = self.request(&chosen)?;
-        let inputs = Contents::default().with_inputs(chosen.coins.len());
+        let inputs = Contents::default().with_inputs(chosen.coins.len(), self.keys.costs());
         let contents = chosen.members.iter().fold(inputs, |contents, member| {
             contents.with_output(member.intent.destination.as_bytes().len())
         });
         let change = chosen.selection.change;
-        let contents = change.map_or(contents, |_| contents.with_output(P2WPKH_SCRIPT_LENGTH));
+        let contents = change.map_or(contents, |_| {
+            contents.with_output(self.keys.costs().script_length)
+        });
         Ok(Attempt {
             number: chosen.number,
             set: chosen.set,

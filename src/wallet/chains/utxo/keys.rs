@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use api::signing::Key;
 use thiserror::Error;
-use tx::{Address, Name, utxo::weight::P2WPKH_SCRIPT_LENGTH};
+use tx::{Address, Name, utxo::weight::CoinCosts};
 
 use crate::lane::{LaneId, Sender};
 
@@ -12,10 +12,11 @@ use crate::lane::{LaneId, Sender};
 #[derive(Clone, Debug)]
 pub struct OwnKeys {
     keys: Vec<OwnKey>,
+    costs: CoinCosts,
     by_script: HashMap<Arc<[u8]>, usize>,
 }
 
-/// A key with its P2WPKH address on the lane's chain.
+/// A key with its address on the lane's chain, P2WPKH or P2TR.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnKey {
     /// Its name at the signer.
@@ -36,8 +37,8 @@ pub enum KeysError {
         /// The lane.
         lane: String,
     },
-    /// The account has no P2WPKH address on the chain.
-    #[error("the signer has no key with a P2WPKH address for {lane}")]
+    /// The account has no address on the chain that is spent from here.
+    #[error("the signer has no key with a P2WPKH or P2TR address for {lane}")]
     NoKey {
         /// The lane.
         lane: String,
@@ -63,15 +64,21 @@ impl OwnKeys {
         });
         let keys = named.filter_map(|(name, address)| OwnKey::new(name, address));
         let keys: Vec<_> = keys.collect();
-        if keys.is_empty() {
-            let lane = lane.to_string();
-            return Err(KeysError::NoKey { lane });
-        }
+        let scripts = keys.iter().map(|key| &*key.script);
+        let costs = CoinCosts::of(lane.chain, scripts).ok_or_else(|| KeysError::NoKey {
+            lane: lane.to_string(),
+        })?;
         let scripts = keys.iter().map(|key| Arc::clone(&key.script));
         Ok(Self {
             by_script: scripts.zip(0..).collect(),
             keys,
+            costs,
         })
+    }
+
+    /// What the coins of these keys cost.
+    pub fn costs(&self) -> CoinCosts {
+        self.costs
     }
 
     /// The key that a script pays.
@@ -89,11 +96,11 @@ impl OwnKeys {
 }
 
 impl OwnKey {
-    /// Only P2WPKH is signed for.
+    /// Only P2WPKH and P2TR are signed for.
     fn new(name: Name, address: Address) -> Option<Self> {
         let script: Arc<[u8]> = address.as_bytes().into();
-        let is_p2wpkh = script.len() == P2WPKH_SCRIPT_LENGTH && script.starts_with(&[0x00, 0x14]);
-        is_p2wpkh.then_some(Self {
+        let is_spent = CoinCosts::of(address.chain(), [&*script]).is_some();
+        is_spent.then_some(Self {
             name,
             address,
             script,

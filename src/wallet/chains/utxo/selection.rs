@@ -1,6 +1,6 @@
 //! Which coins to spend.
 //!
-//! All coins weigh the same, so that a fee depends on how many are spent and on whether there is
+//! All coins count as equally heavy, so that a fee depends on how many are spent and on whether there is
 //! change. With change nothing is cheaper than the fewest coins. Without change it may be, if coins
 //! fit within what change would cost: that is looked for by branch and bound, whose last two coins
 //! are found by walking the sorted amounts from both ends.
@@ -9,7 +9,7 @@
 mod tests;
 
 use thiserror::Error;
-use tx::utxo::weight::{Contents, INPUT_WEIGHT, P2WPKH_SCRIPT_LENGTH};
+use tx::utxo::weight::{CoinCosts, Contents};
 
 /// How many steps a search takes: some milliseconds.
 const STEPS_MAX: u64 = 2_000_000;
@@ -31,8 +31,8 @@ pub struct Problem<'a> {
     pub long_term_fee_rate_sat_vb: u64,
     /// The fees of what is replaced: the new one is above them by 1 satoshi a vbyte.
     pub replaced_fee: Option<u64>,
-    /// The least change that nodes relay.
-    pub change_dust: u64,
+    /// What a coin costs to be spent, and to be made as change.
+    pub costs: CoinCosts,
     /// The most coins, with those that must be spent.
     pub inputs_max: usize,
 }
@@ -108,12 +108,11 @@ enum Change {
 
 impl<'a> Pool<'a> {
     fn new(problem: &'a Problem<'a>) -> Result<Self, SelectionError> {
-        let cost = problem
+        let rate = problem
             .fee_rate_sat_vb
-            .max(u64::from(problem.replaced_fee.is_some()))
-            .checked_mul(INPUT_WEIGHT)
-            .ok_or(SelectionError::Overflow)?
-            .div_ceil(4);
+            .max(u64::from(problem.replaced_fee.is_some()));
+        let cost = problem.costs.spending(rate);
+        let cost = cost.ok_or(SelectionError::Overflow)?;
         let coins = problem.coins.iter().copied().zip(0..);
         let mut coins: Vec<_> = coins.filter(|(amount, _)| *amount > cost).collect();
         coins.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -219,9 +218,9 @@ impl<'a> Pool<'a> {
 
     fn fee(&self, count: usize, change: Change) -> Result<u64, SelectionError> {
         let inputs = count.saturating_add(self.problem.required.len());
-        let contents = self.problem.outputs.with_inputs(inputs);
+        let contents = self.problem.outputs.with_inputs(inputs, self.problem.costs);
         let contents = match change {
-            Change::Made => contents.with_output(P2WPKH_SCRIPT_LENGTH),
+            Change::Made => contents.with_output(self.problem.costs.script_length),
             Change::None => contents,
         };
         let vsize = contents.vsize();
@@ -237,12 +236,12 @@ impl<'a> Pool<'a> {
     /// What spending the change will take.
     fn spending(&self) -> u64 {
         let rate = self.problem.long_term_fee_rate_sat_vb;
-        rate.saturating_mul(INPUT_WEIGHT).div_ceil(4)
+        self.problem.costs.spending(rate).unwrap_or(u64::MAX)
     }
 
     /// The least that is made as change.
     fn change_least(&self) -> u64 {
-        self.problem.change_dust.max(self.spending())
+        self.problem.costs.dust.max(self.spending())
     }
 
     /// `count` coins with change: the largest but one, and the smallest that is enough beside them,

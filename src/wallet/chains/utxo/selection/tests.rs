@@ -5,7 +5,7 @@ use bdk_coin_select::{
     metrics::LowestFee,
 };
 use proptest::prelude::*;
-use tx::{Chain, Network, utxo::change_dust};
+use tx::{Chain, Network};
 
 use super::*;
 
@@ -31,6 +31,22 @@ impl Random {
     }
 }
 
+/// Those of P2WPKH coins, or of P2TR.
+fn costs(script: &[u8]) -> CoinCosts {
+    CoinCosts::of(BITCOIN, [script]).unwrap()
+}
+
+const P2WPKH: &[u8] = &{
+    let mut script = [0; 22];
+    script[1] = 0x14;
+    script
+};
+const P2TR: &[u8] = &{
+    let mut script = [0; 34];
+    (script[0], script[1]) = (0x51, 0x20);
+    script
+};
+
 fn problem(coins: &[u64], amount: u64, fee_rate_sat_vb: u64) -> Problem<'_> {
     Problem {
         coins,
@@ -40,7 +56,7 @@ fn problem(coins: &[u64], amount: u64, fee_rate_sat_vb: u64) -> Problem<'_> {
         fee_rate_sat_vb,
         long_term_fee_rate_sat_vb: fee_rate_sat_vb,
         replaced_fee: None,
-        change_dust: change_dust(BITCOIN).unwrap(),
+        costs: costs(P2WPKH),
         inputs_max: 500,
     }
 }
@@ -52,9 +68,9 @@ fn held(problem: &Problem<'_>, selection: &Selection) -> u64 {
 
 fn vsize(problem: &Problem<'_>, selection: &Selection) -> u64 {
     let inputs = selection.coins.len() + problem.required.len();
-    let contents = problem.outputs.with_inputs(inputs);
+    let contents = problem.outputs.with_inputs(inputs, problem.costs);
     match selection.change {
-        Some(_) => contents.with_output(22).vsize(),
+        Some(_) => contents.with_output(problem.costs.script_length).vsize(),
         None => contents.vsize(),
     }
 }
@@ -66,7 +82,7 @@ fn bdk(problem: &Problem<'_>, rounds: usize) -> Option<u64> {
         .iter()
         .map(|value| Candidate {
             value: *value,
-            weight: INPUT_WEIGHT,
+            weight: problem.costs.input_weight,
             input_count: 1,
             is_segwit: true,
         })
@@ -77,14 +93,14 @@ fn bdk(problem: &Problem<'_>, rounds: usize) -> Option<u64> {
         fee: TargetFee::from_feerate(rate(problem.fee_rate_sat_vb)),
     };
     let drain_weights = DrainWeights {
-        output_weight: 4 * 31,
-        spend_weight: INPUT_WEIGHT,
+        output_weight: 4 * (9 + problem.costs.script_length as u64),
+        spend_weight: problem.costs.input_weight,
         n_outputs: 1,
     };
     let long_term_feerate = rate(problem.long_term_fee_rate_sat_vb);
     let change_policy = ChangePolicy::min_value_and_waste(
         drain_weights,
-        problem.change_dust,
+        problem.costs.dust,
         target.fee.rate,
         long_term_feerate,
     );
@@ -120,6 +136,9 @@ fn costs_no_more_than_bdk() {
         let total: u64 = coins.iter().sum();
         let mut problem = problem(&coins, 1 + random.below(total), 1 + random.below(60));
         problem.long_term_fee_rate_sat_vb = 1 + random.below(30);
+        if round % 2 == 1 {
+            problem.costs = costs(P2TR);
+        }
         let Ok(ours) = select(&problem) else { continue };
         let Some(theirs) = bdk(&problem, 5_000) else {
             continue;
@@ -276,7 +295,7 @@ proptest! {
         let Ok(selection) = select(&problem) else { return Ok(()) };
         let change = selection.change.unwrap_or(0);
         prop_assert_eq!(held(&problem, &selection), amount + change + selection.fee);
-        prop_assert!(selection.change.is_none_or(|change| change >= problem.change_dust));
+        prop_assert!(selection.change.is_none_or(|change| change >= problem.costs.dust));
         let vsize = vsize(&problem, &selection);
         prop_assert!(selection.fee >= vsize * rates.0);
         prop_assert!(selection.fee >= problem.replaced_fee.map_or(0, |fee| fee + vsize));

@@ -2,10 +2,10 @@
 
 use api::signing::{Receipt, SignRequest};
 use sha2::{Digest, Sha256};
-use tx::{ConflictKey, Decoded, EcdsaSignature, Interval, Time};
+use tx::{ConflictKey, Decoded, EcdsaSignature, Interval, KeySignature, Time};
 
 /// No signature, but one for each digest, and always the same.
-pub(super) fn signature(digest: [u8; 32]) -> EcdsaSignature {
+pub(super) fn signature(digest: [u8; 32]) -> KeySignature {
     let part = |label: &[u8]| {
         let mut bytes: [u8; 32] = Sha256::new()
             .chain_update(label)
@@ -16,11 +16,11 @@ pub(super) fn signature(digest: [u8; 32]) -> EcdsaSignature {
         bytes[0] = (bytes[0] & 0x3f) | 0x08;
         bytes
     };
-    EcdsaSignature {
+    KeySignature::Ecdsa(EcdsaSignature {
         r: part(b"r"),
         s: part(b"s"),
         recovery_id: 0,
-    }
+    })
 }
 
 /// As the real journal writes it: its lists are sorted.
