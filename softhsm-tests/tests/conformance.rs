@@ -56,8 +56,8 @@ fn every_device_conforms_and_the_readme_has_what_was_seen() {
         .tempdir()
         .unwrap();
     let mut table = String::from(
-        "| device | level | secp256k1 | Ed25519 | wrapping | attestation | `CKA_EC_POINT` | sessions | message |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| device | level | ECDSA on secp256k1 | Ed25519 | BIP-340 | wrapping | attestation | `CKA_EC_POINT` | sessions | message |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for module in Module::ALL {
         let token = Token::of(module, folder.path().join(format!("{module:?}")), &[]);
@@ -100,11 +100,12 @@ fn row(report: &Value) -> String {
         fact.map_or("-", |fact| fact["claimed"].as_str().unwrap())
     };
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         report["profile"].as_str().unwrap(),
         report["assurance"].as_str().unwrap(),
         curve("secp256k1"),
         curve("ed25519"),
+        curve("bip340"),
         fact("wrapping"),
         fact("attestation"),
         fact("point_encoding"),

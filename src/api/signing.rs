@@ -258,7 +258,7 @@ pub struct Key {
     pub account: Name,
     /// The account's class.
     pub class: AccountClass,
-    /// Its public key, SEC 1 compressed, 66 hexadecimal digits.
+    /// Its public key in hexadecimal: SEC 1 compressed, 66 digits, or of BIP-340 the x coordinate, 64.
     pub public_key: String,
     /// How well it is kept: `hsm-logged`, `hsm`, `wrapped` or `software`.
     pub assurance: String,

@@ -88,6 +88,6 @@ pub struct TransactionAnswer {
 pub struct NamedKey {
     /// What the bundle calls it.
     pub name: String,
-    /// Its public key, 66 hexadecimal digits.
+    /// Its public key, 66 hexadecimal digits, or 64 of BIP-340.
     pub public: PublicKey,
 }

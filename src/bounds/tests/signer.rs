@@ -228,11 +228,8 @@ impl Signer {
             tag: None,
             call: None,
         });
-        let key = self
-            .registry
-            .keys()
-            .find(|key| key.account == ask.account)
-            .unwrap();
+        let mut keys = self.registry.keys();
+        let key = keys.find(|key| key.account == ask.account).unwrap();
         let conflict = match ask.chain {
             Chain::Evm(_) => {
                 let account = key.public.address(ask.chain).unwrap();

@@ -5,7 +5,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use k256::{
     FieldBytes, NonZeroScalar, Scalar,
     ecdsa::hazmat::SignPrimitive,
-    elliptic_curve::{PrimeField, sec1::ToEncodedPoint},
+    elliptic_curve::{PrimeField, point::AffineCoordinates, sec1::ToEncodedPoint},
 };
 use sha2::Sha256;
 use sha3::{Digest, Keccak256};
@@ -61,7 +61,7 @@ pub(super) fn public(
             None => return Ok(None),
         },
         KeyAlgorithm::Bip340 => match point(secret)? {
-            Some(point) => PublicKey::new(algorithm, &point.to_encoded_point(true).as_bytes()[1..]),
+            Some(point) => PublicKey::new(algorithm, &point.as_affine().x()),
             None => return Ok(None),
         },
         KeyAlgorithm::Ed25519 => {

@@ -7,14 +7,15 @@ use bitcoin::{
     absolute::LockTime,
     consensus::serialize,
     hashes::Hash,
-    sighash::{EcdsaSighashType, SighashCache},
+    sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType},
 };
 use strongroom_tx::{Chain, ConflictKey, Decoded, EffectKind, utxo};
 
 use super::support::{
     BITCOIN, FOREIGN, GLOBAL, HOT, LITECOIN, Maps, OTHER, RULES, Random, UNSIGNED, previous,
-    public, registry, sample, script, spend,
+    public, registry_with, sample, script, spend, taproot_script,
 };
+use super::taproot::TAPROOT;
 
 const RUNS: usize = 50_000;
 
@@ -45,7 +46,23 @@ fn seeds() -> Vec<Maps> {
             (1_800_000, script(HOT[0])),
         ],
     );
+    let coins = [
+        taproot_script(TAPROOT[0]),
+        script(HOT[0]),
+        taproot_script(TAPROOT[1]),
+    ];
+    let taproot = coins.iter().zip(1..);
+    let taproot = taproot.map(|(coin, salt)| previous(salt, &[(1_000_000, coin.clone())]));
+    let mut taproot = spend(
+        taproot.collect(),
+        &[
+            (1_500_000, taproot_script(FOREIGN)),
+            (1_400_000, taproot_script(TAPROOT[2])),
+        ],
+    );
+    taproot.inputs[0].sighash_type = Some(TapSighashType::Default.into());
     vec![
+        Maps::of(&taproot),
         Maps::of(&sample()),
         Maps::of(&one),
         Maps::of(&adorned),
@@ -142,16 +159,30 @@ fn check(bytes: &[u8], view: &utxo::View, decoded: &Decoded) {
     check_conflict_keys(&oracle, view, decoded);
     check_effects(&oracle, view, decoded);
     let mut cache = SighashCache::new(transaction);
+    let spent = oracle.inputs.iter().zip(&transaction.input);
+    let all: Vec<_> = spent
+        .map(|(input, spends)| {
+            let previous = input.non_witness_utxo.as_ref().unwrap();
+            previous.output[spends.previous_output.vout as usize].clone()
+        })
+        .collect();
     assert_eq!(decoded.signings().len(), oracle.inputs.len());
     for (index, (input, signing)) in oracle.inputs.iter().zip(decoded.signings()).enumerate() {
         let outpoint = transaction.input[index].previous_output;
         let previous = input.non_witness_utxo.as_ref().unwrap();
         let spent = &previous.output[outpoint.vout as usize];
         let (script, amount) = (&spent.script_pubkey, spent.value);
-        let sighash = cache
-            .p2wpkh_signature_hash(index, script, amount, EcdsaSighashType::All)
-            .unwrap();
-        assert_eq!(signing.digest, sighash.to_byte_array());
+        let sighash = if script.is_p2tr() {
+            let prevouts = Prevouts::All(&all);
+            let hash_type = TapSighashType::Default;
+            let hash = cache.taproot_key_spend_signature_hash(index, &prevouts, hash_type);
+            hash.unwrap().to_byte_array()
+        } else {
+            let hash_type = EcdsaSighashType::All;
+            let hash = cache.p2wpkh_signature_hash(index, script, amount, hash_type);
+            hash.unwrap().to_byte_array()
+        };
+        assert_eq!(signing.digest, sighash);
         assert_eq!(view.inputs[index].amount, amount.to_sat());
     }
 }
@@ -195,7 +226,7 @@ fn mutants_on_litecoin_too() {
 fn run(chain: Chain, seed: u64) {
     let mut random = Random(seed);
     let seeds = seeds();
-    let registry = registry(chain);
+    let registry = registry_with(chain, &TAPROOT);
     let (mut accepted, mut refused) = (0, BTreeMap::<_, usize>::new());
     for _ in 0..RUNS {
         let bytes = mutant(&mut random, &seeds);

@@ -74,9 +74,18 @@ pub fn taproot_script(seed: u8) -> ScriptBuf {
 }
 
 pub fn registry(chain: Chain) -> Registry {
+    registry_with(chain, &[])
+}
+
+/// With keys of account `hot` that sign as BIP-340 has it.
+pub fn registry_with(chain: Chain, bip340: &[u8]) -> Registry {
     let key = |seed: u8, account: &str, class| OwnKey {
         name: format!("{account}-{seed}").parse().unwrap(),
-        public: public(seed),
+        public: if bip340.contains(&seed) {
+            taproot(seed)
+        } else {
+            public(seed)
+        },
         account: account.parse().unwrap(),
         class,
         chains: vec![chain],
@@ -88,10 +97,10 @@ pub fn registry(chain: Chain) -> Registry {
             class,
         },
     };
-    let hot = HOT.map(|seed| key(seed, "hot", AccountClass::Hot));
+    let hot = HOT.iter().chain(bip340);
+    let hot = hot.map(|seed| key(*seed, "hot", AccountClass::Hot));
     Registry::new(
-        hot.into_iter()
-            .chain([key(OTHER, "other", AccountClass::Deposit)]),
+        hot.chain([key(OTHER, "other", AccountClass::Deposit)]),
         [
             elsewhere(HOT_KEYLESS, "hot", AccountClass::Hot),
             elsewhere(COLD, "vault", AccountClass::Cold),

@@ -8,39 +8,22 @@ use bitcoin::{
     sighash::{Prevouts, SighashCache},
 };
 use bitcoinconsensus::Utxo;
-use strongroom_tx::{
-    AccountClass, Chain, Decoded, EffectKind, FeeTerms, OwnKey, Refusal, Registry, Scheme,
-    SignedTransaction,
-};
+use strongroom_tx::{Chain, Decoded, EffectKind, FeeTerms, Refusal, Scheme, SignedTransaction};
 
 use super::support::{
-    BITCOIN, FOREIGN, HOT, LITECOIN, RULES, Random, previous, public, schnorr, script, sign,
+    BITCOIN, FOREIGN, HOT, LITECOIN, RULES, Random, previous, registry_with, schnorr, script, sign,
     signature, spend, taproot, taproot_script, text,
 };
 
 /// Keys of account `hot` that sign as BIP-340 has it.
-const TAPROOT: [u8; 3] = [11, 12, 13];
-
-/// Account `hot` with keys of both schemes.
-fn registry(chain: Chain) -> Registry {
-    let key = |seed: u8, public| OwnKey {
-        name: format!("hot-{seed}").parse().unwrap(),
-        public,
-        account: "hot".parse().unwrap(),
-        class: AccountClass::Hot,
-        chains: vec![chain],
-    };
-    let ecdsa = HOT.map(|seed| key(seed, public(seed)));
-    let bip340 = TAPROOT.map(|seed| key(seed, taproot(seed)));
-    Registry::new(ecdsa.into_iter().chain(bip340), []).unwrap()
-}
+pub const TAPROOT: [u8; 3] = [11, 12, 13];
 
 fn decode(chain: Chain, psbt: &str) -> Result<Decoded, Refusal> {
     let transaction = strongroom_tx::Transaction::Psbt {
         chain,
         psbt: psbt.into(),
     };
-    strongroom_tx::decode(&transaction, &registry(chain), RULES)
+    strongroom_tx::decode(&transaction, &registry_with(chain, &TAPROOT), RULES)
 }
 
 fn code(psbt: &Psbt) -> &'static str {
