@@ -2,9 +2,9 @@
 //! one that has the PIN.
 //!
 //! It has no configuration and no journal: everything comes over one socket, and its first message
-//! says which kind of device it is to be. The calling thread reads requests; each session has a
-//! thread of its own, since a PKCS#11 session is for one thread at a time and a call may take long. The
-//! first are opened at the start, further ones when requests wait, up to the bound that it was told.
+//! says which kind of device it is to be. Each session has a thread of its own, since a PKCS#11 session is for
+//! one thread at a time and a call may take long; the calling thread waits for the end. The first are
+//! opened at the start, further ones when all are busy, up to the bound that it was told.
 //! What differs from one kind of device to the next is behind [`Device`] and [`Session`].
 
 mod device;
@@ -13,7 +13,7 @@ mod shared;
 mod worker;
 
 use std::{
-    io::{self, Read, Write},
+    io::Write,
     os::unix::net::UnixStream,
     path::Path,
     process::ExitCode,
@@ -21,11 +21,9 @@ use std::{
         Arc,
         mpsc::{self, RecvTimeoutError},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
-
-use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
     device::Backend,
@@ -34,6 +32,7 @@ use crate::{
     token::{self, Token, TokenDevice},
 };
 pub(crate) use device::{Device, Session};
+use queue::Source;
 use shared::Shared;
 use worker::Which;
 
@@ -83,14 +82,16 @@ pub fn run(socket: UnixStream, logged_in: impl FnOnce()) -> ExitCode {
 }
 
 /// [`run`], with the reason for the end.
-pub(crate) fn serve(mut socket: UnixStream, logged_in: impl FnOnce()) -> End {
-    let mut inbox = Inbox::default();
-    let first = match receive(&mut socket, &mut inbox) {
-        Received::Frame(frame) => frame,
-        Received::Closed => return End::Closed,
-        Received::Broken => return End::Protocol,
+pub(crate) fn serve(socket: UnixStream, logged_in: impl FnOnce()) -> End {
+    let Ok(reading) = socket.try_clone() else {
+        return End::Protocol;
     };
-    inbox.wipe_read();
+    let mut source = Source::new(reading, Inbox::default());
+    let first = match source.first() {
+        Ok(first) => first,
+        Err(end) => return end,
+    };
+    source.wipe_read();
     let correlation = first.correlation;
     let Request::Hello(hello) = first.message else {
         say(&socket, correlation, Failure::OutOfOrder);
@@ -101,18 +102,22 @@ pub(crate) fn serve(mut socket: UnixStream, logged_in: impl FnOnce()) -> End {
     let start = start(hello, &socket);
     drop(starting);
     match start {
-        Ok(running) => {
+        Ok(shared) => {
             logged_in();
-            let (identity, sessions) = (running.shared.device.identity().clone(), running.sessions);
-            running.shared.answer(Frame {
+            let (identity, sessions) = (shared.device.identity().clone(), shared.sessions);
+            shared.answer(Frame {
                 correlation,
                 message: Answer::Ready { identity, sessions },
             });
-            running.read(socket, inbox)
+            shared.queue.open(source);
+            queue::until_closed(&socket);
+            let end = shared.end_of(shared.queue.end());
+            finish(shared);
+            end
         }
         Err(failure) if failure.is_of_pin() => {
             say(&socket, correlation, failure.clone());
-            refuse_all(socket, inbox, &failure)
+            refuse_all(&socket, source, &failure)
         }
         Err(failure) => {
             say(&socket, correlation, failure);
@@ -122,45 +127,11 @@ pub(crate) fn serve(mut socket: UnixStream, logged_in: impl FnOnce()) -> End {
 }
 
 /// Answers every request with the PIN's failure, without touching the device again.
-fn refuse_all(mut socket: UnixStream, mut inbox: Inbox, failure: &Failure) -> End {
-    while let Received::Frame(frame) = receive(&mut socket, &mut inbox) {
-        say(&socket, frame.correlation, failure.clone());
+fn refuse_all(socket: &UnixStream, mut source: Source, failure: &Failure) -> End {
+    while let Ok(frame) = source.first() {
+        say(socket, frame.correlation, failure.clone());
     }
     End::Pin
-}
-
-enum Received {
-    Frame(Frame<Request>),
-    Closed,
-    Broken,
-}
-
-fn receive(socket: &mut UnixStream, inbox: &mut Inbox) -> Received {
-    loop {
-        match inbox.frame() {
-            Ok(Some(frame)) => return Received::Frame(frame),
-            Ok(None) => {}
-            Err(_) => return Received::Broken,
-        }
-        match wait(socket).and_then(|()| socket.read(inbox.spare())) {
-            Ok(0) if inbox.is_empty() => return Received::Closed,
-            Ok(0) => return Received::Broken,
-            Ok(length) => inbox.received(length),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // How a Unix socket says that it was closed before all answers were read.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                return Received::Closed;
-            }
-            Err(_) => return Received::Broken,
-        }
-    }
-}
-
-/// Waits for something to read. A thread that waits in the read itself is woken whenever the server has
-/// taken an answer as well: once a signature, for nothing.
-fn wait(socket: &UnixStream) -> io::Result<()> {
-    poll(&mut [PollFd::new(socket, PollFlags::IN)], None)?;
-    Ok(())
 }
 
 /// Answers when there are no session threads yet.
@@ -175,30 +146,19 @@ fn say(mut socket: &UnixStream, correlation: u64, failure: Failure) {
     let _ = socket.write_all(&out);
 }
 
-/// A child that is logged in.
-struct Running {
-    shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
-    /// The most session threads.
-    sessions: u16,
-}
-
-fn start(hello: Hello, socket: &UnixStream) -> Result<Running, Failure> {
+/// Logs in, and opens the first sessions.
+fn start(hello: Hello, socket: &UnixStream) -> Result<Arc<Shared>, Failure> {
     let sessions = hello.sessions.clamp(1, SESSIONS_MAX);
     let device = open(hello, sessions)?;
     let output = socket.try_clone().map_err(|_| Failure::OutOfOrder)?;
-    let shared = Arc::new(Shared::new(device, output));
-    let workers: Vec<_> = (0..sessions.min(SESSIONS_FIRST))
-        .filter_map(|_| worker::start(&shared, Which::First).ok())
-        .collect();
-    if workers.is_empty() {
+    let shared = Arc::new(Shared::new(device, output, sessions));
+    for _ in 0..sessions.min(SESSIONS_FIRST) {
+        worker::start(&shared, Which::First);
+    }
+    if !shared.has_threads() {
         return Err(Failure::SessionLost);
     }
-    Ok(Running {
-        shared,
-        workers,
-        sessions,
-    })
+    Ok(shared)
 }
 
 /// Opens the device and hands it the PIN.
@@ -220,51 +180,17 @@ fn open(hello: Hello, sessions: u16) -> Result<Arc<dyn Device>, Failure> {
     })
 }
 
-impl Running {
-    /// Opens one more session, if there may be one.
-    fn grow(&mut self) {
-        if self.workers.len() < usize::from(self.sessions) && !self.shared.is_full() {
-            // Where there is no thread to be had, the others carry on.
-            self.workers
-                .extend(worker::start(&self.shared, Which::Further));
-        }
+/// Waits until no thread is inside the device's code, then closes the device.
+fn finish(shared: Arc<Shared>) {
+    if !shared.wait_until_idle(JOIN_LIMIT) {
+        kill_self();
     }
-
-    /// Reads requests until the socket ends, which a worker also brings about when the device is
-    /// gone.
-    fn read(mut self, mut socket: UnixStream, mut inbox: Inbox) -> End {
-        let end = loop {
-            match receive(&mut socket, &mut inbox) {
-                Received::Frame(frame) if matches!(frame.message, Request::Hello(_)) => {
-                    break End::Protocol;
-                }
-                Received::Frame(frame) => {
-                    if self.shared.queue.push(frame) {
-                        self.grow();
-                    }
-                }
-                Received::Closed => break End::Closed,
-                Received::Broken => break End::Protocol,
-            }
-        };
-        let end = self.shared.end_of(end);
-        self.finish();
-        end
+    for thread in shared.take_threads() {
+        // A panicked one has left the device's code as well.
+        let _ = thread.join();
     }
-
-    /// Waits until no thread is inside the device's code, then closes the device.
-    fn finish(self) {
-        self.shared.queue.close();
-        if !self.shared.wait_until_idle(JOIN_LIMIT) {
-            kill_self();
-        }
-        for worker in self.workers {
-            // A panicked worker has left the device's code as well.
-            let _ = worker.join();
-        }
-        if let Some(shared) = Arc::into_inner(self.shared) {
-            shared.device.close();
-        }
+    if let Some(shared) = Arc::into_inner(shared) {
+        shared.device.close();
     }
 }
 

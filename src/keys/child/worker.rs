@@ -1,10 +1,6 @@
 //! A thread with a session of its own.
 
-use std::{
-    io,
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::{sync::Arc, thread};
 
 use super::{Session, shared::Shared};
 use crate::protocol::{Answer, Failure, Frame, Request, Residence, Sign};
@@ -19,7 +15,7 @@ struct Worker {
 pub(super) enum Which {
     /// One that is opened at the start.
     First,
-    /// One that is opened because requests wait.
+    /// One that is opened because all others are busy.
     Further,
 }
 
@@ -32,10 +28,15 @@ impl Drop for Inside {
     }
 }
 
-/// Starts a session thread, which opens its session before it takes a request. Where a further one
-/// cannot be opened the thread ends, and the child has all that the device gives.
-pub(super) fn start(shared: &Arc<Shared>, session: Which) -> io::Result<JoinHandle<()>> {
+/// Starts a session thread, where there may be one more, which opens its session before it takes a request. Where a further one
+/// cannot be opened the thread ends, and the child has all that the device gives. Where there is no thread to
+/// be had, the others carry on.
+pub(super) fn start(shared: &Arc<Shared>, session: Which) {
+    if !shared.takes_a_thread() {
+        return;
+    }
     shared.enter();
+    shared.queue.expect();
     let inside = Inside(Arc::clone(shared));
     let started = thread::Builder::new()
         .name("key-session".to_owned())
@@ -49,17 +50,23 @@ pub(super) fn start(shared: &Arc<Shared>, session: Which) -> io::Result<JoinHand
                 worker.work();
             } else {
                 worker.shared.set_full();
+                worker.shared.queue.expect_less();
             }
             drop(worker);
             drop(inside);
-        })?;
-    shared.queue.expect();
-    Ok(started)
+        });
+    match started {
+        Ok(thread) => shared.keep(thread),
+        Err(_) => shared.queue.expect_less(),
+    }
 }
 
 impl Worker {
     fn work(&mut self) {
-        while let Some(frame) = self.shared.queue.pop() {
+        while let Some((frame, missing)) = self.shared.queue.next() {
+            for _ in 0..missing {
+                start(&self.shared, Which::Further);
+            }
             let message = self.perform(frame.message).unwrap_or_else(|failure| {
                 self.session.reset();
                 self.shared.note(&failure);
