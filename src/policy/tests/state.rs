@@ -275,6 +275,55 @@ fn an_attempt_is_charged_where_it_belongs() {
     ));
 }
 
+/// A nonce that comes up under ECDSA and under BIP-340 gives the secret of both away.
+#[test]
+fn no_two_keys_have_one_secret() {
+    let (mut signer, _) = charged();
+    let known = signer.state.registration(&name("k1")).unwrap().clone();
+    let (sign, x) = known.public.split_at(2);
+    let of = |public: &str, algorithm| KeyRegistration {
+        algorithm,
+        ..registration("k9", public)
+    };
+    let negative = if sign == "02" { "03" } else { "02" };
+    for (public, algorithm) in [
+        (x.to_owned(), KeyAlgorithm::Bip340),
+        (x.to_uppercase(), KeyAlgorithm::Bip340),
+        (format!("{negative}{x}"), KeyAlgorithm::Secp256k1),
+    ] {
+        let key = name("k9");
+        assert_eq!(
+            refused(&signer, Entry::KeyRegistered(of(&public, algorithm))),
+            StateError::KeyDiffers { key },
+            "{public}"
+        );
+    }
+    // The form of a key is that of its algorithm.
+    let other = "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9";
+    for (public, algorithm) in [
+        (other.to_owned(), KeyAlgorithm::Secp256k1),
+        (format!("02{other}"), KeyAlgorithm::Bip340),
+        ("00".repeat(32), KeyAlgorithm::Bip340),
+    ] {
+        let key = name("k9");
+        assert_eq!(
+            refused(&signer, Entry::KeyRegistered(of(&public, algorithm))),
+            StateError::KeyForm { key },
+            "{public}"
+        );
+    }
+    signer.push(Entry::KeyRegistered(of(other, KeyAlgorithm::Bip340)));
+    let ecdsa = KeyRegistration {
+        name: name("k10"),
+        ..of(&format!("03{other}"), KeyAlgorithm::Secp256k1)
+    };
+    let key = name("k10");
+    assert_eq!(
+        refused(&signer, Entry::KeyRegistered(ecdsa)),
+        StateError::KeyDiffers { key }
+    );
+}
+
 #[test]
 fn a_key_is_registered_once_and_for_ever() {
     let (mut signer, _) = charged();
