@@ -299,7 +299,7 @@ fn no_two_keys_have_one_secret() {
         );
     }
     // The form of a key is that of its algorithm.
-    let other = "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9";
+    let other = "dff1d77f2a671c5f36183726db2341be58feae1da2deced843240f7b502ba659";
     for (public, algorithm) in [
         (other.to_owned(), KeyAlgorithm::Secp256k1),
         (format!("02{other}"), KeyAlgorithm::Bip340),
