@@ -41,6 +41,8 @@ const DISTURBANCES: u64 = 24;
 /// Signatures between two disturbances, at least.
 const SIGNED_BETWEEN: u64 = 30;
 const AMOUNT_SAT: u64 = 1_000;
+/// So little that the day's limit is not reached in ten minutes.
+const FEE_SAT: u64 = 100;
 /// What a module does once, beside being killed.
 const FAULTS: [&str; 8] = [
     "hang",
@@ -101,7 +103,7 @@ impl Load {
     fn request(&self, scripts: &[bitcoin::ScriptBuf]) -> Open {
         let salt = self.next.fetch_add(1, Ordering::Relaxed);
         let script = &scripts[salt as usize % scripts.len()];
-        let coin = Previous::invented(salt, AMOUNT_SAT + 1_000, script);
+        let coin = Previous::invented(salt, AMOUNT_SAT + FEE_SAT, script);
         let outputs = [(AMOUNT_SAT, foreign_script(1))];
         let (psbt, request) = payment(&format!("pay-{salt}"), BITCOIN, &[coin], &outputs);
         Open { psbt, request }
