@@ -41,6 +41,8 @@ const DISTURBANCES: u64 = 24;
 /// Signatures between two disturbances, at least.
 const SIGNED_BETWEEN: u64 = 30;
 const AMOUNT_SAT: u64 = 1_000;
+/// The server ends a connection after ten minutes.
+const CONNECTION: Duration = Duration::from_secs(120);
 /// So little that the day's limit is not reached in ten minutes.
 const FEE_SAT: u64 = 100;
 /// What a module does once, beside being killed.
@@ -77,8 +79,11 @@ impl Load {
     /// Sends requests until told to stop, and those that were refused again, until each is signed.
     fn send(&self, world: &World, scripts: &[bitcoin::ScriptBuf]) {
         let mut client = world.walletd();
-        let mut refused = VecDeque::new();
+        let (mut connected, mut refused) = (Instant::now(), VecDeque::new());
         loop {
+            if connected.elapsed() > CONNECTION {
+                (client, connected) = (world.walletd(), Instant::now());
+            }
             let stop = self.stop.load(Ordering::Relaxed);
             let one = match refused.pop_front() {
                 Some(one) => one,
