@@ -36,6 +36,8 @@ const CLIENTS: usize = 64;
 pub const LANES: usize = 32;
 /// Seconds of each part of the run.
 const SECONDS: u64 = 6;
+/// Until each key has signed so often that it is verified faster.
+const WARM: Duration = Duration::from_secs(3);
 /// Requests that all lanes together have ready; more than can be answered.
 const REQUESTS: usize = 76_800;
 
@@ -155,7 +157,7 @@ fn with_sessions(sessions: u16, clients: usize, part: Part) -> (Measured, Option
     let config = world.pki.config("walletd");
     let duration = Duration::from_secs(SECONDS);
     let mut go = |pace, duration| load::run(world.api(), &config, &mut lanes, pace, duration);
-    go(Pace::Full, Duration::from_secs(1));
+    go(Pace::Full, WARM);
     let cpu = Cpu::of(&daemon);
     let full = go(Pace::Full, duration);
     let (server, child) = cpu.since(&daemon);

@@ -59,6 +59,8 @@ fn biased_nonces_freeze_their_key_across_restarts() {
         world.set_fault("none");
         daemon.metric_is("signerd_sentinel_alarms", |alarms| alarms == 1);
         daemon.logged("it is frozen");
+        // The server has ended a connection that was idle for so long.
+        client.reconnect();
         let (_, further) = pay(&mut client, 11, 0, 1);
         is_frozen(&mut client, &further);
         let (psbt, other) = pay(&mut client, 12, 1, 1);

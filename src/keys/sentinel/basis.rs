@@ -6,16 +6,20 @@
     reason = "matrices: every index runs over the rows or is one of a loop's over them"
 )]
 
+use std::cmp::Ordering;
+
 use super::int::{Int, subtract};
 
 /// How much shorter a vector must make its place to be put there.
 const DELTA: f64 = 0.99;
 /// How often one row is reduced by those before it, until floats no longer say what is there.
 const PASSES: usize = 200;
+/// A row of which more than this was taken at once is computed anew: floats kept too little of it.
+const LOSS: f64 = 1_024.0;
 
-/// A basis, and its Gram-Schmidt orthogonalisation in the metric of [`centred`].
-#[derive(Debug, Default)]
-pub(super) struct Basis {
+/// A basis, and its Gram-Schmidt orthogonalisation in the metric of [`centred`]. That is computed from the entries
+/// when a row is reached, and follows what is then done to a reduced one.
+pub(super) struct Basis<'a> {
     pub(super) rows: Vec<Vec<Int>>,
     /// The rows as floats.
     near: Vec<Vec<f64>>,
@@ -25,36 +29,47 @@ pub(super) struct Basis {
     star: Vec<Vec<f64>>,
     /// Their lengths, squared.
     pub(super) norm: Vec<f64>,
-    /// How long the row that was last looked at is, squared, without its part along the first ones.
-    rest: Vec<f64>,
+    /// The first rows, of which these are known.
+    known: usize,
+    /// Whether all was reduced once. Until then floats lose what is left of a row as it gets shorter: one that
+    /// moved is computed from its entries.
+    is_reduced: bool,
     /// Steps that are left: one that does not end is given up.
     steps: usize,
+    /// Called again and again, so that the thread can rest.
+    pub(super) pace: &'a mut dyn FnMut(),
 }
 
-impl Basis {
+impl<'a> Basis<'a> {
     /// Of as many rows as they have entries.
-    pub(super) fn of(rows: Vec<Vec<Int>>, steps: usize) -> Self {
+    pub(super) fn of(rows: Vec<Vec<Int>>, steps: usize, pace: &'a mut dyn FnMut()) -> Self {
         let count = rows.len();
-        let mut basis = Self {
+        Self {
             near: rows.iter().map(|row| centred(row)).collect(),
             mu: (0..count).map(|row| vec![0.0; row]).collect(),
             star: vec![Vec::new(); count],
             norm: vec![0.0; count],
-            rest: vec![0.0; count],
+            known: 0,
+            is_reduced: false,
             rows,
             steps,
-        };
-        for row in 0..count {
-            basis.orthogonalise(row);
+            pace,
         }
-        basis
+    }
+
+    /// Computes everything of a reduced basis from its entries: what follows the rows drifts.
+    pub(super) fn refresh(&mut self) {
+        for row in 0..self.rows.len() {
+            self.near[row] = centred(&self.rows[row]);
+            self.orthogonalise(row);
+        }
+        (self.known, self.is_reduced) = (self.rows.len(), true);
     }
 
     /// Modified Gram-Schmidt: what is left of the row is what the next product is taken of.
-    pub(super) fn orthogonalise(&mut self, row: usize) {
+    fn orthogonalise(&mut self, row: usize) {
         let mut left = self.near[row].clone();
         for before in 0..row {
-            self.rest[before] = dot(&left, &left);
             let share = dot(&left, &self.star[before]) / self.norm[before];
             self.mu[row][before] = share;
             take(&mut left, &self.star[before], share);
@@ -64,25 +79,97 @@ impl Basis {
     }
 
     fn size_reduce(&mut self, row: usize) {
-        for _ in 0..PASSES {
+        if row >= self.known {
             self.orthogonalise(row);
-            let mut is_changed = false;
-            for before in (0..row).rev() {
-                let quotient = self.mu[row][before].round();
-                if self.mu[row][before].abs() <= 0.501 {
-                    continue;
-                }
-                is_changed = true;
-                let (low, high) = self.rows.split_at_mut(row);
-                subtract(&mut high[0], &low[before], quotient);
-                let (low, high) = self.mu.split_at_mut(row);
-                take(&mut high[0], &low[before], quotient);
-                high[0][before] -= quotient;
+            self.known = row + 1;
+        }
+        for _ in 0..PASSES {
+            let most = self.subtract_those_before(row);
+            if most > 0.0 {
+                self.near[row] = centred(&self.rows[row]);
             }
-            if !is_changed {
+            if most < LOSS {
                 return;
             }
-            self.near[row] = centred(&self.rows[row]);
+            self.orthogonalise(row);
+        }
+    }
+
+    /// The largest quotient.
+    fn subtract_those_before(&mut self, row: usize) -> f64 {
+        let mut most = 0.0_f64;
+        for before in (0..row).rev() {
+            let quotient = self.mu[row][before].round();
+            if self.mu[row][before].abs() > 0.501 {
+                most = most.max(quotient.abs());
+                self.subtract(row, before, quotient);
+            }
+        }
+        most
+    }
+
+    /// Takes `before × quotient` off a row; its orthogonal vector stays.
+    fn subtract(&mut self, row: usize, before: usize, quotient: f64) {
+        let (low, high) = self.rows.split_at_mut(row);
+        subtract(&mut high[0], &low[before], quotient);
+        let (low, high) = self.mu.split_at_mut(row);
+        take(&mut high[0], &low[before], quotient);
+        high[0][before] -= quotient;
+    }
+
+    /// Exchanges a row and the one before it (Cohen 1993, algorithm 2.6.3).
+    fn swap(&mut self, row: usize) {
+        let above = row - 1;
+        let share = self.mu[row][above];
+        let whole = self.norm[row] + share * share * self.norm[above];
+        let (of_above, of_row) = (share * self.norm[above] / whole, self.norm[row] / whole);
+        self.norm[row] = self.norm[above] * of_row;
+        self.norm[above] = whole;
+        let (low, high) = self.star.split_at_mut(row);
+        for (above, row) in low[above].iter_mut().zip(&mut high[0]) {
+            let sum = *row + share * *above;
+            *row = of_row * *above - of_above * *row;
+            *above = sum;
+        }
+        let (low, high) = self.mu.split_at_mut(row);
+        low[above].swap_with_slice(&mut high[0][..above]);
+        high[0][above] = of_above;
+        for after in high.iter_mut().take(self.known - row).skip(1) {
+            let old = after[row];
+            after[row] = after[above] - share * old;
+            after[above] = old + of_above * after[row];
+        }
+        self.rows.swap(row, above);
+        self.near.swap(row, above);
+    }
+
+    /// Where the row before is not longer than this one would be in its place.
+    fn place(&self, row: usize) -> usize {
+        let (mut place, mut rest) = (row, self.norm[row]);
+        while let Some(above) = place.checked_sub(1) {
+            rest += self.mu[row][above].powi(2) * self.norm[above];
+            // Also where floats say nothing.
+            if !matches!(
+                rest.partial_cmp(&(DELTA * self.norm[above])),
+                Some(Ordering::Less)
+            ) {
+                break;
+            }
+            place = above;
+        }
+        place
+    }
+
+    fn move_to(&mut self, place: usize, row: usize) {
+        if self.is_reduced {
+            for lower in (place..row).rev() {
+                self.swap(lower + 1);
+            }
+        } else if place < row {
+            self.rows[place..=row].rotate_right(1);
+            self.near[place..=row].rotate_right(1);
+            self.orthogonalise(place);
+            self.known = place + 1;
         }
     }
 
@@ -94,18 +181,11 @@ impl Basis {
                 return false;
             };
             self.steps = steps;
+            (self.pace)();
             self.size_reduce(row);
-            let mut place = row;
-            while place > 0 && self.rest[place - 1] < DELTA * self.norm[place - 1] {
-                place -= 1;
-            }
-            if place < row {
-                self.rows[place..=row].rotate_right(1);
-                self.near[place..=row].rotate_right(1);
-                self.orthogonalise(place);
-                row = place;
-            }
-            row += 1;
+            let place = self.place(row);
+            self.move_to(place, row);
+            row = place + 1;
         }
         true
     }
@@ -117,10 +197,9 @@ impl Basis {
             let row = first + place;
             while coefficients[place].abs() >= 0.5 {
                 let quotient = (coefficients[place - 1] / coefficients[place]).trunc();
-                let (low, high) = self.rows.split_at_mut(row);
-                subtract(&mut high[0], &low[row - 1], -quotient);
+                self.subtract(row, row - 1, -quotient);
                 coefficients[place - 1] -= quotient * coefficients[place];
-                self.rows.swap(row, row - 1);
+                self.swap(row);
                 coefficients.swap(place, place - 1);
             }
         }

@@ -99,19 +99,28 @@ impl End {
 }
 
 /// Where the nonces are alike by which the secret of the key was found, if it was. Of the equations as many as
-/// the width takes are used, none twice.
-pub(super) fn find(equations: &[Equation], width: Width, public: &[u8; 33]) -> Option<End> {
+/// the width takes are used, none twice. `pace` is called every fraction of a millisecond.
+pub(super) fn find(
+    equations: &[Equation],
+    width: Width,
+    public: &[u8; 33],
+    pace: &mut dyn FnMut(),
+) -> Option<End> {
     let (first, others) = equations.get(..width.signatures())?.split_first()?;
     let differences: Vec<Equation> = others.iter().map(|other| other.minus(*first)).collect();
-    let basis = reduced(&differences, width)?;
+    let mut basis = reduced(&differences, width, pace)?;
     End::ALL
         .into_iter()
-        .find(|end| is_found(&basis, &differences, width, *end, public))
+        .find(|end| is_found(&mut basis, &differences, width, *end, public))
 }
 
 /// The lattice of all `share × number` modulo the order, in a reduced basis. It is begun with few coordinates
 /// and grows by some at a time, so that what is to be reduced is never far from it.
-fn reduced(differences: &[Equation], width: Width) -> Option<Basis> {
+fn reduced<'a>(
+    differences: &[Equation],
+    width: Width,
+    pace: &'a mut dyn FnMut(),
+) -> Option<Basis<'a>> {
     let (first, _) = differences.split_first()?;
     let ratios: Option<Vec<U256>> = differences
         .iter()
@@ -132,19 +141,20 @@ fn reduced(differences: &[Equation], width: Width) -> Option<Basis> {
             *row.get_mut(place)? = Int::of(ORDER);
             rows.push(row);
         }
-        let mut basis = Basis::of(rows, STEPS);
-        if !basis.reduce(1, next) {
+        let mut basis = Basis::of(rows, STEPS, pace);
+        if !basis.reduce(0, next) {
             return None;
         }
         rows = basis.rows;
         known = next;
     }
-    let mut basis = Basis::of(rows, STEPS);
+    let mut basis = Basis::of(rows, STEPS, pace);
+    basis.refresh();
     (width != Width::Four || basis.reduce_blocks(BLOCK, TOURS)).then_some(basis)
 }
 
 fn is_found(
-    basis: &Basis,
+    basis: &mut Basis<'_>,
     differences: &[Equation],
     width: Width,
     end: End,

@@ -24,12 +24,10 @@ impl Int {
         self.0.last().is_some_and(|limb| limb.leading_zeros() == 0)
     }
 
-    pub(super) fn negated(mut self) -> Self {
-        let mut carry = true;
-        for limb in &mut self.0 {
-            (*limb, carry) = (!*limb).overflowing_add(carry.into());
-        }
-        self
+    pub(super) fn negated(self) -> Self {
+        let mut zero = Self::default();
+        zero.subtract_times(&self, 1);
+        zero
     }
 
     /// Its absolute value, modulo 2^256.
@@ -83,16 +81,15 @@ impl Int {
         }
     }
 
-    /// `!(!x + y)` is `x - y`.
     fn subtract_times(&mut self, other: &Self, times: u64) {
-        self.invert();
-        self.add_times(other, times);
-        self.invert();
-    }
-
-    fn invert(&mut self) {
-        for limb in &mut self.0 {
-            *limb = !*limb;
+        let mut borrow = 0_u128;
+        for (limb, other) in self.0.iter_mut().zip(other.0) {
+            let product = u128::from(other)
+                .wrapping_mul(u128::from(times))
+                .wrapping_add(borrow);
+            let (left, is_less) = limb.overflowing_sub(low(product));
+            *limb = left;
+            borrow = (product >> u64::BITS).wrapping_add(is_less.into());
         }
     }
 }
@@ -100,15 +97,15 @@ impl Int {
 /// Takes `other × quotient` off the row; the quotient is a whole number.
 pub(super) fn subtract(row: &mut [Int], other: &[Int], quotient: f64) {
     let (times, shift) = parts(quotient.abs());
-    for (entry, other) in row.iter_mut().zip(other) {
-        let other = match shift {
-            0 => *other,
-            bits => other.shifted(bits),
-        };
-        if quotient > 0.0 {
-            entry.subtract_times(&other, times);
-        } else {
-            entry.add_times(&other, times);
+    let pairs = row.iter_mut().zip(other);
+    match (shift, quotient > 0.0) {
+        (0, true) => pairs.for_each(|(entry, other)| entry.subtract_times(other, times)),
+        (0, false) => pairs.for_each(|(entry, other)| entry.add_times(other, times)),
+        (_, true) => pairs.for_each(|(entry, other)| {
+            entry.subtract_times(&other.shifted(shift), times);
+        }),
+        (_, false) => {
+            pairs.for_each(|(entry, other)| entry.add_times(&other.shifted(shift), times));
         }
     }
 }
@@ -149,7 +146,29 @@ mod tests {
         }
     }
 
+    fn limb() -> impl Strategy<Value = u64> {
+        prop_oneof![any::<u64>(), 0..3_u64, u64::MAX - 2..=u64::MAX]
+    }
+
+    fn limbs() -> impl Strategy<Value = [u64; 5]> {
+        [limb(), limb(), limb(), limb(), limb()]
+    }
+
+    type U320 = ruint::Uint<320, 5>;
+
     proptest! {
+        #[test]
+        fn all_limbs_are_carried_through(x in limbs(), y in limbs(), times in limb()) {
+            let product = U320::from_limbs(y).wrapping_mul(U320::from(times));
+            let (mut sum, mut left) = (Int(x), Int(x));
+            sum.add_times(&Int(y), times);
+            left.subtract_times(&Int(y), times);
+            let x = U320::from_limbs(x);
+            prop_assert_eq!(sum.0, x.wrapping_add(product).into_limbs());
+            prop_assert_eq!(left.0, x.wrapping_sub(product).into_limbs());
+            prop_assert_eq!(Int(y).negated().0, U320::from_limbs(y).wrapping_neg().into_limbs());
+        }
+
         #[test]
         fn subtracts_as_other_numbers_do(x in any::<i64>(), y in any::<i64>(), q in -(1_i64 << 52)..(1 << 52)) {
             let mut row = [int(x.into())];

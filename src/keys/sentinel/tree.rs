@@ -20,6 +20,8 @@ const PRUNED: (f64, f64) = (1.05, 0.06);
 const SHORTER: f64 = 0.99;
 /// Nodes of one block's tree.
 const BLOCK_NODES: u64 = 1 << 20;
+/// Nodes between two rests.
+const NODES_BETWEEN: u64 = 1 << 10;
 /// How unlikely it is that the nonces sought lie outside of the bound, as a power of e, on each level.
 const UNLIKELY: f64 = 4.0;
 
@@ -72,7 +74,7 @@ impl Path {
     }
 
     /// What the levels above have chosen, along the orthogonal vector of this one.
-    fn above(&self, basis: &Basis, first: usize, level: usize) -> f64 {
+    fn above(&self, basis: &Basis<'_>, first: usize, level: usize) -> f64 {
         let above = level + 1..self.chosen.len();
         above.fold(0.0, |sum, other| {
             sum + self.chosen[other] * basis.mu[first + other][first + level]
@@ -80,7 +82,7 @@ impl Path {
     }
 }
 
-impl Basis {
+impl Basis<'_> {
     /// Reduces by blocks of so many rows (BKZ), so many times.
     pub(super) fn reduce_blocks(&mut self, block: usize, tours: usize) -> bool {
         let rows = self.rows.len();
@@ -96,11 +98,9 @@ impl Basis {
                 if !self.reduce(first, end) {
                     return false;
                 }
-                for row in end..rows.min(end + block + 1) {
-                    self.orthogonalise(row);
-                }
             }
-            if !self.reduce(1, rows) {
+            self.refresh();
+            if !self.reduce(0, rows) {
                 return false;
             }
             if !is_changed {
@@ -111,7 +111,7 @@ impl Basis {
     }
 
     /// Coefficients of a vector that is shorter than the first of the block, beside those before the block.
-    fn shorter(&self, first: usize, end: usize) -> Option<Vec<f64>> {
+    fn shorter(&mut self, first: usize, end: usize) -> Option<Vec<f64>> {
         let depth = end - first;
         let mut most = SHORTER * self.norm[first];
         let levels = |level: usize| share(depth - level, depth);
@@ -120,6 +120,7 @@ impl Basis {
         path.chosen[0] = 1.0;
         loop {
             let length = path.measure(level, self.norm[first + level]);
+            self.rest(&path);
             if path.nodes > BLOCK_NODES {
                 return best;
             }
@@ -152,7 +153,7 @@ impl Basis {
     /// Offers what is left of a point without a vector of the lattice, for each that comes as near as numbers
     /// of this variance do, until one is taken or so many nodes were visited.
     pub(super) fn near(
-        &self,
+        &mut self,
         mut point: Vec<Int>,
         variance: f64,
         nodes: u64,
@@ -168,6 +169,7 @@ impl Basis {
         path.enter(level, along[level]);
         while path.nodes < nodes {
             let length = path.measure(level, self.norm[level]);
+            self.rest(&path);
             if length < bounds[level] {
                 if level == 0 {
                     if offer(&self.without(&point, &path.chosen)).is_break() {
@@ -186,6 +188,12 @@ impl Basis {
                 }
             }
             path.next(level);
+        }
+    }
+
+    fn rest(&mut self, path: &Path) {
+        if path.nodes.is_multiple_of(NODES_BETWEEN) {
+            (self.pace)();
         }
     }
 

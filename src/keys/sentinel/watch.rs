@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     thread,
     time::{Duration, Instant},
@@ -26,8 +26,10 @@ const WAITING: usize = 4096;
 const REMEMBERED: usize = Width::Four.signatures();
 /// The keys that are remembered, with 16 KB each at most.
 const KEYS: usize = 1024;
-/// How much longer than a search took it rests: a quarter of one processor at most.
-const REST: u32 = 3;
+/// It looks for so long, and then rests so many times longer: an eighth of one processor at most. Together
+/// that is shorter than the time in which [`WAITING`] signatures can be made.
+const LOOKING: Duration = Duration::from_millis(2);
+const REST: u32 = 7;
 /// Behind everything else that wants a processor, and not starved by it: with a third of another's weight.
 const NICE: i32 = 5;
 
@@ -96,19 +98,56 @@ struct Ended;
 fn watch(sightings: &Receiver<Sighting>, counters: &Counters, tell: &impl Fn(Alarm)) {
     let mut watches = Watches::default();
     while let Ok(Some(look)) = next(sightings, &mut watches) {
-        let begin = Instant::now();
-        let alarm = watches.look(&look);
+        let Some(task) = watches.begin(&look) else {
+            continue;
+        };
+        let mut turn = Turn::new(sightings, &mut watches);
+        let finding = task.carry_out(&mut || turn.pace());
+        turn.end();
         if let Look::Search(..) = look {
             up(&counters.searches);
         }
-        if let Some(alarm) = alarm {
+        if let Some(alarm) = finding.and_then(|finding| watches.alarm(&look, finding)) {
             up(&counters.alarms);
             tell(alarm);
         }
-        let rest = begin.elapsed().saturating_mul(REST);
-        if pause(sightings, &mut watches, rest).is_err() {
-            return;
+    }
+}
+
+/// Looking and resting in turn; while it rests it takes what came.
+struct Turn<'a> {
+    sightings: &'a Receiver<Sighting>,
+    watches: &'a mut Watches,
+    since: Instant,
+}
+
+impl<'a> Turn<'a> {
+    fn new(sightings: &'a Receiver<Sighting>, watches: &'a mut Watches) -> Self {
+        Self {
+            sightings,
+            watches,
+            since: Instant::now(),
         }
+    }
+
+    fn pace(&mut self) {
+        let looked = self.since.elapsed();
+        if looked >= LOOKING {
+            self.rest(looked);
+        }
+    }
+
+    fn end(mut self) {
+        let looked = self.since.elapsed();
+        self.rest(looked);
+    }
+
+    fn rest(&mut self, looked: Duration) {
+        thread::sleep(looked.saturating_mul(REST));
+        for sighting in self.sightings.try_iter() {
+            self.watches.take(sighting);
+        }
+        self.since = Instant::now();
     }
 }
 
@@ -126,26 +165,6 @@ fn next(sightings: &Receiver<Sighting>, watches: &mut Watches) -> Result<Option<
             return Ok(Some(look));
         }
         watches.take(sightings.recv().map_err(|_| Ended)?);
-    }
-}
-
-/// Rests, and takes what comes.
-fn pause(
-    sightings: &Receiver<Sighting>,
-    watches: &mut Watches,
-    rest: Duration,
-) -> Result<(), Ended> {
-    let begin = Instant::now();
-    loop {
-        let left = rest.saturating_sub(begin.elapsed());
-        match sightings.recv_timeout(left) {
-            Ok(sighting) => watches.take(sighting),
-            Err(RecvTimeoutError::Timeout) => return Ok(()),
-            Err(RecvTimeoutError::Disconnected) => return Err(Ended),
-        }
-        if left.is_zero() {
-            return Ok(());
-        }
     }
 }
 
@@ -182,7 +201,7 @@ struct Watch {
     quiet: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     digest: [u8; 32],
     r: [u8; 32],
@@ -250,7 +269,8 @@ impl Watches {
         None
     }
 
-    pub(super) fn look(&mut self, look: &Look) -> Option<Alarm> {
+    /// Begins with a look: what is to be searched, which is that key's as it is now.
+    pub(super) fn begin(&mut self, look: &Look) -> Option<Task> {
         self.time = self.time.saturating_add(1);
         let (key, kind) = match look {
             Look::New(key) => (key, 0),
@@ -264,15 +284,64 @@ impl Watches {
             *at = self.time;
         }
         let new = watch.new.get_mut(kind).map(std::mem::take)?;
-        let finding = match look {
-            Look::New(_) => watch.find_new(new),
-            Look::Search(_, width) => watch.search(*width),
-        }?;
-        watch.quiet = REMEMBERED;
+        Some(match look {
+            Look::New(_) => watch.newest(new),
+            Look::Search(_, width) => watch.window(*width),
+        })
+    }
+
+    /// What a look has found. The key is left alone for a while.
+    pub(super) fn alarm(&mut self, look: &Look, finding: Finding) -> Option<Alarm> {
+        let (Look::New(key) | Look::Search(key, _)) = look;
+        self.keys.get_mut(key)?.quiet = REMEMBERED;
         Some(Alarm {
             key: key.clone(),
             finding,
         })
+    }
+}
+
+/// A search in signatures of one key.
+#[derive(Debug)]
+pub(super) struct Task {
+    public: [u8; 33],
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The newest so many, and those before that they may follow from.
+    Newest(Vec<Seen>, usize),
+    Biased(Vec<Equation>, Width),
+}
+
+impl Task {
+    /// `pace` is called every fraction of a millisecond.
+    pub(super) fn carry_out(&self, pace: &mut dyn FnMut()) -> Option<Finding> {
+        match &self.kind {
+            Kind::Newest(seen, new) => self.find_new(seen, *new, pace),
+            Kind::Biased(equations, width) => {
+                let end = biased::find(equations, *width, &self.public, pace)?;
+                Some(Finding::Biased { width: *width, end })
+            }
+        }
+    }
+
+    fn find_new(&self, seen: &[Seen], new: usize, pace: &mut dyn FnMut()) -> Option<Finding> {
+        for seen in seen.iter().rev().take(new) {
+            pace();
+            if related::is_known(&seen.equation, &seen.digest, &seen.r, &self.public) {
+                return Some(Finding::Known);
+            }
+        }
+        let equations: Vec<Equation> = seen.iter().map(|seen| seen.equation).collect();
+        for four in equations.array_windows().rev().take(new) {
+            pace();
+            if related::are_affine(four, &self.public) {
+                return Some(Finding::Affine);
+            }
+        }
+        None
     }
 }
 
@@ -308,29 +377,23 @@ impl Watch {
         enough && new >= half && self.quiet == 0
     }
 
-    fn find_new(&self, new: usize) -> Option<Finding> {
-        let new = new.min(self.latest.len());
-        let known = self
-            .latest
-            .iter()
-            .rev()
-            .take(new)
-            .any(|seen| related::is_known(&seen.equation, &seen.digest, &seen.r, &self.public));
-        if known {
-            return Some(Finding::Known);
+    /// These new ones with the three before them.
+    fn newest(&self, new: usize) -> Task {
+        let taken = new.saturating_add(3).min(self.latest.len());
+        let begin = self.latest.len().saturating_sub(taken);
+        let seen = self.latest.iter().skip(begin).copied().collect();
+        Task {
+            public: self.public,
+            kind: Kind::Newest(seen, new),
         }
-        let equations: Vec<Equation> = self.latest.iter().map(|seen| seen.equation).collect();
-        let fours = equations.windows(4).rev().take(new);
-        let affine = fours
-            .filter_map(|four| four.try_into().ok())
-            .any(|four| related::are_affine(four, &self.public));
-        affine.then_some(Finding::Affine)
     }
 
-    fn search(&self, width: Width) -> Option<Finding> {
+    fn window(&self, width: Width) -> Task {
         let latest = self.latest.iter().rev().take(width.signatures());
-        let equations: Vec<Equation> = latest.map(|seen| seen.equation).collect();
-        let end = biased::find(&equations, width, &self.public)?;
-        Some(Finding::Biased { width, end })
+        let equations = latest.map(|seen| seen.equation).collect();
+        Task {
+            public: self.public,
+            kind: Kind::Biased(equations, width),
+        }
     }
 }
