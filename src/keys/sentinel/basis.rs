@@ -265,3 +265,56 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
     }
     rest + sums.iter().sum::<f64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ruint::aliases::U256;
+
+    use super::*;
+
+    const ROWS: usize = 12;
+
+    fn int(value: i64) -> Int {
+        let magnitude = Int::of(U256::from(value.unsigned_abs()));
+        if value < 0 {
+            magnitude.negated()
+        } else {
+            magnitude
+        }
+    }
+
+    fn is_near(left: f64, right: f64) -> bool {
+        (left - right).abs() <= 1e-6 * left.abs().max(right.abs()).max(1.0)
+    }
+
+    proptest! {
+        /// A vector is put at some place, and the basis reduced again.
+        #[test]
+        fn what_follows_the_rows_is_what_their_entries_say(
+            entries in prop::collection::vec(-(1_i64 << 40)..1 << 40, ROWS * ROWS),
+            coefficients in prop::collection::vec(-3_i8..=3, 2..=ROWS),
+        ) {
+            let rows = entries.chunks(ROWS).map(|row| row.iter().copied().map(int).collect());
+            let mut steps = 0;
+            let mut pace = || steps += 1;
+            let mut basis = Basis::of(rows.collect(), 1 << 16, &mut pace);
+            prop_assert!(basis.reduce(0, ROWS));
+            basis.refresh();
+            let coefficients: Vec<f64> = coefficients.iter().copied().map(f64::from).collect();
+            let end = coefficients.len();
+            basis.put(ROWS - end, coefficients);
+            prop_assert!(basis.reduce(ROWS - end, ROWS));
+            let (norm, mu) = (basis.norm.clone(), basis.mu.clone());
+            basis.refresh();
+            for row in 0..ROWS {
+                prop_assert!(is_near(norm[row], basis.norm[row]), "row {row}");
+                for (followed, share) in mu[row].iter().zip(&basis.mu[row]) {
+                    prop_assert!(is_near(*followed, *share), "row {row}: {followed} {share}");
+                }
+            }
+            drop(basis);
+            prop_assert!(steps >= 2 * ROWS);
+        }
+    }
+}
