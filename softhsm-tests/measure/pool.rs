@@ -16,7 +16,7 @@ use keys::{
     protocol::{Hello, Pin, Text},
 };
 use policy::KeyRegistration;
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 use serde_json::json;
 use strongroom_softhsm_tests::{
     ask,
@@ -63,7 +63,11 @@ pub fn measure() -> Vec<Figure> {
     let runtime = runtime();
     let parts = SESSIONS.map(|sessions| runtime.block_on(bench.with_sessions(sessions)));
     let idle = runtime.block_on(bench.idle());
-    vec![ratio(&parts), added(&parts[0], idle), restart()]
+    vec![
+        ratio(&parts),
+        added(&parts[0], idle, bench.raw_beside_another()),
+        restart(),
+    ]
 }
 
 /// What was measured with so many sessions.
@@ -73,6 +77,8 @@ struct Part {
     per_second: f64,
     /// Median between two answers, in microseconds.
     between_us: f64,
+    /// CPU of the pool and of the key child for a signature, in microseconds.
+    cpu_us: (f64, f64),
 }
 
 fn ratio(parts: &[Part]) -> Figure {
@@ -83,6 +89,7 @@ fn ratio(parts: &[Part]) -> Figure {
             "sessions": part.sessions, "ratio": rounded(of(part)),
             "pool_per_second": rounded(part.per_second),
             "raw_per_second": rounded(part.raw.per_second),
+            "pool_cpu_us": rounded(part.cpu_us.0), "key_child_cpu_us": rounded(part.cpu_us.1),
         })
     });
     Figure {
@@ -98,7 +105,7 @@ fn ratio(parts: &[Part]) -> Figure {
 }
 
 /// Between two answers of one session that is kept busy, beside one `C_Sign`; idle, a whole call beside it.
-fn added(one: &Part, idle: (f64, Raw)) -> Figure {
+fn added(one: &Part, idle: (f64, Raw), beside: Raw) -> Figure {
     let (idle_us, idle_raw) = idle;
     Figure {
         figure: "child_added_us",
@@ -109,6 +116,7 @@ fn added(one: &Part, idle: (f64, Raw)) -> Figure {
             "machine": machine::description(), "between_answers_p50_us": rounded(one.between_us),
             "idle_added_p50_us": rounded(idle_us - idle_raw.p50_us),
             "idle_p50_us": rounded(idle_us), "idle_raw_p50_us": rounded(idle_raw.p50_us),
+            "raw_beside_another_process_p50_us": rounded(beside.p50_us),
         }),
     }
 }
@@ -142,14 +150,30 @@ impl Bench {
         raw::measure(&self.token.config(), &label, sessions, SECONDS)
     }
 
+    /// As it is on one processor while another has work of its own.
+    fn raw_beside_another(&self) -> Raw {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| self.raw(1));
+            let raw = self.raw(1);
+            other.join().expect("another");
+            raw
+        })
+    }
+
     async fn with_sessions(&self, sessions: u16) -> Part {
         let device = Device::start(self, sessions).await;
         let tasks = usize::from(sessions * IN_FLIGHT);
         let mut raws = Vec::new();
         let (mut made, mut seconds, mut between) = (0, 0.0, Vec::new());
+        let (mut pool_us, mut child_us) = (0.0, 0.0);
         for _ in 0..ROUNDS {
             raws.push(self.raw(sessions));
-            let run = device.sign(self.orders().await, tasks).await;
+            let orders = self.orders().await;
+            let before = device.cpu_us();
+            let run = device.sign(orders, tasks).await;
+            let after = device.cpu_us();
+            pool_us += after.0 - before.0;
+            child_us += after.1 - before.1;
             made += run.answers.len();
             seconds += run.seconds;
             between.extend(run.between_us());
@@ -160,6 +184,7 @@ impl Bench {
             raw: mean(&raws),
             per_second: made as f64 / seconds,
             between_us: percentile(&between, 50),
+            cpu_us: (pool_us / made as f64, child_us / made as f64),
         }
     }
 
@@ -271,6 +296,12 @@ impl Device {
         bench.register(&public).await;
         pool.register(key, public).expect("a new key");
         Self { pool, child }
+    }
+
+    /// CPU time of this process and of the key child so far.
+    fn cpu_us(&self) -> (f64, f64) {
+        let child = Pid::from_child(&self.child);
+        (machine::cpu_us(getpid()), machine::cpu_us(child))
     }
 
     /// Signs for a while with so many requests under way.
