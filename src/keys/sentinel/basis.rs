@@ -6,7 +6,7 @@
     reason = "matrices: every index runs over the rows or is one of a loop's over them"
 )]
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, ops::ControlFlow};
 
 use super::int::{Int, subtract};
 
@@ -36,13 +36,17 @@ pub(super) struct Basis<'a> {
     is_reduced: bool,
     /// Steps that are left: one that does not end is given up.
     steps: usize,
-    /// Called again and again, so that the thread can rest.
-    pub(super) pace: &'a mut dyn FnMut(),
+    /// Called again and again, so that the thread can rest. Where it breaks all is given up.
+    pub(super) pace: &'a mut dyn FnMut() -> ControlFlow<()>,
 }
 
 impl<'a> Basis<'a> {
     /// Of as many rows as they have entries.
-    pub(super) fn of(rows: Vec<Vec<Int>>, steps: usize, pace: &'a mut dyn FnMut()) -> Self {
+    pub(super) fn of(
+        rows: Vec<Vec<Int>>,
+        steps: usize,
+        pace: &'a mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Self {
         let count = rows.len();
         Self {
             near: rows.iter().map(|row| centred(row)).collect(),
@@ -181,7 +185,9 @@ impl<'a> Basis<'a> {
                 return false;
             };
             self.steps = steps;
-            (self.pace)();
+            if (self.pace)().is_break() {
+                return false;
+            }
             self.size_reduce(row);
             let place = self.place(row);
             self.move_to(place, row);
@@ -268,21 +274,10 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::{super::int::int, *};
     use proptest::prelude::*;
-    use ruint::aliases::U256;
-
-    use super::*;
 
     const ROWS: usize = 12;
-
-    fn int(value: i64) -> Int {
-        let magnitude = Int::of(U256::from(value.unsigned_abs()));
-        if value < 0 {
-            magnitude.negated()
-        } else {
-            magnitude
-        }
-    }
 
     fn is_near(left: f64, right: f64) -> bool {
         (left - right).abs() <= 1e-6 * left.abs().max(right.abs()).max(1.0)
@@ -292,12 +287,15 @@ mod tests {
         /// A vector is put at some place, and the basis reduced again.
         #[test]
         fn what_follows_the_rows_is_what_their_entries_say(
-            entries in prop::collection::vec(-(1_i64 << 40)..1 << 40, ROWS * ROWS),
+            entries in prop::collection::vec(-(1_i128 << 40)..1 << 40, ROWS * ROWS),
             coefficients in prop::collection::vec(-3_i8..=3, 2..=ROWS),
         ) {
             let rows = entries.chunks(ROWS).map(|row| row.iter().copied().map(int).collect());
             let mut steps = 0;
-            let mut pace = || steps += 1;
+            let mut pace = || {
+                steps += 1;
+                ControlFlow::Continue(())
+            };
             let mut basis = Basis::of(rows.collect(), 1 << 16, &mut pace);
             prop_assert!(basis.reduce(0, ROWS));
             basis.refresh();

@@ -99,12 +99,13 @@ impl End {
 }
 
 /// Where the nonces are alike by which the secret of the key was found, if it was. Of the equations as many as
-/// the width takes are used, none twice. `pace` is called every fraction of a millisecond.
+/// the width takes are used, none twice. `pace` is called every fraction of a
+/// millisecond, and ends the search where it breaks.
 pub(super) fn find(
     equations: &[Equation],
     width: Width,
     public: &[u8; 33],
-    pace: &mut dyn FnMut(),
+    pace: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Option<End> {
     let (first, others) = equations.get(..width.signatures())?.split_first()?;
     let differences: Vec<Equation> = others.iter().map(|other| other.minus(*first)).collect();
@@ -119,7 +120,7 @@ pub(super) fn find(
 fn reduced<'a>(
     differences: &[Equation],
     width: Width,
-    pace: &'a mut dyn FnMut(),
+    pace: &'a mut dyn FnMut() -> ControlFlow<()>,
 ) -> Option<Basis<'a>> {
     let (first, _) = differences.split_first()?;
     let ratios: Option<Vec<U256>> = differences

@@ -131,20 +131,22 @@ fn low(wide: u128) -> u64 {
     wide as u64
 }
 
+/// A number of either sign.
+#[cfg(test)]
+pub(super) fn int(value: i128) -> Int {
+    let magnitude = Int::of(U256::from(value.unsigned_abs()));
+    if value < 0 {
+        magnitude.negated()
+    } else {
+        magnitude
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn int(value: i128) -> Int {
-        let magnitude = Int::of(U256::from(value.unsigned_abs()));
-        if value < 0 {
-            magnitude.negated()
-        } else {
-            magnitude
-        }
-    }
 
     fn limb() -> impl Strategy<Value = u64> {
         prop_oneof![any::<u64>(), 0..3_u64, u64::MAX - 2..=u64::MAX]

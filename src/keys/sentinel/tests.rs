@@ -1,6 +1,10 @@
 //! Biased devices of our own are seen, honest ones are not.
 
-use std::{sync::mpsc::channel, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::mpsc::{RecvTimeoutError, channel},
+    time::Duration,
+};
 
 use bitcoin::secp256k1::{Message, PublicKey, Secp256k1, SecretKey, XOnlyPublicKey, schnorr};
 use ruint::aliases::U256;
@@ -144,12 +148,21 @@ fn point(scalar: U256) -> [u8; 33] {
     PublicKey::from_secret_key(&Secp256k1::signing_only(), &secret).serialize()
 }
 
+/// A signature with a nonce that nobody knows.
+pub(super) fn honest() -> Sighting {
+    let mut device = Device::new(3);
+    let nonce = device.random.scalar();
+    device.sign(nonce)
+}
+
 fn find(equations: &[Equation], width: Width, public: &[u8; 33]) -> Option<End> {
-    biased::find(equations, width, public, &mut || ())
+    biased::find(equations, width, public, &mut || ControlFlow::Continue(()))
 }
 
 fn look_at(watches: &mut Watches, look: &Look) -> Option<Alarm> {
-    let finding = watches.begin(look)?.carry_out(&mut || ());
+    let finding = watches
+        .begin(look)?
+        .carry_out(&mut || ControlFlow::Continue(()));
     watches.alarm(look, finding?)
 }
 
@@ -461,5 +474,45 @@ fn the_thread_tells_of_what_it_found_and_ends_with_the_sentinel() {
         (20, 0, 1)
     );
     drop(sentinel);
-    assert!(told.recv_timeout(Duration::from_secs(60)).is_err());
+    let end = told.recv_timeout(Duration::from_secs(60));
+    assert_eq!(end, Err(RecvTimeoutError::Disconnected));
+}
+
+/// Wherever a search is ended, nothing is found, and it does not go on.
+#[test]
+fn a_search_ends_where_it_is_told_to() {
+    let mut device = Device::new(9);
+    let mut watches = Watches::default();
+    for _ in 0..Width::Sixteen.signatures() {
+        let nonce = device.biased(16, End::Top);
+        watches.take(device.sign(nonce));
+    }
+    let looks = [Look::New(key()), Look::Search(key(), Width::Sixteen)];
+    for (look, is_found) in looks.into_iter().zip([false, true]) {
+        let task = watches.begin(&look).unwrap();
+        let mut whole = 0;
+        let finding = task.carry_out(&mut || {
+            whole += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(finding.is_some(), is_found);
+        assert!(whole > 10, "{look:?}: {whole}");
+        for end in 1..=whole {
+            let mut calls = 0;
+            let finding = task.carry_out(&mut || {
+                calls += 1;
+                if calls < end {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            });
+            assert_eq!(finding, None, "{look:?}: {end} of {whole}");
+            // The search for the other end begins and ends, too.
+            assert!(
+                (end..=end + 1).contains(&calls),
+                "{look:?}: {calls} of {end}"
+            );
+        }
+    }
 }

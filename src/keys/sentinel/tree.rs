@@ -120,8 +120,7 @@ impl Basis<'_> {
         path.chosen[0] = 1.0;
         loop {
             let length = path.measure(level, self.norm[first + level]);
-            self.rest(&path);
-            if path.nodes > BLOCK_NODES {
+            if self.rest(&path).is_break() || path.nodes > BLOCK_NODES {
                 return best;
             }
             if length < most * (PRUNED.0 * levels(level) + PRUNED.1).min(1.0) {
@@ -169,7 +168,9 @@ impl Basis<'_> {
         path.enter(level, along[level]);
         while path.nodes < nodes {
             let length = path.measure(level, self.norm[level]);
-            self.rest(&path);
+            if self.rest(&path).is_break() {
+                return;
+            }
             if length < bounds[level] {
                 if level == 0 {
                     if offer(&self.without(&point, &path.chosen)).is_break() {
@@ -191,10 +192,11 @@ impl Basis<'_> {
         }
     }
 
-    fn rest(&mut self, path: &Path) {
+    fn rest(&mut self, path: &Path) -> ControlFlow<()> {
         if path.nodes.is_multiple_of(NODES_BETWEEN) {
-            (self.pace)();
+            return (self.pace)();
         }
+        ControlFlow::Continue(())
     }
 
     fn without(&self, point: &[Int], coefficients: &[f64]) -> Vec<Int> {

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
+    ops::ControlFlow,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -92,18 +93,17 @@ impl Sentinel {
     }
 }
 
-/// Nobody gives anything any more.
-struct Ended;
-
 fn watch(sightings: &Receiver<Sighting>, counters: &Counters, tell: &impl Fn(Alarm)) {
     let mut watches = Watches::default();
-    while let Ok(Some(look)) = next(sightings, &mut watches) {
+    while let ControlFlow::Continue(look) = next(sightings, &mut watches) {
         let Some(task) = watches.begin(&look) else {
             continue;
         };
         let mut turn = Turn::new(sightings, &mut watches);
         let finding = task.carry_out(&mut || turn.pace());
-        turn.end();
+        if turn.end().is_break() {
+            return;
+        }
         if let Look::Search(..) = look {
             up(&counters.searches);
         }
@@ -119,6 +119,7 @@ struct Turn<'a> {
     sightings: &'a Receiver<Sighting>,
     watches: &'a mut Watches,
     since: Instant,
+    is_over: bool,
 }
 
 impl<'a> Turn<'a> {
@@ -127,44 +128,59 @@ impl<'a> Turn<'a> {
             sightings,
             watches,
             since: Instant::now(),
+            is_over: false,
         }
     }
 
-    fn pace(&mut self) {
+    fn pace(&mut self) -> ControlFlow<()> {
         let looked = self.since.elapsed();
-        if looked >= LOOKING {
-            self.rest(looked);
+        if self.is_over || looked >= LOOKING {
+            return self.rest(looked);
         }
+        ControlFlow::Continue(())
     }
 
-    fn end(mut self) {
+    fn end(mut self) -> ControlFlow<()> {
         let looked = self.since.elapsed();
-        self.rest(looked);
+        self.rest(looked)
     }
 
-    fn rest(&mut self, looked: Duration) {
-        thread::sleep(looked.saturating_mul(REST));
-        for sighting in self.sightings.try_iter() {
-            self.watches.take(sighting);
+    /// Breaks when the sentinel is gone: nobody waits for what would be found.
+    fn rest(&mut self, looked: Duration) -> ControlFlow<()> {
+        if !self.is_over {
+            thread::sleep(looked.saturating_mul(REST));
+            self.is_over = take_what_came(self.sightings, self.watches).is_break();
+            self.since = Instant::now();
         }
-        self.since = Instant::now();
+        if self.is_over {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Breaks when nobody gives anything any more.
+fn take_what_came(sightings: &Receiver<Sighting>, watches: &mut Watches) -> ControlFlow<()> {
+    loop {
+        match sightings.try_recv() {
+            Ok(sighting) => watches.take(sighting),
+            Err(TryRecvError::Empty) => return ControlFlow::Continue(()),
+            Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
+        }
     }
 }
 
 /// What is to be looked at next, waiting for it.
-fn next(sightings: &Receiver<Sighting>, watches: &mut Watches) -> Result<Option<Look>, Ended> {
+fn next(sightings: &Receiver<Sighting>, watches: &mut Watches) -> ControlFlow<(), Look> {
     loop {
-        loop {
-            match sightings.try_recv() {
-                Ok(sighting) => watches.take(sighting),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Err(Ended),
-            }
-        }
+        take_what_came(sightings, watches)?;
         if let Some(look) = watches.next() {
-            return Ok(Some(look));
+            return ControlFlow::Continue(look);
         }
-        watches.take(sightings.recv().map_err(|_| Ended)?);
+        let Ok(sighting) = sightings.recv() else {
+            return ControlFlow::Break(());
+        };
+        watches.take(sighting);
     }
 }
 
@@ -316,8 +332,8 @@ enum Kind {
 }
 
 impl Task {
-    /// `pace` is called every fraction of a millisecond.
-    pub(super) fn carry_out(&self, pace: &mut dyn FnMut()) -> Option<Finding> {
+    /// `pace` is called every fraction of a millisecond, and ends the search where it breaks.
+    pub(super) fn carry_out(&self, pace: &mut dyn FnMut() -> ControlFlow<()>) -> Option<Finding> {
         match &self.kind {
             Kind::Newest(seen, new) => self.find_new(seen, *new, pace),
             Kind::Biased(equations, width) => {
@@ -327,16 +343,25 @@ impl Task {
         }
     }
 
-    fn find_new(&self, seen: &[Seen], new: usize, pace: &mut dyn FnMut()) -> Option<Finding> {
+    fn find_new(
+        &self,
+        seen: &[Seen],
+        new: usize,
+        pace: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Option<Finding> {
         for seen in seen.iter().rev().take(new) {
-            pace();
+            if pace().is_break() {
+                return None;
+            }
             if related::is_known(&seen.equation, &seen.digest, &seen.r, &self.public) {
                 return Some(Finding::Known);
             }
         }
         let equations: Vec<Equation> = seen.iter().map(|seen| seen.equation).collect();
         for four in equations.array_windows().rev().take(new) {
-            pace();
+            if pace().is_break() {
+                return None;
+            }
             if related::are_affine(four, &self.public) {
                 return Some(Finding::Affine);
             }
@@ -395,5 +420,25 @@ impl Watch {
             public: self.public,
             kind: Kind::Biased(equations, width),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_over_when_the_sentinel_is_gone() {
+        let (sender, sightings) = sync_channel(1);
+        let mut watches = Watches::default();
+        let mut turn = Turn::new(&sightings, &mut watches);
+        assert!(turn.rest(Duration::ZERO).is_continue());
+        sender.send(super::super::tests::honest()).unwrap();
+        assert!(turn.rest(Duration::ZERO).is_continue());
+        drop(sender);
+        assert!(turn.rest(Duration::ZERO).is_break());
+        assert!(turn.pace().is_break(), "and stays so");
+        assert!(turn.end().is_break());
+        assert_eq!(watches.keys.len(), 1, "what came while it rested is taken");
     }
 }
