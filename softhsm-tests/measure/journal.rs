@@ -24,9 +24,9 @@ pub const FIGURES: [&str; 1] = ["journal_append_ratio"];
 /// How many append and wait.
 const WRITERS: usize = 64;
 /// How long each part of a round is.
-const DURATION: Duration = Duration::from_millis(700);
+const DURATION: Duration = Duration::from_millis(200);
 /// Both sides are measured in turns: the disk is not the same from second to second.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 16;
 /// What makes an entry as long as that of a payment.
 const REASON_BYTES: usize = 900;
 

@@ -4,6 +4,7 @@
 //! are looked at while it runs; all answers are read again afterwards.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    runtime::{Builder, Runtime},
     time::sleep_until,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -21,7 +23,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 #[derive(Debug)]
 pub struct Lane {
     /// Whole HTTP requests.
-    pub requests: Vec<Vec<u8>>,
+    pub requests: VecDeque<Vec<u8>>,
 }
 
 /// What a run did.
@@ -35,6 +37,16 @@ pub struct Run {
     pub seconds: f64,
 }
 
+impl Run {
+    /// With another, which was made after it.
+    pub fn add(&mut self, other: Self) {
+        self.micros.extend(other.micros);
+        self.micros.sort_by(f64::total_cmp);
+        self.answers.extend(other.answers);
+        self.seconds += other.seconds;
+    }
+}
+
 /// How requests are spaced.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
@@ -44,50 +56,63 @@ pub enum Pace {
     PerSecond(f64),
 }
 
-/// Sends the requests of all lanes for `duration`, or until there are no more.
-///
-/// # Panics
-/// When an answer is not 200.
-pub fn run(
-    server: SocketAddr,
-    config: &Arc<ClientConfig>,
-    lanes: &mut [Lane],
-    pace: Pace,
-    duration: Duration,
-) -> Run {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let mut clients = Vec::new();
-        for _ in &*lanes {
-            clients.push(connect(server, config).await);
-        }
-        let (count, began) = (lanes.len(), Instant::now());
-        let mut tasks = Vec::new();
-        for (number, (client, lane)) in clients.into_iter().zip(lanes.iter_mut()).enumerate() {
-            let requests = std::mem::take(&mut lane.requests);
-            let schedule = Schedule {
-                began,
-                duration,
-                pace,
-                number,
-                count,
-            };
-            tasks.push(tokio::spawn(speak(client, requests, schedule)));
-        }
-        let mut run = Run::default();
-        for (lane, task) in lanes.iter_mut().zip(tasks) {
-            let (rest, micros, answers) = task.await.expect("a client");
-            lane.requests = rest;
-            run.micros.extend(micros);
-            run.answers.extend(answers);
-        }
-        run.seconds = began.elapsed().as_secs_f64();
-        run.micros.sort_by(f64::total_cmp);
+/// Clients that are connected, each with its requests.
+pub struct Load {
+    runtime: Runtime,
+    clients: Vec<(TlsStream<TcpStream>, Lane)>,
+}
+
+impl Load {
+    /// Connects a client for each lane.
+    ///
+    /// # Panics
+    /// When there is no connection.
+    pub fn connect(server: SocketAddr, config: &Arc<ClientConfig>, lanes: Vec<Lane>) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let clients = runtime.block_on(async {
+            let mut clients = Vec::new();
+            for lane in lanes {
+                clients.push((connect(server, config).await, lane));
+            }
+            clients
+        });
+        Self { runtime, clients }
+    }
+
+    /// Sends the requests of all lanes for `duration`, or until there are no more.
+    ///
+    /// # Panics
+    /// When an answer is not 200.
+    pub fn run(&mut self, pace: Pace, duration: Duration) -> Run {
+        let clients = std::mem::take(&mut self.clients);
+        let (count, began) = (clients.len(), Instant::now());
+        let (run, clients) = self.runtime.block_on(async {
+            let mut tasks = Vec::new();
+            for (number, (client, lane)) in clients.into_iter().enumerate() {
+                let schedule = Schedule {
+                    began,
+                    duration,
+                    pace,
+                    number,
+                    count,
+                };
+                tasks.push(tokio::spawn(speak(client, lane, schedule)));
+            }
+            let (mut run, mut clients) = (Run::default(), Vec::new());
+            for task in tasks {
+                let (client, lane, micros, answers) = task.await.expect("a client");
+                clients.push((client, lane));
+                run.micros.extend(micros);
+                run.answers.extend(answers);
+            }
+            run.seconds = began.elapsed().as_secs_f64();
+            run.micros.sort_by(f64::total_cmp);
+            (run, clients)
+        });
+        self.clients = clients;
         run
-    })
+    }
 }
 
 async fn connect(server: SocketAddr, config: &Arc<ClientConfig>) -> TlsStream<TcpStream> {
@@ -124,11 +149,10 @@ impl Schedule {
 
 async fn speak(
     mut client: TlsStream<TcpStream>,
-    requests: Vec<Vec<u8>>,
+    mut lane: Lane,
     schedule: Schedule,
-) -> (Vec<Vec<u8>>, Vec<f64>, Vec<Vec<u8>>) {
+) -> (TlsStream<TcpStream>, Lane, Vec<f64>, Vec<Vec<u8>>) {
     let (mut micros, mut answers) = (Vec::new(), Vec::new());
-    let mut requests = requests.into_iter();
     let mut buffer = Vec::new();
     while schedule.began.elapsed() < schedule.duration {
         let due = schedule.due(answers.len());
@@ -138,7 +162,7 @@ async fn speak(
         if let (Some(due), None) = (due, busy_at) {
             sleep_until(due.into()).await;
         }
-        let Some(request) = requests.next() else {
+        let Some(request) = lane.requests.pop_front() else {
             break;
         };
         let from = busy_at.unwrap_or_else(Instant::now);
@@ -146,7 +170,7 @@ async fn speak(
         answers.push(answer(&mut client, &mut buffer).await);
         micros.push(from.elapsed().as_secs_f64() * 1e6);
     }
-    (requests.collect(), micros, answers)
+    (client, lane, micros, answers)
 }
 
 /// One answer's body; status 200 is asserted.

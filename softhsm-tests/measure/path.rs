@@ -15,7 +15,7 @@ use tx::{Asset, Chain};
 
 use crate::{
     figure::{Figure, rounded},
-    load::{self, Lane, Pace, Run},
+    load::{Lane, Load, Pace, Run},
     machine,
     raw::{self, Raw, percentile},
 };
@@ -34,8 +34,10 @@ pub const FIGURES: [&str; 5] = [
 const CLIENTS: usize = 64;
 /// As many as a coordinator has addresses, in the figures of others.
 pub const LANES: usize = 32;
-/// Seconds of each part of the run.
-const SECONDS: u64 = 6;
+/// Both sides are measured in turns, so often: the machine is not the same from second to second.
+const ROUNDS: u32 = 8;
+/// How long each part of a round is.
+const DURATION: Duration = Duration::from_millis(750);
 /// Until each key has signed so often that it is verified faster.
 const WARM: Duration = Duration::from_secs(3);
 /// Requests that all lanes together have ready; more than can be answered.
@@ -141,7 +143,7 @@ enum Part {
     BothLoads,
 }
 
-/// A daemon with this many sessions at full load, between two runs of its baseline, and at half.
+/// A daemon with this many sessions at full load, in turns with its baseline, and at half.
 fn with_sessions(sessions: u16, clients: usize, part: Part) -> (Measured, Option<Run>) {
     let keys: Vec<String> = (0..clients).map(|lane| format!("lane-{lane}")).collect();
     let names: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -151,32 +153,29 @@ fn with_sessions(sessions: u16, clients: usize, part: Part) -> (Measured, Option
     ));
     let softhsm = world.token.config();
     let key = format!("spend:{}", keys[0]);
-    let before = raw::measure(&softhsm, &key, sessions, SECONDS / 2);
     let daemon = world.start();
-    let mut lanes = lanes(&world, &keys);
     let config = world.pki.config("walletd");
-    let duration = Duration::from_secs(SECONDS);
-    let mut go = |pace, duration| load::run(world.api(), &config, &mut lanes, pace, duration);
-    go(Pace::Full, WARM);
-    let cpu = Cpu::of(&daemon);
-    let full = go(Pace::Full, duration);
-    let (server, child) = cpu.since(&daemon);
+    let mut load = Load::connect(world.api(), &config, lanes(&world, &keys));
+    load.run(Pace::Full, WARM);
+    let (mut raws, mut full) = (Vec::new(), Run::default());
+    let (mut server, mut child) = (0.0, 0.0);
+    for _ in 0..ROUNDS {
+        raws.push(raw::measure(&softhsm, &key, sessions, DURATION));
+        let cpu = Cpu::of(&daemon);
+        full.add(load.run(Pace::Full, DURATION));
+        let took = cpu.since(&daemon);
+        server += took.0;
+        child += took.1;
+    }
     let signatures = full.answers.len() as f64;
     let half = (part == Part::BothLoads).then(|| {
         let rate = signatures / full.seconds / 2.0;
-        go(Pace::PerSecond(rate), duration)
+        load.run(Pace::PerSecond(rate), DURATION * ROUNDS)
     });
     check(&full);
     daemon.stop();
-    let after = raw::measure(&softhsm, &key, sessions, SECONDS / 2);
-    let mean = |f: fn(&Raw) -> f64| (f(&before) + f(&after)) / 2.0;
-    let raw = Raw {
-        per_second: mean(|raw| raw.per_second),
-        p50_us: mean(|raw| raw.p50_us),
-        p99_us: mean(|raw| raw.p99_us),
-    };
     let measured = Measured {
-        raw,
+        raw: raw::mean(&raws),
         full,
         server_cpu_us: server / signatures,
         child_cpu_us: child / signatures,

@@ -45,11 +45,11 @@ const SESSIONS: [u16; 3] = [1, 2, 8];
 /// Requests under way for each session.
 const IN_FLIGHT: u16 = 2;
 /// Both sides are measured in turns, so often: the machine is not the same from second to second.
-const ROUNDS: usize = 4;
-/// Seconds of each part of a round.
-const SECONDS: u64 = 2;
+const ROUNDS: usize = 20;
+/// How long each part of a round is.
+const DURATION: Duration = Duration::from_millis(400);
 /// Signatures that are authorised ahead of a part; more than can be made in it.
-const ORDERS: usize = 24_000;
+const ORDERS: usize = 6_000;
 /// Orders that are asked for at once.
 const AT_ONCE: usize = 500;
 /// The key, which is one of self-tests: what they authorise needs no policy.
@@ -147,7 +147,7 @@ impl Bench {
 
     fn raw(&self, sessions: u16) -> Raw {
         let label = format!("test:{KEY}");
-        raw::measure(&self.token.config(), &label, sessions, SECONDS)
+        raw::measure(&self.token.config(), &label, sessions, DURATION)
     }
 
     /// As it is on one processor while another has work of its own.
@@ -181,7 +181,7 @@ impl Bench {
         between.sort_by(f64::total_cmp);
         Part {
             sessions,
-            raw: mean(&raws),
+            raw: raw::mean(&raws),
             per_second: made as f64 / seconds,
             between_us: percentile(&between, 50),
             cpu_us: (pool_us / made as f64, child_us / made as f64),
@@ -313,7 +313,7 @@ impl Device {
             let (pool, orders) = (self.pool.clone(), Arc::clone(&orders));
             tasks.spawn(async move {
                 let mut answers = Vec::new();
-                while began.elapsed() < Duration::from_secs(SECONDS) {
+                while began.elapsed() < DURATION {
                     let next = orders.lock().expect("orders").pop();
                     let next = next.expect("an order: there are too few");
                     let _signed = pool.sign(next).await.expect("a signature");
@@ -357,15 +357,6 @@ impl Bench {
         self.journal.register(registration, reply);
         let registered = answer.await.expect("an answer").expect("a journal");
         assert!(matches!(registered, Registered::Known), "{registered:?}");
-    }
-}
-
-fn mean(raws: &[Raw]) -> Raw {
-    let of = |f: fn(&Raw) -> f64| raws.iter().map(f).sum::<f64>() / raws.len() as f64;
-    Raw {
-        per_second: of(|raw| raw.per_second),
-        p50_us: of(|raw| raw.p50_us),
-        p99_us: of(|raw| raw.p99_us),
     }
 }
 

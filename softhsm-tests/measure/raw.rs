@@ -38,9 +38,15 @@ pub struct Raw {
 ///
 /// # Panics
 /// When the token does not sign.
-pub fn measure(softhsm_config: &std::path::Path, key: &str, sessions: u16, seconds: u64) -> Raw {
+pub fn measure(
+    softhsm_config: &std::path::Path,
+    key: &str,
+    sessions: u16,
+    duration: Duration,
+) -> Raw {
+    let millis = duration.as_millis();
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args([ROLE, key, &sessions.to_string(), &seconds.to_string()])
+        .args([ROLE, key, &sessions.to_string(), &millis.to_string()])
         .env("SOFTHSM2_CONF", softhsm_config)
         .stderr(Stdio::inherit())
         .output()
@@ -49,13 +55,13 @@ pub fn measure(softhsm_config: &std::path::Path, key: &str, sessions: u16, secon
     serde_json::from_slice(&output.stdout).expect("its figures")
 }
 
-/// The process that measures: key with its purpose, sessions, seconds.
+/// The process that measures: key with its purpose, sessions, milliseconds.
 pub fn run(arguments: &[String]) {
-    let [key, sessions, seconds] = arguments else {
-        panic!("key, sessions, seconds")
+    let [key, sessions, millis] = arguments else {
+        panic!("key, sessions, milliseconds")
     };
     let sessions: u16 = sessions.parse().expect("a number of sessions");
-    let duration = Duration::from_secs(seconds.parse().expect("seconds"));
+    let duration = Duration::from_millis(millis.parse().expect("milliseconds"));
     let module = Pkcs11::new(Module::SoftHsm.path()).expect("the module");
     module
         .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
@@ -122,6 +128,16 @@ fn sign(session: &Session, label: &str, duration: Duration) -> Vec<f64> {
         micros.push(call.elapsed().as_secs_f64() * 1e6);
     }
     micros
+}
+
+/// The means of what was measured several times.
+pub fn mean(raws: &[Raw]) -> Raw {
+    let of = |f: fn(&Raw) -> f64| raws.iter().map(f).sum::<f64>() / raws.len() as f64;
+    Raw {
+        per_second: of(|raw| raw.per_second),
+        p50_us: of(|raw| raw.p50_us),
+        p99_us: of(|raw| raw.p99_us),
+    }
 }
 
 /// The value below which `percent` of the sorted values lie.

@@ -111,28 +111,24 @@ fn configure(world: &World, sessions: u16) {
 /// A daemon and those who ask it.
 struct Load {
     daemon: Signerd,
-    lanes: Vec<load::Lane>,
-    api: std::net::SocketAddr,
-    config: std::sync::Arc<rustls::ClientConfig>,
+    clients: load::Load,
 }
 
 impl Load {
     fn of(world: &World, keys: &[String], daemon: Signerd) -> Self {
         let mut load = Self {
             daemon,
-            lanes: lanes(world, keys),
-            api: world.api(),
-            config: world.pki.config("walletd"),
+            clients: load::Load::connect(
+                world.api(),
+                &world.pki.config("walletd"),
+                lanes(world, keys),
+            ),
         };
-        load.run(Pace::Full, Duration::from_secs(1));
+        load.clients.run(Pace::Full, Duration::from_secs(1));
         load
     }
 
     fn go(&mut self, pace: Pace) -> Run {
-        self.run(pace, Duration::from_secs(SECONDS))
-    }
-
-    fn run(&mut self, pace: Pace, duration: Duration) -> Run {
-        load::run(self.api, &self.config, &mut self.lanes, pace, duration)
+        self.clients.run(pace, Duration::from_secs(SECONDS))
     }
 }
