@@ -27,10 +27,12 @@ const WAITING: usize = 4096;
 const REMEMBERED: usize = Width::Four.signatures();
 /// The keys that are remembered, with 16 KB each at most.
 const KEYS: usize = 1024;
-/// It looks for so long, and then rests so many times longer: an eighth of one processor at most. Together
-/// that is shorter than the time in which [`WAITING`] signatures can be made.
+/// It looks for so long, and then rests so many times longer: an eighth of one processor at most.
 const LOOKING: Duration = Duration::from_millis(2);
 const REST: u32 = 7;
+/// So many times while signatures come one in [`BUSY`] or faster, which want the processor: a thirty-second.
+const REST_BUSY: u32 = 31;
+const BUSY: Duration = Duration::from_millis(4);
 /// Behind everything else that wants a processor, and not starved by it: with a third of another's weight.
 const NICE: i32 = 5;
 
@@ -94,20 +96,20 @@ impl Sentinel {
 }
 
 fn watch(sightings: &Receiver<Sighting>, counters: &Counters, tell: &impl Fn(Alarm)) {
-    let mut watches = Watches::default();
-    while let ControlFlow::Continue(look) = next(sightings, &mut watches) {
-        let Some(task) = watches.begin(&look) else {
+    let mut turns = Turns::new(sightings);
+    while let ControlFlow::Continue(look) = turns.next() {
+        let Some(task) = turns.watches.begin(&look) else {
             continue;
         };
-        let mut turn = Turn::new(sightings, &mut watches);
-        let finding = task.carry_out(&mut || turn.pace());
-        if turn.end().is_break() {
+        turns.since = Instant::now();
+        let finding = task.carry_out(&mut || turns.pace());
+        if turns.end().is_break() {
             return;
         }
         if let Look::Search(..) = look {
             up(&counters.searches);
         }
-        if let Some(alarm) = finding.and_then(|finding| watches.alarm(&look, finding)) {
+        if let Some(alarm) = finding.and_then(|finding| turns.watches.alarm(&look, finding)) {
             up(&counters.alarms);
             tell(alarm);
         }
@@ -115,20 +117,37 @@ fn watch(sightings: &Receiver<Sighting>, counters: &Counters, tell: &impl Fn(Ala
 }
 
 /// Looking and resting in turn; while it rests it takes what came.
-struct Turn<'a> {
+struct Turns<'a> {
     sightings: &'a Receiver<Sighting>,
-    watches: &'a mut Watches,
+    watches: Watches,
+    /// When this turn began.
     since: Instant,
+    rest: u32,
     is_over: bool,
 }
 
-impl<'a> Turn<'a> {
-    fn new(sightings: &'a Receiver<Sighting>, watches: &'a mut Watches) -> Self {
+impl<'a> Turns<'a> {
+    fn new(sightings: &'a Receiver<Sighting>) -> Self {
         Self {
             sightings,
-            watches,
+            watches: Watches::default(),
             since: Instant::now(),
+            rest: REST,
             is_over: false,
+        }
+    }
+
+    /// What is to be looked at next, waiting for it. Breaks when nobody gives anything any more.
+    fn next(&mut self) -> ControlFlow<(), Look> {
+        loop {
+            self.take_what_came()?;
+            if let Some(look) = self.watches.next() {
+                return ControlFlow::Continue(look);
+            }
+            let Ok(sighting) = self.sightings.recv() else {
+                return ControlFlow::Break(());
+            };
+            self.watches.take(sighting);
         }
     }
 
@@ -140,47 +159,43 @@ impl<'a> Turn<'a> {
         ControlFlow::Continue(())
     }
 
-    fn end(mut self) -> ControlFlow<()> {
+    fn end(&mut self) -> ControlFlow<()> {
         let looked = self.since.elapsed();
         self.rest(looked)
     }
 
     /// Breaks when the sentinel is gone: nobody waits for what would be found.
     fn rest(&mut self, looked: Duration) -> ControlFlow<()> {
-        if !self.is_over {
-            thread::sleep(looked.saturating_mul(REST));
-            self.is_over = take_what_came(self.sightings, self.watches).is_break();
-            self.since = Instant::now();
-        }
         if self.is_over {
             return ControlFlow::Break(());
         }
+        thread::sleep(looked.saturating_mul(self.rest));
+        let came = self.take_what_came();
+        self.is_over = came.is_break();
+        self.rest = rest_after(came?, self.since.elapsed());
+        self.since = Instant::now();
         ControlFlow::Continue(())
     }
-}
 
-/// Breaks when nobody gives anything any more.
-fn take_what_came(sightings: &Receiver<Sighting>, watches: &mut Watches) -> ControlFlow<()> {
-    loop {
-        match sightings.try_recv() {
-            Ok(sighting) => watches.take(sighting),
-            Err(TryRecvError::Empty) => return ControlFlow::Continue(()),
-            Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
+    /// How many.
+    fn take_what_came(&mut self) -> ControlFlow<(), u32> {
+        let mut came = 0_u32;
+        loop {
+            match self.sightings.try_recv() {
+                Ok(sighting) => self.watches.take(sighting),
+                Err(TryRecvError::Empty) => return ControlFlow::Continue(came),
+                Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
+            }
+            came = came.saturating_add(1);
         }
     }
 }
 
-/// What is to be looked at next, waiting for it.
-fn next(sightings: &Receiver<Sighting>, watches: &mut Watches) -> ControlFlow<(), Look> {
-    loop {
-        take_what_came(sightings, watches)?;
-        if let Some(look) = watches.next() {
-            return ControlFlow::Continue(look);
-        }
-        let Ok(sighting) = sightings.recv() else {
-            return ControlFlow::Break(());
-        };
-        watches.take(sighting);
+/// How many times longer than it looked it rests where so many came in a turn of this length.
+fn rest_after(came: u32, turn: Duration) -> u32 {
+    match BUSY.saturating_mul(came) > turn {
+        true => REST_BUSY,
+        false => REST,
     }
 }
 
@@ -428,17 +443,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_over_when_the_sentinel_is_gone() {
+    fn turns_are_over_when_the_sentinel_is_gone() {
         let (sender, sightings) = sync_channel(1);
-        let mut watches = Watches::default();
-        let mut turn = Turn::new(&sightings, &mut watches);
-        assert!(turn.rest(Duration::ZERO).is_continue());
+        let mut turns = Turns::new(&sightings);
+        assert!(turns.rest(Duration::ZERO).is_continue());
         sender.send(super::super::tests::honest()).unwrap();
-        assert!(turn.rest(Duration::ZERO).is_continue());
+        assert!(turns.rest(Duration::ZERO).is_continue());
         drop(sender);
-        assert!(turn.rest(Duration::ZERO).is_break());
-        assert!(turn.pace().is_break(), "and stays so");
-        assert!(turn.end().is_break());
-        assert_eq!(watches.keys.len(), 1, "what came while it rested is taken");
+        assert!(turns.rest(Duration::ZERO).is_break());
+        assert!(turns.pace().is_break(), "and stays so");
+        assert!(turns.end().is_break());
+        assert!(turns.next().is_break());
+        assert_eq!(
+            turns.watches.keys.len(),
+            1,
+            "what came while it rested is taken"
+        );
+    }
+
+    #[test]
+    fn it_rests_longer_while_many_sign() {
+        let turn = Duration::from_millis(16);
+        assert_eq!(rest_after(0, turn), REST);
+        assert_eq!(rest_after(4, turn), REST);
+        assert_eq!(rest_after(5, turn), REST_BUSY);
+        assert_eq!(rest_after(16, turn * 4), REST);
+        assert_eq!(rest_after(u32::MAX, Duration::MAX), REST);
     }
 }
