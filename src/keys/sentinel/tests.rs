@@ -80,7 +80,7 @@ impl Device {
         let r = U256::from_be_bytes(x).reduce_mod(ORDER);
         let sum = plus(digest.reduce_mod(ORDER), times(r, self.secret));
         Sighting {
-            key: key(),
+            key: key("hot-1"),
             scheme: Scheme::Ecdsa,
             public: self.public(),
             digest: digest.to_be_bytes(),
@@ -101,7 +101,7 @@ impl Device {
         let (secret, nonce) = (even(self.secret), even(nonce));
         let r: [u8; 32] = point(nonce)[1..].try_into().unwrap();
         let mut sighting = Sighting {
-            key: key(),
+            key: key("hot-1"),
             scheme: Scheme::Bip340,
             public: point(secret),
             digest: message.to_be_bytes(),
@@ -136,10 +136,10 @@ impl Device {
     }
 }
 
-fn key() -> KeyId {
+pub(super) fn key(name: &str) -> KeyId {
     KeyId {
         purpose: KeyPurpose::Spend,
-        name: "hot-1".parse().unwrap(),
+        name: name.parse().unwrap(),
     }
 }
 
@@ -148,11 +148,30 @@ fn point(scalar: U256) -> [u8; 33] {
     PublicKey::from_secret_key(&Secp256k1::signing_only(), &secret).serialize()
 }
 
-/// A signature with a nonce that nobody knows.
-pub(super) fn honest() -> Sighting {
+/// Signatures with nonces that nobody knows.
+pub(super) fn honest(key: &KeyId, count: usize) -> Vec<Sighting> {
     let mut device = Device::new(3);
-    let nonce = device.random.scalar();
-    device.sign(nonce)
+    let sign = |_| {
+        let nonce = device.random.scalar();
+        Sighting {
+            key: key.clone(),
+            ..device.sign(nonce)
+        }
+    };
+    (0..count).map(sign).collect()
+}
+
+/// As many with biased nonces as it takes to see that.
+pub(super) fn biased(key: &KeyId, width: Width) -> Vec<Sighting> {
+    let mut device = Device::new(4);
+    let sign = |_| {
+        let nonce = device.biased(width.bits() as usize, End::Top);
+        Sighting {
+            key: key.clone(),
+            ..device.sign(nonce)
+        }
+    };
+    (0..width.signatures()).map(sign).collect()
 }
 
 fn find(equations: &[Equation], width: Width, public: &[u8; 33]) -> Option<End> {
@@ -418,7 +437,7 @@ fn a_window_is_looked_at_when_it_is_full() {
         end: End::Bottom,
     };
     let alarm = Alarm {
-        key: key(),
+        key: key("hot-1"),
         finding,
     };
     assert_eq!(alarms, [(43, alarm)]);
@@ -462,7 +481,7 @@ fn the_thread_tells_of_what_it_found_and_ends_with_the_sentinel() {
     assert_eq!(
         alarm,
         Alarm {
-            key: key(),
+            key: key("hot-1"),
             finding
         }
     );
@@ -487,7 +506,10 @@ fn a_search_ends_where_it_is_told_to() {
         let nonce = device.biased(16, End::Top);
         watches.take(device.sign(nonce));
     }
-    let looks = [Look::New(key()), Look::Search(key(), Width::Sixteen)];
+    let looks = [
+        Look::New(key("hot-1")),
+        Look::Search(key("hot-1"), Width::Sixteen),
+    ];
     for (look, is_found) in looks.into_iter().zip([false, true]) {
         let task = watches.begin(&look).unwrap();
         let mut whole = 0;

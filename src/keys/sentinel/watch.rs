@@ -68,7 +68,7 @@ impl Sentinel {
             // Where the system does not let it be nice it rests all the same.
             // On Linux a thread has a priority of its own, and no process but this is meant.
             let _nice = rustix::process::setpriority_process(None, NICE);
-            watch(&sightings, &counters, &tell);
+            let _over = Turns::new(&sightings, &counters, &tell).watch();
         })?;
         Ok(())
     }
@@ -95,45 +95,42 @@ impl Sentinel {
     }
 }
 
-fn watch(sightings: &Receiver<Sighting>, counters: &Counters, tell: &impl Fn(Alarm)) {
-    let mut turns = Turns::new(sightings);
-    while let ControlFlow::Continue(look) = turns.next() {
-        let Some(task) = turns.watches.begin(&look) else {
-            continue;
-        };
-        turns.since = Instant::now();
-        let finding = task.carry_out(&mut || turns.pace());
-        if turns.end().is_break() {
-            return;
-        }
-        if let Look::Search(..) = look {
-            up(&counters.searches);
-        }
-        if let Some(alarm) = finding.and_then(|finding| turns.watches.alarm(&look, finding)) {
-            up(&counters.alarms);
-            tell(alarm);
-        }
-    }
-}
-
 /// Looking and resting in turn; while it rests it takes what came.
 struct Turns<'a> {
     sightings: &'a Receiver<Sighting>,
+    counters: &'a Counters,
+    tell: &'a dyn Fn(Alarm),
     watches: Watches,
     /// When this turn began.
     since: Instant,
+    /// For how long it has looked in all.
+    looked: Duration,
     rest: u32,
     is_over: bool,
 }
 
 impl<'a> Turns<'a> {
-    fn new(sightings: &'a Receiver<Sighting>) -> Self {
+    fn new(
+        sightings: &'a Receiver<Sighting>,
+        counters: &'a Counters,
+        tell: &'a dyn Fn(Alarm),
+    ) -> Self {
         Self {
             sightings,
+            counters,
+            tell,
             watches: Watches::default(),
             since: Instant::now(),
+            looked: Duration::ZERO,
             rest: REST,
             is_over: false,
+        }
+    }
+
+    fn watch(&mut self) -> ControlFlow<()> {
+        loop {
+            let next = self.next()?;
+            self.look(&next)?;
         }
     }
 
@@ -151,24 +148,60 @@ impl<'a> Turns<'a> {
         }
     }
 
-    fn pace(&mut self) -> ControlFlow<()> {
-        let looked = self.since.elapsed();
-        if self.is_over || looked >= LOOKING {
-            return self.rest(looked);
+    fn look(&mut self, look: &Look) -> ControlFlow<()> {
+        let Some(task) = self.watches.begin(look) else {
+            return ControlFlow::Continue(());
+        };
+        let mut others = Duration::ZERO;
+        let began = self.looked;
+        self.since = Instant::now();
+        let finding = task.carry_out(&mut || {
+            let is_rested = self.pace()?;
+            if is_rested && look.is_long() {
+                self.let_pass(began, &mut others)?;
+            }
+            ControlFlow::Continue(())
+        });
+        self.end()?;
+        if let Look::Search(..) = look {
+            up(&self.counters.searches);
+        }
+        if let Some(alarm) = finding.and_then(|finding| self.watches.alarm(look, finding)) {
+            up(&self.counters.alarms);
+            (self.tell)(alarm);
         }
         ControlFlow::Continue(())
     }
 
-    fn end(&mut self) -> ControlFlow<()> {
-        let looked = self.since.elapsed();
-        self.rest(looked)
+    /// A long search, begun when so much was looked, takes seconds, and minutes with its rests: others, which
+    /// take milliseconds, are let past it as long as they have had no more time in between than itself.
+    fn let_pass(&mut self, began: Duration, others: &mut Duration) -> ControlFlow<()> {
+        while self.looked.saturating_sub(began) > others.saturating_mul(2)
+            && let Some(look) = self.watches.next_short()
+        {
+            let before = self.looked;
+            self.look(&look)?;
+            *others = others.saturating_add(self.looked.saturating_sub(before));
+        }
+        ControlFlow::Continue(())
     }
 
-    /// Breaks when the sentinel is gone: nobody waits for what would be found.
-    fn rest(&mut self, looked: Duration) -> ControlFlow<()> {
+    /// Whether a turn was over.
+    fn pace(&mut self) -> ControlFlow<(), bool> {
+        let is_over = self.is_over || self.since.elapsed() >= LOOKING;
+        if is_over {
+            self.end()?;
+        }
+        ControlFlow::Continue(is_over)
+    }
+
+    /// Ends a turn with its rest. Breaks when the sentinel is gone: nobody waits for what would be found.
+    fn end(&mut self) -> ControlFlow<()> {
         if self.is_over {
             return ControlFlow::Break(());
         }
+        let looked = self.since.elapsed();
+        self.looked = self.looked.saturating_add(looked);
         thread::sleep(looked.saturating_mul(self.rest));
         let came = self.take_what_came();
         self.is_over = came.is_break();
@@ -206,6 +239,12 @@ pub(super) enum Look {
     New(KeyId),
     /// Biased nonces of a key.
     Search(KeyId, Width),
+}
+
+impl Look {
+    fn is_long(&self) -> bool {
+        matches!(self, Self::Search(_, Width::Four))
+    }
 }
 
 /// In turn, so that none keeps another from being looked for.
@@ -288,13 +327,23 @@ impl Watches {
 
     /// What is to be looked at next: each kind in turn, of the key that waits longest.
     pub(super) fn next(&mut self) -> Option<Look> {
+        self.next_but(|_| false)
+    }
+
+    /// The same of those that do not take long.
+    fn next_short(&mut self) -> Option<Look> {
+        self.next_but(Look::is_long)
+    }
+
+    fn next_but(&mut self, is_passed: impl Fn(&Look) -> bool) -> Option<Look> {
         for _ in 0..KINDS {
             let kind = self.turn;
             self.turn = kind.wrapping_add(1).checked_rem(KINDS).unwrap_or(0);
             let due = self.keys.iter().filter(|(_, watch)| watch.is_due(kind));
             let longest = due.min_by_key(|(_, watch)| watch.looked_at.get(kind).copied());
-            if let Some((key, _)) = longest {
-                return Some(look(kind, key.clone()));
+            let look = longest.map(|(key, _)| look(kind, key.clone()));
+            if let Some(look) = look.filter(|look| !is_passed(look)) {
+                return Some(look);
             }
         }
         None
@@ -440,25 +489,72 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::cell::RefCell;
+
+    use super::{
+        super::tests::{biased, honest, key},
+        *,
+    };
 
     #[test]
     fn turns_are_over_when_the_sentinel_is_gone() {
         let (sender, sightings) = sync_channel(1);
-        let mut turns = Turns::new(&sightings);
-        assert!(turns.rest(Duration::ZERO).is_continue());
-        sender.send(super::super::tests::honest()).unwrap();
-        assert!(turns.rest(Duration::ZERO).is_continue());
+        let counters = Counters::default();
+        let mut turns = Turns::new(&sightings, &counters, &|_| ());
+        assert!(turns.end().is_continue());
+        sender.send(honest(&key("hot-1"), 1).remove(0)).unwrap();
+        assert!(turns.end().is_continue());
         drop(sender);
-        assert!(turns.rest(Duration::ZERO).is_break());
-        assert!(turns.pace().is_break(), "and stays so");
         assert!(turns.end().is_break());
+        assert!(turns.pace().is_break(), "and stays so");
         assert!(turns.next().is_break());
-        assert_eq!(
-            turns.watches.keys.len(),
-            1,
-            "what came while it rested is taken"
-        );
+        assert_eq!(turns.watches.keys.len(), 1, "what came is taken");
+    }
+
+    /// The search in the one key is ended as soon as the alarm of the other is told.
+    #[test]
+    fn nobody_waits_for_a_long_search() {
+        let (sender, sightings) = sync_channel(WAITING);
+        let (one, other) = (key("hot-1"), key("hot-2"));
+        let (counters, told) = (Counters::default(), RefCell::new(Vec::new()));
+        let senders = RefCell::new(Some(sender));
+        let tell = |alarm: Alarm| {
+            told.borrow_mut().push(alarm.key);
+            senders.take();
+        };
+        let mut turns = Turns::new(&sightings, &counters, &tell);
+        for sighting in honest(&one, Width::Four.signatures()) {
+            turns.watches.take(sighting);
+        }
+        for sighting in biased(&other, Width::Sixteen) {
+            senders.borrow().as_ref().unwrap().send(sighting).unwrap();
+        }
+        let search = Look::Search(one, Width::Four);
+        assert!(turns.look(&search).is_break());
+        assert_eq!(*told.borrow(), [other]);
+        assert_eq!(counters.alarms.load(Ordering::Relaxed), 1);
+    }
+
+    /// Those that are let past take half of the time between them at the most, but for the last of them.
+    #[test]
+    fn a_long_search_goes_on_beside_others() {
+        let (_sender, sightings) = sync_channel(1);
+        let counters = Counters::default();
+        let mut turns = Turns::new(&sightings, &counters, &|_| ());
+        for number in 0..20 {
+            let key = key(&format!("hot-{number}"));
+            for sighting in honest(&key, Width::Eight.signatures()) {
+                turns.watches.take(sighting);
+            }
+        }
+        let mut others = Duration::ZERO;
+        assert!(turns.let_pass(Duration::ZERO, &mut others).is_continue());
+        assert_eq!(others, Duration::ZERO, "it has had no time itself");
+        turns.looked = Duration::from_millis(10);
+        assert!(turns.let_pass(Duration::ZERO, &mut others).is_continue());
+        let itself = turns.looked.saturating_sub(others);
+        assert!(others >= itself, "{others:?} of {:?}", turns.looked);
+        assert!(turns.watches.next_short().is_some(), "some still wait");
     }
 
     #[test]
