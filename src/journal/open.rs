@@ -13,8 +13,8 @@ use tlog::checkpoint::{Origin, SignedCheckpoint};
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Bundles, Clock, FoldError, Journal, Remembered, Replay, RootError, Rooting, SnapshotError,
-    SnapshotUse, WriterThread,
+    Bundles, Clock, FoldError, Journal, Remembered, Replay, RootError, Rooting, SealName,
+    SnapshotError, SnapshotUse, WriterThread,
     checkpoint::{is_witnessed, log_keys, origin},
     disk::{Disk, FsDisk},
     embedded::{Embedded, EmbeddedReader},
@@ -465,7 +465,8 @@ impl From<'_> {
         };
         let folded = match self.read(replay, landmarks) {
             Ok(folded) => folded,
-            Err(full @ OpenJournalError::DiskFull) => return Err(full),
+            // What there is no room for says nothing about the snapshot.
+            Err(full) if full.name() == SealName::DiskFull => return Err(full),
             Err(error) => {
                 let reason = stopped(&error).reason.to_string();
                 return Ok(Err(SnapshotError::Log { reason }));

@@ -5,7 +5,7 @@ use std::fmt;
 use policy::StateError;
 
 use crate::{
-    FoldError, OpenJournalError, RootError,
+    FoldError, OpenJournalError, RootError, StoreError,
     charges::ChargeFileError,
     map::MapError,
     segment::{OpenError, Sealed},
@@ -119,7 +119,7 @@ names! {
     FolderUnusable = "folder-unusable",
     /// The disk failed.
     DiskFailed = "disk-failed",
-    /// There is no room to hold back.
+    /// There is no room: for what is held back, for the entry of the start, for what follows from the log.
     DiskFull = "disk-full",
     /// The operating system refuses something that is needed.
     System = "system",
@@ -178,8 +178,8 @@ impl OpenJournalError {
             Self::InUse(_) => SealName::FolderInUse,
             Self::Folder(_) | Self::Exists | Self::Create(_) => SealName::FolderUnusable,
             Self::Log(error) => name_of(error),
+            Self::Store(StoreError::Full(_)) | Self::DiskFull => SealName::DiskFull,
             Self::Store(_) => SealName::DiskFailed,
-            Self::DiskFull => SealName::DiskFull,
             Self::Snapshot { .. } => SealName::SnapshotRefused,
             Self::Root(error) => of_root(error),
             Self::System { .. } => SealName::System,

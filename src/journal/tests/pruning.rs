@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use policy::{
-    AttemptId, Digest, ReasonCode,
+    AttemptId, Digest, Entry, ReasonCode,
     statement::{Head, Prune, Unseal},
 };
 use strongroom_journal::{
@@ -24,6 +24,7 @@ use crate::{
 };
 
 const DAY: u64 = 24 * HOUR;
+const RESERVE_BYTES: usize = 1024 * 1024;
 
 /// Two days of payments over some segments, a snapshot behind most of them, and nothing runs.
 pub fn lived() -> Machine {
@@ -310,6 +311,74 @@ fn whoever_is_killed_at_any_step_has_pruned_or_has_not() {
         calls += 1;
     }
     assert!(outcomes.iter().all(|times| *times > 0), "{outcomes:?}");
+}
+
+/// Notes until the disk is full, and says how many entries there were.
+fn fill(machine: &Machine) -> u64 {
+    let running = machine.open().unwrap();
+    let full = (0..1_000).find_map(|_| running.note(&"x".repeat(10_000)).err());
+    let said = full.unwrap().to_string();
+    assert!(said.contains("disk is full"), "{said}");
+    running.crash();
+    let opened = machine.twin();
+    opened.disk.set_capacity(None);
+    let opening = opened.opening().unwrap();
+    let size = opening.journal.tree().head().size;
+    // The last but the start of this one.
+    let (last, _) = opening.journal.record(size - 2).unwrap();
+    let is_full = |reason: &str| reason.contains("disk is full");
+    assert!(matches!(&last.entry, Entry::Stopped { reason } if is_full(reason)));
+    end(opening);
+    size
+}
+
+/// It is not opened without room, and nothing is thrown away over it: not even the snapshot, behind which
+/// there is something to be written.
+fn refused_for_room(machine: &Machine, bytes: usize) {
+    machine.disk.set_capacity(Some(bytes));
+    let before = machine.disk.image();
+    let error = machine.open().map(drop).unwrap_err();
+    assert_eq!(error.name(), SealName::DiskFull, "{error:?}");
+    let after = machine.disk.image();
+    assert!(before.keys().all(|name| after.contains_key(name)));
+    let with_room = machine.twin();
+    with_room.disk.set_capacity(None);
+    let opening = with_room.opening().unwrap();
+    assert!(matches!(opening.snapshot, SnapshotUse::Used { .. }));
+    end(opening);
+}
+
+/// A disk that is full gets room by pruning, for which it needs a little: that of the reserve, and of an
+/// entry. Also then the last that a full disk takes is that it is full.
+#[test]
+fn a_full_disk_is_pruned_as_soon_as_the_reserve_has_room() {
+    let machine = lived();
+    let said = statement(&machine);
+    let room = 16 * 1024;
+    let lived_bytes = machine.disk.used_bytes();
+    machine.disk.set_capacity(Some(lived_bytes + room));
+    let before = fill(&machine);
+    let full_bytes = machine.disk.used_bytes();
+    refused_for_room(&machine, full_bytes);
+    machine
+        .disk
+        .set_capacity(Some(full_bytes + RESERVE_BYTES + room));
+    let done = prune(&machine, &said, &[1, 2], |_| {}).unwrap();
+    assert!(done.before > 60, "{done:?}");
+    let freed = full_bytes + RESERVE_BYTES - machine.disk.used_bytes();
+    assert!(freed > 3 * 24 * 1024, "{freed}");
+    machine.disk.set_capacity(Some(full_bytes + RESERVE_BYTES));
+    let after = fill(&machine);
+    assert!(after > before, "{after}");
+    refused_for_room(&machine, machine.disk.used_bytes());
+    machine.disk.set_capacity(None);
+    let running = machine.open().unwrap();
+    assert_eq!(running.journal.state().pruned(), done.before);
+    let replayed = sign(&running, &payment(0));
+    assert!(
+        matches!(replayed, SignOutcome::Replay { .. }),
+        "{replayed:?}"
+    );
 }
 
 /// A pruned journal that lost its anchor goes on as any other does.

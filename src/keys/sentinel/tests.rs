@@ -443,6 +443,24 @@ fn a_window_is_looked_at_when_it_is_full() {
     assert_eq!(alarms, [(43, alarm)]);
 }
 
+#[test]
+fn a_look_under_way_raises_no_second_alarm() {
+    let key = key("hot-1");
+    let mut watches = Watches::default();
+    for sighting in biased(&key, Width::Sixteen) {
+        watches.take(sighting);
+    }
+    let look = Look::Search(key.clone(), Width::Sixteen);
+    let task = watches.begin(&look).unwrap();
+    let finding = task.carry_out(&mut || ControlFlow::Continue(())).unwrap();
+    assert!(watches.alarm(&look, finding).is_some());
+    assert_eq!(watches.alarm(&look, finding), None);
+    for sighting in honest(&key, Width::Four.signatures()) {
+        watches.take(sighting);
+    }
+    assert!(watches.alarm(&look, finding).is_some(), "much later");
+}
+
 /// A device that signs a digest twice with one nonce, as by RFC 6979, adds nothing by that.
 #[test]
 fn the_same_signature_counts_once() {

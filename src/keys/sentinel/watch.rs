@@ -370,10 +370,12 @@ impl Watches {
         })
     }
 
-    /// What a look has found. The key is left alone for a while.
+    /// What a look has found. The key is left alone for a while, in which another look that was under way
+    /// raises no second alarm.
     pub(super) fn alarm(&mut self, look: &Look, finding: Finding) -> Option<Alarm> {
         let (Look::New(key) | Look::Search(key, _)) = look;
-        self.keys.get_mut(key)?.quiet = REMEMBERED;
+        let watch = self.keys.get_mut(key).filter(|watch| watch.quiet == 0)?;
+        watch.quiet = REMEMBERED;
         Some(Alarm {
             key: key.clone(),
             finding,

@@ -8,7 +8,7 @@ use super::{
     model::Violation,
     world::{Event, Kind, World},
 };
-use crate::{OpenJournalError, SealName, SignOutcome, open::Core};
+use crate::{SealName, SignOutcome, open::Core};
 
 /// What is planned for the disk in one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +223,9 @@ impl World {
         self.tally.starts += 1;
         match self.machines[m].open(&self.machines[m].disk) {
             Ok(core) => self.serve(m, core),
-            Err(error) if self.machines[m].is_full && is_of_space(&error) => self.crash(m, None),
+            Err(error) if self.machines[m].is_full && error.name() == SealName::DiskFull => {
+                self.crash(m, None)
+            }
             Err(error) => Err(Violation(format!(
                 "a journal does not open: {}",
                 chain(&error)
@@ -256,9 +258,4 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Whether there was no room: for the last entry, the map, or the entry that it started.
-fn is_of_space(error: &OpenJournalError) -> bool {
-    error.name() == SealName::DiskFull || matches!(error, OpenJournalError::Store(_))
 }
