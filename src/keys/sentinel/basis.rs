@@ -274,8 +274,9 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::int::int, *};
     use proptest::prelude::*;
+
+    use super::{super::int::int, *};
 
     const ROWS: usize = 12;
 

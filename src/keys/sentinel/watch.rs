@@ -162,13 +162,13 @@ impl<'a> Turns<'a> {
             }
             ControlFlow::Continue(())
         });
-        self.end()?;
-        if let Look::Search(..) = look {
-            up(&self.counters.searches);
-        }
         if let Some(alarm) = finding.and_then(|finding| self.watches.alarm(look, finding)) {
             up(&self.counters.alarms);
             (self.tell)(alarm);
+        }
+        self.end()?;
+        if let Look::Search(..) = look {
+            up(&self.counters.searches);
         }
         ControlFlow::Continue(())
     }
