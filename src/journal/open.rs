@@ -105,6 +105,12 @@ pub enum OpenJournalError {
         /// Why.
         reason: String,
     },
+    /// Bodies are pruned, and the disk does not say whether the snapshot holds.
+    #[error("the snapshot cannot be read, and bodies are pruned: {reason}")]
+    SnapshotUnread {
+        /// Why.
+        reason: String,
+    },
     /// What state roots are computed with cannot be kept.
     #[error("the map of what is remembered cannot be kept")]
     Root(#[source] RootError),
@@ -114,6 +120,17 @@ pub enum OpenJournalError {
         /// What.
         reason: String,
     },
+}
+
+impl OpenJournalError {
+    /// Why a journal whose bodies are pruned is not opened without its snapshot.
+    pub(crate) fn without(error: &SnapshotError) -> Self {
+        let reason = stopped(error).reason.to_string();
+        match error.is_unread() {
+            true => Self::SnapshotUnread { reason },
+            false => Self::Snapshot { reason },
+        }
+    }
 }
 
 /// Creates a journal in a folder and ends it again: the ceremony of the first start. One that was cut
@@ -362,10 +379,12 @@ fn unread(source: DiskError) -> OpenJournalError {
 
 /// Verifies every segment that is there, and changes nothing.
 fn check_all(disk: &Arc<dyn Disk>) -> Result<(), OpenJournalError> {
-    let pruned = SegmentLog::id_on(disk).filter(|_| SegmentLog::begins_later(disk));
-    let landmarks = match pruned.map(|log| Snapshot::read(disk, &log)) {
+    let log = SegmentLog::on(disk).map_err(unread)?;
+    let pruned = log.filter(|log| log.begins_later);
+    let landmarks = match pruned.map(|log| Snapshot::read(disk, &log.id)) {
         None => None,
         Some(Ok(Some(snapshot))) => snapshot.landmarks,
+        Some(Err(error)) if error.is_unread() => return Err(OpenJournalError::without(&error)),
         // It does not open.
         Some(Ok(None) | Err(_)) => return Ok(()),
     };
@@ -398,12 +417,12 @@ struct From<'a> {
 impl From<'_> {
     /// Folds a log: behind its snapshot, if there is one that is believed; else from its first entry on.
     fn fold(&self) -> Result<(Folded, SnapshotUse), OpenJournalError> {
-        let Some(log) = SegmentLog::id_on(self.disk) else {
+        let Some(log) = SegmentLog::on(self.disk).map_err(unread)? else {
             // It does not open.
             let replay = Replay::at(self.bundles, Home::Apart, self.rooting);
             return Ok((self.read(replay, None)?, SnapshotUse::Absent));
         };
-        let snapshot = match self.behind_snapshot(log)? {
+        let snapshot = match self.behind_snapshot(log.id)? {
             Ok(Some(folded)) => {
                 let Behind {
                     folded,
@@ -414,10 +433,10 @@ impl From<'_> {
             }
             Ok(None) => SnapshotUse::Absent,
             Err(error) => {
-                let reason = stopped(&error).reason.to_string();
-                if SegmentLog::begins_later(self.disk) {
-                    return Err(OpenJournalError::Snapshot { reason });
+                if log.begins_later {
+                    return Err(OpenJournalError::without(&error));
                 }
+                let reason = stopped(&error).reason.to_string();
                 tracing::error!(
                     reason,
                     "the snapshot is refused, and the whole log is folded"
@@ -425,7 +444,7 @@ impl From<'_> {
                 SnapshotUse::Refused { reason }
             }
         };
-        let replay = Replay::at(self.bundles, self.home(log), self.rooting);
+        let replay = Replay::at(self.bundles, self.home(log.id), self.rooting);
         Ok((self.read(replay, None)?, snapshot))
     }
 
@@ -468,8 +487,8 @@ impl From<'_> {
             // What there is no room for says nothing about the snapshot.
             Err(full) if full.name() == SealName::DiskFull => return Err(full),
             Err(error) => {
-                let reason = stopped(&error).reason.to_string();
-                return Ok(Err(SnapshotError::Log { reason }));
+                let log = |reason| SnapshotError::Log { reason };
+                return Ok(Err(SnapshotError::unless_unread(&error, log)));
             }
         };
         let checked = folded.check(covers, &note);

@@ -179,7 +179,7 @@ impl OpenJournalError {
             Self::Folder(_) | Self::Exists | Self::Create(_) => SealName::FolderUnusable,
             Self::Log(error) => name_of(error),
             Self::Store(StoreError::Full(_)) | Self::DiskFull => SealName::DiskFull,
-            Self::Store(_) => SealName::DiskFailed,
+            Self::Store(_) | Self::SnapshotUnread { .. } => SealName::DiskFailed,
             Self::Snapshot { .. } => SealName::SnapshotRefused,
             Self::Root(error) => of_root(error),
             Self::System { .. } => SealName::System,

@@ -35,7 +35,7 @@ use crate::{
     open::{is_absent, own},
     roots::{Growth, Home, Snapshot},
     segment::{
-        AnchorRule, Before, Examined, Folder, Landmarks, LogId, OpenError, OpenOptions,
+        AnchorRule, Before, Examined, Folder, Landmarks, LogId, LogOn, OpenError, OpenOptions,
         ReserveState, Salt, Sealed, SegmentLog,
     },
     writer::stopped,
@@ -456,22 +456,23 @@ fn begun<'b>(
     bundles: &'b dyn Bundles,
     rooting: Rooting,
 ) -> Result<(Replay<'b>, Option<Landmarks>), OpenJournalError> {
-    let log = SegmentLog::id_on(disk).filter(|_| SegmentLog::begins_later(disk));
-    let Some(log) = log else {
+    let log = SegmentLog::on(disk);
+    let log = log.map_err(|source| OpenJournalError::Log(OpenError::Disk { source }))?;
+    let Some(LogOn { id: log, .. }) = log.filter(|log| log.begins_later) else {
         return Ok((Replay::rooted(bundles, rooting), None));
     };
-    let refused = |error: &(dyn std::error::Error + 'static)| OpenJournalError::Snapshot {
-        reason: stopped(error).reason.to_string(),
-    };
-    let snapshot = Snapshot::read(disk, &log).map_err(|error| refused(&error))?;
+    let without = |error| OpenJournalError::without(&error);
+    let snapshot = Snapshot::read(disk, &log).map_err(without)?;
     let Some(snapshot) = snapshot else {
         let source = Sealed::SegmentMissing { segment: 0 };
         return Err(OpenJournalError::Log(OpenError::Sealed { source }));
     };
     let thawed = snapshot.content.thaw(disk, log);
-    let thawed = thawed.map_err(|error| refused(&error))?;
+    let thawed = thawed.map_err(without)?;
     let replay = Replay::behind(bundles, Home::Apart, rooting, thawed);
-    let replay = replay.map_err(|error| refused(&error))?;
+    let replay = replay.map_err(|error| OpenJournalError::Snapshot {
+        reason: stopped(&error).reason.to_string(),
+    })?;
     Ok((replay, snapshot.landmarks))
 }
 

@@ -18,7 +18,7 @@
 //! ```
 //! Of the roots the last is the snapshot's own; those before it are not among the entries it covers.
 
-use std::sync::Arc;
+use std::{error::Error, iter, sync::Arc};
 
 use policy::{ChargeState, Digest, HotState, KeptBlocks, State, StateRoot};
 use thiserror::Error;
@@ -85,6 +85,12 @@ pub enum SnapshotError {
     /// What it names is gone or damaged.
     #[error("what it names is not there as it was: {reason}")]
     Kept {
+        /// What.
+        reason: String,
+    },
+    /// The disk does not say whether what it names, or what follows it, is there.
+    #[error("the disk does not read or write: {reason}")]
+    Unread {
         /// What.
         reason: String,
     },
@@ -295,9 +301,33 @@ impl Content {
     }
 }
 
-fn kept(error: &(dyn std::error::Error + 'static)) -> SnapshotError {
-    let reason = crate::writer::stopped(error).reason.to_string();
-    SnapshotError::Kept { reason }
+fn kept(error: &(dyn Error + 'static)) -> SnapshotError {
+    SnapshotError::unless_unread(error, |reason| SnapshotError::Kept { reason })
+}
+
+impl SnapshotError {
+    /// That something does not hold, where it is not the disk that does not say.
+    pub(crate) fn unless_unread(
+        error: &(dyn Error + 'static),
+        other: impl FnOnce(String) -> Self,
+    ) -> Self {
+        let reason = crate::writer::stopped(error).reason.to_string();
+        let mut causes = iter::successors(Some(error), |&error| error.source());
+        let is_unread = |error: &DiskError| !error.is_absence();
+        match causes.any(|error| error.downcast_ref().is_some_and(is_unread)) {
+            true => Self::Unread { reason },
+            false => other(reason),
+        }
+    }
+
+    /// Whether it says nothing about the snapshot, which may hold another time.
+    pub(crate) fn is_unread(&self) -> bool {
+        match self {
+            Self::Disk(error) => !error.is_absence(),
+            Self::Unread { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 fn taken<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {

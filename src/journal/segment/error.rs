@@ -286,6 +286,14 @@ pub struct DiskError {
 }
 
 impl DiskError {
+    /// Whether a file, or an end of it, is not there: what anything else says of it is that it is not known.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+        )
+    }
+
     /// Whether space ran out while there was still nothing that could be half durable.
     pub(crate) fn is_disk_full(&self) -> bool {
         let before_sync = matches!(self.action, DiskAction::Create | DiskAction::Write);

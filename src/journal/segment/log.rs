@@ -14,6 +14,7 @@ use super::leaf::Salt;
 use super::open::{Segment, first_segment};
 use super::read::{Durable, Reader, Shared};
 use super::reserve;
+use super::scan::Fault;
 use super::tiles::Tiles;
 use super::tip::Tip;
 use crate::disk::Disk;
@@ -62,6 +63,15 @@ impl Default for OpenOptions {
             reserve_bytes: 1024 * 1024,
         }
     }
+}
+
+/// What the first segment in a folder says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LogOn {
+    /// The log's name.
+    pub(crate) id: LogId,
+    /// Whether the first segments are gone.
+    pub(crate) begins_later: bool,
 }
 
 /// What the anchor is worth at opening.
@@ -161,18 +171,22 @@ impl SegmentLog {
         Ok(log)
     }
 
-    /// The name of the log in a folder, as its first segment says; nothing where it cannot be read.
-    pub fn id_on(disk: &Arc<dyn Disk>) -> Option<LogId> {
+    /// The log in a folder, as its first segment says; nothing where there is none, or what is there is not one:
+    /// it does not open then.
+    ///
+    /// # Errors
+    /// [`DiskError`] where that is not known.
+    pub(crate) fn on(disk: &Arc<dyn Disk>) -> Result<Option<LogOn>, DiskError> {
         let folder = Folder::new(Arc::clone(disk));
-        let names = folder.list().ok()?;
-        let first = Segment::open(&folder, first_segment(&names)).ok()?;
-        Some(first.header.log)
-    }
-
-    /// Whether the first segments of the log in a folder are gone.
-    pub(crate) fn begins_later(disk: &Arc<dyn Disk>) -> bool {
-        let names = Folder::new(Arc::clone(disk)).list();
-        names.is_ok_and(|names| first_segment(&names) > 0)
+        let number = first_segment(&folder.list()?);
+        match Segment::open(&folder, number) {
+            Ok(first) => Ok(Some(LogOn {
+                id: first.header.log,
+                begins_later: number > 0,
+            })),
+            Err(Fault::Disk(error)) if !error.is_absence() => Err(error),
+            Err(Fault::Disk(_) | Fault::Sealed(_)) => Ok(None),
+        }
     }
 
     /// The log's name.

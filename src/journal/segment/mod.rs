@@ -100,6 +100,7 @@ pub use format::{
 };
 pub(crate) use landmarks::Landmarks;
 pub use leaf::{LEAF_BYTES, Leaf, NoRandomness, SALT_BYTES, Salt};
+pub(crate) use log::LogOn;
 pub use log::{AnchorRule, Appended, OpenOptions, Opened, Record, ReserveState, SegmentLog};
 pub use open::Before;
 pub use read::{Entries, Reader, Stored};

@@ -176,6 +176,11 @@ impl MemoryDisk {
         self.state().fault = Some(fault);
     }
 
+    /// Whether what was to fail has failed.
+    pub fn has_failed(&self) -> bool {
+        self.state().fault.is_none()
+    }
+
     pub fn lose_power_after(&self, calls: usize) {
         let mut state = self.state();
         state.power_calls = Some(state.calls.len() + calls);

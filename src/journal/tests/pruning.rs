@@ -1,6 +1,6 @@
 //! Pruning: bodies go by a statement of officers and by nothing else, and what follows from them stays.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, io::ErrorKind};
 
 use policy::{
     AttemptId, Digest, Entry, ReasonCode,
@@ -17,7 +17,7 @@ use tx::Time;
 use crate::{
     fixture::{Ask, START, name},
     machine::{Machine, Running, ask, command},
-    memory_disk::{Image, MemoryDisk},
+    memory_disk::{Call, Fault, Image, MemoryDisk},
     roots,
     snapshots::{keep, seen},
     unseal::{HOUR, governed, pay, sign_text},
@@ -379,6 +379,49 @@ fn a_full_disk_is_pruned_as_soon_as_the_reserve_has_room() {
         matches!(replayed, SignOutcome::Replay { .. }),
         "{replayed:?}"
     );
+}
+
+/// A disk that fails says nothing about the snapshot: nobody is told to begin anew over it.
+#[test]
+fn a_disk_that_fails_does_not_refuse_the_snapshot_of_a_pruned_log() {
+    let machine = lived();
+    prune(&machine, &statement(&machine), &[1, 2], |_| {}).unwrap();
+    let mut failed = 0;
+    for call in [
+        Call::List,
+        Call::Open,
+        Call::Create,
+        Call::Read,
+        Call::Write,
+    ] {
+        for after in 0.. {
+            let machine = machine.twin();
+            machine.disk.fail(Fault {
+                call,
+                after,
+                kind: ErrorKind::Other,
+                written_bytes: 0,
+            });
+            let opened = machine.opening();
+            if !machine.disk.has_failed() {
+                end(opened.unwrap());
+                break;
+            }
+            // What is only for speed may be missing.
+            match opened {
+                Ok(opening) => end(opening),
+                Err(error) => {
+                    let names = [SealName::DiskFailed, SealName::System];
+                    assert!(names.contains(&error.name()), "{call:?} {after}: {error:?}");
+                    failed += 1;
+                }
+            }
+            let opening = machine.opening().unwrap();
+            assert!(matches!(opening.snapshot, SnapshotUse::Used { .. }));
+            end(opening);
+        }
+    }
+    assert!(failed > 20, "{failed}");
 }
 
 /// A pruned journal that lost its anchor goes on as any other does.

@@ -263,3 +263,34 @@ fn a_segment_that_is_gone_or_cannot_be_read_stops_the_journal() {
     // It may read the next time.
     assert_eq!(sealed(&machine), None);
 }
+
+/// What could not be read is not taken for mended.
+#[test]
+fn a_disk_that_fails_does_not_hide_damage_that_was_found() {
+    for machine in [lived(), pruned()] {
+        let mut image = machine.disk.image();
+        let early = segments(&machine).remove(0);
+        let bytes = image.get_mut(&early).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+        let machine = with(&machine, image);
+        let name = found(&machine).unwrap();
+        for call in [Call::List, Call::Open, Call::Read] {
+            for after in 0.. {
+                let machine = machine.twin();
+                machine.disk.fail(Fault {
+                    call,
+                    after,
+                    kind: ErrorKind::Other,
+                    written_bytes: 0,
+                });
+                let said = sealed(&machine).unwrap();
+                assert!(machine.disk.image().contains_key(MARK));
+                if !machine.disk.has_failed() {
+                    assert_eq!(said, name);
+                    break;
+                }
+            }
+        }
+    }
+}
