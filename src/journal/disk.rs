@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{Advice, AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
 use crate::lock::Owner;
 
@@ -112,15 +112,6 @@ pub trait DiskFile: Send + Sync {
     /// As the operating system reports them. What was written since the last success is then
     /// unknown, and a second call proves nothing: Linux drops the error once it was reported.
     fn sync_data(&self) -> io::Result<()>;
-
-    /// Advises the disk that it will be read here and there, so that reading ahead is in vain. Few disks need
-    /// advice.
-    ///
-    /// # Errors
-    /// As the operating system reports them; nothing is lost but time.
-    fn advise_random(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The folder of a data folder's [`Owner`], by the system calls of `openat(2)`'s kind: renaming
@@ -203,10 +194,6 @@ impl DiskFile for FsFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
-    }
-
-    fn advise_random(&self) -> io::Result<()> {
-        Ok(rustix::fs::fadvise(&self.0, 0, None, Advice::Random)?)
     }
 }
 

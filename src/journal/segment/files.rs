@@ -150,14 +150,6 @@ impl NamedFile {
         self.file.sync_data().map_err(self.failed(DiskAction::Sync))
     }
 
-    /// It is read here and there from now on. Without it Linux takes scattered reads of a file that is half in
-    /// memory for the beginning of a long one, and reads megabytes.
-    pub(crate) fn advise_random(&self) {
-        if let Err(error) = self.file.advise_random() {
-            tracing::debug!(%error, name = self.name, "the disk takes no advice");
-        }
-    }
-
     fn failed(&self, action: DiskAction) -> impl FnOnce(io::Error) -> DiskError + use<'_> {
         failed(action, &self.name)
     }

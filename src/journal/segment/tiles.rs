@@ -90,7 +90,6 @@ impl Tiles {
             let name = file_name(level);
             if names.contains(&name) {
                 let opened = folder.open(&name)?;
-                opened.advise_random();
                 file.get_or_init(|| opened);
             }
         }
@@ -118,7 +117,6 @@ impl Tiles {
             Some(file) => file,
             None => {
                 let made = folder.open_or_create(&file_name(tile.id.level))?;
-                made.advise_random();
                 slot.get_or_init(|| made)
             }
         };

@@ -1,6 +1,6 @@
 //! A disk in RAM that fails when told to, fills up, and can lose power.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -95,8 +95,6 @@ struct State {
     forgets: bool,
     /// Whether a sync does nothing and says that it did.
     lies: bool,
-    /// Files that are read here and there, as was advised.
-    advised: BTreeSet<usize>,
 }
 
 #[derive(Default, Clone)]
@@ -130,14 +128,6 @@ impl MemoryDisk {
             (name.clone(), bytes)
         };
         state.names.iter().map(contents).collect()
-    }
-
-    /// The files that are read here and there, as was advised.
-    pub fn advised(&self) -> Vec<String> {
-        let state = self.state();
-        let mut names = state.names.clone();
-        names.retain(|_, file| state.advised.contains(file));
-        names.into_keys().collect()
     }
 
     /// What the disk may hold after the power went: of what was not synced, whatever `chance` keeps.
@@ -451,11 +441,6 @@ impl DiskFile for MemoryFile {
         if let Some(lost) = &file.forgotten {
             file.durable.truncate(lost.start);
         }
-        Ok(())
-    }
-
-    fn advise_random(&self) -> io::Result<()> {
-        self.disk.state().advised.insert(self.file);
         Ok(())
     }
 }

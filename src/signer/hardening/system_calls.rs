@@ -46,7 +46,6 @@ const EVERY: &[c_long] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_faccessat,
-    libc::SYS_fadvise64,
     libc::SYS_fallocate,
     libc::SYS_fchmod,
     libc::SYS_fcntl,

@@ -276,19 +276,6 @@ fn damage_to_an_open_log_is_found_and_mended_when_it_is_read() {
     drop(log);
 }
 
-/// Linux reads megabytes around a tile else, once many of them are in memory.
-#[test]
-fn files_of_tiles_are_advised_to_be_read_here_and_there() {
-    let disk = MemoryDisk::default();
-    let mut log = create(&disk);
-    assert!(disk.advised().is_empty());
-    extend(&mut log, 256, 100).unwrap();
-    assert_eq!(disk.advised(), ["tree.leaves"]);
-    let disk = MemoryDisk::from_image(large());
-    let _log = open(&disk);
-    assert_eq!(disk.advised(), ["tree.1", "tree.leaves"]);
-}
-
 /// However many lowest tiles are read between two proofs.
 #[test]
 fn a_proof_reads_its_lowest_tile_and_no_other_once_those_above_are_known() {
