@@ -1,6 +1,6 @@
 //! Checkpoints: what may be signed is durable, and what was signed is known at the next opening.
 
-use std::{io::ErrorKind, sync::mpsc};
+use std::sync::mpsc;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
@@ -212,12 +212,7 @@ fn what_waits_together_with_a_checkpoint_is_not_covered_and_none_is_lost() {
 fn no_order_is_handed_out_that_is_not_durable() {
     let machine = Machine::new();
     let running = begin(&machine);
-    machine.disk.fail(Fault {
-        call: Call::SyncData,
-        after: 0,
-        kind: ErrorKind::Other,
-        written_bytes: 0,
-    });
+    machine.disk.fail(Fault::error(Call::SyncData, 0));
     let stopped = checkpoint(&running, "log-1").unwrap_err();
     assert_eq!(Some(&stopped), running.journal.stopped());
     assert_eq!(checkpoint(&running, "log-1").unwrap_err(), stopped);

@@ -37,6 +37,18 @@ pub struct Fault {
     pub written_bytes: usize,
 }
 
+impl Fault {
+    /// An error of no kind that means anything, after so many calls that succeed.
+    pub fn error(call: Call, after: usize) -> Self {
+        Self {
+            call,
+            after,
+            kind: io::ErrorKind::Other,
+            written_bytes: 0,
+        }
+    }
+}
+
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Arc<Mutex<State>>, Arc<Syncs>);
 

@@ -1,6 +1,6 @@
 //! Pruning: bodies go by a statement of officers and by nothing else, and what follows from them stays.
 
-use std::{convert::Infallible, io::ErrorKind};
+use std::convert::Infallible;
 
 use policy::{
     AttemptId, Digest, Entry, ReasonCode,
@@ -396,12 +396,7 @@ fn a_disk_that_fails_does_not_refuse_the_snapshot_of_a_pruned_log() {
     ] {
         for after in 0.. {
             let machine = machine.twin();
-            machine.disk.fail(Fault {
-                call,
-                after,
-                kind: ErrorKind::Other,
-                written_bytes: 0,
-            });
+            machine.disk.fail(Fault::error(call, after));
             let opened = machine.opening();
             if !machine.disk.has_failed() {
                 end(opened.unwrap());

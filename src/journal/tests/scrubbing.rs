@@ -3,7 +3,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io::ErrorKind,
     ops::ControlFlow,
     time::Duration,
 };
@@ -249,12 +248,7 @@ fn a_segment_that_is_gone_or_cannot_be_read_stops_the_journal() {
 
     let machine = lived();
     let opening = machine.opening().unwrap();
-    machine.disk.fail(Fault {
-        call: Call::Read,
-        after: 5,
-        kind: ErrorKind::Other,
-        written_bytes: 0,
-    });
+    machine.disk.fail(Fault::error(Call::Read, 5));
     opening.journal.scrubber().run(&brief(&machine, 1));
     let noted = ask(|reply| opening.journal.policy_refused("is it taken?".into(), reply));
     assert_eq!(noted.unwrap_err().seal(), Some(SealName::DiskFailed));
@@ -278,12 +272,7 @@ fn a_disk_that_fails_does_not_hide_damage_that_was_found() {
         for call in [Call::List, Call::Open, Call::Read] {
             for after in 0.. {
                 let machine = machine.twin();
-                machine.disk.fail(Fault {
-                    call,
-                    after,
-                    kind: ErrorKind::Other,
-                    written_bytes: 0,
-                });
+                machine.disk.fail(Fault::error(call, after));
                 let said = sealed(&machine).unwrap();
                 assert!(machine.disk.image().contains_key(MARK));
                 if !machine.disk.has_failed() {

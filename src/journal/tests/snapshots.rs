@@ -1,8 +1,6 @@
 //! Snapshots: a start that goes on from one is a start that folded the whole log, and one that does not
 //! hold is refused, loudly, and changes nothing.
 
-use std::io::ErrorKind;
-
 use ed25519_dalek::{Signer as _, SigningKey};
 use policy::{AttemptId, Entry, Record};
 use sha2::{Digest as _, Sha256};
@@ -410,12 +408,7 @@ fn a_disk_that_does_not_take_it_stops_nothing() {
         let running = begin(&machine);
         live(&running, 0..40);
         let signed = due(&running);
-        machine.disk.fail(Fault {
-            call,
-            after: 0,
-            kind: ErrorKind::Other,
-            written_bytes: 0,
-        });
+        machine.disk.fail(Fault::error(call, 0));
         running.journal.covered(&signed);
         settle(&running);
         assert!(!machine.disk.is_fault_planned(), "{call:?}");
