@@ -30,6 +30,11 @@ impl Anvil {
         "0x90F79bf6EB2c4f870365E785982E1f101E93b906",
     ];
 
+    /// The recovery phrase that they are derived from (BIP-39).
+    pub const PHRASE: &str = "test test test test test test test test test test test junk";
+    /// The path of account 0.
+    pub const PATH: &str = "m/44'/60'/0'/0/0";
+
     /// Starts one, and waits until it answers.
     pub fn start(folder: &Path) -> Self {
         Self::start_with(folder, &[])

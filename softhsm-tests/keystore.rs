@@ -4,10 +4,10 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
-use crate::program::{binary, repository, run};
+use crate::program::{binary, output, repository, run};
 
 /// The passphrase.
 pub const PASSPHRASE: &str = "a passphrase of the tests";
@@ -60,6 +60,20 @@ impl Keystore {
             .arg(file)
             .arg("--file-pin-file")
             .arg(pin));
+    }
+
+    /// Puts in the seed of a recovery phrase.
+    pub fn seed(&self, name: &str, phrase: &str) -> Output {
+        let file = self.folder.join("phrase");
+        write_private(&file, phrase);
+        let mut command = self.command("seed", &["--name", name]);
+        output(command.arg("--phrase-file").arg(file))
+    }
+
+    /// Derives a key that signs transactions from a seed.
+    pub fn derive(&self, name: &str, seed: &str, path: &str, algorithm: &str) -> Output {
+        let arguments = ["--seed", seed, "--path", path, "--algorithm", algorithm];
+        output(self.command("derive", &arguments).args(["--name", name]))
     }
 
     /// The folder that is the keystore.

@@ -1,6 +1,10 @@
 //! The daemon on an encrypted keystore.
 
-use std::{fs, process::Command, thread};
+use std::{
+    fs,
+    process::{Command, Output},
+    thread,
+};
 
 use alloy_primitives::U256;
 use bitcoin::{ScriptBuf, WitnessProgram, WitnessVersion};
@@ -224,6 +228,89 @@ fn a_secret_is_in_the_key_child_and_never_in_the_server() {
     let (found, _) = memory::search(server, PASSPHRASE.as_bytes());
     assert!(found.is_empty(), "{found:?}");
     assert!(!daemon.said().contains(FOREIGN_SECRET));
+}
+
+/// anvil derives its accounts from a recovery phrase, too: one that has money there is one of the signer's.
+#[test]
+fn a_derived_key_is_the_account_that_a_node_derives() {
+    let world = World::on_keystore(&[]);
+    let keystore = world.keystore();
+    let seed = keystore.seed("anvil", Anvil::PHRASE);
+    assert!(seed.status.success(), "{seed:?}");
+    let derived = keystore.derive("eth-1", "anvil", Anvil::PATH, "secp256k1");
+    assert!(derived.status.success(), "{derived:?}");
+    let anvil = Anvil::start(world.folder());
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    assert_eq!(from, Anvil::ACCOUNTS[0]);
+    let answer = client.sign(&transfer(
+        "pay",
+        &from,
+        &Draft::transfer(0, CUSTOMER, ETHER),
+    ));
+    let receipt = anvil.send(&raw(&answer)).unwrap();
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+    // The signer has the key, and not what other keys would follow from. It is the one of BIP-39 for that phrase.
+    let seed = "9dfc3c64c2f8bede1533b6a79f8570e5943e0b8fd1cf77107adf7b72cef42185\
+                d564a3aee24cab43f80e3c4538087d70fc824eabbad596a23c97b6ee8322ccc0";
+    let seed = hex::decode(seed).unwrap();
+    let child = daemon.child(Role::KeyChild).unwrap();
+    for pid in [child, daemon.child(Role::Server).unwrap(), daemon.pid()] {
+        let (found, looked_at) = memory::search(pid, &seed[..32]);
+        assert!(found.is_empty(), "{found:?}");
+        assert!(looked_at > 100_000, "{looked_at}");
+    }
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn seeds_and_paths_are_refused_by_name() {
+    let world = World::on_keystore(&["eth-1"]);
+    let keystore = world.keystore();
+    let refused = |output: &Output, why: &str| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{said}");
+        assert!(!said.contains("junk"), "{said}");
+    };
+    let words = Anvil::PHRASE;
+    refused(
+        &keystore.seed("anvil", &words.replace("junk", "test")),
+        "checksum",
+    );
+    refused(
+        &keystore.seed("anvil", &words.replace("junk", "junkyard")),
+        "unknown word",
+    );
+    refused(&keystore.seed("anvil", "test junk"), "word count");
+    assert!(keystore.seed("anvil", words).status.success());
+    refused(&keystore.seed("anvil", words), "exists already");
+    for (path, algorithm, why) in [
+        ("m/44'/60'/x", "secp256k1", "not spelt"),
+        ("m", "bip340", "no step"),
+        ("m/44'/501'/0'/0", "ed25519", "hardened"),
+    ] {
+        refused(&keystore.derive("two", "anvil", path, algorithm), why);
+    }
+    let path = "m/44'/501'/0'";
+    refused(
+        &keystore.derive("two", "nobody", path, "ed25519"),
+        "seed.nobody.json",
+    );
+    refused(
+        &keystore.derive("eth-1", "anvil", path, "ed25519"),
+        "exists already",
+    );
+    assert!(
+        keystore
+            .derive("sol", "anvil", path, "ed25519")
+            .status
+            .success()
+    );
+    let listed = run(&mut keystore.command("list", &[]));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("seed anvil (fingerprint "), "{listed}");
+    assert!(!listed.contains("not used"), "{listed}");
 }
 
 /// Node's own scrypt and AES, and the Keccak of js-sha3, on what the command line wrote.

@@ -6,6 +6,7 @@
 mod error;
 mod pin;
 mod report;
+mod seed;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use tx::{Chain, Name};
 use self::error::KeysError;
 use self::pin::{Entry, read};
 use self::report::{Generated, Identity, Listing};
+use self::seed::{Derive, Seed};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Answer;
@@ -60,6 +62,10 @@ enum Command {
     Generate(Generate),
     /// Take a key that was made elsewhere over into a keystore.
     Import(Import),
+    /// Put a seed into a keystore, which keys are derived from: a random one, or one that was made elsewhere.
+    Seed(Seed),
+    /// Derive a key from a seed of the keystore, as other wallets do (BIP-32, SLIP-0010, BIP-86).
+    Derive(Derive),
     /// List the keys of a device, and those that signerd would not use.
     List {
         #[command(flatten)]
@@ -218,12 +224,16 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         }
         Command::Import(import) => import.run(),
         Command::Generate(generate) => generate.run(),
+        Command::Seed(seed) => seed.run(),
+        Command::Derive(derive) => derive.run(),
         Command::List { token, pin, chain } => {
             let operator = token.log_in(pin)?;
-            let listed = operator.list();
+            let listed = operator
+                .list()
+                .and_then(|keys| Ok((keys, operator.seeds()?)));
             let identity = operator.identity().clone();
-            let listed = ended(operator, listed)?;
-            Answer::done(&Listing::new(&identity, listed, chain))
+            let (keys, seeds) = ended(operator, listed)?;
+            Answer::done(&Listing::new(&identity, keys, seeds, chain))
         }
         Command::Conformance { token, pin, report } => {
             let found = conformance::run(&token.credentials(pin)?, &token.whole_profile()?);
@@ -260,10 +270,7 @@ impl Import {
             purpose: self.purpose.into(),
             name: self.name.clone(),
         };
-        let bytes = files::read(&self.file, KEY_FILE_MAX_BYTES).map_err(KeysError::File)?;
-        let text = String::from_utf8(bytes).map_err(|_| KeysError::KeyFile {
-            path: self.file.clone(),
-        })?;
+        let text = key_file(&self.file)?;
         let passphrase = read(
             self.file_pin_file.as_deref(),
             "the file's passphrase",
@@ -285,6 +292,12 @@ fn ended<T>(
     let value = outcome.map_err(KeysError::Device)?;
     logged_out.map_err(KeysError::Device)?;
     Ok(value)
+}
+
+/// The text of a key's or a seed's file.
+fn key_file(path: &Path) -> Result<String, KeysError> {
+    let bytes = files::read(path, KEY_FILE_MAX_BYTES).map_err(KeysError::File)?;
+    String::from_utf8(bytes).map_err(|_| KeysError::KeyFile { path: path.into() })
 }
 
 /// Longer than any key's file.

@@ -6,12 +6,15 @@
 
 use std::path::{Path, PathBuf};
 
+use bitcoin::bip32::Fingerprint;
 use cryptoki::{
     context::Pkcs11,
     session::{Session, UserType},
     slot::{Slot, TokenInfo},
     types::AuthPin,
 };
+use tx::Name;
+use zeroize::Zeroizing;
 
 use crate::{
     device::{Backend, Essentials, TokenIdentity, TokenSelector},
@@ -20,7 +23,10 @@ use crate::{
     protocol::{Failure, KeyDescription, Pin, Text},
     token::{self, Access, Login, Token},
 };
-pub use crate::{keystore::Strength, token::ListedKey};
+pub use crate::{
+    keystore::{Derivation, ListedSeed, PathError, SEED_BYTES, Strength},
+    token::ListedKey,
+};
 
 /// A token to be initialised.
 #[derive(Debug)]
@@ -254,9 +260,65 @@ impl Operator {
         text: &str,
         passphrase: &Pin,
     ) -> Result<KeyDescription, Failure> {
+        self.keystore()?.import(key, text, passphrase)
+    }
+
+    /// Writes a seed into a keystore: 64 bytes that were made elsewhere, or as many random ones. Wallets name
+    /// it by the fingerprint.
+    ///
+    /// # Errors
+    /// [`Failure::Unsupported`] for a token; otherwise what is wrong.
+    pub fn add_seed(
+        &self,
+        name: &Name,
+        seed: Option<&Zeroizing<[u8; SEED_BYTES]>>,
+    ) -> Result<Fingerprint, Failure> {
+        self.keystore()?.add_seed(name, seed)
+    }
+
+    /// Takes the seed of another keystore over: the text of its file, and the passphrase of that.
+    ///
+    /// # Errors
+    /// [`Failure::Unsupported`] for a token, [`Failure::PinRejected`] when the passphrase is not that of the
+    /// file; otherwise what is wrong with the file.
+    pub fn import_seed(
+        &self,
+        name: &Name,
+        text: &str,
+        passphrase: &Pin,
+    ) -> Result<Fingerprint, Failure> {
+        self.keystore()?.import_seed(name, text, passphrase)
+    }
+
+    /// Writes the key that a seed has at a path into the keystore.
+    ///
+    /// # Errors
+    /// As [`Self::generate`], and what is wrong with the seed.
+    pub fn derive(
+        &self,
+        key: &KeyId,
+        seed: &Name,
+        derivation: &Derivation,
+    ) -> Result<KeyDescription, Failure> {
+        self.keystore()?.derive(key, seed, derivation)
+    }
+
+    /// Every seed of a keystore, with why it cannot be used; a token has none.
+    ///
+    /// # Errors
+    /// What is wrong with the folder.
+    pub fn seeds(&self) -> Result<Vec<ListedSeed>, Failure> {
+        match &self.0 {
+            Device::Token { .. } => Ok(Vec::new()),
+            Device::Keystore(keystore) => keystore.seeds(),
+        }
+    }
+
+    /// Keys of a token are made inside, and have no seed.
+    fn keystore(&self) -> Result<&Keystore, Failure> {
         match &self.0 {
             Device::Token { .. } => Err(Failure::Unsupported),
-            Device::Keystore(keystore) => keystore.import(key, text, passphrase),
+            Device::Keystore(keystore) => Ok(keystore),
         }
     }
 

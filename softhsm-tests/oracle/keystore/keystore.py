@@ -5,10 +5,12 @@ src/keys/keystore/vectors.
     pip install eth-keyfile==0.10.0 argon2-cffi==25.1.0 pynacl==1.6.2
     keystore.py write FOLDER   writes a keystore whose random parts are fixed, and files of
                                eth-keyfile to be imported (whose random parts are not)
-    keystore.py read FOLDER PASSPHRASE   prints every key of a keystore: name, public key, secret
+    keystore.py read FOLDER PASSPHRASE   prints every key and seed of a keystore: name, public key or
+                               fingerprint, secret
 """
 
 import hashlib
+import hmac
 import json
 import pathlib
 import sys
@@ -16,6 +18,7 @@ import sys
 import eth_keyfile
 from argon2.low_level import Type, hash_secret_raw
 from Crypto.Cipher import AES
+from Crypto.Hash import RIPEMD160
 from Crypto.Util import Counter
 from eth_keys import keys
 from eth_utils import keccak
@@ -28,6 +31,8 @@ from nacl.signing import SigningKey
 PASSPHRASE = "correct horse battery staple"
 SPEND = bytes.fromhex("7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d")
 LOG = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+# BIP-39's first test vector without a passphrase.
+WORDS = "abandon " * 11 + "about"
 
 
 def fixed(label, length):
@@ -84,6 +89,17 @@ def web3_stated(file):
 def container_stated(file):
     pairs = [(name, file[name]) for name in ("algorithm", "purpose", "name", "public_key")]
     return stated("strongroom-key-v1", pairs + of_argon2id(file["argon2id"]) + [("nonce", file["nonce"])])
+
+
+def seed_stated(file):
+    pairs = [(name, file[name]) for name in ("name", "fingerprint")]
+    return stated("strongroom-seed-v1", pairs + of_argon2id(file["argon2id"]) + [("nonce", file["nonce"])])
+
+
+def fingerprint(seed):
+    secret = hmac.digest(b"Bitcoin seed", seed, "sha512")[:32]
+    public = keys.PrivateKey(secret).public_key.to_compressed_bytes()
+    return RIPEMD160.new(hashlib.sha256(public).digest()).digest()[:4].hex()
 
 
 def aes_ctr(key, iv, text):
@@ -165,6 +181,20 @@ def write_container(header, passphrase, secret, purpose, name):
     return file
 
 
+def write_seed(header, passphrase, seed, name):
+    file = {
+        "format": "strongroom-seed",
+        "version": 1,
+        "name": name,
+        "fingerprint": fingerprint(seed),
+        "argon2id": header["argon2id"],
+        "nonce": fixed("seed", 24),
+    }
+    key = argon2id(header["argon2id"], passphrase)
+    file["ciphertext"] = seal(key, seed_stated(file), file["nonce"], seed)
+    return file
+
+
 def write(folder):
     folder.mkdir(parents=True, exist_ok=True)
     header = write_header(PASSPHRASE)
@@ -172,6 +202,12 @@ def write(folder):
         "keystore.json": header,
         "spend.eth-hot.json": write_web3(header, PASSPHRASE, SPEND, "spend", "eth-hot"),
         "checkpoint.log.json": write_container(header, PASSPHRASE, LOG, "checkpoint", "log"),
+        "seed.treasury.json": write_seed(
+            header,
+            PASSPHRASE,
+            hashlib.pbkdf2_hmac("sha512", WORDS.encode(), b"mnemonic", 2048),
+            "treasury",
+        ),
     }
     for kdf, work in (("scrypt", 4096), ("pbkdf2", 2000)):
         files[f"eth-keyfile-{kdf}.json"] = eth_keyfile.create_keyfile_json(
@@ -187,7 +223,12 @@ def read(folder, passphrase):
     decrypt(bytes.fromhex(header["tag"]), header_stated(header), bytes.fromhex(header["nonce"]), key)
     for path in sorted(folder.glob("*.*.json")):
         file = json.loads(path.read_text())
-        if "format" in file:
+        if file.get("format") == "strongroom-seed":
+            said, nonce = seed_stated(file), bytes.fromhex(file["nonce"])
+            secret = decrypt(bytes.fromhex(file["ciphertext"]), said, nonce, key)
+            public = fingerprint(secret)
+            assert public == file["fingerprint"]
+        elif "format" in file:
             said, nonce = container_stated(file), bytes.fromhex(file["nonce"])
             secret = decrypt(bytes.fromhex(file["ciphertext"]), said, nonce, key)
             public = SigningKey(secret).verify_key.encode().hex()

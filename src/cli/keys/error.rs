@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ::keys::admin::PathError;
 use ::keys::pin::PinError;
 use ::keys::profile::ProfileError;
 use ::keys::protocol::{Failure, TooLong};
@@ -49,6 +50,15 @@ pub enum KeysError {
         /// The file.
         path: PathBuf,
     },
+    /// The words are no recovery phrase.
+    #[error("the recovery phrase is none of English words (BIP-39): {0}")]
+    Phrase(bip39::Error),
+    /// The phrase's passphrase has other characters than ASCII, which tools write in several ways.
+    #[error("the phrase's passphrase has characters that are not ASCII")]
+    PhrasePassphrase,
+    /// There is no key of the path.
+    #[error("there is no key there")]
+    Path(#[source] PathError),
     /// The token or its module.
     #[error("the token did not do it")]
     Device(#[source] Failure),
@@ -62,6 +72,8 @@ impl Explained for KeysError {
             Self::TooLong { .. } => "keys-option",
             Self::KeyFile { .. } => "key-file-refused",
             Self::Pin { .. } => "keys-pin",
+            Self::Phrase(_) | Self::PhrasePassphrase => "recovery-phrase",
+            Self::Path(_) => "derivation-path",
             Self::Device(failure) => kind(failure),
         }
     }
@@ -98,6 +110,14 @@ impl Explained for KeysError {
             } => "Give a file of mode 0600 with --pin-file (and --so-pin-file).".into(),
             Self::Pin { .. } => {
                 "Nothing was sent to the token. Put the PIN on one line of a file of mode 0600."
+                    .into()
+            }
+            Self::Phrase(_) => "Nothing was changed. Check the order and the spelling of the words; the last one is a check of the others.".into(),
+            Self::PhrasePassphrase => {
+                "Nothing was changed. Derive the keys with the tool that made the phrase, and import them.".into()
+            }
+            Self::Path(_) => {
+                "Nothing was changed. Wallets say which paths they use; docs/keystore.md has the usual ones."
                     .into()
             }
             Self::Device(failure) => next(failure).into(),

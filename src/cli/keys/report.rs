@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use ::keys::admin::ListedKey;
+use ::keys::admin::{ListedKey, ListedSeed};
 use ::keys::protocol::KeyDescription;
 use ::keys::{KeyAlgorithm, KeyId, KeyPurpose, PublicKey, TokenIdentity};
+use bitcoin::bip32::Fingerprint;
 use serde::Serialize;
 use tx::{Address, Chain, Name};
 
@@ -139,9 +140,45 @@ impl fmt::Display for Generated {
 pub struct Listing {
     token: Identity,
     keys: Vec<Key>,
-    /// Keys that signerd does not use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seeds: Vec<Seed>,
+    /// Keys that signerd does not use, and seeds that nothing is derived from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<Refused>,
+}
+
+/// A seed that keys can be derived from.
+#[derive(Debug, Serialize)]
+struct Seed {
+    name: Name,
+    /// What wallets name it by: eight hexadecimal digits (BIP-32).
+    fingerprint: String,
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, fingerprint } = self;
+        writeln!(f, "seed {name} (fingerprint {fingerprint})")
+    }
+}
+
+/// The answer of `keys seed`.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct MadeSeed(Seed);
+
+impl MadeSeed {
+    /// A seed that was written.
+    pub fn new(name: Name, fingerprint: Fingerprint) -> Self {
+        let fingerprint = fingerprint.to_string();
+        Self(Seed { name, fingerprint })
+    }
+}
+
+impl fmt::Display for MadeSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -151,9 +188,14 @@ struct Refused {
 }
 
 impl Listing {
-    /// The keys of a token, with their addresses on these chains.
-    pub fn new(identity: &TokenIdentity, listed: Vec<ListedKey>, chains: &[Chain]) -> Self {
-        let (mut keys, mut refused) = (Vec::new(), Vec::new());
+    /// The keys of a token, with their addresses on these chains, and the seeds of a keystore.
+    pub fn new(
+        identity: &TokenIdentity,
+        listed: Vec<ListedKey>,
+        listed_seeds: Vec<ListedSeed>,
+        chains: &[Chain],
+    ) -> Self {
+        let (mut keys, mut seeds, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for listed in listed {
             match (&listed.key, &listed.usable) {
                 (Some(key), Ok(public)) => keys.push(Key::new(key, public, chains)),
@@ -169,9 +211,22 @@ impl Listing {
                 }
             }
         }
+        for ListedSeed { name, usable } in listed_seeds {
+            match usable {
+                Ok(fingerprint) => seeds.push(Seed {
+                    name,
+                    fingerprint: fingerprint.to_string(),
+                }),
+                Err(failure) => refused.push(Refused {
+                    label: format!("seed {name}"),
+                    reason: failure.to_string(),
+                }),
+            }
+        }
         Self {
             token: Identity::new(identity),
             keys,
+            seeds,
             refused,
         }
     }
@@ -182,6 +237,9 @@ impl fmt::Display for Listing {
         write!(f, "{}", self.token)?;
         for key in &self.keys {
             write!(f, "{key}")?;
+        }
+        for seed in &self.seeds {
+            write!(f, "{seed}")?;
         }
         for Refused { label, reason } in &self.refused {
             writeln!(f, "not used: {label:?}: {reason}")?;

@@ -3,6 +3,7 @@
 use std::io;
 
 use thiserror::Error;
+use tx::Name;
 
 use crate::{
     key::{KeyId, PublicKeyError},
@@ -66,6 +67,9 @@ pub enum KeystoreError {
     /// A key cannot be derived with the parameters, for want of memory.
     #[error("no key can be derived from the passphrase")]
     Derivation,
+    /// A seed has no key there: one path in 2^127.
+    #[error("the seed has no key at this path: take the next one")]
+    NoKey,
 }
 
 /// What is wrong with a folder or a file, as the end of a sentence.
@@ -142,12 +146,24 @@ pub enum Fault {
         /// The key that it names.
         found: KeyId,
     },
+    /// It names another seed than its own name does.
+    #[error("is the file of the seed {found} by what it says")]
+    SeedName {
+        /// The seed that it names.
+        found: Name,
+    },
+    /// There is one of this name.
+    #[error("exists already")]
+    Exists,
     /// What must not change was changed.
     #[error("was changed since it was written, or is of another passphrase")]
     Seal,
     /// The secret is none, or its public key or address is another.
     #[error("has a secret that its public key or address does not belong to")]
     PublicKey,
+    /// The fingerprint is another seed's.
+    #[error("has a seed that its fingerprint does not belong to")]
+    Fingerprint,
 }
 
 impl KeystoreError {
@@ -191,7 +207,7 @@ impl KeystoreError {
                 function: Text::cut("writing a key's file"),
                 code: Text::cut(&error.kind().to_string()),
             },
-            Self::Random(_) | Self::Derivation => Failure::Device {
+            Self::Random(_) | Self::Derivation | Self::NoKey => Failure::Device {
                 function: Text::cut("keystore"),
                 code: Text::cut(&self.to_string()),
             },

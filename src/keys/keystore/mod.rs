@@ -2,11 +2,13 @@
 //! 1, `software`).
 //!
 //! ECDSA keys are Web3 Secret Storage files ([`web3`]), Ed25519 and BIP-340 keys a container of our own
-//! ([`container`]); `docs/keystore.md` has both formats. A key is read once, when it is first found, and
+//! ([`container`]), and so are seeds ([`seed`]), which keys are derived from by hand; `docs/keystore.md` has
+//! the formats. A key is read once, when it is first found, and
 //! then held in a locked page: a file that changes later changes nothing before the next start, and
 //! then the pinned public key refuses it. The passphrase is wiped once two keys were derived from it.
 
 mod container;
+mod derivation;
 mod error;
 mod file;
 mod folder;
@@ -19,6 +21,8 @@ mod probe;
 mod romix;
 mod seal;
 mod secret;
+mod seed;
+mod seeds;
 #[cfg(test)]
 mod tests;
 mod web3;
@@ -29,15 +33,18 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+pub use derivation::{Derivation, PathError};
 pub use error::{Fault, KeystoreError};
 pub(crate) use file::name_of as file_name;
 pub use kdf::Strength;
+pub use seed::SEED_BYTES;
+pub use seeds::ListedSeed;
 
 use self::{
     file::KeyFile,
     folder::Folder,
     header::{Header, Opened},
-    secret::Secret,
+    secret::{SECRET_BYTES, Secret},
 };
 use crate::{
     admin::ListedKey,
@@ -148,7 +155,7 @@ impl Keystore {
         profile: Essentials,
     ) -> Result<Self, Failure> {
         // What an empty keystore would need as well: refused before anything is derived.
-        Secret::zeroed().map_err(|error| error.failure())?;
+        Secret::<SECRET_BYTES>::zeroed().map_err(|error| error.failure())?;
         let (folder, header) = read_header(path).map_err(|error| error.of_keystore())?;
         let identity = identity_of(&header);
         if !selector.selects(&identity) {
@@ -325,13 +332,15 @@ impl Keystore {
         Ok(())
     }
 
-    /// Every file of the keystore, with why `signerd` would not use it.
+    /// Every file of the keystore that is no seed's, with why `signerd` would not use it.
     pub(crate) fn list(&self) -> Result<Vec<ListedKey>, Failure> {
         let names = self.folder.names().map_err(|fault| {
             let error = KeystoreError::Folder { fault };
             error.failure()
         })?;
-        let files = names.into_iter().filter(|name| name != header::FILE);
+        let files = names
+            .into_iter()
+            .filter(|name| name != header::FILE && seed::of_file(name).is_none());
         Ok(files.map(|name| self.listed(name)).collect())
     }
 

@@ -35,14 +35,14 @@ pub(super) fn generate(algorithm: KeyAlgorithm) -> Result<Secret, KeystoreError>
 }
 
 /// The secret as a scalar of secp256k1 that is not 0; `None` when it is none.
-fn scalar(secret: &Secret) -> Result<Option<Zeroizing<Scalar>>, KeystoreError> {
+pub(super) fn scalar(secret: &Secret) -> Result<Option<Zeroizing<Scalar>>, KeystoreError> {
     let bytes = Zeroizing::new(*secret.expose()?);
     let scalar = Option::<Scalar>::from(Scalar::from_repr((*bytes).into())).map(Zeroizing::new);
     Ok(scalar.filter(|scalar| !bool::from(scalar.is_zero())))
 }
 
 /// The point of a secp256k1 secret; `None` when it is no secret key.
-fn point(secret: &Secret) -> Result<Option<k256::PublicKey>, KeystoreError> {
+pub(super) fn point(secret: &Secret) -> Result<Option<k256::PublicKey>, KeystoreError> {
     let Some(scalar) = scalar(secret)? else {
         return Ok(None);
     };

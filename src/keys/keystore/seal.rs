@@ -9,8 +9,11 @@ use super::{
     error::{Fault, KeystoreError},
     hex::Hex,
     pair::Mismatch,
-    secret::{SECRET_BYTES, Secret},
+    secret::Secret,
 };
+
+/// Bytes of Poly1305's tag.
+const TAG_BYTES: usize = 16;
 
 /// The associated data of a file: a first line with its format, then `name=value` lines, each ended
 /// by a line feed. No value has one: they are numbers, hexadecimal digits and names.
@@ -51,32 +54,33 @@ impl Stated {
             .map_err(|_| KeystoreError::Derivation)
     }
 
-    /// Enciphers a secret: 32 bytes and the tag.
-    pub(super) fn encipher(
+    /// Enciphers a secret of `N` bytes: as many and the tag, `M` together.
+    pub(super) fn encipher<const N: usize, const M: usize>(
         &self,
         key: &Secret,
         nonce: &Hex<24>,
-        secret: &Secret,
-    ) -> Result<Hex<48>, KeystoreError> {
-        let mut enciphered = [0; 48];
-        let mut text = *secret.expose()?;
+        secret: &Secret<N>,
+    ) -> Result<Hex<M>, KeystoreError> {
+        const { assert!(N + TAG_BYTES == M) };
+        let mut enciphered = [0; M];
+        let (text, end) = enciphered.split_at_mut(N);
+        text.copy_from_slice(secret.expose()?);
         let tag = cipher(key)?
-            .encrypt_in_place_detached(&nonce_of(nonce), self.0.as_bytes(), &mut text)
+            .encrypt_in_place_detached(&nonce_of(nonce), self.0.as_bytes(), text)
             .map_err(|_| KeystoreError::Derivation)?;
-        let (head, tail) = enciphered.split_at_mut(SECRET_BYTES);
-        head.copy_from_slice(&text);
-        tail.copy_from_slice(&tag);
+        end.copy_from_slice(&tag);
         Ok(Hex(enciphered))
     }
 
     /// Deciphers a secret where it is to lie.
-    pub(super) fn decipher(
+    pub(super) fn decipher<const N: usize, const M: usize>(
         &self,
         key: &Secret,
         nonce: &Hex<24>,
-        enciphered: &Hex<48>,
-    ) -> Result<Secret, Mismatch> {
-        let (text, tag) = enciphered.0.split_at(SECRET_BYTES);
+        enciphered: &Hex<M>,
+    ) -> Result<Secret<N>, Mismatch> {
+        const { assert!(N + TAG_BYTES == M) };
+        let (text, tag) = enciphered.0.split_at(N);
         let cipher = cipher(key)?;
         let mut sealed = Ok(());
         let secret = Secret::filled(|bytes| {

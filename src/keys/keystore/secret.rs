@@ -7,20 +7,20 @@ use zeroize::Zeroize;
 
 use super::error::KeystoreError;
 
-/// Bytes of a secret key, a seed or a derived key.
+/// Bytes of a secret key or a derived key.
 pub(super) const SECRET_BYTES: usize = 32;
 
-/// 32 secret bytes, alone in pages of their own that are locked into memory (`mlock`) and left out
+/// Secret bytes, alone in pages of their own that are locked into memory (`mlock`) and left out
 /// of core dumps (`MADV_DONTDUMP`). Wiped when dropped, never printed, never copied as a whole.
-pub(super) struct Secret(MmapMut);
+pub(super) struct Secret<const N: usize = SECRET_BYTES>(MmapMut);
 
-impl Secret {
-    /// 32 zero bytes, to be filled in place.
+impl<const N: usize> Secret<N> {
+    /// Zero bytes, to be filled in place.
     ///
     /// # Errors
     /// [`KeystoreError::Memory`] when the pages cannot be had or locked: RLIMIT_MEMLOCK is reached.
     pub(super) fn zeroed() -> Result<Self, KeystoreError> {
-        let pages = MmapMut::map_anon(SECRET_BYTES).map_err(KeystoreError::Memory)?;
+        let pages = MmapMut::map_anon(N).map_err(KeystoreError::Memory)?;
         pages.lock().map_err(KeystoreError::Memory)?;
         pages
             .advise(Advice::DontDump)
@@ -30,7 +30,7 @@ impl Secret {
 
     /// A secret that `fill` writes in place.
     pub(super) fn filled<E>(
-        fill: impl FnOnce(&mut [u8; SECRET_BYTES]) -> Result<(), E>,
+        fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>,
     ) -> Result<Self, KeystoreError>
     where
         KeystoreError: From<E>,
@@ -41,27 +41,27 @@ impl Secret {
     }
 
     /// The bytes.
-    pub(super) fn expose(&self) -> Result<&[u8; SECRET_BYTES], KeystoreError> {
+    pub(super) fn expose(&self) -> Result<&[u8; N], KeystoreError> {
         self.0.first_chunk().ok_or_else(too_short)
     }
 
-    fn expose_mut(&mut self) -> Result<&mut [u8; SECRET_BYTES], KeystoreError> {
+    fn expose_mut(&mut self) -> Result<&mut [u8; N], KeystoreError> {
         self.0.first_chunk_mut().ok_or_else(too_short)
     }
 }
 
-/// Pages hold 32 bytes everywhere; this spares a panic in the trusted base.
+/// Pages hold more everywhere; this spares a panic in the trusted base.
 fn too_short() -> KeystoreError {
     KeystoreError::Memory(io::ErrorKind::UnexpectedEof.into())
 }
 
-impl Drop for Secret {
+impl<const N: usize> Drop for Secret<N> {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl fmt::Debug for Secret {
+impl<const N: usize> fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_printed() {
-        let secret = Secret::filled(|bytes| {
+        let secret: Secret = Secret::filled(|bytes| {
             bytes.fill(0x5a);
             Ok::<(), KeystoreError>(())
         })

@@ -2,6 +2,7 @@
 
 mod formats;
 mod opening;
+mod seeds;
 
 use std::{
     fs,
