@@ -27,7 +27,7 @@ use crate::{
     roots::{Builder, Candidate, Home, Rows, Shelf, Snapshot},
     scrub::{self, Scrubbed},
     segment::{
-        Before, CreateError, DiskError, Folder, Landmarks, LogId, NoRandomness, OpenError,
+        Before, CreateError, DiskError, Folder, Landmarks, LogId, LogOn, NoRandomness, OpenError,
         OpenOptions, ReserveState, Sealed, SegmentLog,
     },
     store::{Group, Store as _, StoreError},
@@ -129,6 +129,23 @@ impl OpenJournalError {
         match error.is_unread() {
             true => Self::SnapshotUnread { reason },
             false => Self::Snapshot { reason },
+        }
+    }
+
+    /// Why nothing governs behind the snapshot of the first `covers` entries.
+    pub(crate) fn ungoverned(covers: u64, source: FoldError) -> Self {
+        let index = covers;
+        Self::Log(OpenError::Fold { index, source })
+    }
+
+    /// Whether it is so whatever a snapshot says.
+    fn is_of_log(&self) -> bool {
+        match self {
+            Self::Log(OpenError::Sealed { .. }) => true,
+            Self::Log(OpenError::Fold { source, .. }) => {
+                matches!(source, FoldError::Form(_) | FoldError::Bundle(_))
+            }
+            _ => false,
         }
     }
 }
@@ -422,7 +439,7 @@ impl From<'_> {
             let replay = Replay::at(self.bundles, Home::Apart, self.rooting);
             return Ok((self.read(replay, None)?, SnapshotUse::Absent));
         };
-        let snapshot = match self.behind_snapshot(log.id)? {
+        let snapshot = match self.behind_snapshot(log)? {
             Ok(Some(folded)) => {
                 let Behind {
                     folded,
@@ -456,9 +473,9 @@ impl From<'_> {
     /// log alone says.
     fn behind_snapshot(
         &self,
-        log: LogId,
+        log: LogOn,
     ) -> Result<Result<Option<Behind>, SnapshotError>, OpenJournalError> {
-        let snapshot = match Snapshot::read(self.disk, &log) {
+        let snapshot = match Snapshot::read(self.disk, &log.id) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => return Ok(Ok(None)),
             Err(error) => return Ok(Err(error)),
@@ -470,13 +487,16 @@ impl From<'_> {
         } = snapshot;
         let covers = content.covers();
         let read_from = landmarks.as_ref().map_or(0, Landmarks::first);
-        let thawed = match content.thaw(self.disk, log) {
+        let thawed = match content.thaw(self.disk, log.id) {
             Ok(thawed) => thawed,
             Err(error) => return Ok(Err(error)),
         };
-        let replay = Replay::behind(self.bundles, self.home(log), self.rooting, thawed);
+        let replay = Replay::behind(self.bundles, self.home(log.id), self.rooting, thawed);
         let replay = match replay {
             Ok(replay) => replay,
+            Err(error) if log.begins_later => {
+                return Err(OpenJournalError::ungoverned(covers, error));
+            }
             Err(error) => {
                 let reason = stopped(&error).reason.to_string();
                 return Ok(Err(SnapshotError::Policy { reason }));
@@ -486,6 +506,8 @@ impl From<'_> {
             Ok(folded) => folded,
             // What there is no room for says nothing about the snapshot.
             Err(full) if full.name() == SealName::DiskFull => return Err(full),
+            // Nobody folds the whole of it, to say so.
+            Err(error) if log.begins_later && error.is_of_log() => return Err(error),
             Err(error) => {
                 let log = |reason| SnapshotError::Log { reason };
                 return Ok(Err(SnapshotError::unless_unread(&error, log)));

@@ -38,7 +38,6 @@ use crate::{
         AnchorRule, Before, Examined, Folder, Landmarks, LogId, LogOn, OpenError, OpenOptions,
         ReserveState, Salt, Sealed, SegmentLog,
     },
-    writer::stopped,
 };
 
 pub use empty::EmptyFolder;
@@ -467,12 +466,11 @@ fn begun<'b>(
         let source = Sealed::SegmentMissing { segment: 0 };
         return Err(OpenJournalError::Log(OpenError::Sealed { source }));
     };
+    let covers = snapshot.content.covers();
     let thawed = snapshot.content.thaw(disk, log);
     let thawed = thawed.map_err(without)?;
     let replay = Replay::behind(bundles, Home::Apart, rooting, thawed);
-    let replay = replay.map_err(|error| OpenJournalError::Snapshot {
-        reason: stopped(&error).reason.to_string(),
-    })?;
+    let replay = replay.map_err(|error| OpenJournalError::ungoverned(covers, error))?;
     Ok((replay, snapshot.landmarks))
 }
 

@@ -7,8 +7,8 @@ use policy::{
     statement::{Head, Prune, Unseal},
 };
 use strongroom_journal::{
-    OpenJournalError, Opening, PruneError, PrunedBodies, SealName, SealedFolder, SignOutcome,
-    SnapshotUse, carry_out_prune,
+    OpenJournalError, Opening, PruneError, PrunedBodies, ResumeError, SealName, SealedFolder,
+    SignOutcome, SnapshotUse, carry_out_prune,
     segment::{OpenOptions, SegmentLog},
 };
 use tlog::checkpoint::Origin;
@@ -270,10 +270,44 @@ fn a_pruned_log_that_is_not_as_it_was_left_is_sealed_by_name() {
     let map = image.keys().find(|name| name.starts_with("map.")).unwrap();
     let gone = |image: &mut Image| drop(image.remove(map));
     assert_eq!(sealed(&gone), SealName::SnapshotRefused);
-    // One more segment is gone than officers let go.
+    // What is wrong with the log has its own name, as where nothing is pruned.
     let first = segments(&machine).remove(0);
+    let last = segments(&machine).pop().unwrap();
+    // One more segment is gone than officers let go.
     let gone = |image: &mut Image| drop(image.remove(&first));
-    assert_eq!(sealed(&gone), SealName::SnapshotRefused);
+    assert_eq!(sealed(&gone), SealName::SegmentMissing);
+    let gone = |image: &mut Image| drop(image.remove("anchor"));
+    assert_eq!(sealed(&gone), SealName::AnchorMissing);
+    // It ends before its snapshot does.
+    let shorter = |image: &mut Image| drop(image.remove(&last));
+    assert_eq!(sealed(&shorter), SealName::SnapshotRefused);
+    let flip = |image: &mut Image| {
+        let bytes = image.get_mut(&last).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    assert_eq!(sealed(&flip), SealName::GroupDamagedWithin);
+}
+
+/// Nobody has the bundle that governed, without which nothing behind the snapshot follows.
+#[test]
+fn a_pruned_log_whose_bundle_is_gone_is_sealed_as_that() {
+    let machine = lived();
+    prune(&machine, &statement(&machine), &[1, 2], |_| {}).unwrap();
+    let bare = Machine {
+        shelf: std::sync::Arc::default(),
+        ..machine.twin()
+    };
+    let error: OpenJournalError = bare.open().map(drop).unwrap_err();
+    assert_eq!(error.name(), SealName::BundleMissing);
+    let disk = std::sync::Arc::new(bare.disk.clone());
+    let sealed = SealedFolder::examine_rooted(disk, &*bare.shelf, bare.rooting);
+    let ResumeError::NotWhole(found) = sealed.map(drop).unwrap_err() else {
+        panic!("it is not whole");
+    };
+    assert_eq!(found.name(), SealName::BundleMissing);
+    // It is put back, and nothing was lost over it.
+    end(machine.opening().unwrap());
 }
 
 #[test]
@@ -431,7 +465,7 @@ fn officers_let_a_pruned_journal_go_on() {
         ..machine.twin()
     };
     let error = machine.open().map(drop).unwrap_err();
-    assert_eq!(error.name(), SealName::SnapshotRefused);
+    assert_eq!(error.name(), SealName::AnchorMissing);
     let sealed = || {
         let disk = std::sync::Arc::new(machine.disk.clone());
         SealedFolder::examine_rooted(disk, &*machine.shelf, machine.rooting).unwrap()
