@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     process::{Command, Output},
     thread,
 };
@@ -216,6 +217,7 @@ fn a_secret_is_in_the_key_child_and_never_in_the_server() {
         })
         .collect();
     assert_eq!(kept.len(), 1, "{found:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
     let server = daemon.child(Role::Server).unwrap();
     for pid in [server, daemon.pid()] {
         for wanted in [secret.as_slice(), FOREIGN_SECRET.as_bytes()] {
@@ -262,6 +264,51 @@ fn a_derived_key_is_the_account_that_a_node_derives() {
         assert!(looked_at > 100_000, "{looked_at}");
     }
     assert!(daemon.stop().success());
+}
+
+/// BIP-39's first test vector, whose passphrase is "TREZOR", and the file that another implementation wrote.
+#[test]
+fn seeds_come_from_phrases_with_a_passphrase_and_from_other_keystores() {
+    let world = World::on_keystore(&["eth-1"]);
+    let keystore = world.keystore();
+    let file = |name: &str, text: &str| {
+        let path = world.folder().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let phrase = file("words", &("abandon ".repeat(11) + "about"));
+    let seed = |name: &str, passphrase: &str| {
+        let mut command = keystore.command("seed", &["--name", name]);
+        command.arg("--phrase-file").arg(&phrase);
+        command.arg("--phrase-passphrase-file");
+        output(command.arg(file("beside", passphrase)))
+    };
+    let said = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
+    let made = seed("trezor", "TREZOR");
+    assert_eq!(said(&made), "seed trezor (fingerprint b4e3f5ed)\n");
+    let refused = seed("other", "tr\u{e9}sor");
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && why.contains("not ASCII"),
+        "{why}"
+    );
+
+    let other = repository("src/keys/keystore/vectors/seed.treasury.json");
+    let taken = |passphrase: &str| {
+        let mut command = keystore.command("seed", &["--name", "taken"]);
+        command.arg("--file").arg(&other);
+        command.arg("--file-pin-file");
+        output(command.arg(file("theirs", passphrase)))
+    };
+    let refused = taken(PASSPHRASE);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        why.contains("does not open") && why.contains("not the keystore's"),
+        "{why}"
+    );
+    let made = taken(FOREIGN_PASSPHRASE);
+    assert_eq!(said(&made), "seed taken (fingerprint 73c5da0a)\n");
 }
 
 #[test]

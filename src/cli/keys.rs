@@ -139,18 +139,17 @@ struct TokenArgs {
     #[arg(
         long,
         value_name = "FILE",
-        requires = "token",
         required_unless_present = "keystore",
         conflicts_with = "keystore"
     )]
     module: Option<PathBuf>,
-    /// The token's label.
+    /// The token's label; or else its serial number.
     #[arg(long, value_name = "LABEL", requires = "module")]
     token: Option<String>,
     /// The folder of an encrypted keystore, in place of a module and a token.
     #[arg(long, value_name = "FOLDER")]
     keystore: Option<PathBuf>,
-    /// The device's serial number, where several have the label.
+    /// The device's serial number, in place of the label or beside it.
     #[arg(long, value_name = "SERIAL")]
     serial: Option<String>,
     /// The firmware profile of the device, as firmware-profiles/softhsm-2.6.toml.
@@ -210,6 +209,7 @@ impl From<Algorithm> for KeyAlgorithm {
 /// # Errors
 /// See [`KeysError`].
 pub fn run(args: &Args) -> Result<Answer, Failure> {
+    ::keys::not_dumpable().map_err(KeysError::Process)?;
     match &args.command {
         Command::Init {
             token,
@@ -278,8 +278,19 @@ impl Import {
         )?;
         let operator = self.token.log_in(&self.pin)?;
         let made = operator.import(&key, &text, &passphrase);
-        let made = ended(operator, made)?;
+        let made = ended(operator, made).map_err(|error| of_file(error, &self.file))?;
         Answer::done(&Generated::new(&made, &self.chain))
+    }
+}
+
+/// What is rejected after the device was opened is the passphrase of a file that is taken over.
+fn of_file(error: KeysError, path: &Path) -> KeysError {
+    match error {
+        KeysError::Device(::keys::protocol::Failure::PinRejected) => {
+            let path = path.into();
+            KeysError::FilePassphrase { path }
+        }
+        other => other,
     }
 }
 
@@ -336,7 +347,7 @@ impl TokenArgs {
                 admin::init_keystore(folder, &passphrase, Strength::default())
             }
             (None, module) => {
-                let label = self.label()?;
+                let label = self.label()?.ok_or(KeysError::NoToken)?;
                 let so_pin = read(so_pin_file, "the security officer's PIN", Entry::Chosen)?;
                 let factory = factory_so_pin_file
                     .map(|file| read(Some(file), "the device's first PIN", Entry::Known));
@@ -370,9 +381,12 @@ impl TokenArgs {
         }
     }
 
-    fn label(&self) -> Result<Text<32>, KeysError> {
-        let label = self.token.as_deref().unwrap_or(::keys::KEYSTORE_LABEL);
-        Text::new(label).map_err(|source| KeysError::TooLong {
+    /// Of a keystore it is always the same.
+    fn label(&self) -> Result<Option<Text<32>>, KeysError> {
+        let of_keystore = self.keystore.as_ref().map(|_| ::keys::KEYSTORE_LABEL);
+        let label = self.token.as_deref().or(of_keystore);
+        let label = label.map(Text::new).transpose();
+        label.map_err(|source| KeysError::TooLong {
             option: "--token",
             source,
         })
@@ -384,10 +398,11 @@ impl TokenArgs {
             option: "--serial",
             source,
         })?;
-        Ok(TokenSelector {
-            label: self.label()?,
-            serial,
-        })
+        let label = self.label()?;
+        if label.is_none() && serial.is_none() {
+            return Err(KeysError::NoToken);
+        }
+        Ok(TokenSelector { label, serial })
     }
 
     fn profile(&self) -> Result<Essentials, KeysError> {

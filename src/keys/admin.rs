@@ -14,7 +14,6 @@ use cryptoki::{
     types::AuthPin,
 };
 use tx::Name;
-use zeroize::Zeroizing;
 
 use crate::{
     device::{Backend, Essentials, TokenIdentity, TokenSelector},
@@ -24,7 +23,7 @@ use crate::{
     token::{self, Access, Login, Token},
 };
 pub use crate::{
-    keystore::{Derivation, ListedSeed, PathError, SEED_BYTES, Strength},
+    keystore::{Derivation, ListedSeed, NewSeed, PathError, SEED_BYTES, Strength},
     token::ListedKey,
 };
 
@@ -263,31 +262,19 @@ impl Operator {
         self.keystore()?.import(key, text, passphrase)
     }
 
-    /// Writes a seed into a keystore: 64 bytes that were made elsewhere, or as many random ones. Wallets name
-    /// it by the fingerprint.
+    /// Writes a seed into a keystore, for the keystore's passphrase: opening the keystore opens no seed. Gives what
+    /// wallets name it by.
     ///
     /// # Errors
-    /// [`Failure::Unsupported`] for a token; otherwise what is wrong.
+    /// [`Failure::Unsupported`] for a token, [`Failure::PinRejected`] when the passphrase of what is imported is
+    /// another; otherwise what is wrong.
     pub fn add_seed(
         &self,
         name: &Name,
-        seed: Option<&Zeroizing<[u8; SEED_BYTES]>>,
-    ) -> Result<Fingerprint, Failure> {
-        self.keystore()?.add_seed(name, seed)
-    }
-
-    /// Takes the seed of another keystore over: the text of its file, and the passphrase of that.
-    ///
-    /// # Errors
-    /// [`Failure::Unsupported`] for a token, [`Failure::PinRejected`] when the passphrase is not that of the
-    /// file; otherwise what is wrong with the file.
-    pub fn import_seed(
-        &self,
-        name: &Name,
-        text: &str,
+        seed: &NewSeed<'_>,
         passphrase: &Pin,
     ) -> Result<Fingerprint, Failure> {
-        self.keystore()?.import_seed(name, text, passphrase)
+        self.keystore()?.add_seed(name, seed, passphrase)
     }
 
     /// Writes the key that a seed has at a path into the keystore.
@@ -299,11 +286,12 @@ impl Operator {
         key: &KeyId,
         seed: &Name,
         derivation: &Derivation,
+        passphrase: &Pin,
     ) -> Result<KeyDescription, Failure> {
-        self.keystore()?.derive(key, seed, derivation)
+        self.keystore()?.derive(key, seed, derivation, passphrase)
     }
 
-    /// Every seed of a keystore, with why it cannot be used; a token has none.
+    /// Every seed of a keystore, with why its file is none; a token has none.
     ///
     /// # Errors
     /// What is wrong with the folder.

@@ -20,6 +20,7 @@ mod authorized;
 mod device;
 mod key;
 mod keystore;
+mod process;
 mod self_test;
 #[cfg(test)]
 #[path = "tests/main.rs"]
@@ -37,6 +38,7 @@ pub use policy::{KeyAlgorithm, KeyPurpose};
 pub use pool::{
     AttachError, CallError, Expected, KeyPool, MemberId, PoolConfig, PoolEvent, SignError, Told,
 };
+pub use process::not_dumpable;
 pub use profile::Profile;
 pub use token::softhsm_tokens;
 pub use verify::{Signature, SignatureError};

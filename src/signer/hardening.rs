@@ -9,24 +9,7 @@ pub mod user;
 
 use std::io;
 
-use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit,
-};
-
-/// No core dump, no debugger of the same user.
-///
-/// # Errors
-/// As the operating system reports them.
-pub fn not_dumpable() -> io::Result<()> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    setrlimit(Resource::Core, none)?;
-    Ok(())
-}
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// No set-user-id program and no file capability gives this process or its children more.
 ///

@@ -177,6 +177,7 @@ fn run() -> Result<ExitCode, String> {
 fn key_child(cage: &Cage) -> Result<ExitCode, String> {
     hold(cage.user.as_deref(), &cage.places)?;
     let network = cage.places.tcp == Tcp::Connects;
+    system_calls::restrict_loading(network).map_err(|error| log::chain(&error))?;
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -192,7 +193,7 @@ fn key_child(cage: &Cage) -> Result<ExitCode, String> {
 }
 
 fn not_dumpable() -> Result<(), String> {
-    hardening::not_dumpable().map_err(|error| format!("core dumps cannot be ruled out: {error}"))
+    keys::not_dumpable().map_err(|error| format!("core dumps cannot be ruled out: {error}"))
 }
 
 /// What server and key child give up before they have a second thread.

@@ -187,10 +187,10 @@ def write_seed(header, passphrase, seed, name):
         "version": 1,
         "name": name,
         "fingerprint": fingerprint(seed),
-        "argon2id": header["argon2id"],
+        "argon2id": header["argon2id"] | {"salt": fixed("seed-argon2id", 16)},
         "nonce": fixed("seed", 24),
     }
-    key = argon2id(header["argon2id"], passphrase)
+    key = argon2id(file["argon2id"], passphrase)
     file["ciphertext"] = seal(key, seed_stated(file), file["nonce"], seed)
     return file
 
@@ -225,7 +225,8 @@ def read(folder, passphrase):
         file = json.loads(path.read_text())
         if file.get("format") == "strongroom-seed":
             said, nonce = seed_stated(file), bytes.fromhex(file["nonce"])
-            secret = decrypt(bytes.fromhex(file["ciphertext"]), said, nonce, key)
+            own = argon2id(file["argon2id"], passphrase)
+            secret = decrypt(bytes.fromhex(file["ciphertext"]), said, nonce, own)
             public = fingerprint(secret)
             assert public == file["fingerprint"]
         elif "format" in file:

@@ -1,6 +1,6 @@
 //! Why a token did not do what was asked.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use ::keys::admin::PathError;
 use ::keys::pin::PinError;
@@ -26,6 +26,9 @@ pub enum KeysError {
         #[source]
         source: ProfileError,
     },
+    /// Neither label nor serial number.
+    #[error("no token is named")]
+    NoToken,
     /// An option is longer than PKCS#11 has room for.
     #[error("{option} is too long")]
     TooLong {
@@ -50,6 +53,15 @@ pub enum KeysError {
         /// The file.
         path: PathBuf,
     },
+    /// Core dumps cannot be ruled out.
+    #[error("core dumps of this process cannot be ruled out")]
+    Process(#[source] io::Error),
+    /// The passphrase is not that of the file that is taken over.
+    #[error("the passphrase does not open {}", path.display())]
+    FilePassphrase {
+        /// The file.
+        path: PathBuf,
+    },
     /// The words are no recovery phrase.
     #[error("the recovery phrase is none of English words (BIP-39): {0}")]
     Phrase(bip39::Error),
@@ -69,9 +81,11 @@ impl Explained for KeysError {
         match self {
             Self::File(error) => error.kind(),
             Self::Profile { .. } => "keys-profile",
-            Self::TooLong { .. } => "keys-option",
+            Self::TooLong { .. } | Self::NoToken => "keys-option",
             Self::KeyFile { .. } => "key-file-refused",
             Self::Pin { .. } => "keys-pin",
+            Self::Process(_) => "process",
+            Self::FilePassphrase { .. } => "file-passphrase",
             Self::Phrase(_) | Self::PhrasePassphrase => "recovery-phrase",
             Self::Path(_) => "derivation-path",
             Self::Device(failure) => kind(failure),
@@ -90,6 +104,7 @@ impl Explained for KeysError {
                 Failure::DeviceGone | Failure::SessionLost => Exit::Unreachable,
                 _ => Exit::Refused,
             },
+            Self::FilePassphrase { .. } => Exit::Refused,
             _ => Exit::Usage,
         }
     }
@@ -100,6 +115,7 @@ impl Explained for KeysError {
             Self::Profile { .. } => {
                 "firmware-profiles/ has one for each model; its README explains them.".into()
             }
+            Self::NoToken => "Name it with --token LABEL or --serial SERIAL; a new one gets a label.".into(),
             Self::TooLong { .. } => "A label has at most 32 bytes, a serial number 16.".into(),
             Self::KeyFile { .. } => {
                 "Give a Web3 Secret Storage file of version 3, which is JSON.".into()
@@ -109,8 +125,12 @@ impl Explained for KeysError {
                 ..
             } => "Give a file of mode 0600 with --pin-file (and --so-pin-file).".into(),
             Self::Pin { .. } => {
-                "Nothing was sent to the token. Put the PIN on one line of a file of mode 0600."
+                "Nothing was done with it. It stands on one line of a file of mode 0600, or is typed."
                     .into()
+            }
+            Self::Process(_) => "Nothing was read. Look for what keeps a process from lowering its own limits.".into(),
+            Self::FilePassphrase { .. } => {
+                "Nothing was changed. It is the passphrase that the file was written with, not the keystore's.".into()
             }
             Self::Phrase(_) => "Nothing was changed. Check the order and the spelling of the words; the last one is a check of the others.".into(),
             Self::PhrasePassphrase => {
@@ -160,7 +180,7 @@ fn next(failure: &Failure) -> &'static str {
             "Check --token and the environment that the module reads, such as SOFTHSM2_CONF; for `keys init` there must be a token that is not initialised."
         }
         Failure::TokenAmbiguous => {
-            "Name the serial number with --serial, or choose another label for a new token."
+            "Name the serial number with --serial beside --token, or choose another label for a new token."
         }
         Failure::TokenRefused { .. } => {
             "Nothing was sent to it. Use the firmware profile of this model, or another device."
@@ -176,7 +196,7 @@ fn next(failure: &Failure) -> &'static str {
             "Check --keystore, and whose the folder and its files are: only signerd's user may write there."
         }
         Failure::KeyFileRefused { .. } => {
-            "Nothing was changed. Take the file from a copy that was made before it was changed."
+            "Nothing was changed. `strongroom keys list` has the names; a file that somebody changed is taken from a copy."
         }
         Failure::MemoryUnlocked => {
             "Raise the limit of locked memory (ulimit -l, LimitMEMLOCK=): a page for each key, and a few more."

@@ -211,8 +211,8 @@ impl Listing {
                 }
             }
         }
-        for ListedSeed { name, usable } in listed_seeds {
-            match usable {
+        for ListedSeed { name, readable } in listed_seeds {
+            match readable {
                 Ok(fingerprint) => seeds.push(Seed {
                     name,
                     fingerprint: fingerprint.to_string(),

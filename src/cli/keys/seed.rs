@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use ::keys::KeyId;
-use ::keys::admin::{Derivation, SEED_BYTES};
+use ::keys::admin::{Derivation, NewSeed, Operator, SEED_BYTES};
 use ::keys::protocol::Pin;
 use bip39::{Language, Mnemonic};
+use bitcoin::bip32::Fingerprint;
 use clap::Args as ClapArgs;
 use tx::{Chain, Name};
 use zeroize::Zeroizing;
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 use super::error::KeysError;
 use super::pin::{Entry, read};
 use super::report::{Generated, MadeSeed};
-use super::{Algorithm, PinArgs, Purpose, TokenArgs, ended, key_file};
+use super::{Algorithm, PinArgs, Purpose, TokenArgs, ended, key_file, of_file};
 use crate::failure::Failure;
 use crate::output::Answer;
 
@@ -81,19 +82,27 @@ impl Seed {
             Some(path) => {
                 let text = key_file(path)?;
                 let what = "the file's passphrase";
-                let passphrase = read(self.file_pin_file.as_deref(), what, Entry::Known)?;
-                let operator = self.token.log_in(&self.pin)?;
-                let made = operator.import_seed(&self.name, &text, &passphrase);
-                ended(operator, made)?
+                let passphrase = &read(self.file_pin_file.as_deref(), what, Entry::Known)?;
+                let text = &text;
+                self.add(&NewSeed::Imported { text, passphrase })?
             }
-            None => {
-                let seed = self.of_phrase()?;
-                let operator = self.token.log_in(&self.pin)?;
-                let made = operator.add_seed(&self.name, seed.as_ref());
-                ended(operator, made)?
-            }
+            None => match self.of_phrase()? {
+                Some(seed) => self.add(&NewSeed::Given(&seed))?,
+                None => self.add(&NewSeed::Random)?,
+            },
         };
         Answer::done(&MadeSeed::new(self.name.clone(), made))
+    }
+
+    fn add(&self, seed: &NewSeed<'_>) -> Result<Fingerprint, KeysError> {
+        let credentials = self.token.credentials(&self.pin)?;
+        let operator = Operator::log_in(&credentials).map_err(KeysError::Device)?;
+        let made = operator.add_seed(&self.name, seed, &credentials.pin);
+        let file = self.file.as_deref();
+        ended(operator, made).map_err(|error| match file {
+            Some(file) => of_file(error, file),
+            None => error,
+        })
     }
 
     /// The seed of the phrase, where there is one.
@@ -137,8 +146,9 @@ impl Derive {
         };
         let derivation = Derivation::new(self.algorithm.into(), &self.path);
         let derivation = derivation.map_err(KeysError::Path)?;
-        let operator = self.token.log_in(&self.pin)?;
-        let made = operator.derive(&key, &self.seed, &derivation);
+        let credentials = self.token.credentials(&self.pin)?;
+        let operator = Operator::log_in(&credentials).map_err(KeysError::Device)?;
+        let made = operator.derive(&key, &self.seed, &derivation, &credentials.pin);
         let made = ended(operator, made)?;
         Answer::done(&Generated::new(&made, &self.chain))
     }

@@ -155,6 +155,9 @@ pub enum Fault {
     /// There is one of this name.
     #[error("exists already")]
     Exists,
+    /// There is none of this name.
+    #[error("is not there: the keystore has no such seed")]
+    NoSeed,
     /// What must not change was changed.
     #[error("was changed since it was written, or is of another passphrase")]
     Seal,

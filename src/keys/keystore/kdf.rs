@@ -127,6 +127,15 @@ impl Argon2id {
         )
     }
 
+    /// The same with another salt.
+    pub(super) fn salted_anew(&self) -> Result<Self, KeystoreError> {
+        let salt = Hex::random()?;
+        Ok(Self {
+            salt,
+            ..self.clone()
+        })
+    }
+
     /// Derives 32 bytes. The working memory is wiped.
     pub(super) fn derive(&self, passphrase: &Pin) -> Result<Secret, KeystoreError> {
         let failed = |_: argon2::Error| KeystoreError::Derivation;

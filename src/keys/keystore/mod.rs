@@ -38,7 +38,7 @@ pub use error::{Fault, KeystoreError};
 pub(crate) use file::name_of as file_name;
 pub use kdf::Strength;
 pub use seed::SEED_BYTES;
-pub use seeds::ListedSeed;
+pub use seeds::{ListedSeed, NewSeed};
 
 use self::{
     file::KeyFile,
@@ -395,6 +395,7 @@ impl Session for KeystoreSession {
     }
 
     fn sign(&mut self, key: &KeyId, input: &SignInput) -> Result<Bytes<128>, Failure> {
+        self.0.profile.takes(input)?;
         self.0.sign(key, input)
     }
 

@@ -1,5 +1,5 @@
-//! Seeds, which keys are derived from and which sign nothing themselves: a container of our own, sealed as that of
-//! a key is. `signerd` reads none of them.
+//! Seeds, which keys are derived from and which sign nothing themselves: a container of our own. Each is sealed
+//! with a key that is derived from the passphrase for it alone: what the key child holds opens none.
 
 use bitcoin::bip32::Fingerprint;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,6 @@ use tx::Name;
 use super::{
     derivation,
     error::{Fault, KeystoreError},
-    header::Opened,
     hex::Hex,
     kdf::Argon2id,
     pair::Mismatch,
@@ -53,8 +52,8 @@ pub(super) struct SeedFile {
     name: Name,
     /// What wallets name it by (BIP-32).
     fingerprint: Hex<4>,
-    /// That of the keystore, so that the file can be read by itself.
-    argon2id: Argon2id,
+    /// As strong as that of the keystore, with a salt of its own.
+    pub(super) argon2id: Argon2id,
     nonce: Hex<24>,
     ciphertext: Hex<80>,
 }
@@ -72,19 +71,21 @@ impl SeedFile {
     pub(super) fn new(
         name: &Name,
         seed: &Secret<SEED_BYTES>,
-        opened: &Opened,
+        argon2id: Argon2id,
         nonce: Hex<24>,
+        passphrase: &Pin,
     ) -> Result<Self, KeystoreError> {
+        let derived = argon2id.derive(passphrase)?;
         let mut file = Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             name: name.clone(),
             fingerprint: Hex(derivation::fingerprint(seed.expose()?)?.to_bytes()),
-            argon2id: opened.header.argon2id.clone(),
+            argon2id,
             nonce,
             ciphertext: Hex([0; 80]),
         };
-        file.ciphertext = file.stated().encipher(&opened.seal, &nonce, seed)?;
+        file.ciphertext = file.stated().encipher(&derived, &nonce, seed)?;
         Ok(file)
     }
 
@@ -93,35 +94,26 @@ impl SeedFile {
         self.fingerprint.0.into()
     }
 
-    /// Deciphers the seed of the file under that name.
-    pub(super) fn open(
-        &self,
-        name: &Name,
-        opened: &Opened,
-    ) -> Result<Secret<SEED_BYTES>, Mismatch> {
-        if self.name != *name {
-            let found = self.name.clone();
-            return Err(Fault::SeedName { found }.into());
+    /// Whether it is the file of that name.
+    pub(super) fn check_name(&self, name: &Name) -> Result<(), Fault> {
+        match self.name == *name {
+            true => Ok(()),
+            false => Err(Fault::SeedName {
+                found: self.name.clone(),
+            }),
         }
-        if self.argon2id != opened.header.argon2id {
-            return Err(Fault::OtherKeystore.into());
-        }
-        self.decipher(&opened.seal)
     }
 
-    /// Deciphers the seed of another keystore's file.
+    /// Deciphers the seed.
     ///
     /// # Errors
-    /// [`Mismatch`]; [`KeystoreError::Passphrase`] when the passphrase is another, or the file was changed.
-    pub(super) fn import(&self, passphrase: &Pin) -> Result<Secret<SEED_BYTES>, Mismatch> {
-        let derived = self.argon2id.derive(passphrase)?;
-        self.decipher(&derived).map_err(|mismatch| match mismatch {
-            Mismatch::Fault(Fault::Seal) => KeystoreError::Passphrase.into(),
-            other => other,
-        })
+    /// [`Mismatch`]; [`Fault::Seal`] when the passphrase is another, or the file was changed.
+    pub(super) fn open(&self, passphrase: &Pin) -> Result<Secret<SEED_BYTES>, Mismatch> {
+        self.opens(&self.argon2id.derive(passphrase)?)
     }
 
-    fn decipher(&self, derived: &Secret) -> Result<Secret<SEED_BYTES>, Mismatch> {
+    /// Deciphers it with what was derived by its parameters.
+    pub(super) fn opens(&self, derived: &Secret) -> Result<Secret<SEED_BYTES>, Mismatch> {
         let seed = self
             .stated()
             .decipher(derived, &self.nonce, &self.ciphertext)?;
@@ -135,14 +127,15 @@ impl SeedFile {
     #[cfg(test)]
     pub(super) fn claim(
         &mut self,
-        opened: &Opened,
+        passphrase: &Pin,
         fingerprint: Hex<4>,
     ) -> Result<(), KeystoreError> {
-        let seed: Secret<SEED_BYTES> = self
-            .decipher(&opened.seal)
+        let derived = self.argon2id.derive(passphrase)?;
+        let seed = self
+            .opens(&derived)
             .map_err(|mismatch| mismatch.of("the file"))?;
         self.fingerprint = fingerprint;
-        self.ciphertext = self.stated().encipher(&opened.seal, &self.nonce, &seed)?;
+        self.ciphertext = self.stated().encipher(&derived, &self.nonce, &seed)?;
         Ok(())
     }
 

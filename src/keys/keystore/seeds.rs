@@ -9,6 +9,7 @@ use super::{
     derivation::Derivation,
     error::{Fault, KeystoreError},
     hex::Hex,
+    pair::Mismatch,
     probe,
     secret::Secret,
     seed::{self, SEED_BYTES, SeedFile},
@@ -23,57 +24,76 @@ use crate::{
 pub struct ListedSeed {
     /// Its name.
     pub name: Name,
-    /// What wallets name it by (BIP-32), or why nothing can be derived from it.
-    pub usable: Result<Fingerprint, Failure>,
+    /// What wallets name it by (BIP-32), as its file says; or why that is no seed's.
+    pub readable: Result<Fingerprint, Failure>,
+}
+
+/// A seed to be written.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NewSeed<'a> {
+    /// 64 random bytes.
+    Random,
+    /// That of a phrase (BIP-39).
+    Given(&'a Zeroizing<[u8; SEED_BYTES]>),
+    /// The text of another keystore's file.
+    Imported {
+        /// The text.
+        text: &'a str,
+        /// The passphrase of that keystore.
+        passphrase: &'a Pin,
+    },
+}
+
+impl NewSeed<'_> {
+    fn read(&self) -> Result<Secret<SEED_BYTES>, Mismatch> {
+        match self {
+            Self::Random => Ok(Secret::filled(|bytes| getrandom::fill(bytes))?),
+            Self::Given(seed) => Ok(Secret::filled(|bytes| {
+                bytes.copy_from_slice(seed.as_slice());
+                Ok::<(), KeystoreError>(())
+            })?),
+            Self::Imported { text, passphrase } => {
+                let opened = SeedFile::parse(text)?.open(passphrase);
+                opened.map_err(|mismatch| match mismatch {
+                    Mismatch::Fault(Fault::Seal) => KeystoreError::Passphrase.into(),
+                    other => other,
+                })
+            }
+        }
+    }
 }
 
 impl Keystore {
-    /// Writes a seed, 64 random bytes where none is given.
+    /// Writes a new seed's file, for the keystore's passphrase, and reads it back. What fails is removed.
+    ///
+    /// # Errors
+    /// [`Failure::PinRejected`] when the passphrase of what is imported is another; otherwise what is wrong.
     pub(crate) fn add_seed(
         &self,
         name: &Name,
-        seed: Option<&Zeroizing<[u8; SEED_BYTES]>>,
+        seed: &NewSeed<'_>,
+        passphrase: &Pin,
     ) -> Result<Fingerprint, Failure> {
-        let seed = Secret::filled(|bytes| match seed {
-            Some(seed) => {
-                bytes.copy_from_slice(seed.as_slice());
-                Ok(())
-            }
-            None => getrandom::fill(bytes),
-        });
-        let written = seed.and_then(|seed| self.write_seed(name, &seed));
+        let read = seed.read().map_err(|mismatch| mismatch.of("the file"));
+        let written = read.and_then(|seed| self.write_seed(name, &seed, passphrase));
         written.map_err(|error| error.failure())
     }
 
-    /// Takes over the seed of another keystore.
-    pub(crate) fn import_seed(
-        &self,
-        name: &Name,
-        text: &str,
-        passphrase: &Pin,
-    ) -> Result<Fingerprint, Failure> {
-        let imported = SeedFile::parse(text)
-            .map_err(Into::into)
-            .and_then(|file| file.import(passphrase));
-        imported
-            .map_err(|mismatch| mismatch.of("the file"))
-            .and_then(|seed| self.write_seed(name, &seed))
-            .map_err(|error| error.failure())
-    }
-
-    /// Writes a new seed's file and reads it back. What fails is removed.
     fn write_seed(
         &self,
         name: &Name,
         seed: &Secret<SEED_BYTES>,
+        passphrase: &Pin,
     ) -> Result<Fingerprint, KeystoreError> {
         let file = seed::file_of(name);
         if self.folder.has(&file) {
             return Err(KeystoreError::file(&file)(Fault::Exists));
         }
-        let made = SeedFile::new(name, seed, &self.opened, Hex::random()?)?;
+        let argon2id = self.opened.header.argon2id.salted_anew()?;
+        let made = SeedFile::new(name, seed, argon2id, Hex::random()?, passphrase)?;
         self.folder.write(&file, &probe::text(&made)?)?;
-        let written = self.seed(name).and_then(|written| {
+        let written = self.seed(name, passphrase).and_then(|written| {
             let same = written.expose()? == seed.expose()?;
             same.then_some(()).ok_or(KeystoreError::SelfTest)
         });
@@ -91,19 +111,20 @@ impl Keystore {
         key: &KeyId,
         seed: &Name,
         derivation: &Derivation,
+        passphrase: &Pin,
     ) -> Result<KeyDescription, Failure> {
         let algorithm = derivation.algorithm();
         if !self.profile.algorithms.contains(algorithm) {
             return Err(Failure::Unsupported);
         }
         let derived = self
-            .seed(seed)
+            .seed(seed, passphrase)
             .and_then(|seed| derivation.derive(seed.expose()?))
             .and_then(|secret| self.add(key, algorithm, secret));
         derived.map_err(|error| error.failure())
     }
 
-    /// Every seed, in the order of the names.
+    /// Every seed, in the order of the names. None is opened.
     pub(crate) fn seeds(&self) -> Result<Vec<ListedSeed>, Failure> {
         let names = self.folder.names().map_err(|fault| {
             let error = KeystoreError::Folder { fault };
@@ -114,27 +135,25 @@ impl Keystore {
     }
 
     fn listed_seed(&self, name: Name) -> ListedSeed {
-        let read = self.read_seed(&name).map(|(file, _)| file.fingerprint());
+        let read = self.read_seed(&name).map(|file| file.fingerprint());
         ListedSeed {
             name,
-            usable: read.map_err(|error| error.failure()),
+            readable: read.map_err(|error| error.failure()),
         }
     }
 
-    fn seed(&self, name: &Name) -> Result<Secret<SEED_BYTES>, KeystoreError> {
-        self.read_seed(name).map(|(_, seed)| seed)
+    fn seed(&self, name: &Name, passphrase: &Pin) -> Result<Secret<SEED_BYTES>, KeystoreError> {
+        let opened = self.read_seed(name)?.open(passphrase);
+        opened.map_err(|mismatch| mismatch.of(&seed::file_of(name)))
     }
 
-    fn read_seed(&self, name: &Name) -> Result<(SeedFile, Secret<SEED_BYTES>), KeystoreError> {
+    fn read_seed(&self, name: &Name) -> Result<SeedFile, KeystoreError> {
         let file = seed::file_of(name);
         let at_fault = KeystoreError::file(&file);
         let text = self.folder.read(&file).map_err(&at_fault)?;
-        let missing = Fault::Unreadable(std::io::ErrorKind::NotFound);
-        let text = text.ok_or_else(|| at_fault(missing))?;
+        let text = text.ok_or_else(|| at_fault(Fault::NoSeed))?;
         let parsed = SeedFile::parse(&text).map_err(&at_fault)?;
-        let seed = parsed
-            .open(name, &self.opened)
-            .map_err(|mismatch| mismatch.of(&file))?;
-        Ok((parsed, seed))
+        parsed.check_name(name).map_err(&at_fault)?;
+        Ok(parsed)
     }
 }

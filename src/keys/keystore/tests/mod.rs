@@ -36,7 +36,7 @@ fn profile() -> Profile {
 
 fn selector(serial: Option<&str>) -> TokenSelector {
     TokenSelector {
-        label: Text::new(super::LABEL).unwrap(),
+        label: Some(Text::new(super::LABEL).unwrap()),
         serial: serial.map(|serial| Text::new(serial).unwrap()),
     }
 }

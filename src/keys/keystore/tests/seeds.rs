@@ -2,7 +2,7 @@
 
 use bitcoin::{
     Address, CompressedPublicKey, Network, NetworkKind,
-    bip32::{DerivationPath, Xpriv},
+    bip32::{DerivationPath, Fingerprint, Xpriv},
     key::{Secp256k1, XOnlyPublicKey},
 };
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     PublicKey,
     keystore::{
-        Derivation, KeystoreError, PathError, SEED_BYTES, Secret, derivation,
+        Derivation, KeystoreError, NewSeed, PathError, SEED_BYTES, Secret, derivation,
         hex::Hex,
         pair, probe,
         seed::{self, SeedFile},
@@ -31,6 +31,21 @@ fn abandon() -> Zeroizing<[u8; SEED_BYTES]> {
 fn derived(algorithm: KeyAlgorithm, seed: &[u8], path: &str) -> Secret {
     let derivation = Derivation::new(algorithm, path).unwrap();
     derivation.derive(seed).unwrap()
+}
+
+fn add(keystore: &Keystore, name: &str, seed: &NewSeed<'_>) -> Result<Fingerprint, Failure> {
+    keystore.add_seed(&name.parse().unwrap(), seed, &pin(PASSPHRASE))
+}
+
+/// Takes a text over, whose passphrase is said to be this.
+fn taken_over(
+    keystore: &Keystore,
+    name: &str,
+    text: &str,
+    passphrase: &str,
+) -> Result<Fingerprint, Failure> {
+    let passphrase = &pin(passphrase);
+    add(keystore, name, &NewSeed::Imported { text, passphrase })
 }
 
 fn treasury() -> tx::Name {
@@ -179,13 +194,17 @@ fn a_path_is_spelt_and_hardened_as_it_must_be() {
 fn keys_are_derived_and_sign_and_come_in_once() {
     let folder = made();
     let keystore = open(folder.path()).unwrap();
-    let fingerprint = keystore.add_seed(&treasury(), Some(&abandon())).unwrap();
+    let fingerprint = add(&keystore, "treasury", &NewSeed::Given(&abandon())).unwrap();
     assert_eq!(fingerprint.to_string(), "73c5da0a");
     let second = key(KeyPurpose::Spend, "second");
     let path = Derivation::new(KeyAlgorithm::Secp256k1, "m/44'/60'/0'/0/1").unwrap();
-    let made = keystore.derive(&second, &treasury(), &path).unwrap();
+    let made = keystore
+        .derive(&second, &treasury(), &path, &pin(PASSPHRASE))
+        .unwrap();
     let twin = key(KeyPurpose::Spend, "twin");
-    let again = keystore.derive(&twin, &treasury(), &path).unwrap_err();
+    let again = keystore
+        .derive(&twin, &treasury(), &path, &pin(PASSPHRASE))
+        .unwrap_err();
     assert!(again.to_string().contains("spend:second"), "{again}");
     for (name, algorithm, path) in [
         ("sol", KeyAlgorithm::Ed25519, "m/44'/501'/0'"),
@@ -193,7 +212,9 @@ fn keys_are_derived_and_sign_and_come_in_once() {
     ] {
         let path = Derivation::new(algorithm, path).unwrap();
         let key = key(KeyPurpose::Spend, name);
-        let made = keystore.derive(&key, &treasury(), &path).unwrap();
+        let made = keystore
+            .derive(&key, &treasury(), &path, &pin(PASSPHRASE))
+            .unwrap();
         assert_eq!(made.public.algorithm(), algorithm);
     }
     // As from the disk.
@@ -202,12 +223,14 @@ fn keys_are_derived_and_sign_and_come_in_once() {
     assert!(matches!(made.public, PublicKey::Secp256k1(_)));
     let seeds = anew.seeds().unwrap();
     assert_eq!(seeds.len(), 1);
-    assert_eq!(seeds[0].usable.as_ref().unwrap(), &fingerprint);
+    assert_eq!(seeds[0].readable.as_ref().unwrap(), &fingerprint);
     // No key of the keystore is called as a seed's file is.
     assert!(anew.list().unwrap().iter().all(|key| key.usable.is_ok()));
     let nobody = "nobody".parse().unwrap();
     let third = key(KeyPurpose::Spend, "third");
-    let none = keystore.derive(&third, &nobody, &path).unwrap_err();
+    let none = keystore
+        .derive(&third, &nobody, &path, &pin(PASSPHRASE))
+        .unwrap_err();
     assert!(none.to_string().contains("seed.nobody.json"), "{none}");
 }
 
@@ -215,15 +238,15 @@ fn keys_are_derived_and_sign_and_come_in_once() {
 fn a_seed_is_never_replaced_and_two_are_not_the_same() {
     let folder = made();
     let keystore = open(folder.path()).unwrap();
-    let first = keystore.add_seed(&treasury(), None).unwrap();
-    let again = keystore.add_seed(&treasury(), None).unwrap_err();
+    let first = add(&keystore, "treasury", &NewSeed::Random).unwrap();
+    let again = add(&keystore, "treasury", &NewSeed::Random).unwrap_err();
     assert!(again.to_string().contains("exists already"), "{again}");
-    let other = keystore.add_seed(&"other".parse().unwrap(), None).unwrap();
+    let other = add(&keystore, "other", &NewSeed::Random).unwrap();
     assert_ne!(first, other);
     let listed = keystore.seeds().unwrap();
     let listed: Vec<_> = listed
         .into_iter()
-        .map(|seed| (seed.name.to_string(), seed.usable.unwrap()))
+        .map(|seed| (seed.name.to_string(), seed.readable.unwrap()))
         .collect();
     assert_eq!(
         listed,
@@ -232,29 +255,23 @@ fn a_seed_is_never_replaced_and_two_are_not_the_same() {
 }
 
 #[test]
-fn a_seed_of_another_keystore_is_taken_over_and_not_copied() {
-    let (folder, other) = (made(), made());
+fn a_seed_of_another_keystore_is_taken_over() {
+    let folder = made();
     let text = vector("seed.treasury.json");
     let keystore = open(folder.path()).unwrap();
-    let wrong = keystore.import_seed(&treasury(), &text, &pin("wrong"));
+    let wrong = taken_over(&keystore, "treasury", &text, "wrong");
     assert_eq!(wrong.unwrap_err(), Failure::PinRejected);
     let name = seed::file_of(&treasury());
     assert!(!folder.path().join(&name).exists());
-    let taken = keystore.import_seed(&treasury(), &text, &pin(PASSPHRASE));
+    let taken = taken_over(&keystore, "treasury", &text, PASSPHRASE);
     assert_eq!(taken.unwrap().to_string(), "73c5da0a");
-    // Under another name, and in another keystore with the same passphrase.
+    // Under another name.
     let written = fs::read_to_string(folder.path().join(&name)).unwrap();
     write(folder.path(), "seed.renamed.json", &written);
-    write(other.path(), &name, &written);
-    for (folder, name, why) in [
-        (&folder, "renamed", "is the file of the seed treasury"),
-        (&other, "treasury", "another keystore"),
-    ] {
-        let seeds = open(folder.path()).unwrap().seeds().unwrap();
-        let seed = seeds.iter().find(|seed| seed.name.as_str() == name);
-        let said = seed.unwrap().usable.as_ref().unwrap_err().to_string();
-        assert!(said.contains(why), "{said}");
-    }
+    let seeds = keystore.seeds().unwrap();
+    let renamed = seeds.iter().find(|seed| seed.name.as_str() == "renamed");
+    let said = renamed.unwrap().readable.as_ref().unwrap_err().to_string();
+    assert!(said.contains("is the file of the seed treasury"), "{said}");
     for (from, to, why) in [
         ("strongroom-seed", "strongroom-sod", "strongroom-sod 1"),
         ("\"version\": 1", "\"version\": 2", "strongroom-seed 2"),
@@ -263,8 +280,7 @@ fn a_seed_of_another_keystore_is_taken_over_and_not_copied() {
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text);
-        let another = "another".parse().unwrap();
-        let said = keystore.import_seed(&another, &changed, &pin(PASSPHRASE));
+        let said = taken_over(&keystore, "another", &changed, PASSPHRASE);
         let said = said.unwrap_err().to_string();
         assert!(said.contains(why), "{said}");
     }
@@ -275,45 +291,72 @@ fn a_seed_of_another_keystore_is_taken_over_and_not_copied() {
         .unwrap_err();
     assert!(said.to_string().contains("strongroom-seed 1"), "{said}");
     let text = vector("checkpoint.log.json");
-    let said = keystore.import_seed(&"key".parse().unwrap(), &text, &pin(PASSPHRASE));
-    let said = said.unwrap_err().to_string();
-    assert!(said.contains("strongroom-key 1"), "{said}");
+    let said = taken_over(&keystore, "key", &text, PASSPHRASE).unwrap_err();
+    assert!(said.to_string().contains("strongroom-key 1"), "{said}");
 }
 
-/// Written by the other implementation and read here; written here with the same random part, letter for letter.
+/// Written by the other implementation and read here; written here with the same random parts, letter for letter.
 #[test]
 fn the_container_is_that_of_another_implementation() {
-    let folder = foreign();
     let text = vector("seed.treasury.json");
-    write(folder.path(), "seed.treasury.json", &text);
-    let keystore = open(folder.path()).unwrap();
-    let file = SeedFile::parse(&text).unwrap();
-    let seed = file.open(&treasury(), &keystore.opened).unwrap();
+    let seed = SeedFile::parse(&text).unwrap().open(&pin(PASSPHRASE));
+    let seed = seed.unwrap();
     assert_eq!(seed.expose().unwrap(), &*abandon());
-    let nonce = serde_json::from_str::<serde_json::Value>(&text).unwrap()["nonce"].clone();
-    let nonce: Hex<24> = serde_json::from_value(nonce).unwrap();
-    let written = SeedFile::new(&treasury(), &seed, &keystore.opened, nonce).unwrap();
-    assert_eq!(probe::text(&written).unwrap(), text);
+    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let argon2id = serde_json::from_value(file["argon2id"].clone()).unwrap();
+    let nonce = serde_json::from_value(file["nonce"].clone()).unwrap();
+    let written = SeedFile::new(&treasury(), &seed, argon2id, nonce, &pin(PASSPHRASE));
+    assert_eq!(probe::text(&written.unwrap()).unwrap(), text);
 }
 
-/// Each bit of each byte.
+/// What opens the keys is in the key child for as long as it runs, and the passphrase is not.
+#[test]
+fn what_opens_a_keystore_opens_none_of_its_seeds() {
+    let folder = made();
+    let keystore = open(folder.path()).unwrap();
+    add(&keystore, "treasury", &NewSeed::Random).unwrap();
+    let path = folder.path().join(seed::file_of(&treasury()));
+    let file = SeedFile::parse(&fs::read_to_string(path).unwrap()).unwrap();
+    assert!(file.opens(&keystore.opened.seal).is_err());
+    assert!(file.opens(&keystore.opened.web3).is_err());
+    assert!(file.open(&pin(PASSPHRASE)).is_ok());
+    let other = pin("correct horse battery stapl");
+    let refused = keystore.derive(
+        &key(KeyPurpose::Spend, "derived"),
+        &treasury(),
+        &Derivation::new(KeyAlgorithm::Secp256k1, "m/0").unwrap(),
+        &other,
+    );
+    assert!(matches!(refused, Err(Failure::KeyFileRefused { .. })));
+}
+
+/// Each bit of each byte; the salt's and the parameters' each cost a derivation.
 #[test]
 fn a_changed_bit_of_a_seed_is_refused_wherever_it_is() {
     let folder = made();
     let keystore = open(folder.path()).unwrap();
-    keystore.add_seed(&treasury(), None).unwrap();
+    add(&keystore, "treasury", &NewSeed::Random).unwrap();
     let text = fs::read(folder.path().join(seed::file_of(&treasury()))).unwrap();
-    let opens = |text: &[u8]| {
+    let argon2id = SeedFile::parse(str::from_utf8(&text).unwrap())
+        .unwrap()
+        .argon2id;
+    let derived = argon2id.derive(&pin(PASSPHRASE)).unwrap();
+    let opens = |text: &[u8], bit: u32| {
         let text = str::from_utf8(text).ok()?;
         let file = SeedFile::parse(text).ok()?;
-        file.open(&treasury(), &keystore.opened).ok()
+        file.check_name(&treasury()).ok()?;
+        match file.argon2id == argon2id {
+            true => file.opens(&derived).ok().map(drop),
+            false if bit == 0 => file.open(&pin(PASSPHRASE)).ok().map(drop),
+            false => None,
+        }
     };
-    assert!(opens(&text).is_some());
+    assert!(opens(&text, 0).is_some());
     for place in 0..text.len() {
         for bit in 0..8 {
             let mut changed = text.clone();
             changed[place] ^= 1 << bit;
-            assert!(opens(&changed).is_none(), "bit {bit} of byte {place}");
+            assert!(opens(&changed, bit).is_none(), "bit {bit} of byte {place}");
         }
     }
 }
@@ -323,21 +366,29 @@ fn a_changed_bit_of_a_seed_is_refused_wherever_it_is() {
 fn a_seed_is_its_fingerprints() {
     let folder = made();
     let keystore = open(folder.path()).unwrap();
-    let mut opened = SeedFile::new(
+    let mut file = SeedFile::new(
         &treasury(),
-        &Secret::<SEED_BYTES>::filled(|bytes| {
+        &Secret::filled(|bytes| {
             bytes.fill(7);
             Ok::<(), KeystoreError>(())
         })
         .unwrap(),
-        &keystore.opened,
+        keystore.opened.header.argon2id.clone(),
         Hex([7; 24]),
+        &pin(PASSPHRASE),
     )
     .unwrap();
-    opened.claim(&keystore.opened, Hex([7; 4])).unwrap();
-    let text = probe::text(&opened).unwrap();
+    file.claim(&pin(PASSPHRASE), Hex([7; 4])).unwrap();
+    let text = probe::text(&file).unwrap();
+    let said = taken_over(&keystore, "treasury", &text, PASSPHRASE).unwrap_err();
+    assert!(said.to_string().contains("does not belong"), "{said}");
     write(folder.path(), "seed.treasury.json", &text);
-    let seeds = keystore.seeds().unwrap();
-    let said = seeds[0].usable.as_ref().unwrap_err().to_string();
+    let said = keystore.derive(
+        &key(KeyPurpose::Spend, "derived"),
+        &treasury(),
+        &Derivation::new(KeyAlgorithm::Secp256k1, "m/0").unwrap(),
+        &pin(PASSPHRASE),
+    );
+    let said = said.unwrap_err().to_string();
     assert!(said.contains("does not belong"), "{said}");
 }
