@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{ChildStdin, Command, ExitStatus, Output},
+    thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,6 +20,7 @@ use crate::{
 pub struct Signerd {
     supervisor: Running,
     health: SocketAddr,
+    violations: PathBuf,
 }
 
 /// One of the daemon's processes.
@@ -61,6 +63,7 @@ impl Signerd {
         Self {
             supervisor: Running::start(command, log),
             health,
+            violations: log.with_extension(VIOLATIONS),
         }
     }
 
@@ -69,7 +72,12 @@ impl Signerd {
         let mut command = Command::new(binary("signerd"));
         let mut command = program::at_terminal(command.arg("--config").arg(config));
         let (supervisor, input) = Running::start_with_input(&mut command, &log_of(config));
-        (Self { supervisor, health }, input)
+        let daemon = Self {
+            supervisor,
+            health,
+            violations: violations_of(config),
+        };
+        (daemon, input)
     }
 
     /// Waits until it would sign.
@@ -194,9 +202,26 @@ impl Signerd {
     }
 }
 
+/// How the supervisor's log says that a process made a system call that it may not make.
+pub const VIOLATION: &str = "ended at a system call that it may not make";
+
+const VIOLATIONS: &str = "violations";
+
+/// A file that is there where tests let processes of a daemon with this configuration make such calls.
+pub fn violations_of(config: &Path) -> PathBuf {
+    config.with_extension(VIOLATIONS)
+}
+
 impl Drop for Signerd {
+    /// # Panics
+    /// When a process of it made a system call that is not on its list.
     fn drop(&mut self) {
         self.kill_all();
+        if !thread::panicking() && !self.violations.exists() {
+            let said = self.said();
+            let violation = said.lines().find(|line| line.contains(VIOLATION));
+            assert_eq!(violation, None);
+        }
     }
 }
 

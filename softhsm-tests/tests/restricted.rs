@@ -12,7 +12,7 @@ use rustix::process::{Pid, getuid};
 use strongroom_softhsm_tests::{
     evm::{Draft, ETHER},
     program::{binary, is_running, run, until},
-    signerd::{Role, Signerd, log_of, signerd},
+    signerd::{Role, Signerd, VIOLATION, log_of, signerd, violations_of},
     world::{MAIN, World},
 };
 
@@ -34,12 +34,15 @@ const ATTEMPTS: [&str; 12] = [
     "user",
 ];
 
-/// How the supervisor's log says that it was no other end.
-const VIOLATION: &str = "ended at a system call that it may not make";
+/// No other daemon of this world is held to it that no process of it made such a call.
+fn expect_violations(world: &World) {
+    fs::write(violations_of(&world.config()), "").unwrap();
+}
 
 #[test]
 fn a_module_that_does_what_it_may_not_ends_and_the_next_child_signs() {
     let world = World::new().with_faults();
+    expect_violations(&world);
     let mut daemon = world.start();
     let mut client = world.walletd();
     let from = sender(&mut client);
@@ -76,6 +79,7 @@ fn a_module_that_does_what_it_may_not_ends_and_the_next_child_signs() {
 #[test]
 fn a_server_that_does_what_it_may_not_ends_and_is_started_again() {
     let world = World::new();
+    expect_violations(&world);
     world.bootstrap();
     let [attempt, survived] = ["attempt", "survived"].map(|name| world.data().join(name));
     let config = world.config();
@@ -139,6 +143,8 @@ fn answers(folder: &Path) -> BTreeMap<String, i32> {
 
 /// `EACCES`: not one that a file is not there, nor that the user may not.
 const REFUSED: i32 = 13;
+/// `EPERM`: what a filter of system calls answers.
+const NOT_PERMITTED: i32 = 1;
 
 fn attempts(verb: &str, paths: &[PathBuf]) -> Vec<String> {
     let each = paths
@@ -217,26 +223,32 @@ fn a_module_opens_nothing_beyond_its_places() {
     client.sign(&transfer("more", &from, &Draft::transfer(1, CUSTOMER, 1)));
 }
 
-/// Its system calls are restricted only then, and its files and TCP are from its start.
+/// Until then it may make more system calls, and none of these; its files are from its start.
 #[test]
-fn a_module_runs_no_program_and_reaches_nobody_before_it_is_logged_in_either() {
+fn a_module_does_nothing_that_is_never_allowed_before_it_is_logged_in_either() {
     let world = World::new().with_faults();
-    let address = |verb| format!("{verb} {}", world.health());
-    let refused = [
-        "exec".to_owned(),
-        address("connect"),
-        address("listen"),
-        format!("open {}", world.token.pin_file().display()),
-        format!("open {}", world.config().display()),
-    ];
+    let opens = attempts("open", &[world.token.pin_file(), world.config()]);
+    // New code is what loading a module is, and a further filter takes more away.
+    let loading = ["code", "filter"];
+    let never = ATTEMPTS.into_iter().filter(|name| !loading.contains(name));
+    let never: Vec<_> = never
+        .map(str::to_owned)
+        .chain(["connect", "listen"].map(|verb| format!("{verb} {}", world.health())))
+        .collect();
     write_whole(
         &world.faults(MAIN).join("attempt-at-login"),
-        &refused.join("\n"),
+        &[&never[..], &opens, &["is-dumpable".to_owned()]]
+            .concat()
+            .join("\n"),
     );
     let _daemon = world.start();
     let answers = answers(&world.faults(MAIN));
-    assert_eq!(answers.len(), refused.len());
-    for attempt in &refused {
+    assert_eq!(answers.len(), never.len() + opens.len() + 1);
+    assert_eq!(answers["is-dumpable"], 0);
+    for attempt in &never {
+        assert_eq!(answers[attempt], NOT_PERMITTED, "{attempt}");
+    }
+    for attempt in &opens {
         assert_eq!(answers[attempt], REFUSED, "{attempt}");
     }
     let mut client = world.walletd();
@@ -323,6 +335,11 @@ fn neither_process_has_a_capability_and_memory_is_locked_or_said_not_to_be() {
         // Root raises the limit where its machine lets it; who may not says so.
         let limits = fs::read_to_string(format!("/proc/{}/limits", process.as_raw_nonzero()));
         let limits = limits.unwrap();
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file"));
+        let core: Vec<_> = core.unwrap().split_whitespace().skip(4).collect();
+        assert_eq!(core, ["0", "0", "bytes"], "{role:?}");
         let mut of_memory = limits
             .lines()
             .filter(|line| line.starts_with("Max locked memory"));

@@ -1,4 +1,5 @@
-//! Which system calls a process may make once it has started. Any other ends it (seccomp(2), `SIGSYS`).
+//! Which system calls a process may make once it has started. Any other ends it (seccomp(2), `SIGSYS`). A module may
+//! do more while it is loaded and logged in to, but nothing of what is never allowed: that is refused to it.
 //!
 //! None of the lists has a way to run a program, to make a process, to look into another, to change who one is, or
 //! to make memory executable that was not loaded as such. The server makes no socket either: it has those that it
@@ -162,6 +163,39 @@ const KEY_CHILD: &[c_long] = &[
     libc::SYS_times,
 ];
 
+/// What not even the constructor or the login of a module may do: programs, other processes, other namespaces, another
+/// user, the kernel's own programs and keys. `io_uring` would make sockets that no filter sees. A further filter only
+/// takes more away, and [`restrict`] adds one.
+const NEVER: &[c_long] = &[
+    libc::SYS_add_key,
+    libc::SYS_bpf,
+    libc::SYS_capset,
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_io_uring_setup,
+    libc::SYS_keyctl,
+    libc::SYS_mount,
+    libc::SYS_perf_event_open,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_ptrace,
+    libc::SYS_request_key,
+    libc::SYS_setgid,
+    libc::SYS_setns,
+    libc::SYS_setresgid,
+    libc::SYS_setresuid,
+    libc::SYS_setuid,
+    libc::SYS_unshare,
+    libc::SYS_userfaultfd,
+];
+
+/// Processes by older names.
+#[cfg(target_arch = "x86_64")]
+const PROCESSES: &[c_long] = &[libc::SYS_fork, libc::SYS_vfork];
+#[cfg(not(target_arch = "x86_64"))]
+const PROCESSES: &[c_long] = &[];
+
 /// What a tracer from outside makes of a call that it prevents (ptrace(2)); the kernel answers that there is none.
 const NO_CALL: c_long = 0xffff_ffff;
 
@@ -170,28 +204,77 @@ const NO_CALL: c_long = 0xffff_ffff;
 /// # Errors
 /// [`SystemCallsError`].
 pub fn restrict(process: Process) -> Result<(), SystemCallsError> {
-    for filter in filters(process).map_err(|error| SystemCallsError(error.into()))? {
+    apply(filters(process))
+}
+
+/// Restricts a key child before its module is loaded: what is never allowed is refused, as a module may try it and
+/// go on without. It has one thread, and [`restrict`] follows.
+///
+/// # Errors
+/// [`SystemCallsError`].
+pub fn restrict_loading(network: bool) -> Result<(), SystemCallsError> {
+    let filters = || {
+        let refused = SeccompFilter::new(
+            refused(network)?,
+            SeccompAction::Allow,
+            SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+            architecture()?,
+        )?;
+        Ok([no_clone3()?, refused.try_into()?])
+    };
+    apply(filters())
+}
+
+fn apply(
+    filters: Result<[BpfProgram; 2], seccompiler::BackendError>,
+) -> Result<(), SystemCallsError> {
+    for filter in filters.map_err(|error| SystemCallsError(error.into()))? {
         seccompiler::apply_filter_all_threads(&filter).map_err(SystemCallsError)?;
     }
     Ok(())
 }
 
+/// The calls, with what their arguments are where they are refused.
+fn refused(network: bool) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, seccompiler::BackendError> {
+    let calls = [NEVER, PROCESSES].concat().into_iter();
+    let mut refused: BTreeMap<c_long, Vec<SeccompRule>> =
+        calls.map(|call| (call, Vec::new())).collect();
+    let thread = bits(libc::CLONE_THREAD);
+    refused.insert(libc::SYS_clone, vec![masked(0, thread, 0)?]);
+    let dumpable = each(0, [bits(libc::PR_SET_DUMPABLE)])?;
+    refused.insert(libc::SYS_prctl, dumpable);
+    if !network {
+        let elsewhere = SeccompCondition::new(
+            0,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Ne,
+            bits(libc::AF_UNIX),
+        )?;
+        refused.insert(libc::SYS_socket, vec![SeccompRule::new(vec![elsewhere])?]);
+    }
+    Ok(refused)
+}
+
 /// The kernel obeys the sterner of the two. The first says that there is no `clone3`, whose flags no filter can
 /// see: a C library makes threads with `clone` then.
 fn filters(process: Process) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-    let no_clone3 = SeccompFilter::new(
-        BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
-        architecture()?,
-    )?;
     let only = SeccompFilter::new(
         allowed(process)?,
         SeccompAction::KillProcess,
         SeccompAction::Allow,
         architecture()?,
     )?;
-    Ok([no_clone3.try_into()?, only.try_into()?])
+    Ok([no_clone3()?, only.try_into()?])
+}
+
+fn no_clone3() -> Result<BpfProgram, seccompiler::BackendError> {
+    let filter = SeccompFilter::new(
+        BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
+        architecture()?,
+    )?;
+    filter.try_into()
 }
 
 fn architecture() -> Result<TargetArch, seccompiler::BackendError> {
@@ -268,7 +351,7 @@ fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, seccompile
 mod tests {
     use super::*;
 
-    const PROCESSES: [Process; 3] = [
+    const EACH: [Process; 3] = [
         Process::Server,
         Process::KeyChild { network: false },
         Process::KeyChild { network: true },
@@ -277,30 +360,15 @@ mod tests {
     #[test]
     fn none_may_run_programs_or_reach_into_others() {
         let never = [
-            libc::SYS_execve,
-            libc::SYS_execveat,
-            libc::SYS_ptrace,
-            libc::SYS_process_vm_readv,
-            libc::SYS_process_vm_writev,
-            libc::SYS_pidfd_getfd,
-            libc::SYS_bpf,
-            libc::SYS_io_uring_setup,
-            libc::SYS_userfaultfd,
-            libc::SYS_perf_event_open,
-            libc::SYS_mount,
-            libc::SYS_unshare,
-            libc::SYS_setns,
-            libc::SYS_setuid,
-            libc::SYS_setgid,
-            libc::SYS_capset,
-            libc::SYS_seccomp,
-            libc::SYS_memfd_create,
-            libc::SYS_keyctl,
-        ];
-        for process in PROCESSES {
+            NEVER,
+            PROCESSES,
+            &[libc::SYS_memfd_create, libc::SYS_seccomp],
+        ]
+        .concat();
+        for process in EACH {
             let allowed = allowed(process).unwrap();
-            for call in never {
-                assert!(!allowed.contains_key(&call), "{process:?}: {call}");
+            for call in &never {
+                assert!(!allowed.contains_key(call), "{process:?}: {call}");
             }
             assert_eq!(filters(process).unwrap().len(), 2);
         }
@@ -309,7 +377,7 @@ mod tests {
     #[test]
     fn only_a_key_child_makes_sockets() {
         let has = |process| allowed(process).unwrap().remove(&libc::SYS_socket);
-        let [server, local, network] = PROCESSES.map(has);
+        let [server, local, network] = EACH.map(has);
         assert_eq!(server, None);
         assert_eq!(local.map(|rules| rules.len()), Some(1));
         assert_eq!(network.map(|rules| rules.len()), Some(0));
