@@ -262,7 +262,7 @@ impl Device {
         let profile = Profile::read(&Module::SoftHsm.profile()).expect("the profile");
         let profile = profile.essentials().expect("the profile");
         let token = TokenSelector {
-            label: Text::new(LABEL).expect("a label"),
+            label: Some(Text::new(LABEL).expect("a label")),
             serial: None,
         };
         let hello = Hello {

@@ -1,10 +1,13 @@
 //! A bundle names the devices whose keys are used: of two tokens with the same keys, the one that it names signs.
 
+use std::fs;
+
 use api::problem::ProblemKind;
 use strongroom_softhsm_tests::{
     evm::Draft,
     program::{binary, output, until},
     signerd::{Signerd, usable},
+    token::LABEL,
     world::{MAIN, REPLICA, World, problem},
 };
 
@@ -44,6 +47,26 @@ fn doctor(world: &World) -> String {
     let mut checks = checks.iter().filter(|check| check["name"] == "device");
     let check = checks.next().unwrap_or_else(|| panic!("{said:#}"));
     check["status"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_token_is_found_by_its_serial_number_alone() {
+    let world = World::new();
+    let serial = world.token.serial();
+    let config = fs::read_to_string(world.config()).unwrap();
+    let label = format!("token = \"{LABEL}\"");
+    assert!(config.contains(&label), "{config}");
+    let by_serial = |serial: &str| config.replace(&label, &format!("serial = {serial:?}"));
+    fs::write(world.config(), by_serial(NOBODYS)).unwrap();
+    let mut daemon = world.launch();
+    daemon.not_ready("no token has the label and serial number");
+    assert!(daemon.stop().success());
+    fs::write(world.config(), by_serial(&serial)).unwrap();
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{key::KeyAlgorithm, protocol::Text};
+use crate::{
+    key::KeyAlgorithm,
+    protocol::{Failure, SignInput, Text},
+};
 
 /// A firmware version as PKCS#11 reports it (`CK_VERSION`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -48,12 +51,12 @@ pub enum Backend {
     Keystore(Text<1024>),
 }
 
-/// Which token of a module to use: slot numbers change, labels and serials do not.
+/// Which token of a module to use, by its label, its serial number or both: slot numbers change, these do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSelector {
     /// The token's label.
-    pub label: Text<32>,
-    /// The token's serial number, where more than the label is to be held.
+    pub label: Option<Text<32>>,
+    /// The token's serial number.
     pub serial: Option<Text<16>>,
 }
 
@@ -74,6 +77,8 @@ pub struct Essentials {
     pub sessions_max: u16,
     /// The algorithms that the device can do.
     pub algorithms: Algorithms,
+    /// How many bytes a message may have that Ed25519 signs; `None` where no limit is known.
+    pub message_bytes_max: Option<u32>,
     /// How `CKA_EC_PARAMS` names the curve of Ed25519.
     pub edwards_params: EdwardsParams,
     /// How keys are wrapped.
@@ -198,13 +203,29 @@ impl Essentials {
         }
         Ok(())
     }
+
+    /// Whether the device takes so long a message: a longer one is never sent.
+    ///
+    /// # Errors
+    /// [`Failure::MessageTooLong`].
+    pub(crate) fn takes(&self, input: &SignInput) -> Result<(), Failure> {
+        let (SignInput::Message(message), Some(max)) = (input, self.message_bytes_max) else {
+            return Ok(());
+        };
+        match u32::try_from(message.as_bytes().len()).is_ok_and(|bytes| bytes <= max) {
+            true => Ok(()),
+            false => Err(Failure::MessageTooLong { max }),
+        }
+    }
 }
 
 impl TokenSelector {
     /// Whether this is the token.
     pub fn selects(&self, token: &TokenIdentity) -> bool {
-        let serial_fits = self.serial.as_ref().is_none_or(|s| *s == token.serial);
-        token.label == self.label && serial_fits
+        let (label, serial) = (self.label.as_ref(), self.serial.as_ref());
+        let some = label.is_some() || serial.is_some();
+        let fits = label.is_none_or(|label| *label == token.label);
+        some && fits && serial.is_none_or(|serial| *serial == token.serial)
     }
 }
 
@@ -290,6 +311,7 @@ mod tests {
             firmware_safe: FirmwareVersion { major: 2, minor: 4 },
             sessions_max: 16,
             algorithms: Algorithms::default().with(KeyAlgorithm::Secp256k1),
+            message_bytes_max: None,
             edwards_params: EdwardsParams::PrintableString,
             wrapping: Wrapping::NotClaimed,
             quirks: Quirks::default(),
@@ -303,6 +325,30 @@ mod tests {
             model: Text::cut(model),
             serial: Text::cut("1"),
             firmware: firmware.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_named_by_its_label_its_serial_number_or_both() {
+        let token = identity("Maker", "One", "2.4");
+        let selects = |label: Option<&str>, serial: Option<&str>| {
+            let selector = TokenSelector {
+                label: label.map(Text::cut),
+                serial: serial.map(Text::cut),
+            };
+            selector.selects(&token)
+        };
+        assert!(selects(Some("label"), None));
+        assert!(selects(None, Some("1")));
+        assert!(selects(Some("label"), Some("1")));
+        for (label, serial) in [
+            (Some("other"), None),
+            (None, Some("2")),
+            (Some("other"), Some("1")),
+            (Some("label"), Some("2")),
+            (None, None),
+        ] {
+            assert!(!selects(label, serial), "{label:?} {serial:?}");
         }
     }
 

@@ -424,6 +424,10 @@ impl Profile {
                 Limit::At(limit) => u16::try_from(limit).unwrap_or(u16::MAX),
                 Limit::Word(_) => u16::MAX,
             },
+            message_bytes_max: match self.message_bytes_max.value {
+                Limit::At(limit) => Some(limit),
+                Limit::Word(_) => None,
+            },
             algorithms: self.algorithms()?,
             edwards_params: self
                 .mechanism

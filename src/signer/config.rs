@@ -296,6 +296,11 @@ profile = "softhsm.toml"
             let error = read(&GOOD.replace(TOKEN, named)).unwrap_err();
             assert!(error.to_string().contains(why), "{named}: {error}");
         }
+        let by_serial = read(&GOOD.replace(TOKEN, "module = \"a.so\"\nserial = \"1\"")).unwrap();
+        let Place::Token { label, .. } = by_serial.device.place else {
+            panic!("a token");
+        };
+        assert_eq!((label, by_serial.device.serial), (None, Some("1".into())));
     }
 
     #[test]

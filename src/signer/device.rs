@@ -96,7 +96,9 @@ pub fn ask(config: &config::Device) -> Result<Option<Pin>, StartError> {
     }
     let what = match &config.place {
         Place::Token { label, .. } => {
-            format!("the PIN of the token {label} (device {})", config.name)
+            let token = label.as_ref().or(config.serial.as_ref());
+            let token = token.map_or("", String::as_str);
+            format!("the PIN of the token {token} (device {})", config.name)
         }
         Place::Keystore(_) => format!("the passphrase of the keystore (device {})", config.name),
     };
@@ -216,20 +218,23 @@ fn backend(place: &Place) -> Result<Backend, StartError> {
     })
 }
 
-/// The token, by label and perhaps serial number.
+/// The token, by its label, its serial number or both.
 ///
 /// # Errors
 /// [`StartError::TooLong`].
 pub fn selector(config: &config::Device) -> Result<TokenSelector, StartError> {
     let serial = config.serial.as_deref().map(Text::new).transpose();
     let label = match &config.place {
-        Place::Token { label, .. } => label,
-        Place::Keystore(_) => keys::KEYSTORE_LABEL,
+        Place::Token { label, .. } => label.as_deref(),
+        Place::Keystore(_) => Some(keys::KEYSTORE_LABEL),
     };
     Ok(TokenSelector {
-        label: Text::new(label).map_err(|_| StartError::TooLong {
-            key: "device.token",
-        })?,
+        label: label
+            .map(Text::new)
+            .transpose()
+            .map_err(|_| StartError::TooLong {
+                key: "device.token",
+            })?,
         serial: serial.map_err(|_| StartError::TooLong {
             key: "device.serial",
         })?,

@@ -29,10 +29,10 @@ pub enum Failure {
         reason: Text<256>,
     },
     /// No token has the label and serial.
-    #[error("no token has this label and serial")]
+    #[error("no token has the label and serial number that are named")]
     TokenUnknown,
-    /// Several tokens have the label.
-    #[error("several tokens have this label; name the serial")]
+    /// Several tokens have the label or the serial number.
+    #[error("several tokens are called so; name label and serial number")]
     TokenAmbiguous,
     /// The token is not the one that the profile describes.
     #[error("the token is not what the firmware profile describes")]
@@ -108,6 +108,12 @@ pub enum Failure {
     /// Memory for a secret cannot be locked, so none is read.
     #[error("memory for keys cannot be locked: RLIMIT_MEMLOCK allows no more")]
     MemoryUnlocked,
+    /// The message is longer than the firmware profile says that the device signs; it was not sent.
+    #[error("the message is longer than the {max} bytes that the device signs")]
+    MessageTooLong {
+        /// The most, in bytes.
+        max: u32,
+    },
 }
 
 /// An attribute that a private key must have in one way.
@@ -288,6 +294,7 @@ impl Failure {
             | Self::SyncFailed
             | Self::Unsupported
             | Self::OutOfOrder
+            | Self::MessageTooLong { .. }
             | Self::KeyFileRefused { .. } => false,
         }
     }
@@ -318,6 +325,7 @@ impl Failure {
             Self::KeystoreUnusable { .. } => 22,
             Self::KeyFileRefused { .. } => 23,
             Self::MemoryUnlocked => 24,
+            Self::MessageTooLong { .. } => 25,
         }
     }
 
@@ -354,6 +362,7 @@ impl Field for Failure {
             | Self::KeystoreUnusable { reason }
             | Self::KeyFileRefused { reason } => to.text(reason),
             Self::TokenRefused { fault } => fault.write(to),
+            Self::MessageTooLong { max } => to.u32(*max),
             Self::KeyRefused { attribute, found } => {
                 attribute.write(to);
                 found.write(to);
@@ -388,6 +397,7 @@ impl Field for Failure {
             23 => Self::KeyFileRefused {
                 reason: from.text("reason")?,
             },
+            25 => Self::MessageTooLong { max: from.u32()? },
             code => return Self::without_fields(code),
         })
     }

@@ -136,23 +136,36 @@ impl Field for TokenIdentity {
     }
 }
 
+fn write_some<T>(value: Option<T>, to: &mut Writer<'_>, write: impl FnOnce(T, &mut Writer<'_>)) {
+    to.u8(u8::from(value.is_some()));
+    if let Some(value) = value {
+        write(value, to);
+    }
+}
+
+fn read_some<T>(
+    from: &mut Reader<'_>,
+    field: &'static str,
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    match from.u8()? {
+        0 => Ok(None),
+        1 => read(from).map(Some),
+        _ => Err(DecodeError::Value { field }),
+    }
+}
+
 impl Field for TokenSelector {
     fn write(&self, to: &mut Writer<'_>) {
-        to.text(&self.label);
-        to.u8(u8::from(self.serial.is_some()));
-        if let Some(serial) = &self.serial {
-            to.text(serial);
-        }
+        write_some(self.label.as_ref(), to, |label, to| to.text(label));
+        write_some(self.serial.as_ref(), to, |serial, to| to.text(serial));
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let label = from.text("token label")?;
-        let serial = match from.u8()? {
-            0 => None,
-            1 => Some(from.text("serial")?),
-            _ => return Err(DecodeError::Value { field: "serial" }),
-        };
-        Ok(Self { label, serial })
+        Ok(Self {
+            label: read_some(from, "token label", |from| from.text("token label"))?,
+            serial: read_some(from, "serial", |from| from.text("serial"))?,
+        })
     }
 }
 
@@ -165,6 +178,7 @@ impl Field for Essentials {
         self.firmware_safe.write(to);
         to.u16(self.sessions_max);
         to.u8(self.algorithms.bits());
+        write_some(self.message_bytes_max, to, |max, to| to.u32(max));
         self.edwards_params.write(to);
         self.wrapping.write(to);
         to.u32(self.quirks.bits());
@@ -180,6 +194,7 @@ impl Field for Essentials {
             firmware_safe: Field::read(from)?,
             sessions_max: from.u16()?,
             algorithms: Algorithms::from_bits(from.u8()?).ok_or(unknown("algorithms"))?,
+            message_bytes_max: read_some(from, "message_bytes_max", |from| from.u32())?,
             edwards_params: Field::read(from)?,
             wrapping: Field::read(from)?,
             quirks: Quirks::from_bits(from.u32()?).ok_or(unknown("quirks"))?,

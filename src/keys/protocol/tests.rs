@@ -67,7 +67,7 @@ fn version() -> impl Strategy<Value = FirmwareVersion> {
 
 fn essentials() -> impl Strategy<Value = Essentials> {
     let range = (version(), version(), version());
-    let bits = (any::<u16>(), 0..4u8, 0..64u32);
+    let bits = (any::<u16>(), 0..4u8, 0..64u32, any::<Option<u32>>());
     let ways = (
         prop_oneof![
             Just(EdwardsParams::PrintableString),
@@ -85,6 +85,7 @@ fn essentials() -> impl Strategy<Value = Essentials> {
             sessions_max: bits.0,
             algorithms: Algorithms::from_bits(bits.1).unwrap(),
             quirks: Quirks::from_bits(bits.2).unwrap(),
+            message_bytes_max: bits.3,
             edwards_params: ways.0,
             wrapping: ways.1,
         }
@@ -92,7 +93,7 @@ fn essentials() -> impl Strategy<Value = Essentials> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    let selector = (text(), prop::option::of(text()))
+    let selector = (prop::option::of(text()), prop::option::of(text()))
         .prop_map(|(label, serial)| TokenSelector { label, serial });
     let backend = prop_oneof![
         text().prop_map(Backend::Module),
@@ -182,6 +183,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         Failure::Unsupported,
         Failure::OutOfOrder,
         Failure::MemoryUnlocked,
+        Failure::MessageTooLong { max: 2_000 },
     ];
     let fault = prop_oneof![
         text().prop_map(|found| IdentityFault::Manufacturer { found }),
@@ -327,7 +329,7 @@ fn the_largest_messages_fit() {
         Request::Hello(Hello {
             backend: Backend::Module(Text::cut(&"m".repeat(1024))),
             token: TokenSelector {
-                label: Text::cut(&"l".repeat(32)),
+                label: Some(Text::cut(&"l".repeat(32))),
                 serial: Some(Text::cut(&"s".repeat(16))),
             },
             pin: Pin::new(&"p".repeat(255)).unwrap(),
@@ -339,6 +341,7 @@ fn the_largest_messages_fit() {
                 firmware_max: FirmwareVersion::default(),
                 firmware_safe: FirmwareVersion::default(),
                 sessions_max: 1,
+                message_bytes_max: Some(u32::MAX),
                 algorithms: Algorithms::default(),
                 edwards_params: EdwardsParams::ObjectIdentifier,
                 wrapping: Wrapping::NotClaimed,

@@ -48,7 +48,7 @@ impl TestDevice for KeystoreFolder {
         Hello {
             backend: Backend::Keystore(Text::new(self.0.path().to_str().unwrap()).unwrap()),
             token: TokenSelector {
-                label: Text::new(crate::KEYSTORE_LABEL).unwrap(),
+                label: Some(Text::new(crate::KEYSTORE_LABEL).unwrap()),
                 serial: None,
             },
             pin: Pin::new(PIN).unwrap(),

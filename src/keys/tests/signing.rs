@@ -25,6 +25,7 @@ on_each_device! {
     a_caller_that_goes_away_leaves_a_late_answer,
     an_answer_that_came_and_was_not_taken_is_late,
     a_checkpoint_key_signs_messages_with_ed25519,
+    a_message_longer_than_the_profile_says_is_not_sent,
     a_restarted_child_must_have_the_registered_keys,
 }
 
@@ -241,6 +242,42 @@ async fn a_checkpoint_key_signs_messages_with_ed25519(device: impl TestDevice) {
     assert_eq!(wire.ask(destroy.clone()), Answer::Destroyed);
     assert_eq!(wire.ask(destroy), Answer::Failed(Failure::KeyUnknown));
     assert!(matches!(wire.ask(Request::Health), Answer::Healthy { .. }));
+}
+
+async fn a_message_longer_than_the_profile_says_is_not_sent(device: impl TestDevice) {
+    let (_child, socket) = device.start_child();
+    let mut wire = Wire {
+        socket,
+        inbox: Inbox::default(),
+        next: 0,
+    };
+    let mut hello = device.hello(1);
+    hello.profile.message_bytes_max = Some(200);
+    assert!(matches!(
+        wire.ask(Request::Hello(hello)),
+        Answer::Ready { .. }
+    ));
+    let key = KeyId {
+        purpose: KeyPurpose::Checkpoint,
+        name: "log".parse().unwrap(),
+    };
+    let made = wire.ask(Request::Generate {
+        key: key.clone(),
+        algorithm: KeyAlgorithm::Ed25519,
+        residence: Residence::Token,
+    });
+    assert!(matches!(made, Answer::Key(_)), "{made:?}");
+    let mut sign = |length| {
+        wire.ask(Request::Sign(Sign {
+            call: 9,
+            key: key.clone(),
+            input: SignInput::Message(Bytes::new(&vec![7; length]).unwrap()),
+        }))
+    };
+    assert!(matches!(sign(200), Answer::Signed { call: 9, .. }));
+    let refused = Answer::Failed(Failure::MessageTooLong { max: 200 });
+    assert_eq!(sign(201), refused);
+    assert!(matches!(sign(1), Answer::Signed { call: 9, .. }));
 }
 
 async fn a_restarted_child_must_have_the_registered_keys<D: TestDevice>(device: D) {

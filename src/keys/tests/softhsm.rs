@@ -59,7 +59,7 @@ pub(crate) fn spend(name: &str) -> KeyId {
 
 pub(crate) fn selector() -> TokenSelector {
     TokenSelector {
-        label: Text::new(LABEL).unwrap(),
+        label: Some(Text::new(LABEL).unwrap()),
         serial: None,
     }
 }

@@ -164,6 +164,7 @@ impl child::Session for TokenSession {
     /// Signs. Where a session, login or handle went stale before anything was signed, once more on
     /// a new session.
     fn sign(&mut self, key: &KeyId, input: &SignInput) -> Result<Bytes<128>, Failure> {
+        self.device.token.profile().takes(input)?;
         if let Attempt::Signed(signature) = self.sign_once(key, input)? {
             return Ok(signature);
         }

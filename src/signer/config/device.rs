@@ -71,8 +71,8 @@ pub enum Place {
     Token {
         /// The module's file.
         module: PathBuf,
-        /// The token's label.
-        label: String,
+        /// The token's label, where the serial number is not enough.
+        label: Option<String>,
     },
     /// An encrypted keystore, by its folder.
     Keystore(PathBuf),
@@ -222,15 +222,13 @@ impl ReplicaTable {
         let same = (self.module.is_none(), self.token.is_none(), &main.place);
         let (module, token) = match same {
             (_, _, _) if self.keystore.is_some() => (self.module, self.token),
-            (true, true, Place::Token { module, label }) => {
-                (Some(module.clone()), Some(label.clone()))
-            }
+            (true, true, Place::Token { module, label }) => (Some(module.clone()), label.clone()),
             (true, false, Place::Token { module, .. }) => (Some(module.clone()), self.token),
             _ => (self.module, self.token),
         };
         Ok(Device {
             name: self.name,
-            place: place(module, token, self.keystore)?,
+            place: place(module, token, self.serial.as_deref(), self.keystore)?,
             serial: self.serial,
             pin: pin(self.pin_file, self.pin_prompt)?,
             profile: self.profile.unwrap_or_else(|| main.profile.clone()),
@@ -247,11 +245,15 @@ impl ReplicaTable {
 
 fn place(
     module: Option<PathBuf>,
-    token: Option<String>,
+    label: Option<String>,
+    serial: Option<&str>,
     keystore: Option<PathBuf>,
 ) -> Result<Place, &'static str> {
-    Ok(match (module, token, keystore) {
-        (Some(module), Some(label), None) => Place::Token { module, label },
+    Ok(match (module, label, keystore) {
+        (Some(_), None, None) if serial.is_none() => {
+            return Err("device: module without token or serial");
+        }
+        (Some(module), label, None) => Place::Token { module, label },
         (None, None, Some(folder)) => Place::Keystore(folder),
         (None, None, None) => {
             return Err("device: neither module and token nor keystore is named");
@@ -259,7 +261,6 @@ fn place(
         (_, _, Some(_)) => {
             return Err("device: keystore stands in place of module and token, not beside them");
         }
-        (Some(_), None, None) => return Err("device: module without token"),
         (None, Some(_), None) => return Err("device: token without module"),
     })
 }
@@ -280,7 +281,12 @@ impl TryFrom<DeviceTable> for Device {
         let name = MAIN.parse().map_err(|_| "device: no name")?;
         let mut device = Self {
             name,
-            place: place(table.module, table.token, table.keystore)?,
+            place: place(
+                table.module,
+                table.token,
+                table.serial.as_deref(),
+                table.keystore,
+            )?,
             serial: table.serial,
             pin: pin(table.pin_file, table.pin_prompt)?,
             profile: table.profile,
