@@ -1,6 +1,6 @@
 //! Every kind of device through the same cases, what each does, and that profiles tell the truth.
 
-use std::{fmt::Write as _, fs, path::Path, process::Output};
+use std::{cell::Cell, fmt::Write as _, fs, path::Path, process::Output};
 
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
@@ -10,11 +10,12 @@ use strongroom_softhsm_tests::{
     evm::{Draft, ETHER},
     keystore::Keystore,
     module::Module,
-    program::{binary, output, repository, run},
+    program::{binary, output, repository, run, until},
     signerd::Role,
-    token::{LABEL, Token},
-    world::{KEYS, World},
+    token::{LABEL, PIN, Token},
+    world::{Client, KEYS, World},
 };
+use tlog::{checkpoint::SignedCheckpoint, note::VerifierKey};
 
 use crate::support::{CUSTOMER, sender, transfer};
 
@@ -246,6 +247,86 @@ fn a_device_that_answers_wrongly_does_not_conform() {
             assert_eq!(case(&found, made)[0], "failed", "{fault}: {found:#}");
         }
     }
+}
+
+/// Whether the right PIN is taken after so many wrong ones in a row.
+fn is_open_after(token: &Token, wrong: usize) -> bool {
+    let listed = |pin: &str| {
+        token.write_pin(pin);
+        let output = output(&mut token.command("list", &["--json"]));
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap_or_default();
+        let kind = error["error"]["type"].as_str().unwrap_or_default();
+        (output.status.success(), kind.to_owned())
+    };
+    for _ in 0..wrong {
+        let (listed, kind) = listed("13572468");
+        assert!(!listed);
+        assert!(["pin-rejected", "pin-locked"].contains(&&*kind), "{kind}");
+    }
+    let (listed, kind) = listed(PIN);
+    assert!(listed || kind == "pin-locked", "{kind}");
+    listed
+}
+
+/// After how many wrong PINs in a row a token takes the right one no more; `None` after none of up to twenty.
+fn locks_after(init: impl Fn() -> Token) -> Option<usize> {
+    if is_open_after(&init(), 20) {
+        return None;
+    }
+    // The right one begins the count anew.
+    let token = init();
+    (1..=20).find(|wrong| !is_open_after(&token, *wrong))
+}
+
+#[test]
+fn tokens_lock_after_as_many_wrong_pins_as_their_profiles_say() {
+    let folder = tempfile::Builder::new()
+        .prefix("strongroom-")
+        .tempdir()
+        .unwrap();
+    let tokens = Cell::new(0);
+    for module in Module::ALL {
+        let found = locks_after(|| {
+            let number = tokens.replace(tokens.get() + 1);
+            Token::of(module, folder.path().join(number.to_string()), &[])
+        });
+        let found = found.map_or_else(|| "none".to_owned(), |many| many.to_string());
+        let profile = fs::read_to_string(module.profile()).unwrap();
+        let profile: toml::Value = toml::from_str(&profile).unwrap();
+        let fact = &profile["pin_attempts"];
+        assert_eq!(
+            fact["verified"].as_str(),
+            Some("run"),
+            "{module:?}: {found}"
+        );
+        let said = fact["value"].to_string();
+        assert_eq!(said.trim_matches('"'), found, "{module:?}");
+    }
+}
+
+/// It has Ed25519 alone: checkpoints are what it signs.
+#[test]
+fn signerd_signs_checkpoints_by_kryoptic_with_its_key_child_in_debian_13() {
+    let world = World::of(Module::Kryoptic, &[], Bundle::of_tests).with_checkpoints();
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let key = client.keys().journal.unwrap().log_key.unwrap();
+    let key: VerifierKey = key.parse().unwrap();
+    let origin = key.name().as_str().parse().unwrap();
+    let size = |client: &mut Client| {
+        let answer = client.get("/v1/journal/checkpoint");
+        let text = (answer.status == 200).then(|| answer.text())?;
+        let signed = SignedCheckpoint::open(text.as_bytes(), &origin, std::slice::from_ref(&key));
+        Some(signed.unwrap().head().size)
+    };
+    let before = until("a checkpoint", || size(&mut client));
+    kill_process(daemon.child(Role::KeyChild).unwrap(), Signal::KILL).unwrap();
+    drop(daemon);
+    let _daemon = world.start();
+    let mut client = world.walletd();
+    until("a checkpoint of what came after", || {
+        size(&mut client).filter(|size| *size > before)
+    });
 }
 
 #[test]
