@@ -8,6 +8,7 @@ pub mod anvil;
 pub mod ask;
 #[path = "../src/policy/tests/authenticator.rs"]
 pub mod authenticator;
+pub mod boot_clock;
 pub mod bundle;
 pub mod chromium;
 pub mod coins;

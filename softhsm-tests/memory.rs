@@ -13,6 +13,8 @@ pub struct Mapping {
     pub to: u64,
     /// `rw-p` and the like.
     pub access: String,
+    /// The file that it is of, or the kernel's name for it.
+    pub name: String,
     /// Two letters each, of `VmFlags` in `/proc/PID/smaps`.
     pub flags: Vec<String>,
 }
@@ -46,6 +48,7 @@ fn mapping(line: &str) -> Option<Mapping> {
         from: number(from)?,
         to: number(to)?,
         access: words.next()?.to_owned(),
+        name: words.nth(3).unwrap_or_default().to_owned(),
         flags: Vec::new(),
     })
 }

@@ -1,15 +1,16 @@
 //! A wall clock that is moved while the daemon runs: no room comes back early, nothing that has
 //! expired is taken, and no reading stops the signing.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use policy::Entry;
 use strongroom_softhsm_tests::{
     ask::units,
+    boot_clock::Asleep,
     evm::{Draft, ETHER},
     program::{binary, until},
     records,
-    signerd::{Signerd, log_of},
+    signerd::{Role, Signerd, log_of},
     world::{Client, World},
 };
 use tx::Time;
@@ -321,6 +322,59 @@ fn a_clock_that_is_set_into_the_hours_opens_nothing_and_out_of_them_closes() {
         (hours_ahead(&mut client) <= 24).then_some(())
     });
     client.sign(&pay("small-again", 1, ETHER));
+}
+
+/// Wall clock and boot clock both go on while a machine sleeps, and the clock of what waits does not.
+#[test]
+fn a_machine_that_was_suspended_goes_on_and_what_expired_meanwhile_has_expired() {
+    const HOUR_SECS: u64 = 3600;
+    let world = World::with(|bundle| {
+        bundle.replace("statements.toml", "cap = \"20 eth\"", "cap = \"5 eth\"");
+    });
+    let (clock, daemon, mut client, from) = nearly_used(&world);
+    let server = daemon.child(Role::Server).unwrap();
+    let begun = client.keys().time.lo;
+    let sleep_until = |hours: u64| {
+        let asleep = Asleep::stop(server);
+        clock.move_to(hours as i64);
+        asleep.wake_after(Duration::from_secs(hours * HOUR_SECS));
+    };
+    let transfer = |id: &str, nonce: u64, wei: u128| {
+        transfer(id, &from, &Draft::transfer(nonce, CUSTOMER, wei))
+    };
+    let mut expiring = transfer("expiring", 1, 1);
+    expiring.intents[0].intent.expires = Time::from_millis(begun.millis() + HOUR_MILLIS);
+
+    // A night: what was paid counts still, and what was good for an hour is not.
+    sleep_until(8);
+    let refused = client.refused(&expiring);
+    assert_eq!(refused.reasons[0].code, "intent-closed", "{refused:?}");
+    let refused = client.refused(&transfer("over", 1, 2 * ETHER));
+    assert_eq!(refused.reasons[0].code, "limit", "{refused:?}");
+    client.sign(&transfer("small", 1, 1));
+    let slept = client.keys().time.lo.millis_since(begun);
+    assert!(
+        (8 * HOUR_MILLIS..9 * HOUR_MILLIS).contains(&slept),
+        "{slept} ms"
+    );
+
+    // A day and an hour: the first payment is out of the day, which was a day.
+    sleep_until(25);
+    client.sign(&transfer("next-day", 2, 4 * ETHER));
+    assert_eq!(client.used("eth-day"), units(4 * ETHER + 1));
+    let refused = client.refused(&transfer("over-again", 3, 2 * ETHER));
+    assert_eq!(refused.reasons[0].code, "limit", "{refused:?}");
+    let slept = client.keys().time.lo.millis_since(begun);
+    assert!(
+        (25 * HOUR_MILLIS..26 * HOUR_MILLIS).contains(&slept),
+        "{slept} ms"
+    );
+    assert!(daemon.stop().success());
+    let records = records::read(&world.data());
+    let jumps = records
+        .iter()
+        .filter(|record| matches!(record.entry, Entry::ClockJump { .. }));
+    assert_eq!(jumps.count(), 0);
 }
 
 fn nonce_of(client: &mut Client) -> u64 {
