@@ -33,8 +33,8 @@ pub(crate) struct Landmarks {
 }
 
 impl Reader {
-    /// What opening has to know so as to read from the segment with entry `index` on. Without any groups
-    /// before it there is nothing to know.
+    /// What opening has to know so as to read from the segment with entry `index` on. Without any entries
+    /// before it there is nothing to know; where those are pruned, the tree of them.
     ///
     /// # Errors
     /// [`ReadError`], of the tree.
@@ -48,7 +48,7 @@ impl Reader {
             groups,
             blobs,
         } = earlier;
-        if segments.is_empty() {
+        if first == 0 {
             return Ok(None);
         }
         let mut open = vec![self.commitments(tile_of(first)..first)?];

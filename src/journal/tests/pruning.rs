@@ -184,6 +184,39 @@ fn bodies_go_and_what_follows_from_them_stays() {
     assert!(machine.open().is_ok());
 }
 
+/// Nothing that is there lies before what a start reads.
+#[test]
+fn a_snapshot_in_the_first_segment_that_is_left_is_one_that_a_start_goes_on_from() {
+    let machine = Machine {
+        segment_bytes: 1024 * 1024,
+        ..lived()
+    };
+    let running = machine.open().unwrap();
+    for n in 60..90 {
+        pay(&running, n);
+    }
+    keep(&machine, &running);
+    running.stop().unwrap();
+    running.crash();
+    let done = prune(&machine, &statement(&machine), &[1, 2], |_| {}).unwrap();
+    for n in [90, 120] {
+        let running = machine.open().unwrap();
+        for n in n..n + 30 {
+            pay(&running, n);
+        }
+        keep(&machine, &running);
+        running.crash();
+        assert_eq!(segments(&machine).len(), 1);
+        let opening = machine.opening().unwrap();
+        let SnapshotUse::Used { covers, read_from } = opening.snapshot else {
+            panic!("{:?}", opening.snapshot);
+        };
+        assert_eq!(read_from, done.before);
+        assert!(covers > read_from);
+        end(opening);
+    }
+}
+
 fn other_log() -> Origin {
     origin("0123456789abcdef")
 }
