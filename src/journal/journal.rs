@@ -88,6 +88,17 @@ pub enum EntryError {
     },
 }
 
+/// The record at `index`, and the entry as it is stored.
+pub(crate) fn record_of(
+    bodies: &dyn Bodies,
+    index: u64,
+) -> Result<(Record, StoredEntry), EntryError> {
+    let stored = bodies.entry(index).map_err(EntryError::Read)?;
+    let record = serde_json::from_slice(&stored.body)
+        .map_err(|source| EntryError::Form { index, source })?;
+    Ok((record, stored))
+}
+
 impl Journal {
     /// Starts the writer's thread.
     ///
@@ -497,10 +508,7 @@ impl Journal {
     /// # Errors
     /// [`EntryError`].
     pub fn record(&self, index: u64) -> Result<(Record, StoredEntry), EntryError> {
-        let stored = self.bodies.entry(index).map_err(EntryError::Read)?;
-        let record = serde_json::from_slice(&stored.body)
-            .map_err(|source| EntryError::Form { index, source })?;
-        Ok((record, stored))
+        record_of(&*self.bodies, index)
     }
 
     /// The signatures recorded at `index`.

@@ -11,16 +11,17 @@
 use std::{path::Path, sync::Arc};
 
 use policy::{
-    Digest, Pruned, Resumed, StateError,
+    Digest, Pruned, Resumed, State, StateError,
     statement::{Head, Prune, StatementError},
 };
 use thiserror::Error;
-use tlog::{Hash, NodeId, NodeSource, ProveError, TreeHead, root_at};
+use tlog::{Hash, NodeId, NodeSource, ProveError, TreeHead, checkpoint::Origin, root_at};
 use tx::Time;
 
 use crate::{
-    Bundles, Clock, EntryError, Journal, OpenJournalError, Opening, ReadError, SnapshotUse, Tree,
+    Bodies, Bundles, Clock, EntryError, OpenJournalError, Opening, ReadError, SnapshotUse, Tree,
     command::{Reply, Stopped},
+    journal::record_of,
     open,
 };
 
@@ -128,84 +129,120 @@ pub fn carry_out(
         return Err(PruneError::NoSnapshot);
     };
     let journal = &opening.journal;
-    let prune = Prune::parse(statement).map_err(PruneError::Statement)?;
-    let by = decided(journal, clock, &prune, signatures)?;
-    let most = prune.exported.size.min(read_from);
-    let before = cut(journal, most, prune.before)?;
-    check_leaves(journal, before)?;
-    let pruned = Pruned { before, by };
+    let pruned = {
+        let state = journal.state();
+        let held = Held {
+            origin: journal.origin(),
+            state: &state,
+            tree: journal.tree(),
+            bodies: journal.bodies(),
+            read_from,
+        };
+        held.decide(clock, statement, signatures)?
+    };
+    let done = PrunedBodies {
+        statement: pruned.by.hash,
+        before: pruned.before,
+    };
     let taken = ask(|reply| journal.prune(pruned, reply));
     taken
         .map_err(PruneError::Stopped)?
         .map_err(PruneError::State)?;
-    Ok(PrunedBodies {
-        statement: prune.hash(),
-        before,
-    })
+    Ok(done)
 }
 
-fn decided(
-    journal: &Journal,
-    clock: &dyn Clock,
-    prune: &Prune,
-    signatures: &str,
-) -> Result<Resumed, PruneError> {
-    if signatures.len() > SIGNATURES_MAX_BYTES {
-        return Err(PruneError::Signatures);
-    }
-    let TreeHead { size, .. } = journal.tree().head();
-    let said = prune.exported.size;
-    if said > size {
-        let found = size;
-        return Err(PruneError::Statement(StatementError::Head { said, found }));
-    }
-    let root = root_at(&Nodes(journal.tree()), said).map_err(PruneError::Tree)?;
-    let found = Head {
-        size: said,
-        root: Digest(*root.as_bytes()),
-    };
-    let now = Time::from_millis(clock.read().wall_millis);
-    let checked = prune.check(journal.origin(), found, now);
-    checked.map_err(PruneError::Statement)?;
-    let state = journal.state();
-    let policy = state.policy().ok_or(PruneError::NoBundle)?;
-    let signed_by = prune.signed_by(signatures, policy);
-    Ok(Resumed {
-        hash: prune.hash(),
-        statement: prune.to_string(),
-        signatures: signatures.into(),
-        signed_by: signed_by.map_err(PruneError::Statement)?,
-    })
+/// What a statement is held against.
+pub(crate) struct Held<'j> {
+    /// What the log is called.
+    pub(crate) origin: &'j Origin,
+    /// The state, with the bundle that governs.
+    pub(crate) state: &'j State,
+    /// The tree.
+    pub(crate) tree: &'j dyn Tree,
+    /// The entries.
+    pub(crate) bodies: &'j dyn Bodies,
+    /// The first entry that the next start reads.
+    pub(crate) read_from: u64,
 }
 
-/// How many entries go: whole segments, of entries that were written before `time`.
-fn cut(journal: &Journal, most: u64, time: Time) -> Result<u64, PruneError> {
-    let gone = journal.state().pruned();
-    let starts = journal.bodies().starts().into_iter();
-    for start in starts.rev().filter(|start| *start <= most) {
-        if start <= gone {
-            break;
+impl Held<'_> {
+    /// What the statement lets go, whose leaves are in the files of the tree.
+    pub(crate) fn decide(
+        &self,
+        clock: &dyn Clock,
+        statement: &str,
+        signatures: &str,
+    ) -> Result<Pruned, PruneError> {
+        let prune = Prune::parse(statement).map_err(PruneError::Statement)?;
+        let by = self.decided(clock, &prune, signatures)?;
+        let most = prune.exported.size.min(self.read_from);
+        let before = self.cut(most, prune.before)?;
+        self.check_leaves(before)?;
+        Ok(Pruned { before, by })
+    }
+
+    fn decided(
+        &self,
+        clock: &dyn Clock,
+        prune: &Prune,
+        signatures: &str,
+    ) -> Result<Resumed, PruneError> {
+        if signatures.len() > SIGNATURES_MAX_BYTES {
+            return Err(PruneError::Signatures);
         }
-        let (record, _) = journal.record(start).map_err(PruneError::Entry)?;
-        if record.time.hi <= time {
-            return Ok(start);
+        let TreeHead { size, .. } = self.tree.head();
+        let said = prune.exported.size;
+        if said > size {
+            let found = size;
+            return Err(PruneError::Statement(StatementError::Head { said, found }));
         }
+        let root = root_at(&Nodes(self.tree), said).map_err(PruneError::Tree)?;
+        let found = Head {
+            size: said,
+            root: Digest(*root.as_bytes()),
+        };
+        let now = Time::from_millis(clock.read().wall_millis);
+        let checked = prune.check(self.origin, found, now);
+        checked.map_err(PruneError::Statement)?;
+        let policy = self.state.policy().ok_or(PruneError::NoBundle)?;
+        let signed_by = prune.signed_by(signatures, policy);
+        Ok(Resumed {
+            hash: prune.hash(),
+            statement: prune.to_string(),
+            signatures: signatures.into(),
+            signed_by: signed_by.map_err(PruneError::Statement)?,
+        })
     }
-    let nothing =
-        StatementError::Nothing("no whole segment is as old as that, exported and snapshot");
-    Err(PruneError::Statement(nothing))
-}
 
-/// Whether the leaves of what goes are in the files of the tree: without bodies they are not made again.
-fn check_leaves(journal: &Journal, before: u64) -> Result<(), PruneError> {
-    let mut from = 0;
-    while from < before {
-        let end = from.saturating_add(LEAVES).min(before);
-        let leaves = journal.tree().commitments(from..end);
-        let _verified = leaves.map_err(PruneError::Read)?;
-        from = end;
+    /// How many entries go: whole segments, of entries that were written before `time`.
+    fn cut(&self, most: u64, time: Time) -> Result<u64, PruneError> {
+        let gone = self.state.pruned();
+        let starts = self.bodies.starts().into_iter();
+        for start in starts.rev().filter(|start| *start <= most) {
+            if start <= gone {
+                break;
+            }
+            let (record, _) = record_of(self.bodies, start).map_err(PruneError::Entry)?;
+            if record.time.hi <= time {
+                return Ok(start);
+            }
+        }
+        let nothing =
+            StatementError::Nothing("no whole segment is as old as that, exported and snapshot");
+        Err(PruneError::Statement(nothing))
     }
-    Ok(())
+
+    /// Whether the leaves of what goes are in the files of the tree: without bodies they are not made again.
+    fn check_leaves(&self, before: u64) -> Result<(), PruneError> {
+        let mut from = 0;
+        while from < before {
+            let end = from.saturating_add(LEAVES).min(before);
+            let leaves = self.tree.commitments(from..end);
+            let _verified = leaves.map_err(PruneError::Read)?;
+            from = end;
+        }
+        Ok(())
+    }
 }
 
 fn ask<T: Send + 'static>(send: impl FnOnce(Reply<Result<T, Stopped>>)) -> Result<T, Stopped> {
