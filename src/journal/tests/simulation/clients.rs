@@ -1,10 +1,13 @@
 //! A coordinator that is hostile: it asks for anything, over a network that loses, repeats and delays.
 
-use policy::{AttemptId, Blob, BundleHash, Policy};
+use std::collections::BTreeSet;
+
+use policy::{AttemptId, Blob, BundleHash, Person, Policy, statement};
+use ssh_key::{PrivateKey, private::Ed25519Keypair};
 use tx::{ConflictKey, Time};
 
 use super::{
-    fixture::{Ask, ETH, SECOND, btc, eth, grouped, limit, own, policy},
+    fixture::{Ask, ETH, SECOND, btc, eth, grouped, limit, name, own, policy},
     model::{Model, Wanted},
     random::Random,
 };
@@ -32,9 +35,9 @@ pub fn bundle(sequence: u64) -> Policy {
     count.says.measure = policy::Measure::Count;
     let by = [policy::Group::Client, policy::Group::Account];
     let to = [policy::Group::Destination];
-    let (name, cap) = [("btc", 10), ("btc-b", 8), ("btc", 12)][(sequence % 3) as usize];
+    let (title, cap) = [("btc", 10), ("btc-b", 8), ("btc", 12)][(sequence % 3) as usize];
     let mut limits = vec![
-        limit(name, btc(), cap, 100 * SECOND),
+        limit(title, btc(), cap, 100 * SECOND),
         limit("eth", eth(), 10, 100 * SECOND),
         grouped(limit("to", btc(), 7, 30 * SECOND), &to),
         grouped(count, &by),
@@ -44,12 +47,36 @@ pub fn bundle(sequence: u64) -> Policy {
     }
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&sequence.to_be_bytes());
-    Policy {
+    let mut bundle = Policy {
         hash: BundleHash(hash),
         sequence,
         limits,
         ..policy()
+    };
+    let officers: BTreeSet<_> = OFFICERS.into_iter().map(name).collect();
+    for (officer, key) in officers.iter().zip(officer_keys()) {
+        let person = Person {
+            keys: [key.public_key().to_openssh().unwrap()].into(),
+            ..Person::default()
+        };
+        bundle.people.insert(officer.clone(), person);
     }
+    bundle.governance.threshold = officers.len() as u32;
+    bundle.governance.officers = officers;
+    bundle
+}
+
+/// Who says that bodies may go.
+const OFFICERS: [&str; 2] = ["ann", "ben"];
+
+fn officer_keys() -> [PrivateKey; OFFICERS.len()] {
+    [1, 2].map(|seed| PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32])))
+}
+
+/// A statement's text with the signatures of all officers.
+pub fn sign_text(text: &str, namespace: &str) -> String {
+    let one = |key: PrivateKey| statement::sign(text, namespace, &key).unwrap();
+    officer_keys().map(one).concat()
 }
 
 impl Clients {

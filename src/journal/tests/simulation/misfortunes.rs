@@ -1,8 +1,13 @@
 //! What goes wrong outside of a turn.
 
-use policy::FreezeScope;
+use policy::{
+    Digest, FreezeScope,
+    statement::{Head, Prune, StatementError},
+};
+use tx::Time;
 
 use super::{
+    clients::sign_text,
     clock::SimClock,
     fixture::{ETH, name},
     machine::{Answer, Machine},
@@ -11,7 +16,7 @@ use super::{
     turns::chain,
     world::{Event, Kind, World},
 };
-use crate::{command::Command, open::create_with};
+use crate::{Clock as _, PruneError, Tree as _, command::Command, open::create_with, prune::Held};
 
 impl World {
     pub(super) fn misfortune(&mut self) -> Result<(), Violation> {
@@ -87,6 +92,53 @@ impl World {
         let capacity = machine.is_full.then(|| machine.disk.used_bytes() + room);
         machine.disk.set_capacity(capacity);
         self.trace.tell(format_args!("capacity {capacity:?}"));
+    }
+
+    /// Officers let the bodies of what was written by now go, as far as a start would not read them.
+    pub(super) fn prune(&mut self, m: usize) -> Result<(), Violation> {
+        let machine = &self.machines[m];
+        let Some(process) = &machine.process else {
+            return Ok(());
+        };
+        let (state, writer) = (process.state(), &process.writer);
+        let (Some(fleet), Some(policy)) = (state.fleet(), state.policy()) else {
+            return Ok(());
+        };
+        let head = process.reader.head();
+        let lo = writer.time.interval().lo.millis();
+        let wall = machine.clock.read().wall_millis;
+        let statement = Prune {
+            fleet: fleet.clone(),
+            log: writer.origin.clone(),
+            exported: Head {
+                size: head.size,
+                root: Digest(*head.root.as_bytes()),
+            },
+            bundle: policy.hash,
+            before: Time::from_millis(lo),
+            expires: Time::from_millis(wall + 60_000),
+        };
+        let signatures = sign_text(&statement.to_string(), &statement.header().namespace());
+        let held = Held {
+            origin: &writer.origin,
+            state: &state,
+            tree: &process.reader,
+            bodies: &process.reader,
+            read_from: writer.read_from,
+        };
+        let pruned = match held.decide(&*machine.clock, &statement.to_string(), &signatures) {
+            Ok(pruned) => pruned,
+            // There is nothing as old as that, or the disk has no power.
+            Err(PruneError::Statement(StatementError::Nothing(_))) => return Ok(()),
+            Err(error) => return Err(Violation(format!("nothing is pruned: {}", chain(&error)))),
+        };
+        drop(state);
+        self.trace
+            .tell(format_args!("lets {} bodies go", pruned.before));
+        self.tally.pruned += 1;
+        let reply = process.reply(|_: Result<_, _>| Answer::Other("pruned"));
+        self.ask(m, Command::Prune(Box::new(pruned), reply));
+        Ok(())
     }
 
     /// Somebody keeps a copy of the disk while nothing runs on it.
@@ -209,9 +261,10 @@ impl World {
         let disk = MemoryDisk::from_image(&machine.disk.image());
         let held = match machine.open(&disk) {
             Ok(core) => {
-                let held = |place: &usize| {
-                    let entry = core.reader.entry(*place as u64);
-                    entry.is_ok_and(|entry| *entry.body == *machine.known[*place].0)
+                let held = |place: &usize| match core.reader.entry(*place as u64) {
+                    Ok(entry) => *entry.body == *machine.known[*place].0,
+                    // What officers let go counts as it was known.
+                    Err(error) => error.is_pruned(),
                 };
                 let most = machine.known.len().min(core.entries as usize);
                 (0..most).take_while(held).count()

@@ -76,7 +76,10 @@ impl World {
                 self.place(call.millis, self.this(m), Event::Given(given, call));
             }
             Some(SignOutcome::Replay { attempt, signed }) => {
-                let raw = self.recorded(m, signed)?;
+                // An answer that officers let go is told no more, and nothing is signed for it again.
+                let Some(raw) = self.recorded(m, signed)? else {
+                    return Ok(());
+                };
                 let leaving = Leaving {
                     request,
                     attempt,
@@ -110,19 +113,20 @@ impl World {
         Ok(call)
     }
 
-    /// What was signed before, from the journal.
-    fn recorded(&self, m: usize, index: u64) -> Result<String, Violation> {
+    /// What was signed before, from the journal, unless its body was let go.
+    fn recorded(&self, m: usize, index: u64) -> Result<Option<String>, Violation> {
         use crate::Bodies as _;
         let process = self.machines[m].process.as_ref().unwrap();
         let unread = |why: String| Violation(format!("a recorded answer is not read: {why}"));
-        let stored = process
-            .reader
-            .entry(index)
-            .map_err(|error| unread(error.to_string()))?;
+        let stored = match process.reader.entry(index) {
+            Ok(stored) => stored,
+            Err(error) if error.is_pruned() && index < process.state().pruned() => return Ok(None),
+            Err(error) => return Err(unread(error.to_string())),
+        };
         let record: policy::Record = serde_json::from_slice(&stored.body).unwrap();
         match record.entry {
             policy::Entry::Signed(signed) => match signed.raw {
-                Blob::Inline(raw) | Blob::Sha256(raw) => Ok(raw),
+                Blob::Inline(raw) | Blob::Sha256(raw) => Ok(Some(raw)),
             },
             other => Err(unread(format!("{other:?}"))),
         }

@@ -71,6 +71,7 @@ fn whatever_goes_wrong_the_invariants_hold() {
             all.sealed,
             all.copies,
             all.jumps,
+            all.pruned,
         ];
         assert!(each.iter().all(|times| *times > 100), "{all:?}");
     }
@@ -100,6 +101,7 @@ impl Tally {
             sealed,
             copies,
             jumps,
+            pruned,
         } = other;
         self.steps += steps;
         self.turns += turns;
@@ -114,6 +116,7 @@ impl Tally {
         self.sealed += sealed;
         self.copies += copies;
         self.jumps += jumps;
+        self.pruned += pruned;
         self
     }
 }

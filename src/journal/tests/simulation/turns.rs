@@ -235,6 +235,7 @@ impl World {
 
     pub(super) fn serve(&mut self, m: usize, core: Core) -> Result<(), Violation> {
         let now = self.now;
+        let thawed = core.snapshot.read_from() > 0;
         self.machines[m].serve(core, now, &self.clients)?;
         let process: &Process = self.machines[m].process.as_ref().unwrap();
         let governed = process.state().policy().is_some();
@@ -244,6 +245,9 @@ impl World {
         ));
         if !governed {
             self.govern(m);
+        }
+        if thawed && self.random.once_in(2) {
+            self.prune(m)?;
         }
         self.place(5_000, self.this(m), Event::Tick);
         Ok(())

@@ -128,6 +128,8 @@ pub struct Tally {
     pub sealed: u64,
     pub copies: u64,
     pub jumps: u64,
+    /// Times that officers let bodies go.
+    pub pruned: u64,
 }
 
 /// How a run ended.
