@@ -257,7 +257,7 @@ fn the_token() {
         "token = \"vault\"",
         "token = \"safe\"",
     );
-    is_wrong(&place, "token", "no token has this label");
+    is_wrong(&place, "token", "no token has the label");
     edit(
         &place,
         "signerd.toml",
