@@ -1,13 +1,18 @@
 //! A login that is lost while keys are in use. The child's code runs in a thread of the test's own
 //! process, so that the test can take its login away.
 
-use std::{os::unix::net::UnixStream, thread};
+use std::{
+    os::unix::net::UnixStream,
+    thread::{self, JoinHandle},
+};
 
 use cryptoki::{context::Pkcs11, session::Session};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::mpsc::Receiver};
 
 use super::softhsm::{self, SoftHsm, in_own_process};
-use crate::{KeyAlgorithm, KeyPool, PoolConfig, PoolEvent, SignError, child, protocol::Failure};
+use crate::{
+    KeyAlgorithm, KeyPool, PoolConfig, PoolEvent, SignError, Told, child, protocol::Failure,
+};
 
 #[test]
 fn a_lost_login_is_made_again_and_handles_are_found_again() {
@@ -17,7 +22,7 @@ fn a_lost_login_is_made_again_and_handles_are_found_again() {
 
 fn lost_login() {
     Runtime::new().unwrap().block_on(async {
-        let (pool, _events) = in_this_process().await;
+        let (pool, events, child) = in_this_process().await;
         let key = softhsm::spend("hot");
         let made = pool.generate(&key, KeyAlgorithm::Secp256k1).await.unwrap();
         pool.register(made.key, made.public).unwrap();
@@ -27,13 +32,15 @@ fn lost_login() {
             let _ = softhsm::sign(&pool, call, &key).await.unwrap();
         }
         assert!(pool.healthy());
+        drop((pool, events));
+        child.join().unwrap();
     });
 }
 
 /// The PIN is another one meanwhile.
 pub(crate) fn lost_login_and_pin() {
     Runtime::new().unwrap().block_on(async {
-        let (pool, mut events) = in_this_process().await;
+        let (pool, mut events, child) = in_this_process().await;
         let key = softhsm::spend("hot");
         let made = pool.generate(&key, KeyAlgorithm::Secp256k1).await.unwrap();
         pool.register(made.key, made.public).unwrap();
@@ -42,6 +49,8 @@ pub(crate) fn lost_login_and_pin() {
             .set_pin(&softhsm::PIN.into(), &"99999999".into())
             .unwrap();
         session.logout().unwrap();
+        // The child's code finalises the module once it ends, and a session is closed before that.
+        drop(session);
         let error = softhsm::sign(&pool, 1, &key).await.unwrap_err();
         let failure = Failure::PinRejected;
         assert_eq!(error, SignError::Failed { call: 1, failure });
@@ -50,12 +59,18 @@ pub(crate) fn lost_login_and_pin() {
         assert!(!pool.healthy());
         let error = softhsm::sign(&pool, 2, &key).await.unwrap_err();
         assert_eq!(error, SignError::NoDevice);
+        drop((pool, events));
+        child.join().unwrap();
     });
 }
 
-async fn in_this_process() -> (KeyPool, tokio::sync::mpsc::Receiver<crate::Told>) {
+/// A pool, and the child's code behind it. Its thread is to be joined: a process that ends while a thread is inside
+/// the module crashes or waits for it without end.
+async fn in_this_process() -> (KeyPool, Receiver<Told>, JoinHandle<()>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    thread::spawn(move || child::serve(theirs, || {}));
+    let child = thread::spawn(move || {
+        let _end = child::serve(theirs, || {});
+    });
     let (pool, mut events) = KeyPool::new(PoolConfig::default());
     softhsm::attach(&pool, ours, softhsm::hello(softhsm::PIN, 2))
         .await
@@ -64,7 +79,7 @@ async fn in_this_process() -> (KeyPool, tokio::sync::mpsc::Receiver<crate::Told>
         softhsm::next(&mut events).await,
         Some(PoolEvent::Ready(_))
     ));
-    (pool, events)
+    (pool, events, child)
 }
 
 /// A session beside those of the child's code: PKCS#11 state belongs to the process.

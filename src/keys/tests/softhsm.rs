@@ -174,7 +174,7 @@ pub(crate) fn in_own_process<T>(
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     // A name that is no test's would succeed too, with none.
     let played = output.status.success() && stdout.contains(" 1 passed;");
-    assert!(played, "{}: {stdout}{stderr}", own.0);
+    assert!(played, "{}: {}: {stdout}{stderr}", own.0, output.status);
     Some(softhsm)
 }
 
