@@ -54,6 +54,24 @@ enum Counted {
     Here { lo: Time, boot_millis: u64 },
 }
 
+impl Counted {
+    /// As much of `lo` as lets what was counted in this run be no older than it is. A wall clock that was behind when
+    /// something was charged, and makes good what it lacked, would age it by that.
+    fn not_older(self, lo: Time, boot_millis: u64) -> Time {
+        match self {
+            Self::Earlier(_) => lo,
+            Self::Here {
+                lo: counted_lo,
+                boot_millis: counted,
+            } => {
+                let since = boot_millis.saturating_sub(counted);
+                let drift = since.checked_div(CATCH_UP_PARTS).unwrap_or(0);
+                lo.min(counted_lo.after_millis(since.saturating_add(drift)))
+            }
+        }
+    }
+}
+
 /// The latest time that at least `needed` of those say it is at least.
 pub fn at_least(mut said: Vec<Time>, needed: usize) -> Option<Time> {
     said.sort_unstable_by(|one, other| other.cmp(one));
@@ -83,8 +101,8 @@ impl TimeKeeper {
         Self { counted, ..self }
     }
 
-    /// Time is counted from now on, and not only from before: `lo` moves no further than the boot clock from here
-    /// on, whatever is credited.
+    /// Time is counted from now on, and not only from before: `lo` moves no further than the boot clock and 200 ppm
+    /// from here on, whatever is credited or made good.
     pub fn count(&mut self, boot_millis: u64) {
         let lo = self.now.lo;
         self.counted = Counted::Here { lo, boot_millis };
@@ -173,7 +191,8 @@ impl TimeKeeper {
         let drift = boot.checked_div(CATCH_UP_PARTS).unwrap_or(0);
         let slower = lo.after_millis(wall.min(boot));
         let behind = wall_millis.saturating_sub(slower.millis());
-        self.now.lo = self.now.lo.max(slower.after_millis(behind.min(drift)));
+        let lo = slower.after_millis(behind.min(drift));
+        self.now.lo = self.now.lo.max(self.counted.not_older(lo, boot_millis));
         None
     }
 
