@@ -28,7 +28,7 @@ use crate::{
     scrub::{self, Scrubbed},
     segment::{
         Before, CreateError, DiskError, Folder, Landmarks, LogId, LogOn, NoRandomness, OpenError,
-        OpenOptions, ReserveState, Sealed, SegmentLog,
+        OpenOptions, ReserveState, Sealed, SegmentLog, is_segment,
     },
     store::{Group, Store as _, StoreError},
     writer::{Anchored, Writer, stopped},
@@ -608,9 +608,14 @@ fn origin_of(state: &State, log: LogId) -> Result<Origin, OpenJournalError> {
     origin(fleet, log.as_bytes()).map_err(system)
 }
 
-/// Whether a folder holds nothing of a journal, or is not there.
+/// Whether a folder holds nothing of a journal, or is not there. The first segments may be gone, and what cannot be
+/// read is not absent.
 pub(crate) fn is_absent(folder: &Path) -> bool {
-    !folder.join("0000000000.seg").exists() && !folder.join("anchor").exists()
+    let mut names = match std::fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())),
+        Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
+    };
+    !names.any(|name| name.map_or(true, |name| name == "anchor" || is_segment(&name)))
 }
 
 pub(crate) fn own(folder: &Path) -> Result<FsDisk, OpenJournalError> {

@@ -79,6 +79,11 @@ pub(super) fn segment_name(number: u32) -> String {
     format!("{number:010}{SEGMENT_SUFFIX}")
 }
 
+/// Whether a segment is called so.
+pub(crate) fn is_segment(name: &std::ffi::OsStr) -> bool {
+    name.to_str().and_then(segment_number).is_some()
+}
+
 /// The number that a segment of that name must have; nothing for names not written by [`segment_name`].
 pub(super) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(SEGMENT_SUFFIX)?.parse().ok()?;

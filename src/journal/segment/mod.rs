@@ -94,7 +94,7 @@ pub use error::{
 };
 pub use examine::Examined;
 pub(crate) use files::{Folder, NamedFile};
-pub(crate) use format::{Fields, check};
+pub(crate) use format::{Fields, check, is_segment};
 pub use format::{
     LogId, MAX_BLOB_BYTES, MAX_BODY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, SECTOR_BYTES,
 };

@@ -8,7 +8,7 @@ use policy::{
 };
 use strongroom_journal::{
     OpenJournalError, Opening, PruneError, PrunedBodies, ResumeError, SealName, SealedFolder,
-    SignOutcome, SnapshotUse, carry_out_prune,
+    SignOutcome, SnapshotUse, carry_out_prune, open,
     segment::{OpenOptions, SegmentLog},
 };
 use tlog::checkpoint::Origin;
@@ -320,6 +320,29 @@ fn a_pruned_log_that_is_not_as_it_was_left_is_sealed_by_name() {
         bytes[middle] ^= 1;
     };
     assert_eq!(sealed(&flip), SealName::GroupDamagedWithin);
+}
+
+/// In a folder, whose first segment is not there.
+#[test]
+fn a_pruned_log_without_its_anchor_is_not_called_missing() {
+    let machine = lived();
+    prune(&machine, &statement(&machine), &[1, 2], |_| {}).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in machine.disk.image() {
+        if name != "anchor" {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    }
+    let clock = std::sync::Arc::clone(&machine.clock) as _;
+    // State roots are further apart in the logs of daemons: its snapshot is none there.
+    let opened = open(folder.path(), &*machine.shelf, clock, "1");
+    let opened = opened.map(drop).unwrap_err().name();
+    assert_eq!(opened, SealName::SnapshotRefused);
+    let examined = SealedFolder::examine(folder.path(), &*machine.shelf);
+    let ResumeError::NotWhole(examined) = examined.map(drop).unwrap_err() else {
+        panic!("it is not whole");
+    };
+    assert_ne!(examined.name(), SealName::JournalMissing);
 }
 
 /// Nobody has the bundle that governed, without which nothing behind the snapshot follows.
