@@ -126,6 +126,12 @@ impl Tree for EmbeddedReader {
         let commitments = self.0.commitments(range);
         commitments.map_err(unread(|| format!("the leaves from {start} to {end}")))
     }
+
+    fn keep_leaves(&self, range: Range<u64>) -> Result<(), ReadError> {
+        let Range { start, end } = range;
+        let kept = self.0.keep_leaves(range);
+        kept.map_err(unread(|| format!("the leaves from {start} to {end}")))
+    }
 }
 
 fn record(entry: &NewEntry) -> Record<'_> {

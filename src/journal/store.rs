@@ -154,4 +154,11 @@ pub trait Tree: NodeSource<Error = ReadError> + Send + Sync {
     /// # Errors
     /// [`ReadError`] when there are fewer or they cannot be read.
     fn commitments(&self, range: Range<u64>) -> Result<Vec<Hash>, ReadError>;
+
+    /// Makes durable what the leaves of these entries are made of, apart from their bodies, as far as the tree
+    /// has it in its files, and reads it again from there.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it is not there.
+    fn keep_leaves(&self, range: Range<u64>) -> Result<(), ReadError>;
 }

@@ -9,6 +9,7 @@ use policy::{ChargeState, HotState, StateRoot};
 
 use super::{Content, Frozen, Left, RootError, hash, snapshot};
 use crate::{
+    Bodies as _, ReadError, Tree as _,
     charges::ChargeReader,
     disk::Disk,
     embedded::EmbeddedReader,
@@ -82,6 +83,7 @@ impl Shelf {
     /// Gives the first entry that a start reads.
     fn put(&self, content: &Content, note: &[u8]) -> Result<u64, RootError> {
         self.charges.sync().map_err(disk)?;
+        self.keep_leaves().map_err(RootError::Tree)?;
         let landmarks = self.reader.landmarks(content.covers());
         let landmarks = landmarks.map_err(RootError::Tree)?;
         let file = content.encode(&self.log, landmarks.as_ref(), note);
@@ -89,6 +91,15 @@ impl Shelf {
         let put = self.folder.put(snapshot::NAME, &file);
         let _file = put.map_err(disk)?;
         Ok(landmarks.map_or(0, |landmarks| landmarks.first()))
+    }
+}
+
+impl Shelf {
+    /// The last leaves without bodies are in a tile that was full only later: the snapshot before has them, the
+    /// next one may not.
+    fn keep_leaves(&self) -> Result<(), ReadError> {
+        let begins = self.reader.starts().first().copied().unwrap_or(0);
+        self.reader.keep_leaves(begins.saturating_sub(1)..begins)
     }
 }
 

@@ -75,6 +75,7 @@ mod header;
 mod index;
 mod landmarks;
 mod leaf;
+mod leaves;
 mod log;
 mod nodes;
 mod open;

@@ -111,7 +111,11 @@ impl Reader {
     }
 
     /// A full tile from the tiles below it or, where those do not hold either, from the entries.
-    fn made_again(&self, id: TileId, holds: impl Fn(&Tile) -> bool) -> Result<Tile, ReadError> {
+    pub(super) fn made_again(
+        &self,
+        id: TileId,
+        holds: impl Fn(&Tile) -> bool,
+    ) -> Result<Tile, ReadError> {
         let below = id.level.checked_sub(1).and_then(|level| {
             let roots = range(id).map(|number| {
                 let hashes = self.shared.tiles.stored(TileId { level, number })?;
@@ -177,7 +181,7 @@ fn range(id: TileId) -> Range<u64> {
     first..first.saturating_add(TILE_HASHES as u64)
 }
 
-fn damaged(id: TileId) -> ReadError {
+pub(super) fn damaged(id: TileId) -> ReadError {
     ReadError::TreeDamaged {
         level: id.level,
         number: id.number,
