@@ -131,6 +131,13 @@ pub(crate) fn believed(mut now: Interval, wall_millis: u64) -> Interval {
 }
 
 /// What a log is held to when it is opened.
+/// Nor what a snapshot was made of.
+pub(crate) fn forget_heads(options: &mut OpenOptions) {
+    if is(Defect::StaleHead) {
+        options.heads.clear();
+    }
+}
+
 pub(crate) fn unknowing(options: OpenOptions) -> OpenOptions {
     if !is(Defect::StaleHead) {
         return options;

@@ -62,7 +62,7 @@ impl Found {
         Ok(Self::of(bytes))
     }
 
-    fn of(bytes: Vec<u8>) -> Self {
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
         let note = match Note::parse(&bytes) {
             Ok(note) => note,
             Err(error) => return Self::Unreadable(error.to_string()),

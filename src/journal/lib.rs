@@ -33,6 +33,7 @@ mod heartbeat;
 mod journal;
 mod known;
 mod open;
+mod overlay;
 mod process;
 mod prune;
 mod refusals;

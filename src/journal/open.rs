@@ -9,13 +9,13 @@ use std::{
 
 use policy::{Entry, State, StateError, TimeKeeper};
 use thiserror::Error;
-use tlog::checkpoint::{Origin, SignedCheckpoint};
+use tlog::checkpoint::Origin;
 use tx::{Interval, Name, Time};
 
 use crate::{
     Bundles, Clock, FoldError, Journal, Remembered, Replay, RootError, Rooting, SealName,
     SnapshotError, SnapshotUse, WriterThread,
-    checkpoint::{is_witnessed, log_keys, origin},
+    checkpoint::{log_keys, origin},
     disk::{Disk, FsDisk},
     embedded::{Embedded, EmbeddedReader},
     group::OpenGroup,
@@ -24,7 +24,7 @@ use crate::{
     lock::{LockError, Owner},
     refusals::Refusals,
     replay::Parts,
-    roots::{Builder, Candidate, Home, Rows, Shelf, Snapshot},
+    roots::{Builder, Candidate, FoldedLog, Home, Rows, Shelf, Snapshot},
     scrub::{self, Scrubbed},
     segment::{
         Before, CreateError, DiskError, Folder, Landmarks, LogId, LogOn, NoRandomness, OpenError,
@@ -307,7 +307,7 @@ impl Core {
             disk: &disk,
             bundles,
             rooting: start.rooting,
-            options: &options,
+            options,
             cut_bytes: Cell::new(0),
         };
         let (folded, snapshot) = from.fold()?;
@@ -426,20 +426,26 @@ struct From<'a> {
     disk: &'a Arc<dyn Disk>,
     bundles: &'a dyn Bundles,
     rooting: Rooting,
-    options: &'a OpenOptions,
+    options: OpenOptions,
     /// Bytes that were cut off so far: whoever reads a log a second time does not find them any more.
     cut_bytes: Cell<u64>,
 }
 
 impl From<'_> {
     /// Folds a log: behind its snapshot, if there is one that is believed; else from its first entry on.
-    fn fold(&self) -> Result<(Folded, SnapshotUse), OpenJournalError> {
+    fn fold(mut self) -> Result<(Folded, SnapshotUse), OpenJournalError> {
         let Some(log) = SegmentLog::on(self.disk).map_err(unread)? else {
             // It does not open.
             let replay = Replay::at(self.bundles, Home::Apart, self.rooting);
             return Ok((self.read(replay, None)?, SnapshotUse::Absent));
         };
-        let snapshot = match self.behind_snapshot(log)? {
+        let snapshot = Snapshot::read(self.disk, &log.id);
+        if let Ok(Some(snapshot)) = &snapshot {
+            self.options.heads.extend(snapshot.head());
+            #[cfg(test)]
+            let () = crate::defect::forget_heads(&mut self.options);
+        }
+        let snapshot = match self.behind(snapshot, log)? {
             Ok(Some(folded)) => {
                 let Behind {
                     folded,
@@ -471,11 +477,12 @@ impl From<'_> {
 
     /// Behind the snapshot, which is refused where anything does not hold: what is wrong with the log, the
     /// log alone says.
-    fn behind_snapshot(
+    fn behind(
         &self,
+        snapshot: Result<Option<Snapshot>, SnapshotError>,
         log: LogOn,
     ) -> Result<Result<Option<Behind>, SnapshotError>, OpenJournalError> {
-        let snapshot = match Snapshot::read(self.disk, &log.id) {
+        let snapshot = match snapshot {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => return Ok(Ok(None)),
             Err(error) => return Ok(Err(error)),
@@ -531,17 +538,14 @@ impl From<'_> {
         let each =
             |index, body: &[u8], before: &Before<'_>| replay.read(index, body, || before.head());
         let disk = Box::new(Arc::clone(self.disk));
-        let opened = SegmentLog::open_behind(disk, self.options, landmarks, each);
+        let opened = SegmentLog::open_behind(disk, &self.options, landmarks, each);
         let (log, opened) = opened.map_err(OpenJournalError::Log)?;
         let cut_bytes = self.cut_bytes.get().saturating_add(opened.cut_bytes);
         self.cut_bytes.set(cut_bytes);
         let last = replay.last().ok_or(OpenJournalError::NeverBegun)?;
         let counted = replay.counted().unwrap_or(last);
         let parts = replay.into_parts().map_err(OpenJournalError::Root)?;
-        if opened.begins > parts.state.pruned() {
-            let source = Sealed::SegmentMissing { segment: 0 };
-            return Err(OpenJournalError::Log(OpenError::Sealed { source }));
-        }
+        check_begins(opened.begins, &parts.state)?;
         if opened.reserve == ReserveState::Missing {
             return Err(OpenJournalError::DiskFull);
         }
@@ -575,35 +579,27 @@ impl Folded {
 
     /// Whether the snapshot of the first `covers` entries that it was folded from is the log's.
     fn check(&self, covers: u64, note: &[u8]) -> Result<(), SnapshotError> {
-        let first = self.parts.left.first;
-        let first = first.filter(|(_, root)| root.covers == covers);
-        let (entry, _) = first.ok_or(SnapshotError::NoRoot)?;
-        let keys = log_keys(&self.parts.state, &self.origin);
-        let signed = SignedCheckpoint::open(note, &self.origin, &keys);
-        let signed = signed.map_err(|error| SnapshotError::Checkpoint {
-            reason: error.to_string(),
-        })?;
-        let (said, found) = (signed.head().size, self.log.size());
-        if said <= entry {
-            return Err(SnapshotError::Uncovered);
-        }
-        if said > found {
-            return Err(SnapshotError::Newer { said, found });
-        }
-        let root = tlog::root_at(&self.log.reader(), said);
-        if root.ok() != Some(signed.head().root) {
-            return Err(SnapshotError::Forked);
-        }
-        let quorums = &self.parts.quorums;
-        let mut quorums = quorums.iter();
-        match quorums.len() == 0 || quorums.any(|quorum| is_witnessed(&signed, quorum)) {
-            true => Ok(()),
-            false => Err(SnapshotError::Unwitnessed),
-        }
+        let folded = FoldedLog {
+            reader: &self.log.reader(),
+            origin: &self.origin,
+            state: &self.parts.state,
+            root: self.parts.left.first,
+            quorums: &self.parts.quorums,
+        };
+        folded.check(covers, note)
     }
 }
 
-fn origin_of(state: &State, log: LogId) -> Result<Origin, OpenJournalError> {
+/// Whether nothing is gone but what officers let go.
+pub(crate) fn check_begins(begins: u64, state: &State) -> Result<(), OpenJournalError> {
+    if begins > state.pruned() {
+        let source = Sealed::SegmentMissing { segment: 0 };
+        return Err(OpenJournalError::Log(OpenError::Sealed { source }));
+    }
+    Ok(())
+}
+
+pub(crate) fn origin_of(state: &State, log: LogId) -> Result<Origin, OpenJournalError> {
     let fleet = state.fleet().ok_or(OpenJournalError::NeverBegun)?;
     origin(fleet, log.as_bytes()).map_err(system)
 }

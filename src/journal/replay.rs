@@ -8,14 +8,14 @@ use policy::{
     statement::{Head, NewEpoch, Unseal},
 };
 use thiserror::Error;
-use tlog::{TreeHead, cosignature::Quorum};
+use tlog::{TreeHead, checkpoint::Origin};
 use tx::{Interval, Name};
 
 use crate::{
     BookStore, RootError, Rooting,
     disk::Disk,
-    roots::{Compared, Home, Left, Replayed, Thawed},
-    segment::LogId,
+    roots::{Compared, FoldedLog, Home, Left, Quorums, Replayed, Thawed},
+    segment::{LogId, Reader},
 };
 
 /// Where bundles that once governed are found again.
@@ -100,7 +100,7 @@ pub struct Replay<'a> {
     /// How many entries are not folded: those of the snapshot.
     skipped: u64,
     /// What witnesses the bundles named, from the snapshot on.
-    quorums: Vec<Quorum>,
+    quorums: Quorums,
     /// Where the files of books are, for whoever decides on the state.
     books: Option<BookStore>,
 }
@@ -110,7 +110,7 @@ pub(crate) struct Parts {
     pub(crate) state: State,
     pub(crate) left: Left,
     /// What witnesses the bundles named, from the snapshot on.
-    pub(crate) quorums: Vec<Quorum>,
+    pub(crate) quorums: Quorums,
 }
 
 /// The root of what officers let go on.
@@ -177,7 +177,7 @@ impl<'a> Replay<'a> {
             roots: Replayed::new(home, rooting),
             unchecked: 0,
             skipped: 0,
-            quorums: Vec::new(),
+            quorums: Quorums::default(),
             books: None,
         }
     }
@@ -213,17 +213,17 @@ impl<'a> Replay<'a> {
             roots: Replayed::behind(home, rooting, (map, charges), &content),
             unchecked: 0,
             skipped: content.covers(),
-            quorums: Vec::new(),
+            quorums: Quorums::default(),
             books: None,
         };
-        replay.note_quorum();
+        replay.note_quorum(content.covers());
         Ok(replay)
     }
 
-    fn note_quorum(&mut self) {
+    /// That the bundle of the state governs the entries from this one on.
+    fn note_quorum(&mut self, from: u64) {
         let policy = self.state.policy();
-        let quorum = policy.and_then(|policy| policy.witnesses.clone());
-        self.quorums.extend(quorum);
+        self.quorums.note(from, policy.map(|policy| &**policy));
     }
 
     /// As [`Replay::take`], of the next entry that is read: what the snapshot covers is passed.
@@ -263,7 +263,7 @@ impl<'a> Replay<'a> {
                 check_pinned(self.bundles, &self.state)?;
                 let policy = self.bundles.load(*hash).map_err(FoldError::Bundle)?;
                 self.state.activate(policy).map_err(FoldError::State)?;
-                self.note_quorum();
+                self.note_quorum(index.saturating_add(1));
             }
             Entry::BookLoaded(loaded) => self.shelve(&loaded.book),
             Entry::Checkpoint(said) => check_root(Some(said.root), before())?,
@@ -342,9 +342,20 @@ impl<'a> Replay<'a> {
         self.unchecked
     }
 
-    /// Whether the log has the root of the snapshot that the fold began behind, if it did.
-    pub(crate) fn has_its_root(&self) -> bool {
-        self.skipped == 0 || self.roots.has_its_root()
+    /// How many entries the snapshot covers that the fold began behind: none without one.
+    pub(crate) const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// What the log says of the snapshot that the fold began behind.
+    pub(crate) fn behind_it<'f>(&'f self, reader: &'f Reader, origin: &'f Origin) -> FoldedLog<'f> {
+        FoldedLog {
+            reader,
+            origin,
+            state: &self.state,
+            root: self.roots.first(),
+            quorums: &self.quorums,
+        }
     }
 
     /// The first state root that follows from the entries and is not among them.

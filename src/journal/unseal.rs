@@ -10,6 +10,7 @@
 //! Whoever is killed in between leaves a folder that is sealed, or one that is done: the same statement
 //! carries it to its end.
 
+mod begun;
 mod empty;
 mod epoch;
 
@@ -25,26 +26,28 @@ use tlog::TreeHead;
 use tx::{Chain, Interval, Name, Time};
 
 use crate::{
-    Bundles, Clock, FoldError, Group, OpenJournalError, Replay, Rooting, SealName, SnapshotError,
-    Store as _, StoreError,
+    Bundles, Clock, FoldError, Group, OpenJournalError, Rooting, SealName, Store as _, StoreError,
     command::Stopped,
     disk::{Disk, FsDisk},
     embedded::Embedded,
     group::OpenGroup,
     known,
     open::{is_absent, own},
-    roots::{Growth, Home, Snapshot},
+    roots::{Growth, Snapshot},
     segment::{
-        AnchorRule, Before, Examined, Folder, Landmarks, LogId, LogOn, OpenError, OpenOptions,
-        ReserveState, Salt, Sealed, SegmentLog,
+        AnchorRule, Before, Examined, Folder, Landmarks, LogId, OpenError, OpenOptions,
+        ReserveState, Salt, SegmentLog,
     },
 };
 
+use begun::Begun;
 pub use empty::EmptyFolder;
 pub use epoch::is_epoch;
 
 /// The file with the report that waits for a statement.
 const REPORT: &str = "seal-report";
+/// The file with the snapshot.
+const SNAPSHOT: &str = "snapshot";
 /// The longest report, in bytes.
 const REPORT_MAX_BYTES: usize = 1024 * 1024;
 /// The longest signatures that an entry holds, in bytes.
@@ -61,6 +64,8 @@ pub struct SealedFolder {
     last: Interval,
     seal: Option<(SealName, String)>,
     lost: BTreeSet<Head>,
+    /// What the snapshot was made of, if there is one.
+    kept: Option<Head>,
     /// Of the segments that were not read, because the first are pruned.
     landmarks: Option<Landmarks>,
 }
@@ -247,20 +252,28 @@ impl SealedFolder {
         bundles: &dyn Bundles,
         rooting: Rooting,
     ) -> Result<Self, ResumeError> {
-        let (mut replay, landmarks) = begun(&disk, bundles, rooting).map_err(not_whole)?;
+        let begun = Begun::of(&disk, bundles, rooting).map_err(not_whole)?;
+        let Begun {
+            mut replay,
+            kept,
+            behind,
+        } = begun;
+        let landmarks = behind.as_ref().and_then(|behind| behind.landmarks.clone());
         let known = known::Found::read(&*disk).map_err(file("checkpoint"))?;
-        let heads: Vec<TreeHead> = known.head().into_iter().collect();
+        let heads: Vec<TreeHead> = known.head().into_iter().chain(kept).collect();
         let each =
             |index, body: &[u8], before: &Before<'_>| replay.read(index, body, || before.head());
         let examined =
             SegmentLog::examine_behind(Arc::clone(&disk), &heads, landmarks.clone(), each);
+        let (examined, reader) =
+            examined.map_err(|error| not_whole(OpenJournalError::Log(error)))?;
+        if let Some(behind) = behind {
+            let checked = behind.check(&replay, &examined, &reader);
+            checked.map_err(not_whole)?;
+        }
         let Examined {
             log, head, unmet, ..
-        } = examined.map_err(|error| not_whole(OpenJournalError::Log(error)))?;
-        if !replay.has_its_root() {
-            let reason = SnapshotError::NoRoot.to_string();
-            return Err(not_whole(OpenJournalError::Snapshot { reason }));
-        }
+        } = examined;
         let last = replay.last();
         let state = replay.into_state();
         let (Some(fleet), Some(policy), Some(last)) = (state.fleet(), state.policy(), last) else {
@@ -278,6 +291,7 @@ impl SealedFolder {
             seal: seal.map(|(_, sealed)| (sealed.name(), sealed.to_string())),
             lost: lost.collect(),
             state,
+            kept: kept.map(stated),
             landmarks,
         })
     }
@@ -356,6 +370,7 @@ impl SealedFolder {
             hash: statement.hash(),
             before: statement.head.size,
             lost: &statement.lost,
+            kept: self.kept,
         };
         let store = if self.state.was_resumed_by(&said.hash) {
             self.check_unfinished(&said)?;
@@ -364,7 +379,7 @@ impl SealedFolder {
             let resumed = self.decided(&statement, signatures, clock)?;
             self.append(Entry::Resumed(Box::new(resumed)), self.last.lo, clock)?
         };
-        finish(&*self.disk, store, &said)
+        finish(&self.disk, store, &said)
     }
 
     /// Whether whoever carried it out was killed right after the entry.
@@ -449,31 +464,6 @@ impl SealedFolder {
     }
 }
 
-/// A fold from the first entry on or, where bodies are pruned, behind the snapshot.
-fn begun<'b>(
-    disk: &Arc<dyn Disk>,
-    bundles: &'b dyn Bundles,
-    rooting: Rooting,
-) -> Result<(Replay<'b>, Option<Landmarks>), OpenJournalError> {
-    let log = SegmentLog::on(disk);
-    let log = log.map_err(|source| OpenJournalError::Log(OpenError::Disk { source }))?;
-    let Some(LogOn { id: log, .. }) = log.filter(|log| log.begins_later) else {
-        return Ok((Replay::rooted(bundles, rooting), None));
-    };
-    let without = |error| OpenJournalError::without(&error);
-    let snapshot = Snapshot::read(disk, &log).map_err(without)?;
-    let Some(snapshot) = snapshot else {
-        let source = Sealed::SegmentMissing { segment: 0 };
-        return Err(OpenJournalError::Log(OpenError::Sealed { source }));
-    };
-    let covers = snapshot.content.covers();
-    let thawed = snapshot.content.thaw(disk, log);
-    let thawed = thawed.map_err(without)?;
-    let replay = Replay::behind(bundles, Home::Apart, rooting, thawed);
-    let replay = replay.map_err(|error| OpenJournalError::ungoverned(covers, error))?;
-    Ok((replay, snapshot.landmarks))
-}
-
 fn named(name: SealName) -> Result<Name, ResumeError> {
     name.as_str().parse().map_err(|_| ResumeError::NotSealed)
 }
@@ -484,17 +474,19 @@ struct Said<'s> {
     /// How many entries stand before its own.
     before: u64,
     lost: &'s BTreeSet<Head>,
+    /// What the snapshot was made of.
+    kept: Option<Head>,
 }
 
 /// Everything that seals is put out of the way, now that the entry is durable.
 fn finish(
-    disk: &dyn Disk,
+    disk: &Arc<dyn Disk>,
     mut store: Embedded,
     said: &Said<'_>,
 ) -> Result<Resumption, ResumeError> {
     let entries = store.tree().size();
     store.anchor().map_err(ResumeError::Store)?;
-    let known = known::Found::read(disk).map_err(file(known::NAME))?;
+    let known = known::Found::read(&**disk).map_err(file(known::NAME))?;
     let is_lost = known
         .head()
         .is_some_and(|head| said.lost.contains(&stated(head)));
@@ -503,7 +495,11 @@ fn finish(
         aside.map_err(file(known::NAME))?;
         disk.sync_dir().map_err(file(known::NAME))?;
     }
-    if has(disk, REPORT)? {
+    if said.kept.is_some_and(|head| said.lost.contains(&head)) {
+        let aside = Snapshot::put_aside(&Folder::new(Arc::clone(disk)));
+        aside.map_err(|error| file(SNAPSHOT)(io::Error::other(error)))?;
+    }
+    if has(&**disk, REPORT)? {
         disk.remove(REPORT).map_err(file(REPORT))?;
         disk.sync_dir().map_err(file(REPORT))?;
     }

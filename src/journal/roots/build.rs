@@ -13,7 +13,7 @@ use std::{
 
 use policy::StateRoot;
 
-use super::{Candidate, Frozen, Kept, Place, RootError, Rooting, Shelf, snapshot};
+use super::{Candidate, Frozen, Kept, Place, RootError, Rooting, Shelf, Snapshot};
 use crate::{
     map::Map,
     segment::{DiskError, Folder},
@@ -153,15 +153,7 @@ impl Builder {
     /// [`DiskError`]: it is where it was.
     pub(crate) fn distrust(&mut self) -> Result<(), DiskError> {
         self.hand = Hand::Over;
-        match self
-            .folder
-            .list()?
-            .iter()
-            .any(|name| name == snapshot::NAME)
-        {
-            true => self.folder.rename(snapshot::NAME, snapshot::REFUSED),
-            false => Ok(()),
-        }
+        Snapshot::put_aside(&self.folder)
     }
 
     /// What was done since, `most` of it.

@@ -10,6 +10,7 @@
 //!         || hash of the charge state 32)
 //! ```
 
+mod believed;
 mod build;
 mod keep;
 mod replayed;
@@ -28,6 +29,7 @@ use crate::{
     map::{Map, MapError, MapHead},
 };
 
+pub(crate) use believed::{FoldedLog, Quorums};
 pub(crate) use build::{Builder, Built, Done};
 pub(crate) use keep::{Candidate, Kept, Shelf};
 pub(crate) use replayed::{Compared, Home, Left, Replayed};

@@ -224,9 +224,9 @@ impl Replayed {
         }
     }
 
-    /// Whether the log has the root of the snapshot.
-    pub(crate) fn has_its_root(&self) -> bool {
-        self.first.is_some()
+    /// The root of the snapshot, as the log has it, and its entry.
+    pub(crate) const fn first(&self) -> Option<(u64, StateRoot)> {
+        self.first
     }
 
     /// The first root that is not in the log.

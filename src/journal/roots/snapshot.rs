@@ -2,9 +2,10 @@
 //!
 //! A snapshot says what a state root was computed from, where in the log to go on, and brings a signed
 //! checkpoint of a tree that has the root's entry. It is believed where what it names comes to that root,
-//! the log has the root and the checkpoint's tree, the checkpoint is signed by a key of the log, and
-//! cosigned where the bundle names witnesses. Another one is refused, loudly, and the whole log is folded
-//! instead: whatever is wrong with a snapshot, the log says what the state is.
+//! the log has the root, the checkpoint is signed by a key of the log, and cosigned where the bundle named
+//! witnesses by then. Another one is refused, loudly, and the whole log is folded instead: whatever is
+//! wrong with a snapshot, the log says what the state is. A log without the checkpoint's tree is not the one
+//! that the snapshot was made of, and sealed.
 //!
 //! # Format 2, integers big-endian
 //! ```text
@@ -22,11 +23,13 @@ use std::{error::Error, iter, sync::Arc};
 
 use policy::{ChargeState, Digest, HotState, KeptBlocks, State, StateRoot};
 use thiserror::Error;
+use tlog::TreeHead;
 
 use super::{hash, settled_rows};
 use crate::{
     charges::{ChargeFiles, OpenCharges},
     disk::Disk,
+    known,
     map::{Map, MapHead, RunHead},
     segment::{DiskError, Fields, Folder, Landmarks, LogId, check},
 };
@@ -34,8 +37,8 @@ use crate::{
 /// The file's name.
 pub(crate) const NAME: &str = "snapshot";
 
-/// What it is called once something that it names was found damaged.
-pub(super) const REFUSED: &str = "snapshot.refused";
+/// What it is called once something that it names was found damaged, or it is of a log that is lost.
+const REFUSED: &str = "snapshot.refused";
 
 const MAGIC: [u8; 8] = *b"SRSNAPSH";
 const VERSION: u32 = 2;
@@ -215,6 +218,12 @@ pub(crate) struct Thawed {
 }
 
 impl Snapshot {
+    /// What its checkpoint says that the log contains, whoever signed it: as with a checkpoint that is
+    /// remembered, the log has yet to say whose signatures count.
+    pub(crate) fn head(&self) -> Option<TreeHead> {
+        known::Found::of(self.note.clone()).head()
+    }
+
     /// The one of a folder, if there is any.
     ///
     /// # Errors
@@ -235,6 +244,17 @@ impl Snapshot {
         Self::decode(&bytes, log)
             .map(Some)
             .ok_or(SnapshotError::Form)
+    }
+
+    /// Puts that of a folder aside, durably: the next start folds the whole log.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub(crate) fn put_aside(folder: &Folder) -> Result<(), DiskError> {
+        match folder.list()?.iter().any(|name| name == NAME) {
+            true => folder.rename(NAME, REFUSED),
+            false => Ok(()),
+        }
     }
 
     fn decode(file: &[u8], log: &LogId) -> Option<Self> {

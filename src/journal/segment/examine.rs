@@ -11,6 +11,7 @@ use super::landmarks::Landmarks;
 use super::log::{OpenOptions, SegmentLog};
 use super::open::{Before, Segment, Whole, check_anchor, first_segment, read_anchor};
 use super::pins::{Pins, Unmet};
+use super::read::Reader;
 use super::scan::Fault;
 use super::scrub::Scrub;
 use crate::disk::Disk;
@@ -23,6 +24,8 @@ pub struct Examined {
     pub log: LogId,
     /// Size and root of what is whole.
     pub head: TreeHead,
+    /// The first entry whose segment is there: 0, unless bodies were pruned.
+    pub begins: u64,
     /// How many bytes of a torn last group follow, which opening would cut off.
     pub torn_bytes: u64,
     /// Why opening would refuse it, the first reason first; each with the head that the log does not
@@ -41,11 +44,12 @@ impl SegmentLog {
         heads: &[TreeHead],
         each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
     ) -> Result<Examined, OpenError<E>> {
-        Self::examine_behind(disk, heads, None, each)
+        let examined = Self::examine_behind(disk, heads, None, each);
+        examined.map(|(examined, _)| examined)
     }
 
     /// As [`SegmentLog::examine`], but hands on no entry of the segments before the one that `landmarks` name:
-    /// these are verified by their tree. Heads of fewer entries than that are not looked at.
+    /// these are verified by their tree. Also gives who reads it.
     ///
     /// # Errors
     /// As [`SegmentLog::open`].
@@ -54,7 +58,7 @@ impl SegmentLog {
         heads: &[TreeHead],
         landmarks: Option<Landmarks>,
         each: impl FnMut(u64, &[u8], &Before<'_>) -> Result<(), E>,
-    ) -> Result<Examined, OpenError<E>> {
+    ) -> Result<(Examined, Reader), OpenError<E>> {
         let folder = Folder::new(disk);
         let names = folder.list().map_err(Fault::Disk)?;
         let (anchor, unusable) = match read_anchor(&folder, &names) {
@@ -70,7 +74,7 @@ impl SegmentLog {
         let own = anchor.filter(|_| foreign.is_none());
         let mut pins = Pins::new(heads, own, Unmet::Told(Vec::new()));
         let passed = landmarks.as_ref().map_or(0, |landmarks| landmarks.first);
-        let _earlier = pins.take_before(passed);
+        let earlier = pins.take_before(passed);
         let whole = Whole {
             folder: &folder,
             names: &names,
@@ -88,15 +92,24 @@ impl SegmentLog {
             .then_some(Sealed::AnchorMissing { entries: size });
         unmet.extend(missing.map(|sealed| (None, sealed)));
         let first = unusable.or(foreign);
-        unmet.splice(0..0, first.map(|sealed| (None, sealed)));
-        let (log, went_past) = (fold.id, fold.went_past);
+        let (log, went_past, begins) = (fold.id, fold.went_past, fold.begins);
         let joined = fold.join(folder, &last, &OpenOptions::default());
-        Scrub::of(joined.reader(), went_past).finish()?;
-        Ok(Examined {
+        let reader = joined.reader();
+        Scrub::of(reader.clone(), went_past).finish()?;
+        let mut told = Vec::new();
+        for pin in earlier.into_iter().rev() {
+            let found = tlog::root_at(&reader, pin.head().size);
+            told.extend(pin.told(found.ok()));
+        }
+        unmet.splice(0..0, told);
+        unmet.splice(0..0, first.map(|sealed| (None, sealed)));
+        let examined = Examined {
             log,
             head,
+            begins,
             torn_bytes: last.torn_bytes,
             unmet,
-        })
+        };
+        Ok((examined, reader))
     }
 }

@@ -258,7 +258,7 @@ impl Before<'_> {
 pub(super) struct Fold<F> {
     pub(super) id: LogId,
     /// The first entry whose segment is there.
-    begins: u64,
+    pub(super) begins: u64,
     /// The tree of the entries that were not read.
     pub(super) went_past: TreeHead,
     pub(super) tip: Tip,
@@ -297,7 +297,7 @@ impl Whole<'_> {
         let tiles = Tiles::open(self.folder, self.names).map_err(Fault::Disk)?;
         let (tip, index, start) = match self.landmarks {
             None => (Tip::default(), Index::default(), first),
-            Some(landmarks) => pass(self.folder, (id, first), landmarks)?,
+            Some(landmarks) => pass(self.folder, (id, first), landmarks, there.end)?,
         };
         let mut next = start.header.number.saturating_add(1);
         let mut fold = Fold {
@@ -326,6 +326,7 @@ fn pass(
     folder: &Folder,
     (id, first): (LogId, Segment),
     mut landmarks: Landmarks,
+    past_last: u32,
 ) -> Result<(Tip, Index, Segment), Fault> {
     let there = first.header.number;
     // Those that were pruned since.
@@ -348,7 +349,11 @@ fn pass(
             };
             return Err(Sealed::SegmentCutShort { place }.into());
         }
-        segment = Segment::open(folder, number.saturating_add(1))?;
+        let next = number.saturating_add(1);
+        if next >= past_last {
+            return Err(Sealed::SegmentMissing { segment: next }.into());
+        }
+        segment = Segment::open(folder, next)?;
     }
     let before = &segment.header.before;
     let tip = landmarks.tip(before);

@@ -88,6 +88,12 @@ impl Pin {
         }
     }
 
+    /// As [`Pin::check`], told.
+    pub(super) fn told(self, found: Option<Hash>) -> Option<(Option<TreeHead>, Sealed)> {
+        let holds = found == Some(self.head().root);
+        (!holds).then(|| (Some(*self.head()), self.forked()))
+    }
+
     pub(super) const fn head(&self) -> &TreeHead {
         let (Self::Anchor(head) | Self::Caller(head)) = self;
         head

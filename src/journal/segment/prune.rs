@@ -16,10 +16,10 @@ impl SegmentLog {
         let Some(kept) = shared.segment_with(entry).filter(|_| entry > 0) else {
             return Ok(());
         };
-        let first = first_segment(&shared.folder.list()?);
-        if first >= kept {
+        if self.reader().first_segment() >= Some(kept) {
             return Ok(());
         }
+        let first = first_segment(&shared.folder.list()?);
         shared.tiles.sync()?;
         shared.folder.sync()?;
         shared.forget_before(kept);

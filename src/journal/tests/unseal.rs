@@ -240,6 +240,44 @@ fn what_is_whole_goes_on_and_its_charges_with_it() {
     }
 }
 
+/// The snapshot alone knows of what is lost. It is put aside, and the log says what the state is.
+#[test]
+fn what_a_snapshot_knows_more_of_goes_on_without_it() {
+    let machine = crate::roots::machine();
+    let running = crate::checkpoints::begin(&machine);
+    running.activate(governed()).unwrap().unwrap();
+    pay(&running, 0);
+    let running = machine.restart(running);
+    let older = machine.disk.image();
+    for n in 1..40 {
+        pay(&running, n);
+    }
+    crate::snapshots::keep(&machine, &running);
+    running.crash();
+    let mut image = machine.disk.image();
+    image.retain(|name, _| name == "snapshot" || name.starts_with("map."));
+    image.extend(older);
+    let machine = Machine {
+        disk: MemoryDisk::from_image(&image),
+        ..machine.twin()
+    };
+    let sealed = || {
+        let disk = Arc::new(machine.disk.clone());
+        SealedFolder::examine_rooted(disk, &*machine.shelf, machine.rooting).unwrap()
+    };
+    let name = machine.open().map(drop).unwrap_err().name();
+    assert_eq!(name.as_str(), "shorter-than-checkpoint");
+    let report = sealed().report().unwrap();
+    assert_eq!(report.found.as_str(), "shorter-than-checkpoint");
+    assert_eq!(report.lost.len(), 1);
+    let good = statement(&report);
+    let signatures = sign(&good, &[1, 2]);
+    let done = sealed().resume(&good.to_string(), &signatures, &*machine.clock);
+    assert_eq!(done.unwrap().entries, report.size + 1);
+    assert!(!machine.disk.image().contains_key("snapshot"));
+    pay(&machine.open().unwrap(), 1);
+}
+
 #[test]
 fn what_is_damaged_does_not_go_on() {
     let copies = copies();

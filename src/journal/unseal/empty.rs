@@ -180,8 +180,9 @@ impl EmptyFolder {
             hash: statement.hash(),
             before: epoch::BEGUN_ENTRIES.saturating_sub(1),
             lost: &statement.lost,
+            kept: None,
         };
-        finish(&*self.disk, store, &said)
+        finish(&self.disk, store, &said)
     }
 
     /// What a statement must be about.

@@ -75,6 +75,7 @@ impl SealedFolder {
             hash: statement.hash(),
             before,
             lost: &statement.lost,
+            kept: self.kept,
         };
         let store = if self.state.was_resumed_by(&said.hash) {
             self.check_unfinished(&said)?;
@@ -84,7 +85,7 @@ impl SealedFolder {
             let entry = Entry::EpochBegan(Box::new(began));
             self.append(entry, statement.begins, clock)?
         };
-        super::finish(&*self.disk, store, &said)
+        super::finish(&self.disk, store, &said)
     }
 
     fn epoch_decided(
