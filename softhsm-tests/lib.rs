@@ -16,6 +16,7 @@ pub mod disk;
 pub mod evm;
 pub mod http;
 pub mod image;
+pub mod injected;
 pub mod keystore;
 pub mod litecoind;
 pub mod memory;

@@ -11,9 +11,10 @@ use std::{
 use rustix::process::{Pid, getuid};
 use strongroom_softhsm_tests::{
     evm::{Draft, ETHER},
+    injected::{self, Function, Stopped},
     program::{binary, is_running, run, until},
     signerd::{Role, Signerd, VIOLATION, log_of, signerd, violations_of},
-    world::{MAIN, World},
+    world::{Client, MAIN, World},
 };
 
 use crate::support::{CUSTOMER, sender, transfer};
@@ -221,6 +222,171 @@ fn a_module_opens_nothing_beyond_its_places() {
     }
     // It signs as before.
     client.sign(&transfer("more", &from, &Draft::transfer(1, CUSTOMER, 1)));
+}
+
+/// Everything but what a network asks for.
+#[test]
+fn a_module_behind_a_network_connects_and_does_nothing_else_that_it_may_not() {
+    let world = World::new().with_faults();
+    expect_violations(&world);
+    let text = fs::read_to_string(world.config()).unwrap();
+    let text = text.replace("[device]\n", "[device]\nnetwork = true\n");
+    fs::write(world.config(), text).unwrap();
+    let mut daemon = world.start();
+    let mut client = world.walletd();
+    let from = sender(&mut client);
+    let faults = world.faults(MAIN);
+    let connects = format!("connect {}", world.health());
+    let refused = attempts("open", &[world.token.pin_file(), world.config()]);
+    let mut opens = refused.clone();
+    opens.push(connects.clone());
+    write_whole(&faults.join("attempt"), &opens.join("\n"));
+    client.sign(&transfer("pay", &from, &Draft::transfer(0, CUSTOMER, 1)));
+    let answers = answers(&faults);
+    assert_eq!(answers[&connects], 0);
+    for attempt in &refused {
+        assert_eq!(answers[attempt], REFUSED, "{attempt}");
+    }
+    let networks = ["connect", "netlink"];
+    let ending = ATTEMPTS.into_iter().filter(|name| !networks.contains(name));
+    for (nonce, name) in (1..).zip(ending.clone()) {
+        let child = daemon.child(Role::KeyChild).unwrap();
+        write_whole(&faults.join("attempt"), name);
+        let request = transfer(name, &from, &Draft::transfer(nonce, CUSTOMER, 1));
+        let answer = client.send(&request);
+        until("the end of the key child", || {
+            (!is_running(child)).then_some(())
+        });
+        assert!(!faults.join("survived").exists(), "{name}");
+        daemon = daemon.ready();
+        if answer.status != 200 {
+            client.sign(&request);
+        }
+    }
+    let said = daemon.said();
+    assert_eq!(said.matches(VIOLATION).count(), ending.count(), "{said}");
+}
+
+/// A daemon on a keystore whose key child is taken over from outside, as by a defect of its own: no module brings
+/// code into it.
+struct TakenOver {
+    daemon: Signerd,
+    client: Client,
+    from: String,
+    nonce: u64,
+    /// How much of the log was read.
+    read: usize,
+}
+
+impl TakenOver {
+    fn start(world: &World) -> Self {
+        expect_violations(world);
+        let daemon = world.start();
+        let mut client = world.walletd();
+        let from = sender(&mut client);
+        let read = daemon.said().len();
+        Self {
+            daemon,
+            client,
+            from,
+            nonce: 0,
+            read,
+        }
+    }
+
+    /// Lets the child run this, and gives what the log says until another one has signed.
+    fn runs(&mut self, code: &[u8]) -> String {
+        let Self {
+            daemon,
+            client,
+            from,
+            nonce,
+            ..
+        } = self;
+        let child = daemon.child(Role::KeyChild).unwrap();
+        Stopped::outside(Function::Send, child).go_on_with(code);
+        let id = format!("pay-{nonce}");
+        let request = transfer(&id, from, &Draft::transfer(*nonce, CUSTOMER, 1));
+        *nonce += 1;
+        // Signed at once where the next child is there soon enough.
+        let answer = client.send(&request);
+        until("the end of the key child", || {
+            (!is_running(child)).then_some(())
+        });
+        until("a signature", || {
+            (answer.status == 200 || client.send(&request).status == 200).then_some(())
+        });
+        let said = daemon.said();
+        let new = said[self.read..].to_owned();
+        self.read = said.len();
+        new
+    }
+}
+
+/// All that [`ATTEMPTS`] are, as system calls.
+fn system_calls() -> [(&'static str, i64, [i64; 3]); ATTEMPTS.len()] {
+    let code = i64::from(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC);
+    let [internet, netlink] = [libc::AF_INET, libc::AF_NETLINK].map(i64::from);
+    let [dumpable, of_users] = [libc::PR_SET_DUMPABLE, libc::CLONE_NEWUSER].map(i64::from);
+    let [stream, raw] = [libc::SOCK_STREAM, libc::SOCK_RAW].map(i64::from);
+    [
+        ("exec", libc::SYS_execve, [0; 3]),
+        ("fork", libc::SYS_fork, [0; 3]),
+        (
+            "ptrace",
+            libc::SYS_ptrace,
+            [libc::PTRACE_ATTACH.into(), 1, 0],
+        ),
+        ("connect", libc::SYS_socket, [internet, stream, 0]),
+        ("netlink", libc::SYS_socket, [netlink, raw, 0]),
+        ("read-memory", libc::SYS_process_vm_readv, [1, 0, 0]),
+        ("code", libc::SYS_mmap, [0, 4096, code]),
+        ("dumpable", libc::SYS_prctl, [dumpable, 1, 0]),
+        ("namespace", libc::SYS_unshare, [of_users, 0, 0]),
+        ("filter", libc::SYS_seccomp, [0; 3]),
+        ("keys", libc::SYS_keyctl, [0; 3]),
+        ("user", libc::SYS_setuid, [0; 3]),
+    ]
+}
+
+#[test]
+fn a_child_with_a_keystore_that_is_taken_over_makes_no_call_that_it_may_not() {
+    let world = World::on_keystore(&["eth-1"]);
+    let mut taken_over = TakenOver::start(&world);
+    let calls = system_calls();
+    assert_eq!(calls.map(|(name, ..)| name), ATTEMPTS);
+    for (name, number, arguments) in calls {
+        let said = taken_over.runs(&injected::call(number, arguments));
+        assert_eq!(said.matches(VIOLATION).count(), 1, "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_child_with_a_keystore_that_is_taken_over_opens_nothing_else() {
+    let world = World::on_keystore(&["eth-1"]);
+    let mut taken_over = TakenOver::start(&world);
+    let (certificate, key) = world.pki.files("signerd");
+    let passphrase = world.keystore().pin_file();
+    let theirs = [
+        world.config(),
+        journal_file(&world),
+        certificate,
+        key,
+        passphrase,
+    ];
+    for path in theirs {
+        let said = taken_over.runs(&injected::open(&path));
+        assert!(said.contains(&ended_with(REFUSED)), "{path:?}: {said}");
+    }
+    // Its own keystore it opens, and ends with what follows from the number of the file.
+    let said = taken_over.runs(&injected::open(&world.keystore().keys()));
+    assert!(said.contains("\"status\":\"exit status: 2"), "{said}");
+    assert!(!said.contains(VIOLATION), "{said}");
+}
+
+/// What the log has of a key child that ended with this code.
+fn ended_with(code: i32) -> String {
+    format!("\"status\":\"exit status: {code}\"")
 }
 
 /// Until then it may make more system calls, and none of these; its files are from its start.

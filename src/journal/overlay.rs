@@ -201,7 +201,8 @@ mod tests {
 
     fn read(disk: &dyn Disk, name: &str) -> String {
         let file = disk.open(name).unwrap();
-        let mut bytes = vec![0; file.size_bytes().unwrap() as usize];
+        let size_bytes = usize::try_from(file.size_bytes().unwrap()).unwrap();
+        let mut bytes = vec![0; size_bytes];
         file.read_exact_at(&mut bytes, 0).unwrap();
         String::from_utf8(bytes).unwrap()
     }

@@ -145,6 +145,7 @@ impl<'a> Keeper<'a> {
             device,
             generation = self.generation,
             ready = child.ready,
+            status = status.map(tracing::field::display),
             "the key child ended"
         );
         if child.ready {
