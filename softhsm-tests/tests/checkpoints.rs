@@ -42,7 +42,7 @@ fn log(client: &mut Client) -> LogStatus {
 }
 
 /// The key as somebody pinned it.
-fn log_key(client: &mut Client) -> VerifierKey {
+pub fn log_key(client: &mut Client) -> VerifierKey {
     log(client).log_key.expect("a key").parse().unwrap()
 }
 
@@ -54,17 +54,17 @@ fn opened(answer: &Answer, key: &VerifierKey) -> SignedCheckpoint {
     SignedCheckpoint::open(answer.text().as_bytes(), &origin, keys).unwrap()
 }
 
-fn covering(client: &mut Client, key: &VerifierKey, entry: u64) -> SignedCheckpoint {
+pub fn covering(client: &mut Client, key: &VerifierKey, entry: u64) -> SignedCheckpoint {
     let answer = client.get(&format!("/v1/journal/checkpoint?covers={entry}"));
     opened(&answer, key)
 }
 
-fn hashes(path: &[String]) -> Vec<Hash> {
+pub fn hashes(path: &[String]) -> Vec<Hash> {
     let hash = |text: &String| Hash::new(hex::decode(text).unwrap().try_into().unwrap());
     path.iter().map(hash).collect()
 }
 
-fn ask_proofs(client: &mut Client, size: u64, entries: &[u64]) -> Answer {
+pub fn ask_proofs(client: &mut Client, size: u64, entries: &[u64]) -> Answer {
     let entries = entries.to_vec();
     let body = serde_json::to_vec(&ProofsRequest { size, entries }).unwrap();
     client.post("/v1/journal/proofs", &body)

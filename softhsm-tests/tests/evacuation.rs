@@ -76,7 +76,7 @@ fn edit(bundle: &mut Bundle) {
 
 fn freeze(officer: &mut Client, scope: &str, person: &str) {
     let statement = proposals::freeze(&governance(officer), scope, person);
-    assert_eq!(proposals::bring(officer, &statement), 204);
+    assert_eq!(proposals::bring(officer, &statement), 200);
 }
 
 /// It is refused for the freeze alone; the statements whose people would let it out.

@@ -102,7 +102,7 @@ fn signed(said: &Heartbeat, person: &str) -> Statement {
 fn bring(client: &mut Client, path: &str, statement: &Statement) -> Option<String> {
     let body = serde_json::to_vec(statement).unwrap();
     let answer = client.post(path, &body);
-    (answer.status != 204).then(|| {
+    (answer.status != 200).then(|| {
         let problem = problem(&answer);
         assert_eq!(problem.kind, ProblemKind::StatementRefused);
         problem.detail

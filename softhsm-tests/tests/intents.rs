@@ -60,7 +60,17 @@ pub fn register(client: &mut Client, request: &SignRequest) -> IntentAnswer {
     let body = serde_json::to_vec(&request.intents[0]).unwrap();
     let answer = client.post("/v1/intents", &body);
     assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json()
+    let mut answer: IntentAnswer = answer.json();
+    // Of the entry that registers it, and none where it was registered before.
+    if let Some(receipt) = answer.receipt.take() {
+        assert_eq!(receipt.entry, answer.entry);
+        assert!(
+            receipt.body.contains("intent-registered"),
+            "{}",
+            receipt.body
+        );
+    }
+    answer
 }
 
 pub fn standing(client: &mut Client, request: &SignRequest) -> IntentAnswer {
@@ -83,7 +93,11 @@ pub fn bring(client: &mut Client, request: &SignRequest, statement: &impl Serial
     let answer = client.post(&format!("{}/approvals", path(request)), &body);
     if answer.status != 200 {
         assert_eq!(problem(&answer).kind, ProblemKind::StatementRefused);
+        return answer.status;
     }
+    let decided: IntentAnswer = answer.json();
+    let receipt = decided.receipt.expect("a receipt");
+    assert!(receipt.body.contains("intent-decided"), "{}", receipt.body);
     answer.status
 }
 
@@ -240,7 +254,7 @@ fn officers_have_a_listener_of_their_own_that_signs_nothing() {
         statement: text,
     };
     let body = serde_json::to_vec(&statement).unwrap();
-    assert_eq!(officer.post("/v1/governance/statements", &body).status, 204);
+    assert_eq!(officer.post("/v1/governance/statements", &body).status, 200);
     let next = transfer("next", &from, &Draft::transfer(1, CUSTOMER, 1));
     assert_eq!(client.refused(&next).reasons[0].code, "frozen");
 }

@@ -245,6 +245,7 @@ fn question(random: &mut Random, of_tests: &Policy) -> Question {
             approve: approve.clone(),
             reject: reject.clone(),
         }],
+        receipt: None,
         policy: policy.hash.to_string(),
         fleet: policy.fleet.to_string(),
         approval_page: None,

@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
-use api::{problem::ProblemKind, signing::Statement};
+use api::{
+    problem::ProblemKind,
+    signing::{Statement, StatementAnswer},
+};
 use policy::{
     Entry,
     statement::{self, Attestation, Seen},
@@ -74,8 +77,10 @@ fn signed(attestation: &Attestation, number: u8) -> Statement {
 fn bring(client: &mut Client, statement: &Statement) -> (u16, String) {
     let body = serde_json::to_vec(statement).unwrap();
     let answer = client.post("/v1/statements", &body);
-    if answer.status == 204 {
-        return (204, String::new());
+    if answer.status == 200 {
+        let taken: StatementAnswer = answer.json();
+        taken.verify(statement).unwrap();
+        return (200, String::new());
     }
     let problem = problem(&answer);
     assert_eq!(problem.kind, ProblemKind::StatementRefused);
@@ -84,7 +89,7 @@ fn bring(client: &mut Client, statement: &Statement) -> (u16, String) {
 
 pub fn say(client: &mut Client, who: u8, price: &str) {
     let said = bring(client, &signed(&attestation(who, now(), price), who));
-    assert_eq!(said, (204, String::new()));
+    assert_eq!(said, (200, String::new()));
 }
 
 /// The codes and details of what speaks against a payment; nothing where it is signed.
@@ -162,9 +167,13 @@ fn what_is_not_an_attesters_newest_statement_counts_for_nothing_and_is_not_journ
     let mut client = world.walletd();
     let at = now();
     let first = signed(&attestation(1, at, "2000"), 1);
-    assert_eq!(bring(&mut client, &first).0, 204);
+    let body = serde_json::to_vec(&first).unwrap();
+    let mut brought = || -> StatementAnswer { client.post("/v1/statements", &body).json() };
+    let taken = brought();
+    assert!(taken.receipt.is_some());
+    taken.verify(&first).unwrap();
     // The very same again changes nothing.
-    assert_eq!(bring(&mut client, &first).0, 204);
+    assert_eq!(brought().receipt, None);
     let mut refused = |statement: &Statement, why: &str| {
         let (status, detail) = bring(&mut client, statement);
         assert_eq!(status, 422, "{why}");
@@ -212,7 +221,7 @@ fn a_price_that_is_too_old_refuses_until_there_is_another() {
     let at = now().before_millis(45_000);
     for who in [1, 2] {
         let said = bring(&mut client, &signed(&attestation(who, at, "1500"), who));
-        assert_eq!(said.0, 204, "{}", said.1);
+        assert_eq!(said.0, 200, "{}", said.1);
     }
     assert_eq!(against(&mut client, "fresh", &from, 0, 1), [""; 0]);
     let (age, patience) = (60_000, Duration::from_secs(60));

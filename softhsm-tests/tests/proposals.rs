@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use api::{governance::GovernanceAnswer, problem::ProblemKind, signing::Statement};
+use api::{
+    governance::GovernanceAnswer,
+    journal::ProofsAnswer,
+    problem::ProblemKind,
+    signing::{Statement, StatementAnswer},
+};
 use policy::{
     BundleHash, Entry, Record,
     statement::{self, Freeze, Unfreeze, Veto},
@@ -16,8 +21,12 @@ use strongroom_softhsm_tests::{
     signerd::Signerd,
     world::{Client, World, problem},
 };
+use tlog::{leaf_hash, verify_inclusion};
 
-use crate::support::{CUSTOMER, STRANGER, sender, transfer};
+use crate::{
+    checkpoints::{ask_proofs, covering, hashes, log_key},
+    support::{CUSTOMER, STRANGER, sender, transfer},
+};
 
 /// Longer than any of these tests runs.
 pub const LONG: &str = "10d";
@@ -93,9 +102,13 @@ fn veto(answer: &GovernanceAnswer, officer: &str) -> Statement {
 pub fn bring(client: &mut Client, statement: &Statement) -> u16 {
     let body = serde_json::to_vec(statement).unwrap();
     let answer = client.post("/v1/governance/statements", &body);
-    if answer.status != 204 {
+    if answer.status != 200 {
         assert_eq!(problem(&answer).kind, ProblemKind::StatementRefused);
+        return answer.status;
     }
+    let taken: StatementAnswer = answer.json();
+    assert!(taken.receipt.is_some());
+    taken.verify(statement).unwrap();
     answer.status
 }
 
@@ -166,7 +179,7 @@ fn one_officer_vetoes_and_the_bundle_is_refused_from_then_on() {
     assert_eq!(bring(&mut officer, &changed), 422);
     assert_eq!(governance(&mut officer).proposed, waiting.proposed);
     // By one who did not sign the bundle.
-    assert_eq!(bring(&mut officer, &veto(&waiting, "cem")), 204);
+    assert_eq!(bring(&mut officer, &veto(&waiting, "cem")), 200);
     assert_eq!(governance(&mut officer).proposed, None);
     assert_eq!(bring(&mut officer, &veto(&waiting, "cem")), 422);
     reload(&daemon);
@@ -298,6 +311,26 @@ fn unfreeze(answer: &GovernanceAnswer, scope: &str, officers: &[&str]) -> Statem
     about_freeze(&unfreeze.header(), unfreeze.to_string(), officers)
 }
 
+/// What officers decide is proved as a payment is.
+#[test]
+fn the_receipt_of_a_freeze_is_proved_under_a_checkpoint() {
+    let world = world(LONG).with_checkpoints();
+    let _daemon = world.start();
+    let mut client = world.walletd();
+    let mut officer = officer(&world);
+    let stop = freeze(&governance(&mut officer), "everything", "ann");
+    let body = serde_json::to_vec(&stop).unwrap();
+    let answer: StatementAnswer = officer.post("/v1/governance/statements", &body).json();
+    answer.verify(&stop).unwrap();
+    let receipt = answer.receipt.unwrap();
+    assert_eq!(governance(&mut officer).freezes[0].entry, receipt.entry);
+    let key = log_key(&mut client);
+    let head = *covering(&mut client, &key, receipt.entry).head();
+    let proofs: ProofsAnswer = ask_proofs(&mut client, head.size, &[receipt.entry]).json();
+    let leaf = leaf_hash(&receipt.leaf().unwrap());
+    verify_inclusion(leaf, receipt.entry, &head, &hashes(&proofs.proofs[0].path)).unwrap();
+}
+
 #[test]
 fn one_officer_freezes_and_it_takes_enough_of_them_to_lift_it() {
     let world = world(LONG);
@@ -313,7 +346,7 @@ fn one_officer_freezes_and_it_takes_enough_of_them_to_lift_it() {
         422
     );
     let stop = freeze(&before, "account eth-hot", "ann");
-    assert_eq!(bring(&mut officer, &stop), 204);
+    assert_eq!(bring(&mut officer, &stop), 200);
     assert_eq!(bring(&mut officer, &stop), 422);
     // What was signed is withheld, what is asked is refused, also after a kill.
     daemon.kill();
@@ -339,7 +372,7 @@ fn one_officer_freezes_and_it_takes_enough_of_them_to_lift_it() {
     );
     assert_eq!(
         bring(&mut officer, &unfreeze(&frozen, scope, &["ann", "ben"])),
-        204
+        200
     );
     let lifted = governance(&mut officer);
     assert!(lifted.freezes.is_empty() && lifted.unfrozen > frozen.freezes[0].entry);
@@ -350,7 +383,7 @@ fn one_officer_freezes_and_it_takes_enough_of_them_to_lift_it() {
     assert_eq!(bring(&mut officer, &stop), 422);
     assert_eq!(
         bring(&mut officer, &freeze(&lifted, "everything", "cem")),
-        204
+        200
     );
     let third = transfer("third", &from, &Draft::transfer(2, CUSTOMER, 1));
     assert_eq!(client.refused(&third).reasons[0].code, "frozen");

@@ -34,7 +34,7 @@ use crate::{
     },
     signing::{
         EvaluateAnswer, KeysAnswer, PAGE_BYTES, PendingAnswer, RequestAnswer, RequestsAnswer,
-        SignAnswer, SignRequest, SignedIntent, Statement,
+        SignAnswer, SignRequest, SignedIntent, Statement, StatementAnswer,
     },
     transactions::{TransactionAnswer, TransactionRequest},
 };
@@ -215,26 +215,16 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]; the problem `statement-refused` when it counts for nothing.
-    pub async fn state(&self, statement: &Statement) -> Result<(), ClientError> {
-        let path = "/v1/governance/statements";
-        let answer = self.transport.post(path, statement, ANSWER_MAX_BYTES);
-        match answer.await?.status {
-            StatusCode::NO_CONTENT => Ok(()),
-            status => Err(self.transport.malformed(status, Oddity::MediaType)),
-        }
+    pub async fn state(&self, statement: &Statement) -> Result<StatementAnswer, ClientError> {
+        self.post("/v1/governance/statements", statement).await
     }
 
     /// `POST /v1/statements`: brings a statement of an attester.
     ///
     /// # Errors
     /// [`ClientError`]; the problem `statement-refused` when it counts for nothing.
-    pub async fn attest(&self, statement: &Statement) -> Result<(), ClientError> {
-        let path = "/v1/statements";
-        let answer = self.transport.post(path, statement, ANSWER_MAX_BYTES);
-        match answer.await?.status {
-            StatusCode::NO_CONTENT => Ok(()),
-            status => Err(self.transport.malformed(status, Oddity::MediaType)),
-        }
+    pub async fn attest(&self, statement: &Statement) -> Result<StatementAnswer, ClientError> {
+        self.post("/v1/statements", statement).await
     }
 
     /// `POST /v1/intents`: registers an intent for people to approve.

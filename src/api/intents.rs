@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tx::{Intent, IntentPayload, Interval, Time};
 
+use crate::signing::Receipt;
+
 /// The answer to `GET /v1/intents`: what waits for people, the eldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +60,9 @@ pub struct IntentAnswer {
     pub own_accounts: Vec<String>,
     /// The needs that may ask for people before it is paid.
     pub needs: Vec<IntentNeed>,
+    /// The proof of what this request changed; absent where it changed nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
     /// The bundle that governs, 64 hexadecimal digits.
     pub policy: String,
     /// The fleet that it is for.

@@ -1,4 +1,4 @@
-//! Verifying a receipt: that it is of the decision about the very request that was sent.
+//! Verifying a receipt: that it is of the decision about the very request that was sent, or of the statement.
 
 mod record;
 
@@ -10,7 +10,7 @@ use thiserror::Error;
 use tlog::leaf_hash;
 use tx::{Chain, Effect, Interval, Name};
 
-use crate::signing::{Receipt, SignAnswer, SignRequest};
+use crate::signing::{Receipt, SignAnswer, SignRequest, Statement, StatementAnswer};
 
 /// The version of receipts and of journal bodies that is known here.
 const VERSION: u8 = 1;
@@ -90,6 +90,13 @@ struct Body {
     entry: Entry,
 }
 
+/// The part of a body with a statement.
+#[derive(Deserialize)]
+struct Stated {
+    v: u8,
+    entry: serde_json::Value,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Entry {
@@ -144,7 +151,48 @@ impl SignAnswer {
     }
 }
 
+impl StatementAnswer {
+    /// Checks that the receipt, where there is one, is of an entry with this very statement.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] names what differs.
+    pub fn verify(&self, statement: &Statement) -> Result<(), ReceiptError> {
+        let mut receipts = self.receipt.iter();
+        receipts.try_for_each(|receipt| receipt.is_of(&statement.statement))
+    }
+}
+
+/// What a statement is called in every entry that holds one.
+const STATEMENT: &str = "statement";
+
+/// Whether a statement stands in an entry: the text itself, under its name.
+fn stands_in(value: &serde_json::Value, statement: &str) -> bool {
+    match value {
+        serde_json::Value::Object(fields) => fields.iter().any(|(name, value)| {
+            let here = name == STATEMENT && value.as_str() == Some(statement);
+            here || stands_in(value, statement)
+        }),
+        _ => false,
+    }
+}
+
 impl Receipt {
+    /// Checks that the body records an entry with this statement.
+    fn is_of(&self, statement: &str) -> Result<(), ReceiptError> {
+        known(self.version)?;
+        digits("log", &self.log)?;
+        digits("salt", &self.salt)?;
+        let stated: Stated = serde_json::from_str(&self.body).map_err(ReceiptError::Body)?;
+        known(stated.v)?;
+        match stands_in(&stated.entry, statement) {
+            true => Ok(()),
+            false => Err(ReceiptError::Other {
+                field: STATEMENT,
+                found: self.body.escape_debug().take(100).collect(),
+            }),
+        }
+    }
+
     /// The journal's leaf for the entry: `0x01 ‖ SHA-256("strongroom-entry-v1" ‖ salt ‖ body)`.
     ///
     /// # Errors
@@ -416,6 +464,50 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    /// Under a name of its own in the entry, whatever the entry is.
+    #[test]
+    fn a_receipt_of_a_statement_has_its_text() {
+        let said = Statement {
+            statement: "strongroom-freeze-v1\nscope everything\n".into(),
+            signatures: Vec::new(),
+        };
+        let by = policy::Resumed {
+            hash: PolicyDigest([1; 32]),
+            statement: said.statement.clone(),
+            signatures: "of ann".into(),
+            signed_by: ["ann".parse().unwrap()].into(),
+        };
+        let frozen = policy::FrozenBy {
+            scope: policy::FreezeScope::All,
+            by,
+        };
+        let answer = StatementAnswer {
+            receipt: Some(receipt(JournalEntry::FrozenBy(Box::new(frozen)))),
+        };
+        answer.verify(&said).unwrap();
+        let other = Statement {
+            statement: "of ann".into(),
+            ..said.clone()
+        };
+        assert!(matches!(
+            answer.verify(&other),
+            Err(ReceiptError::Other {
+                field: "statement",
+                ..
+            })
+        ));
+        let mut torn = answer.clone();
+        torn.receipt.as_mut().unwrap().body.pop();
+        assert!(matches!(torn.verify(&said), Err(ReceiptError::Body(_))));
+        let mut later = answer;
+        later.receipt.as_mut().unwrap().version = 2;
+        assert!(matches!(
+            later.verify(&said),
+            Err(ReceiptError::Version { found: 2 })
+        ));
+        StatementAnswer { receipt: None }.verify(&said).unwrap();
     }
 
     #[test]

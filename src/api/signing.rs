@@ -67,6 +67,15 @@ pub struct Statement {
     pub signatures: Vec<String>,
 }
 
+/// The answer to `POST /v1/governance/statements` and `POST /v1/statements`, status 200: it was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementAnswer {
+    /// The proof of what was written; absent where the very same was said before, and nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
 /// The answer to `POST /v1/sign`, status 200. The same request again gets the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tx::{Effect, Interval, PublicKey, Time, Transaction};
 
-use crate::intents::IntentNeed;
+use crate::{intents::IntentNeed, signing::Receipt};
 
 /// The body of `POST /v1/transactions`: what will be asked for under this id, and pays no intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub struct TransactionAnswer {
     /// The needs that may ask for people before it is signed. Their texts are signed in the namespace
     /// `strongroom-transaction-approval-v1`, and no passkey counts for them.
     pub needs: Vec<IntentNeed>,
+    /// The proof of what this request changed; absent where it changed nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
     /// The bundle that governs, 64 hexadecimal digits.
     pub policy: String,
     /// The fleet that it is for.

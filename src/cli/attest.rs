@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::now::now;
 use crate::output::Answer;
+use crate::policy::governance::as_entry;
 use crate::ssh;
 
 /// The largest file with a statement or a signature.
@@ -306,11 +307,11 @@ fn is_by_attester(
 }
 
 fn send(signer: &Signer, statement: String, signature: String) -> Result<Answer, Failure> {
-    signer.attest(&Statement {
+    let entry = signer.attest(&Statement {
         statement: statement.clone(),
         signatures: vec![signature],
     })?;
-    Answer::done(&Brought { statement })
+    Answer::done(&Brought { entry, statement })
 }
 
 /// The text, to be signed elsewhere.
@@ -322,6 +323,8 @@ struct Unsigned {
 
 #[derive(Debug, Serialize)]
 struct Brought {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<u64>,
     statement: String,
 }
 
@@ -333,7 +336,7 @@ impl fmt::Display for Unsigned {
 
 impl fmt::Display for Brought {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the signer has taken it:")?;
+        writeln!(f, "the signer has taken it{}:", as_entry(self.entry))?;
         f.write_str(&self.statement)
     }
 }

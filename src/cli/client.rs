@@ -14,6 +14,7 @@ use api::journal::{BodiesAnswer, BundleAnswer, ConsistencyAnswer, ProofsAnswer, 
 use api::problem::ProblemKind;
 use api::signing::{
     EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest, SignedIntent, Statement,
+    StatementAnswer,
 };
 use api::transactions::{TransactionAnswer, TransactionRequest};
 use clap::Args;
@@ -208,6 +209,12 @@ impl Reach {
     }
 }
 
+/// The entry of what was taken, by the signer's receipt.
+fn entry_of(answer: &StatementAnswer, said: &Statement) -> Result<Option<u64>, SignerError> {
+    answer.verify(said).map_err(SignerError::Receipt)?;
+    Ok(answer.receipt.as_ref().map(|receipt| receipt.entry))
+}
+
 impl Signer {
     /// Where health is told, if the profile says so.
     pub fn health(&self) -> Option<&str> {
@@ -252,20 +259,22 @@ impl Signer {
         self.ask(|| self.client.governance())
     }
 
-    /// Brings a statement of officers.
+    /// Brings a statement of officers, and gives the entry that has it.
     ///
     /// # Errors
-    /// [`SignerError::Ask`].
-    pub fn state(&self, statement: &Statement) -> Result<(), SignerError> {
-        self.ask(|| self.client.state(statement))
+    /// [`SignerError::Ask`], [`SignerError::Receipt`].
+    pub fn state(&self, statement: &Statement) -> Result<Option<u64>, SignerError> {
+        let answer = self.ask(|| self.client.state(statement))?;
+        entry_of(&answer, statement)
     }
 
-    /// Brings a statement of an attester.
+    /// Brings a statement of an attester, and gives the entry that has it: none where it was said before.
     ///
     /// # Errors
-    /// [`SignerError::Ask`].
-    pub fn attest(&self, statement: &Statement) -> Result<(), SignerError> {
-        self.ask(|| self.client.attest(statement))
+    /// [`SignerError::Ask`], [`SignerError::Receipt`].
+    pub fn attest(&self, statement: &Statement) -> Result<Option<u64>, SignerError> {
+        let answer = self.ask(|| self.client.attest(statement))?;
+        entry_of(&answer, statement)
     }
 
     /// Registers an intent for people to approve.

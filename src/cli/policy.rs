@@ -13,7 +13,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod folder;
-mod governance;
+pub(crate) mod governance;
 mod heartbeat;
 mod history;
 mod new;

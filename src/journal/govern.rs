@@ -39,13 +39,13 @@ pub(crate) enum Governing {
         shelf: Arc<Shelf>,
         reply: Reply<Result<(), Stopped>>,
     },
-    /// An entry with a statement of people, which the state verifies.
-    Stated(Box<Entry>, Reply<Result<Result<(), StateError>, Stopped>>),
+    /// An entry with a statement of people, which the state verifies; answers its index.
+    Stated(Box<Entry>, Reply<Result<Result<u64, StateError>, Stopped>>),
     /// A scope shall be frozen no longer.
     Unfreeze {
         scope: FreezeScope,
         by: Box<Resumed>,
-        reply: Reply<Result<Result<Time, StateError>, Stopped>>,
+        reply: Reply<Result<Result<Lifted, StateError>, Stopped>>,
     },
 }
 
@@ -169,7 +169,7 @@ fn propose(
     });
     let taken = stated(state, group, entry)?;
     Ok(taken
-        .map(|()| not_before)
+        .map(|_entry| not_before)
         .map_err(|error| error.to_string()))
 }
 
@@ -190,36 +190,45 @@ fn load_book(
         ..loaded
     };
     let taken = stated(state, group, Entry::BookLoaded(Box::new(loaded)))?;
-    Ok(taken.map(|()| {
+    Ok(taken.map(|_entry| {
         state.shelve(book, shelf);
         not_before
     }))
 }
 
-/// Lifts a freeze; answers from when on it is.
+/// A freeze that is lifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifted {
+    /// The entry that says so.
+    pub entry: u64,
+    /// From this time on, by `lo`, it is.
+    pub from: Time,
+}
+
+/// Lifts a freeze.
 fn unfreeze(
     state: &mut State,
     group: &mut OpenGroup,
     scope: FreezeScope,
     by: Resumed,
-) -> Result<Result<Time, StateError>, Stopped> {
+) -> Result<Result<Lifted, StateError>, Stopped> {
     let Some(from) = state.frozen_until(group.now.lo) else {
         return Ok(Err(StateError::NotFrozen));
     };
     let unfrozen = Unfrozen { scope, from, by };
     let taken = stated(state, group, Entry::Unfrozen(Box::new(unfrozen)))?;
-    Ok(taken.map(|()| from))
+    Ok(taken.map(|entry| Lifted { entry, from }))
 }
 
-/// An entry that the state may refuse: then nothing changed.
+/// An entry that the state may refuse: then nothing changed. Gives its index.
 fn stated(
     state: &mut State,
     group: &mut OpenGroup,
     entry: Entry,
-) -> Result<Result<(), StateError>, Stopped> {
+) -> Result<Result<u64, StateError>, Stopped> {
     let expected = state.entries();
     match group.offer(state, entry)? {
-        Ok(_) => Ok(Ok(())),
+        Ok(entry) => Ok(Ok(entry)),
         Err(Untaken::State(error)) => Ok(Err(error)),
         Err(untaken) => Err(untaken.stops(expected)),
     }

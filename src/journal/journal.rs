@@ -31,7 +31,7 @@ use crate::{
     command::Command,
     credit::Cosigned,
     embedded::EmbeddedReader,
-    govern::Governing,
+    govern::{Governing, Lifted},
     writer::{Watcher, Writer},
 };
 
@@ -303,12 +303,12 @@ impl Journal {
         self.insist(Command::Govern(asked));
     }
 
-    /// Keeps the bundle that waits from governing, by a statement of an officer; answers why the state does
-    /// not take it, if it does not.
+    /// Keeps the bundle that waits from governing, by a statement of an officer; answers the
+    /// entry, or why the state does not take it.
     pub fn veto(
         &self,
         vetoed: PolicyVetoed,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) {
         let entry = Entry::PolicyVetoed(Box::new(vetoed));
         self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
@@ -335,23 +335,23 @@ impl Journal {
         self.insist(Command::Govern(Governing::Shelve { book, shelf, reply }));
     }
 
-    /// Says that a content of a book has cooled; answers why the state does not take it, if it does not.
+    /// Says that a content of a book has cooled; answers the entry, or why the state does not take it.
     pub fn cool_book(
         &self,
         book: Name,
         sequence: u64,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) {
         let entry = Entry::BookCooled { book, sequence };
         self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
     }
 
-    /// Keeps a content of a book from cooling, by a statement of an officer; answers why the state does not take
-    /// it, if it does not.
+    /// Keeps a content of a book from cooling, by a statement of an officer; answers the entry, or why the state
+    /// does not take it.
     pub fn veto_book(
         &self,
         vetoed: BookVetoed,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) {
         let entry = Entry::BookVetoed(Box::new(vetoed));
         self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
@@ -376,90 +376,90 @@ impl Journal {
         });
     }
 
-    /// Freezes by a statement of an officer; answers why the state does not take it, if it does not.
+    /// Freezes by a statement of an officer; answers the entry, or why the state does not take it.
     pub fn freeze_by(
         &self,
         frozen: FrozenBy,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) {
         let entry = Entry::FrozenBy(Box::new(frozen));
         self.insist(Command::Govern(Governing::Stated(Box::new(entry), reply)));
     }
 
-    /// Registers an intent; answers why the state does not take it, if it does not.
+    /// Registers an intent; answers the entry, or why the state does not take it.
     ///
     /// # Errors
     /// [`Busy`] when too many wait; nothing was done.
     pub fn register_intent(
         &self,
         registered: IntentRegistered,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::IntentRegistered(Box::new(registered));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 
-    /// Takes what people said of an intent; answers why the state does not take it, if it does not.
+    /// Takes what people said of an intent; answers the entry, or why the state does not take it.
     ///
     /// # Errors
     /// [`Busy`] when too many wait; nothing was done.
     pub fn decide_intent(
         &self,
         decided: IntentDecided,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::IntentDecided(Box::new(decided));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 
-    /// Registers a transaction that pays no intent; answers why the state does not take it, if it does not.
+    /// Registers a transaction that pays no intent; answers the entry, or why the state does not take it.
     ///
     /// # Errors
     /// [`Busy`] when too many wait; nothing was done.
     pub fn register_transaction(
         &self,
         registered: TransactionRegistered,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::TransactionRegistered(Box::new(registered));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 
-    /// Takes what people said of a transaction; answers why the state does not take it, if it does not.
+    /// Takes what people said of a transaction; answers the entry, or why the state does not take it.
     ///
     /// # Errors
     /// [`Busy`] when too many wait; nothing was done.
     pub fn decide_transaction(
         &self,
         decided: TransactionDecided,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::TransactionDecided(Box::new(decided));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 
-    /// Takes what an attester said; answers why the state does not take it, if it does not.
+    /// Takes what an attester said; answers the entry, or why the state does not take it.
     ///
     /// # Errors
     /// [`Busy`] when too many wait; nothing was done.
     pub fn attest(
         &self,
         said: Attested,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::Attested(Box::new(said));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
     }
 
-    /// Takes what people say of being there, by their statement; answers why the state does not take it, if it
-    /// does not.
+    /// Takes what people say of being there, by their statement; answers the entry, or why the state does not
+    /// take it.
     ///
     /// # Errors
     /// [`Busy`] when too many wait; nothing was done.
     pub fn heartbeat(
         &self,
         by: Resumed,
-        reply: Reply<Result<Result<(), StateError>, Stopped>>,
+        reply: Reply<Result<Result<u64, StateError>, Stopped>>,
     ) -> Result<(), Busy> {
         let entry = Entry::Heartbeat(Box::new(by));
         self.ask(Command::Govern(Governing::Stated(Box::new(entry), reply)))
@@ -475,12 +475,12 @@ impl Journal {
         Ok(lapsed || self.rows.is_frozen(attempt)?)
     }
 
-    /// Un-freezes a scope by a statement of officers; answers from when on, or why the state does not take it.
+    /// Un-freezes a scope by a statement of officers; answers the entry and from when on, or why the state does not take it.
     pub fn unfreeze(
         &self,
         scope: FreezeScope,
         by: Resumed,
-        reply: Reply<Result<Result<Time, StateError>, Stopped>>,
+        reply: Reply<Result<Result<Lifted, StateError>, Stopped>>,
     ) {
         self.insist(Command::Govern(Governing::Unfreeze {
             scope,

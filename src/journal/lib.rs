@@ -57,6 +57,7 @@ pub use command::{
     SignOutcome, Stopped,
 };
 pub use committed::{CheckpointOrder, Committed, SelfTestOrder, SignOrder};
+pub use govern::Lifted;
 pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};
 pub use open::{OpenJournalError, Opening, Start, create, create_on, open, open_on, open_with};

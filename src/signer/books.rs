@@ -328,7 +328,7 @@ pub async fn cool(journal: &Journal) {
             Ok(())
         });
         match said.await {
-            Ok(Ok(())) => tracing::info!(%book, sequence, "a book has cooled"),
+            Ok(Ok(_)) => tracing::info!(%book, sequence, "a book has cooled"),
             Ok(Err(error)) => tracing::error!(%book, error = %error, "the book does not cool"),
             Err(problem) => {
                 tracing::error!(%book, detail = problem.detail, "the book does not cool")

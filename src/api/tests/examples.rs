@@ -20,7 +20,8 @@ use strongroom_api::{
     signing::{
         AttestedNeed, CoveredEffect, EvaluateAnswer, Inclusion, Key, KeyAddress, KeysAnswer,
         LimitRoom, Need, PendingAnswer, Reason, Receipt, RequestAnswer, RequestStatus,
-        RequestsAnswer, SignAnswer, SignRequest, SignedIntent, Statement, TimeCredit,
+        RequestsAnswer, SignAnswer, SignRequest, SignedIntent, Statement, StatementAnswer,
+        TimeCredit,
     },
 };
 use tx::{
@@ -106,6 +107,13 @@ fn requests() -> Vec<Example> {
         example("SignedIntent", &signed, &unsigned),
         example("Intent", &intent(), &untagged),
         example("Statement", &statement(), &statement()),
+        example(
+            "StatementAnswer",
+            &StatementAnswer {
+                receipt: Some(sign_answer().receipt),
+            },
+            &StatementAnswer { receipt: None },
+        ),
     ]
 }
 
@@ -299,6 +307,7 @@ fn intents() -> Vec<Example> {
         in_books: vec![],
         own_accounts: vec![],
         needs: vec![need.clone()],
+        receipt: None,
         policy: "0b".repeat(32),
         fleet: "main".into(),
         approval_page: None,
@@ -313,6 +322,7 @@ fn intents() -> Vec<Example> {
         in_books: vec!["customers".into()],
         own_accounts: vec!["cold".into()],
         needs: vec![met.clone()],
+        receipt: Some(sign_answer().receipt),
         approval_page: Some("https://approve.example.org".into()),
         ..bare.clone()
     };
@@ -665,7 +675,7 @@ fn statement() -> Statement {
     }
 }
 
-fn sign_answer() -> SignAnswer {
+pub(crate) fn sign_answer() -> SignAnswer {
     SignAnswer {
         request_id: "withdrawal-7.1".into(),
         attempt: 17,

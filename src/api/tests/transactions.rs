@@ -35,6 +35,7 @@ pub fn examples() -> Vec<Example> {
         effects: vec![],
         keys: vec![],
         needs: vec![need],
+        receipt: None,
         policy: "0b".repeat(32),
         fleet: "main".into(),
         time: now(),
@@ -45,6 +46,7 @@ pub fn examples() -> Vec<Example> {
         effects: vec![covered().effect],
         keys: vec![key.clone()],
         needs: vec![met],
+        receipt: Some(super::examples::sign_answer().receipt),
         ..bare.clone()
     };
     let listed = ListedTransaction {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use api::client::{ClientError, Obstacle, SettingsError};
 use api::problem::{Problem, ProblemKind};
+use api::receipt::ReceiptError;
 use api::signing::{Need, Reason};
 use serde_json::Value;
 
@@ -44,6 +45,9 @@ pub enum SignerError {
     /// A question was not answered. It changed nothing, whatever became of it.
     #[error(transparent)]
     Ask(ClientError),
+    /// What was said was taken, and the proof of it is of something else.
+    #[error("the signer's receipt is not of what was said")]
+    Receipt(#[source] ReceiptError),
 }
 
 impl Explained for SignerError {
@@ -53,6 +57,7 @@ impl Explained for SignerError {
             Self::Profile { .. } => "client-profile",
             Self::Missing { .. } | Self::Settings(_) => "client-settings",
             Self::Runtime(_) => "client-runtime",
+            Self::Receipt(_) => "receipt-mismatch",
             Self::Sign(error) | Self::Ask(error) => match error {
                 // The signer's own stable name, without the part that all of them have.
                 ClientError::Problem(problem) => {
@@ -75,6 +80,7 @@ impl Explained for SignerError {
     fn exit(&self) -> Exit {
         match self {
             Self::File(error) => error.exit(),
+            Self::Receipt(_) => Exit::Unknown,
             Self::Sign(error) => exit_of_sign(error),
             Self::Ask(error) => match exit_of_sign(error) {
                 // Who only asked has nothing to be in doubt about.
@@ -97,6 +103,7 @@ impl Explained for SignerError {
             }
             Self::Settings(_) => "Check the address and the PEM files; `strongroom pki issue` makes both of them.".into(),
             Self::Runtime(_) => "Check the limits of this user on open files.".into(),
+            Self::Receipt(_) => "Look at how it stands, and tell whoever operates the signer: it does not answer for what it was asked.".into(),
             Self::Sign(error) if exit_of_sign(error) == Exit::Unknown => {
                 format!("{} Ask again with the same request id and the same content: it is charged once and gets the same answer.", unknown(error))
             }

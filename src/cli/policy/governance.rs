@@ -155,11 +155,12 @@ impl Officers {
                 statement: text,
             });
         }
-        signer.state(&Statement {
+        let entry = signer.state(&Statement {
             statement: text.clone(),
             signatures,
         })?;
-        Answer::done(&Brought { statement: text })
+        let statement = text;
+        Answer::done(&Brought { entry, statement })
     }
 }
 
@@ -195,6 +196,8 @@ pub(super) struct Unsigned {
 
 #[derive(Debug, Serialize)]
 struct Brought {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<u64>,
     statement: String,
 }
 
@@ -326,9 +329,14 @@ impl fmt::Display for Unsigned {
     }
 }
 
+/// What follows the words that something was taken.
+pub(crate) fn as_entry(entry: Option<u64>) -> String {
+    entry.map_or(String::new(), |entry| format!(" as entry {entry}"))
+}
+
 impl fmt::Display for Brought {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the signer has taken it:")?;
+        writeln!(f, "the signer has taken it{}:", as_entry(self.entry))?;
         write!(f, "{}", self.statement)
     }
 }

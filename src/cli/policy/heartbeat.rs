@@ -11,7 +11,7 @@ use serde::Serialize;
 use tx::Time;
 
 use super::error::PolicyError;
-use super::governance::{Unsigned, fleet};
+use super::governance::{Unsigned, as_entry, fleet};
 use crate::audit::signed::LogArgs;
 use crate::client::PeerArgs;
 use crate::failure::Failure;
@@ -70,12 +70,13 @@ pub fn run(args: &Args) -> Result<Answer, Failure> {
         });
     }
     let signer = args.peer.signer()?;
-    signer.attest(&Statement {
+    let entry = signer.attest(&Statement {
         statement,
         signatures,
     })?;
     let heard = signer.governance().ok().and_then(|answer| answer.heartbeat);
     Answer::done(&Heard {
+        entry,
         due: heard.map(|heard| heard.due),
     })
 }
@@ -111,18 +112,21 @@ fn made(args: &Args) -> Result<Heartbeat, Failure> {
 #[derive(Debug, Serialize)]
 struct Heard {
     #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<HeartbeatDue>,
 }
 
 impl fmt::Display for Heard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = as_entry(self.entry);
         match &self.due {
             Some(due) => writeln!(
                 f,
-                "the signer has taken it; the next one is due at {}",
+                "the signer has taken it{entry}; the next one is due at {}",
                 due.due
             ),
-            None => writeln!(f, "the signer has taken it"),
+            None => writeln!(f, "the signer has taken it{entry}"),
         }
     }
 }

@@ -8,9 +8,10 @@ use api::{
     },
     problem::{Problem, ProblemKind},
     server::Answer,
-    signing::Statement,
+    signing::{Statement, StatementAnswer},
 };
 use hyper::StatusCode;
+use journal::Lifted;
 use policy::{
     BookApart, BookStep, BookVetoed, BundleQuorum, FreezeScope, FreezeState, FrozenBy, Policy,
     PolicyVetoed, Proposed, Recovery, Resumed, State,
@@ -133,7 +134,7 @@ pub async fn state(service: &Service, body: &Statement) -> Result<Answer, Proble
         let detail = format!("they have more than {SIGNATURES_MAX_BYTES} bytes");
         return Err(refused(detail).at("signatures"));
     }
-    match header.kind {
+    let entry = match header.kind {
         Kind::Veto => veto(service, &body.statement, signatures).await?,
         Kind::BookVeto => veto_book(service, &body.statement, signatures).await?,
         Kind::Freeze => freeze(service, &body.statement, signatures).await?,
@@ -142,11 +143,12 @@ pub async fn state(service: &Service, body: &Statement) -> Result<Answer, Proble
             let detail = format!("{} is decided elsewhere", header.namespace());
             return Err(refused(detail).at("statement"));
         }
-    }
-    Ok(Answer::empty())
+    };
+    let receipt = Some(super::receipt_of(service, entry)?);
+    Ok(Answer::json(StatusCode::OK, &StatementAnswer { receipt }))
 }
 
-async fn veto(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+async fn veto(service: &Service, text: &str, signatures: String) -> Result<u64, Problem> {
     let statement = Veto::parse(text).map_err(|error| of_statement(&error))?;
     let policy = service.policy()?;
     let signed_by = statement.signed_by(&signatures, &policy);
@@ -165,12 +167,12 @@ async fn veto(service: &Service, text: &str, signatures: String) -> Result<(), P
         service.journal.veto(vetoed, reply);
         Ok(())
     });
-    taken.await?.map_err(|error| refused(chain(&error)))?;
+    let entry = taken.await?.map_err(|error| refused(chain(&error)))?;
     tracing::warn!(bundle = %statement.bundle, officers, "the bundle that waited is vetoed");
-    Ok(())
+    Ok(entry)
 }
 
-async fn veto_book(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+async fn veto_book(service: &Service, text: &str, signatures: String) -> Result<u64, Problem> {
     let statement = BookVeto::parse(text).map_err(|error| of_statement(&error))?;
     let policy = service.policy()?;
     let signed_by = statement.signed_by(&signatures, &policy);
@@ -199,12 +201,12 @@ async fn veto_book(service: &Service, text: &str, signatures: String) -> Result<
         service.journal.veto_book(vetoed, reply);
         Ok(())
     });
-    taken.await?.map_err(|error| refused(chain(&error)))?;
+    let entry = taken.await?.map_err(|error| refused(chain(&error)))?;
     tracing::warn!(book = %statement.book, sequence, officers, "what the book changed is vetoed");
-    Ok(())
+    Ok(entry)
 }
 
-async fn freeze(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+async fn freeze(service: &Service, text: &str, signatures: String) -> Result<u64, Problem> {
     let statement = Freeze::parse(text).map_err(|error| of_statement(&error))?;
     let signed_by = statement.signed_by(&signatures, &*service.policy()?);
     check_scope(&service.journal.state(), &statement.scope)?;
@@ -222,9 +224,9 @@ async fn freeze(service: &Service, text: &str, signatures: String) -> Result<(),
         service.journal.freeze_by(frozen, reply);
         Ok(())
     });
-    taken.await?.map_err(|error| refused(chain(&error)))?;
+    let entry = taken.await?.map_err(|error| refused(chain(&error)))?;
     tracing::warn!(scope = %statement.scope, officers, "frozen");
-    Ok(())
+    Ok(entry)
 }
 
 /// Whoever misspells an account believes that it is frozen. The state takes such an entry: a log that has one is
@@ -249,7 +251,7 @@ fn check_scope(state: &State, scope: &FreezeScope) -> Result<(), Problem> {
     }
 }
 
-async fn unfreeze(service: &Service, text: &str, signatures: String) -> Result<(), Problem> {
+async fn unfreeze(service: &Service, text: &str, signatures: String) -> Result<u64, Problem> {
     let statement = Unfreeze::parse(text).map_err(|error| of_statement(&error))?;
     let signed_by = statement.signed_by(&signatures, &*service.policy()?);
     let by = Resumed {
@@ -263,9 +265,9 @@ async fn unfreeze(service: &Service, text: &str, signatures: String) -> Result<(
         service.journal.unfreeze(scope, by, reply);
         Ok(())
     });
-    let from = taken.await?.map_err(|error| refused(chain(&error)))?;
+    let Lifted { entry, from } = taken.await?.map_err(|error| refused(chain(&error)))?;
     tracing::warn!(scope = %statement.scope, officers, %from, "un-frozen");
-    Ok(())
+    Ok(entry)
 }
 
 pub(crate) fn joined(officers: &BTreeSet<Name>) -> String {

@@ -51,15 +51,16 @@ pub async fn register(
     };
     let registering = registering.ok_or_else(super::no_policy)?;
     let taken = ask(|reply| service.journal.register_intent(registering, reply)).await?;
-    match taken {
-        Ok(()) | Err(StateError::RegisteredAlready { .. }) => {}
+    let entry = match taken {
+        Ok(entry) => Some(entry),
+        Err(StateError::RegisteredAlready { .. }) => None,
         Err(error) => {
             let detail = format!("{}.", chain(&error));
             return Err(Problem::new(ProblemKind::IntentRefused, detail));
         }
-    }
+    };
     match is_registered(service, &signed) {
-        true => intent(service, client, &id),
+        true => changed(service, client, &id, entry),
         false => {
             let detail = "The id stands for an intent with another content.";
             Err(Problem::new(ProblemKind::IntentRefused, detail))
@@ -80,6 +81,18 @@ fn is_registered(service: &Service, signed: &policy::SignedIntent) -> bool {
 /// # Errors
 /// A problem where none is registered that the client may see.
 pub fn intent(service: &Service, client: &Name, id: &IntentId) -> Result<Answer, Problem> {
+    changed(service, client, id, None)
+}
+
+/// How it stands now that an entry changed it.
+fn changed(
+    service: &Service,
+    client: &Name,
+    id: &IntentId,
+    entry: Option<u64>,
+) -> Result<Answer, Problem> {
+    let receipt = entry.map(|entry| super::receipt_of(service, entry));
+    let receipt = receipt.transpose()?;
     let time = service.journal.now();
     let state = service.journal.state();
     let policy = state.policy().ok_or_else(super::no_policy)?;
@@ -88,13 +101,17 @@ pub fn intent(service: &Service, client: &Name, id: &IntentId) -> Result<Answer,
         let detail = format!("No intent {id} is registered, or none for this client.");
         Problem::new(ProblemKind::NotFound, detail)
     })?;
-    let answer = Shown {
+    let shown = Shown {
         state: &state,
         policy,
         registered,
         time,
     };
-    Ok(Answer::json(StatusCode::OK, &answer.answer()))
+    let answer = IntentAnswer {
+        receipt,
+        ..shown.answer()
+    };
+    Ok(Answer::json(StatusCode::OK, &answer))
 }
 
 /// What waits for people, the eldest first.
@@ -161,9 +178,9 @@ pub async fn decide(
     let people: Vec<&str> = decided.signed_by.keys().map(Name::as_str).collect();
     let (people, says) = (people.join(", "), decided.says);
     let taken = ask(|reply| service.journal.decide_intent(decided, reply)).await?;
-    taken.map_err(|error| of_state(&error))?;
+    let entry = taken.map_err(|error| of_state(&error))?;
     tracing::info!(intent = %id, people, %says, "people have decided about an intent");
-    intent(service, client, id)
+    changed(service, client, id, Some(entry))
 }
 
 /// What is shown of an intent.
@@ -213,6 +230,7 @@ impl Shown<'_> {
                 .values()
                 .map(|one| standing.need(one, |says| self.text(&one.need, says)))
                 .collect(),
+            receipt: None,
             policy: self.policy.hash.to_string(),
             fleet: self.policy.fleet.to_string(),
             approval_page: page.map(ToString::to_string),

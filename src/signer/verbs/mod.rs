@@ -19,7 +19,7 @@ use api::{
     signing::{Receipt, SignRequest},
 };
 use journal::{SignCommand, StoredEntry};
-use policy::{AttemptId, Reason, ReasonCode, Refused};
+use policy::{Reason, ReasonCode, Refused};
 use tx::Name;
 
 use crate::{
@@ -73,18 +73,26 @@ enum Record {
     Nothing,
 }
 
+/// The proof of what the entry at `index` says.
+fn receipt_of(service: &Service, index: u64) -> Result<Receipt, Problem> {
+    let entry = service.journal.bodies().entry(index);
+    let entry = entry.map_err(|error| {
+        Problem::new(
+            ProblemKind::Internal,
+            format!("{}.", crate::log::chain(&error)),
+        )
+    })?;
+    receipt(service, index, entry)
+}
+
 /// The proof of a decision, made of what is durable alone.
-fn receipt(
-    service: &Service,
-    attempt: AttemptId,
-    decision: StoredEntry,
-) -> Result<Receipt, Problem> {
+fn receipt(service: &Service, entry: u64, decision: StoredEntry) -> Result<Receipt, Problem> {
     let body = String::from_utf8(decision.body)
         .map_err(|_| Problem::new(ProblemKind::Internal, "A journal entry is not UTF-8."))?;
     Ok(Receipt {
         version: 1,
         log: hex::encode(service.journal.bodies().log_id()),
-        entry: attempt.0,
+        entry,
         salt: hex::encode(decision.salt),
         body,
         inclusion: None,

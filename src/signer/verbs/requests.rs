@@ -171,7 +171,7 @@ fn describe(
 fn proved(service: &Service, attempt: AttemptId, stored: StoredEntry) -> Result<Receipt, Problem> {
     Ok(Receipt {
         inclusion: inclusion(service, attempt.0)?,
-        ..receipt(service, attempt, stored)?
+        ..receipt(service, attempt.0, stored)?
     })
 }
 

@@ -302,7 +302,7 @@ fn answer(
         Some(decision) => decision,
         None => service.journal.record(attempt.0).map_err(unreadable)?.1,
     };
-    let receipt = receipt(service, attempt, decision)?;
+    let receipt = receipt(service, attempt.0, decision)?;
     let answer = SignAnswer {
         request_id: request.request_id.clone(),
         attempt: attempt.0,

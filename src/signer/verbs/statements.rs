@@ -6,8 +6,9 @@ use std::time::Instant;
 use api::{
     problem::{Problem, ProblemKind},
     server::Answer,
-    signing::Statement,
+    signing::{Statement, StatementAnswer},
 };
+use hyper::StatusCode;
 use journal::EntryError;
 use policy::{
     AttemptId, Digest, RequestStatus, Resumed, StateError,
@@ -51,12 +52,12 @@ pub async fn attest(service: &Service, body: &Statement) -> Result<Answer, Probl
     }
     is_of_journal(service, &body.statement)?;
     let taken = ask(|reply| service.journal.attest(said, reply)).await?;
-    match taken {
-        Ok(()) => tracing::info!(%attester, key, "attested"),
+    match &taken {
+        Ok(_) => tracing::info!(%attester, key, "attested"),
         Err(StateError::SaidAlready) => {}
-        Err(error) => return Err(refused(chain(&error))),
+        Err(error) => return Err(refused(chain(error))),
     }
-    Ok(Answer::empty())
+    answer(service, taken.ok())
 }
 
 /// Takes what people said of being there. The very same statement again changes nothing.
@@ -82,12 +83,19 @@ async fn heartbeat(service: &Service, body: &Statement) -> Result<Answer, Proble
     };
     let people = joined(&by.signed_by);
     let taken = ask(|reply| service.journal.heartbeat(by, reply)).await?;
-    match taken {
-        Ok(()) => tracing::info!(people, at = %said.at, "people are there"),
+    match &taken {
+        Ok(_) => tracing::info!(people, at = %said.at, "people are there"),
         Err(StateError::SaidAlready) => {}
-        Err(error) => return Err(refused(chain(&error))),
+        Err(error) => return Err(refused(chain(error))),
     }
-    Ok(Answer::empty())
+    answer(service, taken.ok())
+}
+
+/// With the receipt of the entry, where there is one.
+fn answer(service: &Service, entry: Option<u64>) -> Result<Answer, Problem> {
+    let receipt = entry.map(|entry| super::receipt_of(service, entry));
+    let receipt = receipt.transpose()?;
+    Ok(Answer::json(StatusCode::OK, &StatementAnswer { receipt }))
 }
 
 /// Looks up what the state does not know: the transaction of an attempt, and the root over some entries.

@@ -51,12 +51,13 @@ pub async fn register(
     };
     let registering = registering.map_err(|error| unregistered(&error))?;
     let taken = ask(|reply| service.journal.register_transaction(registering, reply)).await?;
-    match taken {
-        Ok(()) | Err(StateError::RegisteredAlready { .. }) => {}
+    let wrote = match taken {
+        Ok(entry) => Some(entry),
+        Err(StateError::RegisteredAlready { .. }) => None,
         Err(error) => return Err(unregistered(&error)),
-    }
+    };
     match registered(service, &proposed) {
-        Some(entry) => transaction(service, client, entry),
+        Some(entry) => changed(service, client, entry, wrote),
         None => {
             let detail = "The id stands for another transaction, or for another time.";
             Err(Problem::new(ProblemKind::TransactionRefused, detail))
@@ -82,6 +83,17 @@ fn registered(service: &Service, proposed: &ProposedTransaction) -> Option<u64> 
 /// # Errors
 /// A problem where none is registered that the client may see.
 pub fn transaction(service: &Service, client: &Name, entry: u64) -> Result<Answer, Problem> {
+    changed(service, client, entry, None)
+}
+
+/// How it stands now that another entry changed it.
+fn changed(
+    service: &Service,
+    client: &Name,
+    entry: u64,
+    by: Option<u64>,
+) -> Result<Answer, Problem> {
+    let receipt = by.map(|by| super::receipt_of(service, by)).transpose()?;
     let time = service.journal.now();
     let state = service.journal.state();
     let policy = state.policy().ok_or_else(super::no_policy)?;
@@ -98,7 +110,11 @@ pub fn transaction(service: &Service, client: &Name, entry: u64) -> Result<Answe
         understood: state.understood(&registered.proposed.transaction).ok(),
         time,
     };
-    Ok(Answer::json(StatusCode::OK, &shown.answer()))
+    let answer = TransactionAnswer {
+        receipt,
+        ..shown.answer()
+    };
+    Ok(Answer::json(StatusCode::OK, &answer))
 }
 
 /// Who asks people may see everything that they are asked, who brings transactions their own.
@@ -165,9 +181,9 @@ pub async fn decide(
     let people: Vec<&str> = decided.signed_by.keys().map(Name::as_str).collect();
     let (people, says) = (people.join(", "), decided.says);
     let taken = ask(|reply| service.journal.decide_transaction(decided, reply)).await?;
-    taken.map_err(|error| of_state(&error))?;
+    let by = taken.map_err(|error| of_state(&error))?;
     tracing::info!(transaction = entry, people, %says, "people have decided about a transaction");
-    transaction(service, client, entry)
+    changed(service, client, entry, Some(by))
 }
 
 /// What is shown of a transaction.
@@ -227,6 +243,7 @@ impl Shown<'_> {
             effects: understood.map_or_else(Vec::new, |one| one.effects().to_vec()),
             keys: understood.map_or_else(Vec::new, |one| self.keys(one)),
             needs: needs.collect(),
+            receipt: None,
             policy: self.policy.hash.to_string(),
             fleet: self.policy.fleet.to_string(),
             time: self.time,
