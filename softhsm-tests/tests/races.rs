@@ -143,6 +143,47 @@ fn one_nonce_one_coin_and_one_intent_go_to_one_of_many() {
     assert_eq!(records::attempts(&records::read(&world.data())).len(), 3);
 }
 
+/// A thousand ask in the same moment for what a hundred less a little can have.
+#[test]
+fn of_a_thousand_at_once_as_many_are_paid_as_the_limit_has_room_for() {
+    const COIN: u64 = 100_000_000;
+    const CAP: u64 = 100 * COIN;
+    let world = World::new();
+    world.configure("[bounds]\nconnections = 2000\nin_flight = 900\nrequests_per_second = 100000");
+    let daemon = world.start();
+    let mut client = world.walletd();
+    let scripts = coin_scripts(&mut client);
+    let script = foreign_script(1);
+    let pay = |n: u64, satoshi: u64| {
+        let coin = Previous::invented(n, satoshi + 1_000, &scripts[0]);
+        payment(
+            &format!("pay-{n}"),
+            BITCOIN,
+            &[coin],
+            &[(satoshi, script.clone())],
+        )
+        .1
+    };
+    client.sign(&pay(0, COIN / 2));
+    let requests: Vec<_> = (1..=1_000).map(|n| pay(n, COIN)).collect();
+    let mut found = outcomes(&at_once(&world, requests.clone()));
+    // More are on their way than are let in at once; nothing was done for those.
+    let busy = found.remove("Busy").unwrap_or(0);
+    assert!(busy < 200, "{busy}");
+    let signed = found["signed"];
+    assert_eq!(signed + busy + found["limit"], 1_000, "{found:?}");
+    let used = client.used("btc-day");
+    assert!(used <= units(u128::from(CAP)), "{used} of {CAP}");
+    // Nor less than it has room for.
+    let signed = u64::try_from(signed).unwrap();
+    assert_eq!(
+        (signed, used),
+        (99, units(u128::from(99 * COIN + COIN / 2)))
+    );
+    assert!(daemon.stop().success());
+    assert_eq!(records::attempts(&records::read(&world.data())).len(), 100);
+}
+
 /// A client that is refused as fast as it can ask fills no disk: beyond a rate its refusals are
 /// counted, and every one of them is in a count.
 #[test]

@@ -1,12 +1,19 @@
 //! A journal long enough for a state root: started from its snapshot, exported, pruned, and still known.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use api::problem::ProblemKind;
 use journal::{BundleStore, Reply, SystemClock};
 use strongroom_softhsm_tests::{
     evm::Draft,
-    program::{output, until},
+    program::{binary, output, until},
     signerd::signerd,
     unseal::sign_as,
     world::World,
@@ -184,7 +191,33 @@ fn prune(audited: &Audited, folder: &std::path::Path) {
         "{said}"
     );
     assert!(world.data().join("0000000000.seg").exists());
+    killed_at_any_time(world, &statement);
     let done = pruned(&["ann", "ben"]);
     let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}");
+    // Unless one of those that were killed had done it.
+    assert!(
+        done.status.success() || said.contains("prune-nothing"),
+        "{said}"
+    );
+}
+
+/// Whoever prunes is killed, later and later: the journal goes on with or without what goes.
+fn killed_at_any_time(world: &World, statement: &Path) {
+    let namespace = "strongroom-prune-v1";
+    let signatures = sign_as(statement, namespace, &["ann", "ben"]);
+    for millis in (0..400).step_by(40) {
+        let mut command = Command::new(binary("signerd"));
+        command.arg("--config").arg(world.config());
+        command.arg("--prune").arg(statement);
+        for signature in &signatures {
+            command.arg("--signature").arg(signature);
+        }
+        let mut pruning = command.stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(millis));
+        pruning.kill().unwrap();
+        pruning.wait().unwrap();
+        let daemon = world.start();
+        daemon.logged("from a snapshot");
+        drop(daemon);
+    }
 }
