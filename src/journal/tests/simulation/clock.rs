@@ -12,6 +12,8 @@ pub struct SimClock(Mutex<Hands>);
 struct Hands {
     now: u64,
     booted: u64,
+    /// By how many millionths the boot clock is fast.
+    drift: i64,
     /// By how much the wall clock is wrong.
     error: i64,
     /// Where it stands, if it does.
@@ -21,11 +23,15 @@ struct Hands {
 const HOUR: i64 = 3_600_000;
 const YEAR: i64 = 365 * 24 * HOUR;
 
+/// By how many millionths a boot clock is fast or slow at the most: a crystal that nobody disciplines.
+pub const DRIFT: u64 = 50;
+
 impl SimClock {
     pub fn new(now: u64) -> Self {
         Self(Mutex::new(Hands {
             now,
             booted: now.saturating_sub(1_000),
+            drift: 0,
             error: 0,
             frozen: None,
         }))
@@ -44,6 +50,7 @@ impl SimClock {
     pub fn boot(&self, random: &mut Random) {
         let mut hands = self.0.lock().unwrap();
         hands.booted = hands.now;
+        hands.drift = random.below(2 * DRIFT + 1) as i64 - DRIFT as i64;
         hands.frozen = None;
         if random.once_in(3) {
             hands.error = 0;
@@ -76,13 +83,22 @@ impl SimClock {
     }
 }
 
+impl Hands {
+    /// What the boot clock makes of a time.
+    fn drifted(&self, millis: u64) -> u64 {
+        let millis = i128::from(millis);
+        let fast = millis * i128::from(self.drift) / 1_000_000;
+        u64::try_from(millis + fast).unwrap()
+    }
+}
+
 impl Clock for SimClock {
     fn read(&self) -> Reading {
         let hands = self.0.lock().unwrap();
         let shown = hands.now.saturating_add_signed(hands.error);
         Reading {
             wall_millis: hands.frozen.unwrap_or(shown),
-            boot_millis: hands.now - hands.booted,
+            boot_millis: hands.drifted(hands.now - hands.booted),
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use policy::{Attempt, AttemptId, FreezeScope, Limit, Measure, NumberedDigest, Policy, Statement};
 use tx::{Address, Amount, Asset, Chain, ConflictKey, EffectKind, IntentId, Name};
 
+use super::clock::DRIFT;
+
 /// How long after its charge a signature may leave, in milliseconds of `lo`.
 const RELEASE_MILLIS: u64 = 60_000;
 
@@ -396,8 +398,9 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Invariants 1 and 2 of all that left, by true time: `lo` runs at most 200 ppm fast, so that what is
-    /// in a window by truth is in the window of the same length and 200 ppm by `lo`.
+    /// Invariants 1 and 2 of all that left, by true time: `lo` runs at most 200 ppm faster than a boot clock that
+    /// is fast itself, so that what is in a window by truth is in the window of the same length and so much more
+    /// by `lo`.
     pub fn take(
         &mut self,
         charged: &Charged,
@@ -421,7 +424,8 @@ impl Outside {
     }
 
     fn within_cap(&self, limit: &Statement<Limit>, newest: &Charged) -> Result<(), Violation> {
-        let window = limit.says.window_millis * 5_000 / 5_001 - 2;
+        let by_boot = 1_000_000 * 5_000 / 5_001;
+        let window = limit.says.window_millis * by_boot / (1_000_000 + DRIFT) - 3;
         let cap = limit.says.cap.to_u64().unwrap();
         for group in newest.weights(limit).keys() {
             let weight = |charged: &Charged| charged.weights(limit).get(group).copied();
