@@ -76,34 +76,38 @@ fn killed_at_each_write_and_flush_of_a_payment_it_pays_once() {
     assert_eq!(records::attempts(&records).len() as u64, paid);
 }
 
-/// What a flush could not write may be gone, whatever a later one says.
+/// What a flush could not write may be gone, whatever a later one says: that of the authorisation, and that of the
+/// signature.
 #[test]
 fn a_flush_that_fails_once_stops_the_journal_and_releases_nothing() {
     let world = World::new();
-    let mut daemon = world.start();
-    let mut client = world.walletd();
-    let from = sender(&mut client);
-    let pay = |nonce: u64| {
-        let draft = Draft::transfer(nonce, CUSTOMER, 1);
-        transfer(&format!("pay-{nonce}"), &from, &draft)
-    };
-    client.sign(&pay(0));
-    let tracer = spoiled(&world, &daemon, "fdatasync", "error=EIO:when=1");
-    for nonce in [1, 1, 2] {
-        let refused = client.send(&pay(nonce));
-        assert_eq!(problem(&refused).kind, ProblemKind::JournalStopped);
+    for (first, flush) in [(0, 1), (3, 2)] {
+        let mut daemon = world.start();
+        let mut client = world.walletd();
+        let from = sender(&mut client);
+        let pay = |nonce: u64| {
+            let draft = Draft::transfer(nonce, CUSTOMER, 1);
+            transfer(&format!("pay-{nonce}"), &from, &draft)
+        };
+        client.sign(&pay(first));
+        let how = format!("error=EIO:when={flush}");
+        let tracer = spoiled(&world, &daemon, "fdatasync", &how);
+        for nonce in [first + 1, first + 1, first + 2] {
+            let refused = client.send(&pay(nonce));
+            assert_eq!(problem(&refused).kind, ProblemKind::JournalStopped);
+        }
+        let why = daemon.not_ready("journal");
+        assert!(!why.starts_with("no device"), "{why}");
+        drop(tracer);
+        daemon.kill();
+        let daemon = world.start();
+        client.reconnect();
+        for nonce in first..first + 3 {
+            client.sign(&pay(nonce));
+        }
+        assert_eq!(client.used("eth-day"), units(u128::from(first + 3)));
+        assert!(daemon.stop().success());
     }
-    let why = daemon.not_ready("journal");
-    assert!(!why.starts_with("no device"), "{why}");
-    drop(tracer);
-    daemon.kill();
-    let daemon = world.start();
-    client.reconnect();
-    for nonce in 0..3 {
-        client.sign(&pay(nonce));
-    }
-    assert_eq!(client.used("eth-day"), units(3));
-    assert!(daemon.stop().success());
     let records = records::read(&world.data());
-    assert_eq!(records::attempts(&records).len(), 3);
+    assert_eq!(records::attempts(&records).len(), 6);
 }
