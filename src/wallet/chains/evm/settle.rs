@@ -151,16 +151,11 @@ impl EvmLane {
     }
 
     fn fate(&self, attempt: &Attempt, nonce: u64, sighting: &Sighting) -> Fate {
-        let Sighting {
-            mined,
-            finalized,
-            finalized_nonce,
-        } = sighting;
-        let is_final = *finalized_nonce > nonce && mined.inclusion.block.height <= finalized.height;
+        let mined = &sighting.mined;
         let paid = attempt.pays.iter();
         let mut paid = paid.filter_map(|number| self.view.withdrawals.get(number));
         let logged = paid.all(|paid| is_logged(&paid.intent, &self.sender, &mined.logs));
-        match (is_final, mined.succeeded) {
+        match (sighting.is_final(nonce), mined.succeeded) {
             (false, _) => Fate::Included,
             (true, false) => Fate::Failed,
             (true, true) if logged => Fate::Final,

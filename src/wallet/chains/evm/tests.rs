@@ -6,5 +6,6 @@ mod fees;
 mod gate;
 mod observer;
 mod rig;
+mod sightings;
 mod signer;
 mod straight;

@@ -81,6 +81,13 @@ pub(super) struct Sighting {
     pub(super) finalized_nonce: u64,
 }
 
+impl Sighting {
+    /// Whether it is in its block for good.
+    pub(super) fn is_final(&self, nonce: u64) -> bool {
+        self.finalized_nonce > nonce && self.mined.inclusion.block.height <= self.finalized.height
+    }
+}
+
 impl Watch {
     pub(super) fn hear_market(&mut self, market: Result<Market, Unknown>, now: Time) {
         self.asked.remove(&Asked::Market);
@@ -261,8 +268,25 @@ impl EvmLane {
                 finalized: finalized.clone(),
                 finalized_nonce,
             };
-            self.watch.sightings.insert(number, sighting);
+            self.sight(nonce, number, sighting);
         }
+    }
+
+    /// Of a set only one is in the chain: what was seen of it before and is not durable yet gives way
+    /// to what is seen now, unless it is final.
+    fn sight(&mut self, nonce: u64, number: AttemptNumber, sighting: Sighting) {
+        let Some(set) = self.sets.get(nonce) else {
+            return;
+        };
+        let sightings = &mut self.watch.sightings;
+        let mut before = set.attempts.iter().filter_map(|n| sightings.get(n));
+        if before.any(|before| before.is_final(nonce)) {
+            return;
+        }
+        for other in &set.attempts {
+            sightings.remove(other);
+        }
+        sightings.insert(number, sighting);
     }
 
     pub(super) fn hear_user(&mut self, nonce: u64, user: Evidence<Used>) {

@@ -22,7 +22,7 @@ fn nothing<T>() -> Evidence<T> {
 }
 
 /// The sender's first `nonce` transactions are final, at this height.
-fn finalized(nonce: u64, height: u64) -> Head {
+pub(super) fn finalized(nonce: u64, height: u64) -> Head {
     Head {
         finalized: block(height),
         ..head(nonce, nonce)
