@@ -54,7 +54,9 @@ impl EvmLane {
             let Some(attempt) = included else {
                 continue;
             };
-            let seen_since = self.watch.sightings.contains_key(&attempt.number);
+            // Whichever of its set was seen since: the sighting excludes what it finds elsewhere.
+            let sightings = &self.watch.sightings;
+            let seen_since = set.attempts.iter().any(|n| sightings.contains_key(n));
             if let AttemptStage::Included(inclusion) = &attempt.stage
                 && self.watch.gone.contains(&inclusion.block)
                 && !seen_since

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     attempt::AttemptNumber,
-    evidence::Evidence,
+    chains::evm::Answer,
+    evidence::{Covered, Evidence},
     lane::{Effect, Event, Lane},
     signer::SignOutcome,
     withdrawal::Stage,
@@ -32,7 +33,7 @@ fn replaced() -> Rig {
 /// The signer answers, and the commit is out until it fails.
 fn signed_and_out(rig: &mut Rig) {
     let (number, request) = rig.signs.pop_front().unwrap();
-    let signed = SignOutcome::Signed(answer(&request, 3));
+    let signed = SignOutcome::Signed(answer(&request, 9));
     let effects = rig.lane.handle(Event::Signer(number, signed), rig.now);
     let is_commit = |effect: &Effect<_>| matches!(effect, Effect::Commit(_));
     assert!(effects.iter().any(is_commit));
@@ -75,4 +76,26 @@ fn what_is_final_when_it_is_seen_gives_way_to_nothing() {
         assert_eq!(rig.finals, [expected]);
         assert_eq!(rig.stage(1), None);
     }
+}
+
+#[test]
+fn what_left_its_block_for_another_of_its_set_is_excluded_once() {
+    let mut rig = replaced();
+    rig.see(head(1, 0));
+    found_at(&mut rig, ZERO, 7);
+    rig.signer_signs();
+    assert!(rig.attempt(0).stage.inclusion().is_some());
+    // That its block left is heard before the commit is, and so is what is there instead.
+    rig.queue(vec![withdrawal(3)]);
+    signed_and_out(&mut rig);
+    rig.see(finalized(1, 9));
+    let gone = Evidence::Absent {
+        covered: Covered { from: 7, to: 7 },
+        tip: block(9),
+    };
+    rig.event(Event::Answered(Answer::StillThere(vec![(block(7), gone)])));
+    found_at(&mut rig, ONE, 8);
+    rig.event(Event::CommitFailed);
+    assert_eq!(rig.finals, [ONE]);
+    assert_eq!(rig.stage(1), None);
 }
