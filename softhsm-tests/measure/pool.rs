@@ -75,8 +75,10 @@ struct Part {
     sessions: u16,
     raw: Raw,
     per_second: f64,
-    /// Median between two answers, in microseconds.
-    between_us: f64,
+    /// Median between two answers, in microseconds, round by round.
+    between_us: Vec<f64>,
+    /// How much longer that is than the median of `C_Sign` in the same round, sorted.
+    added_us: Vec<f64>,
     /// CPU of the pool and of the key child for a signature, in microseconds.
     cpu_us: (f64, f64),
 }
@@ -104,16 +106,20 @@ fn ratio(parts: &[Part]) -> Figure {
     }
 }
 
-/// Between two answers of one session that is kept busy, beside one `C_Sign`; idle, a whole call beside it.
+/// Between two answers of one session that is kept busy, beside one `C_Sign` in the same round, in the round in the
+/// middle; idle, a whole call beside it.
 fn added(one: &Part, idle: (f64, Raw), beside: Raw) -> Figure {
     let (idle_us, idle_raw) = idle;
     Figure {
         figure: "child_added_us",
-        value: rounded(one.between_us - one.raw.p50_us),
+        value: rounded(percentile(&one.added_us, 50)),
         unit: "us",
         baseline: rounded(one.raw.p50_us),
         detail: json!({
-            "machine": machine::description(), "between_answers_p50_us": rounded(one.between_us),
+            "machine": machine::description(),
+            "between_answers_p50_us": rounded(percentile(&one.between_us, 50)),
+            "rounds": ROUNDS, "added_p25_us": rounded(percentile(&one.added_us, 25)),
+            "added_p75_us": rounded(percentile(&one.added_us, 75)),
             "idle_added_p50_us": rounded(idle_us - idle_raw.p50_us),
             "idle_p50_us": rounded(idle_us), "idle_raw_p50_us": rounded(idle_raw.p50_us),
             "raw_beside_another_process_p50_us": rounded(beside.p50_us),
@@ -176,14 +182,18 @@ impl Bench {
             child_us += after.1 - before.1;
             made += run.answers.len();
             seconds += run.seconds;
-            between.extend(run.between_us());
+            between.push(run.between_p50_us());
         }
+        let pairs = between.iter().zip(&raws);
+        let mut added: Vec<f64> = pairs.map(|(between, raw)| between - raw.p50_us).collect();
+        added.sort_by(f64::total_cmp);
         between.sort_by(f64::total_cmp);
         Part {
             sessions,
             raw: raw::mean(&raws),
             per_second: made as f64 / seconds,
-            between_us: percentile(&between, 50),
+            between_us: between,
+            added_us: added,
             cpu_us: (pool_us / made as f64, child_us / made as f64),
         }
     }
@@ -193,9 +203,7 @@ impl Bench {
         let device = Device::start(self, 1).await;
         let raw = self.raw(1);
         let run = device.sign(self.orders().await, 1).await;
-        let mut between = run.between_us();
-        between.sort_by(f64::total_cmp);
-        (percentile(&between, 50), raw)
+        (run.between_p50_us(), raw)
     }
 
     /// Authorisations of one signature each.
@@ -247,12 +255,13 @@ struct Run {
 }
 
 impl Run {
-    /// Microseconds between answers.
-    fn between_us(&self) -> Vec<f64> {
+    /// The median between two answers, in microseconds.
+    fn between_p50_us(&self) -> f64 {
         let pairs = self.answers.windows(2);
-        pairs
-            .map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e6)
-            .collect()
+        let between = pairs.map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e6);
+        let mut between: Vec<f64> = between.collect();
+        between.sort_by(f64::total_cmp);
+        percentile(&between, 50)
     }
 }
 

@@ -128,8 +128,8 @@ kinds! {
     OutcomeUnknown of Signing = "urn:strongroom:problem:outcome-unknown", 503, "The outcome is not known yet";
     /// No checkpoint covers the entry yet, or there is none; ask again.
     NoCheckpoint of Signing = "urn:strongroom:problem:no-checkpoint", 503, "No checkpoint covers it yet";
-    /// Too few witnesses have cosigned a checkpoint that covers the decision; the same request again gets
-    /// its one signature.
+    /// Too few witnesses have cosigned a checkpoint that covers the decision and its signatures; the same
+    /// request again gets its one signature.
     Unwitnessed of Signing = "urn:strongroom:problem:unwitnessed", 503, "Too few witnesses have cosigned";
     /// More requests than the daemon can take wait already; nothing was charged.
     Busy of Signing Wallet = "urn:strongroom:problem:busy", 503, "Too many requests wait";

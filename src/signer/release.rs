@@ -1,5 +1,6 @@
 //! The last step of an answer that shows what was signed: with witnesses named, it waits until enough of
-//! them have cosigned a checkpoint that covers its decision.
+//! them have cosigned a checkpoint that covers its decision and the entry with its signatures. A copy of the
+//! journal from between the two would else sign the decision once more, and release that.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use api::{
     problem::{Problem, ProblemKind},
     server::Answer,
 };
-use policy::AttemptId;
+use policy::{AttemptId, RequestStatus};
 use tokio::time::Instant;
 
 use crate::{service::Service, verbs::requests::forgotten};
@@ -63,7 +64,11 @@ impl Unreleased {
         let Some(newest) = self.newest else {
             return Ok(self.answer);
         };
-        witnessed(service, newest).await?;
+        let mut last = newest.0;
+        for attempt in &self.shown {
+            last = last.max(signed_at(service, *attempt)?);
+        }
+        witnessed(service, newest, last).await?;
         if let Some(seal) = service.sealed() {
             // Not of kind `sealed`, which says that nothing was decided.
             let detail = format!("The decision stands, and the daemon is sealed: {seal}");
@@ -81,8 +86,21 @@ impl Unreleased {
     }
 }
 
-/// Waits until the decision may be known outside.
-async fn witnessed(service: &Service, decision: AttemptId) -> Result<(), Problem> {
+/// The entry with the signatures of an attempt that is signed.
+fn signed_at(service: &Service, attempt: AttemptId) -> Result<u64, Problem> {
+    let known = service.journal.rows().attempt(attempt);
+    let known = known.map_err(|error| forgotten(&error))?;
+    match known.map(|known| known.status()) {
+        Some(RequestStatus::Signed { index }) => Ok(index),
+        _ => {
+            let detail = format!("Attempt {attempt} is shown as signed, and is not.");
+            Err(Problem::new(ProblemKind::Internal, detail))
+        }
+    }
+}
+
+/// Waits until the decision may be known outside, with all entries up to `last`.
+async fn witnessed(service: &Service, decision: AttemptId, last: u64) -> Result<(), Problem> {
     let deadline = Instant::now().checked_add(PATIENCE);
     let deadline = deadline.unwrap_or_else(Instant::now);
     let mut place = None;
@@ -92,16 +110,14 @@ async fn witnessed(service: &Service, decision: AttemptId) -> Result<(), Problem
         let Some(quorum) = &policy.witnesses else {
             return Ok(());
         };
-        if service.witnesses.witnessed(quorum) > decision.0 {
+        if service.witnesses.witnessed(quorum) > last {
             return Ok(());
         }
         if place.is_none() {
             place = Some(service.witnesses.place().ok_or_else(crowded)?);
-            service.checkpoints.hurry(decision.0);
+            service.checkpoints.hurry(last);
         }
-        let covered = service
-            .witnesses
-            .until_witnessed(quorum, decision.0, deadline);
+        let covered = service.witnesses.until_witnessed(quorum, last, deadline);
         if !covered.await {
             service.metrics.unwitnessed.increment();
             service.witnesses.set_overdue();

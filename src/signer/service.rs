@@ -15,7 +15,7 @@ use api::{
 };
 use journal::{BundleStore, Busy, Journal, Reply, Stopped};
 use keys::KeyPool;
-use policy::{AttemptId, Policy};
+use policy::Policy;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
@@ -79,14 +79,6 @@ impl Service {
     pub fn policy(&self) -> Result<Arc<Policy>, Problem> {
         let none = || Problem::new(ProblemKind::Sealed, "No policy governs yet.");
         self.journal.state().policy().cloned().ok_or_else(none)
-    }
-
-    /// Lets witnesses see a decision soon, where there are any.
-    pub fn hurry(&self, attempt: AttemptId) {
-        let named = self.policy().is_ok_and(|policy| policy.witnesses.is_some());
-        if named {
-            self.checkpoints.hurry(attempt.0);
-        }
     }
 
     /// How many entries may be known outside, with the signatures among them.

@@ -71,8 +71,6 @@ async fn carry_out(
                 decision,
             } => {
                 let attempt = order.value().attempt();
-                // Witnesses see the decision while the device signs.
-                service.hurry(attempt);
                 match make(service, order, decoded).await? {
                     Made::Signed(transaction) => {
                         service.metrics.signed.increment();

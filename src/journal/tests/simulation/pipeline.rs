@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use policy::{Blob, Signed};
+use policy::{Blob, RequestStatus, Signed};
 use tx::{EcdsaSignature, KeySignature};
 
 use super::{
@@ -182,14 +182,19 @@ impl World {
         let witnessed = self.kind == Kind::Copies && !defect::is(Defect::Unwitnessed);
         let machine = &mut self.machines[m];
         let process = machine.process.as_mut().unwrap();
-        if witnessed && process.witnessed <= leaving.attempt.0 {
+        // What cannot be read does not leave.
+        let known = process.writer.rows.attempt(leaving.attempt);
+        let status = known.ok().flatten().map(|known| known.status());
+        let Some(RequestStatus::Signed { index: signed }) = status else {
+            return Ok(());
+        };
+        if witnessed && process.witnessed <= signed {
             process.leaving.push(leaving);
             if process.leaving.len() == 1 {
                 self.place(1, self.this(m), Event::Checkpoint);
             }
             return Ok(());
         }
-        // What cannot be read does not leave.
         let is_frozen = process.writer.rows.is_frozen(leaving.attempt);
         if defect::held(is_frozen.unwrap_or(true)) {
             return Ok(());
@@ -290,13 +295,8 @@ impl World {
             return Ok(());
         }
         process.witnessed = process.witnessed.max(size);
-        let witnessed = process.witnessed;
-        let (leaving, waiting) = std::mem::take(&mut process.leaving)
-            .into_iter()
-            .partition(|leaving| leaving.attempt.0 < witnessed);
-        process.leaving = waiting;
-        let leaving: Vec<Leaving> = leaving;
-        for leaving in leaving {
+        // What is not covered yet waits on.
+        for leaving in std::mem::take(&mut process.leaving) {
             self.leave(m, leaving)?;
         }
         Ok(())
