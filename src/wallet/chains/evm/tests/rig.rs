@@ -23,7 +23,18 @@ use crate::{
 pub(super) const CHAIN: Chain = Chain::Evm(31_337);
 pub(super) const GWEI: u64 = 1_000_000_000;
 
-/// A lane whose commits are made at once in a model of the store, unless they are to fail, and
+/// When a commit that the lane asks for becomes durable, or fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commits {
+    /// Before the effects after it are begun.
+    AtOnce,
+    /// When all other effects of its event were begun: none of them may need it.
+    Last,
+    /// When the test ends it: until then it is out.
+    Delayed,
+}
+
+/// A lane whose commits are made in a model of the store, at once unless the test says otherwise, and
 /// whose other effects wait for the test.
 pub(super) struct Rig {
     pub(super) lane: EvmLane,
@@ -41,7 +52,10 @@ pub(super) struct Rig {
     pub(super) wanted: usize,
     pub(super) returned: Vec<WithdrawalNumber>,
     pub(super) wake: Option<Time>,
+    pub(super) commits_end: Commits,
     pub(super) commits_fail: bool,
+    /// The commit that is out, and when it was asked for.
+    out: Option<(Time, Vec<Change>)>,
     /// The attempts that are final, over all restarts.
     pub(super) finals: Vec<AttemptNumber>,
     journal: u64,
@@ -217,7 +231,9 @@ impl Rig {
             wanted: 0,
             returned: Vec::new(),
             wake: None,
+            commits_end: Commits::AtOnce,
             commits_fail: false,
+            out: None,
             finals: Vec::new(),
             journal: 0,
         }
@@ -251,8 +267,9 @@ impl Rig {
             view.row.epoch_seen = false;
         }
         let (now, known, journal) = (self.now, std::mem::take(&mut self.known), self.journal);
-        let finals = std::mem::take(&mut self.finals);
+        let (finals, commits_end) = (std::mem::take(&mut self.finals), self.commits_end);
         *self = Self::loaded(view, self.config.clone());
+        self.commits_end = commits_end;
         self.store = self.lane.view().clone();
         (self.now, self.known, self.journal, self.finals) = (now, known, journal, finals);
         self.event(Event::Started);
@@ -273,12 +290,21 @@ impl Rig {
             for effect in self.lane.handle(event, self.now) {
                 self.effect(effect, &mut events);
             }
+            if self.commits_end == Commits::Last {
+                events.extend(self.commit());
+            }
         }
     }
 
     fn effect(&mut self, effect: Effect<Question>, events: &mut VecDeque<Event<Answer>>) {
         match effect {
-            Effect::Commit(changes) => events.push_back(self.commit(changes)),
+            Effect::Commit(changes) => {
+                let before = self.out.replace((self.now, changes));
+                assert_eq!(before, None, "two commits are out");
+                if self.commits_end == Commits::AtOnce {
+                    events.extend(self.commit());
+                }
+            }
             Effect::Sign(number, request) => {
                 let stored = self.store.attempts.get(&number);
                 assert_eq!(stored.map(|stored| &stored.request), Some(&request));
@@ -301,13 +327,15 @@ impl Rig {
         }
     }
 
-    fn commit(&mut self, changes: Vec<Change>) -> Event<Answer> {
+    /// What becomes of the commit that is out.
+    fn commit(&mut self) -> Option<Event<Answer>> {
+        let (at, changes) = self.out.take()?;
         if self.commits_fail {
-            return Event::CommitFailed;
+            return Some(Event::CommitFailed);
         }
         let known = &self.known;
         self.store
-            .apply(&changes, |number| known.get(&number).cloned(), self.now)
+            .apply(&changes, |number| known.get(&number).cloned(), at)
             .expect("the store would refuse it");
         let finals = changes.iter().filter_map(|change| match change {
             Change::Final { attempt, .. } => Some(*attempt),
@@ -330,7 +358,14 @@ impl Rig {
             }
         }
         self.commits.push(changes.clone());
-        Event::Committed(changes)
+        Some(Event::Committed(changes))
+    }
+
+    /// The commit that is out is so no more.
+    pub(super) fn commit_ends(&mut self) {
+        if let Some(event) = self.commit() {
+            self.event(event);
+        }
     }
 
     pub(super) fn queue(&mut self, withdrawals: Vec<Withdrawal>) {
