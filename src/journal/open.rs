@@ -443,7 +443,7 @@ impl From<'_> {
         if let Ok(Some(snapshot)) = &snapshot {
             self.options.heads.extend(snapshot.head());
             #[cfg(test)]
-            let () = crate::defect::forget_heads(&mut self.options);
+            crate::defect::forget_heads(&mut self.options);
         }
         let snapshot = match self.behind(snapshot, log)? {
             Ok(Some(folded)) => {

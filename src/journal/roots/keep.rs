@@ -92,9 +92,7 @@ impl Shelf {
         let _file = put.map_err(disk)?;
         Ok(landmarks.map_or(0, |landmarks| landmarks.first()))
     }
-}
 
-impl Shelf {
     /// The last leaves without bodies are in a tile that was full only later: the snapshot before has them, the
     /// next one may not.
     fn keep_leaves(&self) -> Result<(), ReadError> {
