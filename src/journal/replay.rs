@@ -348,7 +348,11 @@ impl<'a> Replay<'a> {
     }
 
     /// What the log says of the snapshot that the fold began behind.
-    pub(crate) fn behind_it<'f>(&'f self, reader: &'f Reader, origin: &'f Origin) -> FoldedLog<'f> {
+    pub(crate) fn folded_log<'f>(
+        &'f self,
+        reader: &'f Reader,
+        origin: &'f Origin,
+    ) -> FoldedLog<'f> {
         FoldedLog {
             reader,
             origin,

@@ -33,7 +33,7 @@ use crate::{
     group::OpenGroup,
     known,
     open::{is_absent, own},
-    roots::{Growth, Snapshot},
+    roots::{Growth, SNAPSHOT, Snapshot},
     segment::{
         AnchorRule, Before, Examined, Folder, Landmarks, LogId, OpenError, OpenOptions,
         ReserveState, Salt, SegmentLog,
@@ -46,8 +46,6 @@ pub use epoch::is_epoch;
 
 /// The file with the report that waits for a statement.
 const REPORT: &str = "seal-report";
-/// The file with the snapshot.
-const SNAPSHOT: &str = "snapshot";
 /// The longest report, in bytes.
 const REPORT_MAX_BYTES: usize = 1024 * 1024;
 /// The longest signatures that an entry holds, in bytes.

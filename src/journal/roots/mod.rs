@@ -35,7 +35,7 @@ pub(crate) use keep::{Candidate, Kept, Shelf};
 pub(crate) use replayed::{Compared, Home, Left, Replayed};
 pub use rows::{RecallError, Rows};
 pub(crate) use rows::{recall, recall_for, settled_rows};
-pub(crate) use snapshot::{Content, Snapshot, Thawed};
+pub(crate) use snapshot::{Content, NAME as SNAPSHOT, Snapshot, Thawed};
 pub use snapshot::{SnapshotError, SnapshotUse};
 
 const LABEL: &str = "strongroom-state-root-v2\n";

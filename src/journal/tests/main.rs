@@ -38,6 +38,7 @@ mod map_of_rows;
 #[allow(dead_code, reason = "the simulation uses the rest")]
 mod memory_disk;
 mod opening;
+mod pruned;
 mod pruning;
 mod race;
 mod refusals;

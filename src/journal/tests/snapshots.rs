@@ -64,7 +64,7 @@ fn snapped(machine: &Machine) -> Running {
     running
 }
 
-fn with(machine: &Machine, image: &Image) -> Machine {
+pub fn with(machine: &Machine, image: &Image) -> Machine {
     Machine {
         disk: MemoryDisk::from_image(image),
         ..machine.twin()

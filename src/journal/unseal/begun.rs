@@ -109,8 +109,8 @@ impl Behind {
             return Err(OpenJournalError::Log(OpenError::Sealed { source }));
         }
         let origin = origin_of(state, examined.log)?;
-        let behind = replay.behind_it(reader, &origin);
-        let checked = behind.check(replay.skipped(), &self.note);
+        let folded = replay.folded_log(reader, &origin);
+        let checked = folded.check(replay.skipped(), &self.note);
         checked.map_err(|error| OpenJournalError::without(&error))
     }
 }
