@@ -294,7 +294,12 @@ impl EvmLane {
         let Evidence::Found(used) = user else {
             return;
         };
-        let own = self.sets.get(nonce).is_some_and(|set| {
+        let set = self.sets.get(nonce);
+        // Its own receipt was faster: the chain has told all of it.
+        if set.is_none() && nonce < self.view.row.next_nonce {
+            return;
+        }
+        let own = set.is_some_and(|set| {
             let mut answers = set.signed(&self.view).filter_map(|own| own.signed.as_ref());
             answers.any(|answer| answer.transaction.txid == used.txid)
         });

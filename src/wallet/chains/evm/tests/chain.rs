@@ -304,6 +304,27 @@ fn a_nonce_that_one_of_ours_used_waits_for_its_receipt() {
 }
 
 #[test]
+fn a_late_answer_about_a_nonce_that_is_settled_halts_nothing() {
+    let mut rig = Rig::open();
+    rig.pay(withdrawal(1));
+    rig.see(finalized(1, 7));
+    rig.found(vec![(ZERO, nothing())]);
+    assert!(rig.asked.contains(&Question::User { nonce: 0 }));
+    let mined = rig.mined(ZERO, 7);
+    let txid = mined.inclusion.txid.clone();
+    rig.after_secs(3);
+    rig.see(finalized(1, 8));
+    rig.found(vec![(ZERO, Evidence::Found(mined))]);
+    assert_eq!(rig.stage(1), None);
+    let block = block(7);
+    rig.event(Event::Answered(Answer::User {
+        nonce: 0,
+        user: Evidence::Found(Used { txid, block }),
+    }));
+    assert_eq!(rig.store.row.gate, Gate::Open);
+}
+
+#[test]
 fn a_nonce_that_a_stranger_used_halts_the_lane() {
     let mut rig = Rig::open();
     rig.pay(withdrawal(1));
