@@ -18,6 +18,7 @@ mod pool;
 mod raw;
 mod raw_store;
 mod rules;
+mod wake;
 mod witnessed;
 
 use figure::{Figure, Format};
@@ -97,6 +98,7 @@ fn main() {
 fn runs_as(role: &str, arguments: &[String]) -> bool {
     match role {
         raw::ROLE => raw::run(arguments),
+        wake::ROLE => wake::run(),
         role if memory::ROLES.contains(&role) => memory::run(role, arguments),
         role if opening::ROLES.contains(&role) => opening::run(role, arguments),
         _ => return false,

@@ -157,10 +157,11 @@ fn with_sessions(sessions: u16, clients: usize, part: Part) -> (Measured, Option
     let config = world.pki.config("walletd");
     let mut load = Load::connect(world.api(), &config, lanes(&world, &keys));
     load.run(Pace::Full, WARM);
+    let mut alone = raw::Process::start(&softhsm, &key, sessions);
     let (mut raws, mut full) = (Vec::new(), Run::default());
     let (mut server, mut child) = (0.0, 0.0);
     for _ in 0..ROUNDS {
-        raws.push(raw::measure(&softhsm, &key, sessions, DURATION));
+        raws.push(alone.measure(DURATION));
         let cpu = Cpu::of(&daemon);
         full.add(load.run(Pace::Full, DURATION));
         let took = cpu.since(&daemon);

@@ -35,6 +35,7 @@ use crate::{
     machine,
     path::{CHAIN, CUSTOMER},
     raw::{self, Raw, percentile},
+    wake,
 };
 
 /// The figures that there are.
@@ -45,11 +46,17 @@ const SESSIONS: [u16; 3] = [1, 2, 8];
 /// Requests under way for each session.
 const IN_FLIGHT: u16 = 2;
 /// Both sides are measured in turns, so often: the machine is not the same from second to second.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 80;
 /// How long each part of a round is.
-const DURATION: Duration = Duration::from_millis(400);
-/// Signatures that are authorised ahead of a part; more than can be made in it.
-const ORDERS: usize = 6_000;
+const DURATION: Duration = Duration::from_millis(100);
+/// Rounds with one request at a time, and how long `C_Sign` is measured beside another process.
+const IDLE_ROUNDS: usize = 20;
+const BESIDE: Duration = Duration::from_millis(400);
+/// How many times what `C_Sign` alone would use up is authorised.
+const ORDERS_TIMES: f64 = 2.0;
+/// This process is at rest when it computes no more than this in so long.
+const REST_US: f64 = 2_000.0;
+const REST: Duration = Duration::from_millis(50);
 /// Orders that are asked for at once.
 const AT_ONCE: usize = 500;
 /// The key, which is one of self-tests: what they authorise needs no policy.
@@ -65,7 +72,7 @@ pub fn measure() -> Vec<Figure> {
     let idle = runtime.block_on(bench.idle());
     vec![
         ratio(&parts),
-        added(&parts[0], idle, bench.raw_beside_another()),
+        added(&parts[0], idle, bench.raw_beside_another(), wake::measure()),
         restart(),
     ]
 }
@@ -108,7 +115,7 @@ fn ratio(parts: &[Part]) -> Figure {
 
 /// Between two answers of one session that is kept busy, beside one `C_Sign` in the same round, in the round in the
 /// middle; idle, a whole call beside it.
-fn added(one: &Part, idle: (f64, Raw), beside: Raw) -> Figure {
+fn added(one: &Part, idle: (f64, Raw), beside: Raw, wake_us: f64) -> Figure {
     let (idle_us, idle_raw) = idle;
     Figure {
         figure: "child_added_us",
@@ -123,6 +130,7 @@ fn added(one: &Part, idle: (f64, Raw), beside: Raw) -> Figure {
             "idle_added_p50_us": rounded(idle_us - idle_raw.p50_us),
             "idle_p50_us": rounded(idle_us), "idle_raw_p50_us": rounded(idle_raw.p50_us),
             "raw_beside_another_process_p50_us": rounded(beside.p50_us),
+            "write_that_wakes_another_process_p50_us": rounded(wake_us),
         }),
     }
 }
@@ -151,32 +159,34 @@ impl Bench {
         }
     }
 
-    fn raw(&self, sessions: u16) -> Raw {
-        let label = format!("test:{KEY}");
-        raw::measure(&self.token.config(), &label, sessions, DURATION)
+    fn alone(&self, sessions: u16) -> raw::Process {
+        let key = format!("test:{KEY}");
+        raw::Process::start(&self.token.config(), &key, sessions)
     }
 
     /// As it is on one processor while another has work of its own.
     fn raw_beside_another(&self) -> Raw {
+        let (mut one, mut other) = (self.alone(1), self.alone(1));
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| self.raw(1));
-            let raw = self.raw(1);
+            let other = scope.spawn(|| other.measure(BESIDE));
+            let raw = one.measure(BESIDE);
             other.join().expect("another");
             raw
         })
     }
 
     async fn with_sessions(&self, sessions: u16) -> Part {
+        let mut alone = self.alone(sessions);
         let device = Device::start(self, sessions).await;
         let tasks = usize::from(sessions * IN_FLIGHT);
         let mut raws = Vec::new();
+        let orders = self.orders(alone.measure(DURATION), ROUNDS).await;
         let (mut made, mut seconds, mut between) = (0, 0.0, Vec::new());
         let (mut pool_us, mut child_us) = (0.0, 0.0);
         for _ in 0..ROUNDS {
-            raws.push(self.raw(sessions));
-            let orders = self.orders().await;
+            raws.push(alone.measure(DURATION));
             let before = device.cpu_us();
-            let run = device.sign(orders, tasks).await;
+            let run = device.sign(&orders, tasks).await;
             let after = device.cpu_us();
             pool_us += after.0 - before.0;
             child_us += after.1 - before.1;
@@ -201,18 +211,29 @@ impl Bench {
     /// The median of one call with nothing beside it, and that of `C_Sign`.
     async fn idle(&self) -> (f64, Raw) {
         let device = Device::start(self, 1).await;
-        let raw = self.raw(1);
-        let run = device.sign(self.orders().await, 1).await;
-        (run.between_p50_us(), raw)
+        let mut alone = self.alone(1);
+        let orders = self.orders(alone.measure(DURATION), IDLE_ROUNDS).await;
+        let (mut between, mut raws) = (Vec::new(), Vec::new());
+        for _ in 0..IDLE_ROUNDS {
+            raws.push(alone.measure(DURATION));
+            let run = device.sign(&orders, 1).await;
+            between.push(run.between_p50_us());
+        }
+        between.sort_by(f64::total_cmp);
+        (percentile(&between, 50), raw::mean(&raws))
     }
 
-    /// Authorisations of one signature each.
-    async fn orders(&self) -> Vec<Authorized> {
+    /// Authorisations of one signature each: more than can be made in so many rounds, where `C_Sign` alone
+    /// does as it did just now. All ahead, and nothing is left to be done for them: the journal computes roots
+    /// of what it took, on the processors that are measured here.
+    async fn orders(&self, raw: Raw, rounds: usize) -> Orders {
+        let number = raw.per_second * DURATION.as_secs_f64() * rounds as f64 * ORDERS_TIMES;
         let stamp = self.journal.bodies().durable();
-        let mut orders = Vec::with_capacity(ORDERS);
-        // As many at once as the journal lets wait.
-        for first in (0..ORDERS).step_by(AT_ONCE) {
-            let asked: Vec<_> = (first..first + AT_ONCE)
+        let mut orders = Vec::new();
+        while (orders.len() as f64) < number {
+            // As many at once as the journal lets wait.
+            let from = orders.len();
+            let asked: Vec<_> = (from..from + AT_ONCE)
                 .map(|number| self.ask(format!("{stamp} {number}")))
                 .collect();
             for answer in asked {
@@ -224,7 +245,8 @@ impl Bench {
                 }
             }
         }
-        orders
+        until_at_rest().await;
+        Arc::new(Mutex::new(orders))
     }
 
     fn ask(&self, label: String) -> oneshot::Receiver<Result<SelfTestOutcome, ::journal::Stopped>> {
@@ -238,6 +260,22 @@ impl Bench {
         let asked = self.journal.self_test(vec![test], reply);
         asked.expect("a journal that is not busy");
         answer
+    }
+}
+
+/// What was authorised and is not used yet.
+type Orders = Arc<Mutex<Vec<Authorized>>>;
+
+/// Waits until this process has nothing more to do.
+async fn until_at_rest() {
+    let mut before = machine::cpu_us(getpid());
+    loop {
+        tokio::time::sleep(REST).await;
+        let now = machine::cpu_us(getpid());
+        if now - before <= REST_US {
+            return;
+        }
+        before = now;
     }
 }
 
@@ -314,12 +352,11 @@ impl Device {
     }
 
     /// Signs for a while with so many requests under way.
-    async fn sign(&self, orders: Vec<Authorized>, in_flight: usize) -> Run {
-        let orders = Arc::new(Mutex::new(orders));
+    async fn sign(&self, orders: &Orders, in_flight: usize) -> Run {
         let began = Instant::now();
         let mut tasks = JoinSet::new();
         for _ in 0..in_flight {
-            let (pool, orders) = (self.pool.clone(), Arc::clone(&orders));
+            let (pool, orders) = (self.pool.clone(), Arc::clone(orders));
             tasks.spawn(async move {
                 let mut answers = Vec::new();
                 while began.elapsed() < DURATION {

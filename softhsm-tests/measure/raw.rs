@@ -1,14 +1,16 @@
 //! The baseline: `C_Sign` in a loop, in a process of its own, with as many sessions as the daemon.
 
 use std::{
-    process::{Command, Stdio},
+    io::{BufRead, BufReader, Lines, Write, stdin},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     mechanism::Mechanism,
-    object::{Attribute, ObjectClass},
+    object::{Attribute, ObjectClass, ObjectHandle},
     session::{Session, UserType},
     slot::Slot,
     types::AuthPin,
@@ -21,6 +23,8 @@ use strongroom_softhsm_tests::{
 
 /// The first argument of the process that measures.
 pub const ROLE: &str = "raw-sign";
+/// What it says once it is logged in.
+const READY: &str = "ready";
 
 /// What `C_Sign` alone does.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -33,35 +37,68 @@ pub struct Raw {
     pub p99_us: f64,
 }
 
-/// Measures in a process of its own: PKCS#11 is one library instance a process. The key is `spend:NAME` or the
-/// like.
-///
-/// # Panics
-/// When the token does not sign.
-pub fn measure(
-    softhsm_config: &std::path::Path,
-    key: &str,
-    sessions: u16,
-    duration: Duration,
-) -> Raw {
-    let millis = duration.as_millis();
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        .args([ROLE, key, &sessions.to_string(), &millis.to_string()])
-        .env("SOFTHSM2_CONF", softhsm_config)
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("the process that measures");
-    assert!(output.status.success(), "the process that measures failed");
-    serde_json::from_slice(&output.stdout).expect("its figures")
+/// A process that signs when it is told to: PKCS#11 is one library instance a process. It is kept from part to
+/// part, logged in, so that parts can be short.
+pub struct Process {
+    child: Child,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// The process that measures: key with its purpose, sessions, milliseconds.
+impl Process {
+    /// Starts it and waits until it is logged in. The key is `spend:NAME` or the like.
+    ///
+    /// # Panics
+    /// When the token cannot be used.
+    pub fn start(softhsm_config: &Path, key: &str, sessions: u16) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args([ROLE, key, &sessions.to_string()])
+            .env("SOFTHSM2_CONF", softhsm_config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the process that measures");
+        let orders = child.stdin.take().expect("its input");
+        let answers = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut started = Self {
+            child,
+            orders,
+            answers,
+        };
+        assert_eq!(started.answer(), READY, "the process that measures");
+        started
+    }
+
+    /// Signs for so long with all sessions.
+    ///
+    /// # Panics
+    /// When the token does not sign.
+    pub fn measure(&mut self, duration: Duration) -> Raw {
+        writeln!(self.orders, "{}", duration.as_millis()).expect("the process that measures");
+        serde_json::from_str(&self.answer()).expect("its figures")
+    }
+
+    fn answer(&mut self) -> String {
+        let line = self.answers.next();
+        line.expect("the process that measures").expect("a line")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Killed between two calls it leaves nothing half written: a login alone writes to the token.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The process that measures: key with its purpose, and sessions; it is told the milliseconds of each part, a line
+/// each.
 pub fn run(arguments: &[String]) {
-    let [key, sessions, millis] = arguments else {
-        panic!("key, sessions, milliseconds")
+    let [key, sessions] = arguments else {
+        panic!("key, sessions")
     };
     let sessions: u16 = sessions.parse().expect("a number of sessions");
-    let duration = Duration::from_millis(millis.parse().expect("milliseconds"));
     let module = Pkcs11::new(Module::SoftHsm.path()).expect("the module");
     module
         .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
@@ -71,29 +108,71 @@ pub fn run(arguments: &[String]) {
     anchor
         .login(UserType::User, Some(&AuthPin::new(PIN.into())))
         .expect("the PIN");
-    let opened: Vec<Session> = (0..sessions)
-        .map(|_| module.open_ro_session(slot).expect("a session"))
+    let label = format!("strongroom:{key}");
+    let mut opened: Vec<Keyed> = (0..sessions)
+        .map(|_| Keyed::open(&module, slot, &label))
         .collect();
+    println!("{READY}");
+    for line in stdin().lines() {
+        let line = line.expect("an order");
+        let duration = Duration::from_millis(line.parse().expect("milliseconds"));
+        let raw = sign_with_all(&mut opened, duration);
+        println!("{}", serde_json::to_string(&raw).expect("JSON"));
+    }
+}
+
+/// A session that has found its key.
+struct Keyed {
+    session: Session,
+    key: ObjectHandle,
+}
+
+impl Keyed {
+    fn open(module: &Pkcs11, slot: Slot, label: &str) -> Self {
+        let session = module.open_ro_session(slot).expect("a session");
+        let wanted = [
+            Attribute::Class(ObjectClass::PRIVATE_KEY),
+            Attribute::Label(label.as_bytes().to_vec()),
+        ];
+        let found = session.find_objects(&wanted).expect("a search");
+        let key = *found.first().expect("the key");
+        Self { session, key }
+    }
+
+    fn sign(&self, duration: Duration) -> Vec<f64> {
+        let mut micros = Vec::new();
+        let mut digest = [0u8; 32];
+        let began = Instant::now();
+        while began.elapsed() < duration {
+            digest[..8].copy_from_slice(&(micros.len() as u64).to_be_bytes());
+            let call = Instant::now();
+            self.session
+                .sign(&Mechanism::Ecdsa, self.key, &digest)
+                .expect("C_Sign");
+            micros.push(call.elapsed().as_secs_f64() * 1e6);
+        }
+        micros
+    }
+}
+
+fn sign_with_all(opened: &mut [Keyed], duration: Duration) -> Raw {
     let began = Instant::now();
-    let threads: Vec<_> = opened
-        .into_iter()
-        .map(|session| {
-            let label = format!("strongroom:{key}");
-            std::thread::spawn(move || sign(&session, &label, duration))
-        })
-        .collect();
-    let mut micros: Vec<f64> = threads
-        .into_iter()
-        .flat_map(|thread| thread.join().expect("a thread"))
-        .collect();
+    let mut micros: Vec<f64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = opened
+            .iter_mut()
+            .map(|keyed| scope.spawn(move || keyed.sign(duration)))
+            .collect();
+        let each = threads.into_iter();
+        each.flat_map(|thread| thread.join().expect("a thread"))
+            .collect()
+    });
     let elapsed = began.elapsed().as_secs_f64();
     micros.sort_by(f64::total_cmp);
-    let raw = Raw {
+    Raw {
         per_second: micros.len() as f64 / elapsed,
         p50_us: percentile(&micros, 50),
         p99_us: percentile(&micros, 99),
-    };
-    println!("{}", serde_json::to_string(&raw).expect("JSON"));
+    }
 }
 
 fn slot(module: &Pkcs11) -> Slot {
@@ -104,30 +183,6 @@ fn slot(module: &Pkcs11) -> Slot {
             .is_ok_and(|token| token.label() == LABEL)
     };
     slots.into_iter().find(labelled).expect("the token")
-}
-
-fn sign(session: &Session, label: &str, duration: Duration) -> Vec<f64> {
-    let wanted = [
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::Label(label.as_bytes().to_vec()),
-    ];
-    let key = *session
-        .find_objects(&wanted)
-        .expect("a search")
-        .first()
-        .expect("the key");
-    let mut micros = Vec::new();
-    let mut digest = [0u8; 32];
-    let began = Instant::now();
-    while began.elapsed() < duration {
-        digest[..8].copy_from_slice(&(micros.len() as u64).to_be_bytes());
-        let call = Instant::now();
-        session
-            .sign(&Mechanism::Ecdsa, key, &digest)
-            .expect("C_Sign");
-        micros.push(call.elapsed().as_secs_f64() * 1e6);
-    }
-    micros
 }
 
 /// The means of what was measured several times.
