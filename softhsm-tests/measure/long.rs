@@ -7,7 +7,8 @@ use std::{
 };
 
 use ::journal::{
-    CheckpointOutcome, Clock, Journal, Reading, Replay, Reply, Stopped, SystemClock,
+    CheckpointOutcome, CheckpointWhen, Clock, Journal, Reading, Replay, Reply, Stopped,
+    SystemClock,
     disk::FsDisk,
     lock::Owner,
     segment::{self, LogId, OpenOptions, Salt, SegmentLog},
@@ -185,8 +186,8 @@ pub fn answer<T: Send + 'static>(ask: impl FnOnce(Reply<Result<T, Stopped>>)) ->
 /// Lets the journal keep a snapshot, as it does when a checkpoint covers the newest root.
 pub fn keep_snapshot(journal: &Journal, data: &Path) {
     until("a snapshot", || {
-        let key = KEY.parse().expect("a name");
-        let outcome = answer(|reply| journal.checkpoint(key, reply).expect("room"));
+        let (key, now) = (KEY.parse().expect("a name"), CheckpointWhen::Now);
+        let outcome = answer(|reply| journal.checkpoint(key, now, reply).expect("room"));
         let CheckpointOutcome::Order(order) = outcome else {
             panic!("no order");
         };

@@ -13,7 +13,7 @@ use tlog::{
 use tx::Name;
 
 use crate::{
-    CheckpointOrder, CheckpointOutcome, Committed, Reply,
+    CheckpointOrder, CheckpointOutcome, CheckpointWhen, Committed, Reply,
     command::Stopped,
     group::{OpenGroup, Untaken},
     segment::{Leaf, Salt},
@@ -39,14 +39,46 @@ impl Draft {
     }
 }
 
+/// A checkpoint that was asked for: whose key, and who is told.
+pub(crate) type Asked = (Name, Reply<Result<CheckpointOutcome, Stopped>>);
+
 impl Writer {
+    /// Orders a checkpoint now, or once there are signatures.
+    pub(crate) fn ask_checkpoint(
+        &mut self,
+        state: &mut State,
+        group: &mut OpenGroup,
+        asked: Asked,
+        when: CheckpointWhen,
+    ) -> Result<(), Stopped> {
+        match when {
+            CheckpointWhen::Now => self.order_checkpoint(state, group, asked),
+            CheckpointWhen::WithSignatures => {
+                self.order_awaited(state, group)?;
+                self.awaited = Some(asked);
+                Ok(())
+            }
+        }
+    }
+
+    /// Orders the checkpoint that waits for signatures, if one does.
+    pub(crate) fn order_awaited(
+        &mut self,
+        state: &mut State,
+        group: &mut OpenGroup,
+    ) -> Result<(), Stopped> {
+        match self.awaited.take() {
+            Some(asked) => self.order_checkpoint(state, group, asked),
+            None => Ok(()),
+        }
+    }
+
     /// Answers with the order to sign a checkpoint, behind the flush.
-    pub(crate) fn order_checkpoint(
+    fn order_checkpoint(
         &self,
         state: &mut State,
         group: &mut OpenGroup,
-        key: Name,
-        reply: Reply<Result<CheckpointOutcome, Stopped>>,
+        (key, reply): Asked,
     ) -> Result<(), Stopped> {
         let drafted = self.checkpoint(state, group, key);
         let reply = Reply::new(|durable: Result<Draft, _>| {
@@ -90,8 +122,8 @@ impl Writer {
     }
 }
 
-/// The head of a durable tree with what the group adds so far. A checkpoint goes before what waits
-/// with it, so that there is next to nothing to hash here.
+/// The head of a durable tree with what the group adds so far: next to nothing where the checkpoint goes
+/// before what waits with it, and all of it where it waited for signatures.
 fn head_before(mut tree: CompactTree, group: &OpenGroup) -> Option<TreeHead> {
     for entry in &group.entries {
         let leaf = Leaf::commit(&Salt::new(entry.salt), &entry.body);

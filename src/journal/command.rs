@@ -53,8 +53,11 @@ pub(crate) enum Command {
     },
     Checkpoint {
         key: Name,
+        when: CheckpointWhen,
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
     },
+    /// One that waits for signatures waits no longer. It stays behind that one's command.
+    CheckpointDue,
     SelfTest {
         tests: Vec<SelfTest>,
         reply: Reply<Result<SelfTestOutcome, Stopped>>,
@@ -126,6 +129,16 @@ pub enum SignOutcome {
     Moved,
     /// It was signed, and is withheld by a freeze.
     Withheld,
+}
+
+/// When a checkpoint is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointWhen {
+    /// At once, of what was there before.
+    Now,
+    /// With the next signatures, in the same flush, and of them too: who waits until they are witnessed waits
+    /// for no second flush. One at a time waits so; a further one lets it go at once.
+    WithSignatures,
 }
 
 /// What becomes of a checkpoint.
@@ -233,8 +246,8 @@ impl Command {
             Self::Govern(asked) => asked.refuse(stopped),
             Self::Checkpoint { reply, .. } => reply.send(Err(stopped)),
             Self::SelfTest { reply, .. } => reply.send(Err(stopped)),
-            // Nobody waits for a snapshot.
-            Self::Covered(_) => {}
+            // Nobody waits for a snapshot, or for word of what is due.
+            Self::Covered(_) | Self::CheckpointDue => {}
             Self::Refuse(_, reply)
             | Self::Failed { reply, .. }
             | Self::PolicyRefused { reply, .. }

@@ -62,6 +62,8 @@ pub(crate) struct OpenGroup {
     pub(crate) frozen: Vec<Frozen>,
     /// Whether it has an entry that time is counted from.
     pub(crate) counts: bool,
+    /// Whether it has signatures.
+    signs: bool,
     /// Whether it takes nothing more: the time is to be read anew.
     is_over: bool,
 }
@@ -80,6 +82,7 @@ impl OpenGroup {
             growth,
             frozen: Vec::new(),
             counts: false,
+            signs: false,
             is_over: false,
         }
     }
@@ -87,6 +90,11 @@ impl OpenGroup {
     /// Whether it takes a further command.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes < FULL_BYTES && !self.is_over
+    }
+
+    /// Whether a checkpoint that waits for signatures is ordered with it.
+    pub(crate) fn is_to_be_covered(&self) -> bool {
+        self.signs && !self.is_over
     }
 
     /// The index that the next entry gets.
@@ -137,6 +145,7 @@ impl OpenGroup {
         self.frozen
             .extend(self.growth.take(state, index, &record.entry));
         self.counts |= record.entry.is_counted_from();
+        self.signs |= matches!(record.entry, Entry::Signed(_));
         self.is_over |= is_owed(state, self.now, &record.entry);
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.push(entry);

@@ -24,9 +24,9 @@ use tlog::{
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Activation, Bodies, CheckpointOutcome, Clock, ReadError, RecallError, Registered, Release,
-    Reply, Rows, Scrubbed, Scrubber, SelfTest, SelfTestOutcome, SignCommand, SignOutcome, Stopped,
-    StoredEntry, Tree,
+    Activation, Bodies, CheckpointOutcome, CheckpointWhen, Clock, ReadError, RecallError,
+    Registered, Release, Reply, Rows, Scrubbed, Scrubber, SelfTest, SelfTestOutcome, SignCommand,
+    SignOutcome, Stopped, StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
     credit::Cosigned,
@@ -204,9 +204,18 @@ impl Journal {
     pub fn checkpoint(
         &self,
         key: Name,
+        when: CheckpointWhen,
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
     ) -> Result<(), Busy> {
-        self.ask(Command::Checkpoint { key, reply })
+        self.ask(Command::Checkpoint { key, when, reply })
+    }
+
+    /// Orders the checkpoint that waits for signatures, if one does.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait; nothing was done.
+    pub fn checkpoint_due(&self) -> Result<(), Busy> {
+        self.ask(Command::CheckpointDue)
     }
 
     /// Numbers the calls of a self-test.

@@ -53,8 +53,8 @@ pub use books::{BookFileError, BookStore, read_book};
 pub use bundles::{BundleStore, FolderError, read_folder};
 pub use clock::{Clock, Reading, SystemClock};
 pub use command::{
-    Activation, CheckpointOutcome, Registered, Release, Reply, SelfTestOutcome, SignCommand,
-    SignOutcome, Stopped,
+    Activation, CheckpointOutcome, CheckpointWhen, Registered, Release, Reply, SelfTestOutcome,
+    SignCommand, SignOutcome, Stopped,
 };
 pub use committed::{CheckpointOrder, Committed, SelfTestOrder, SignOrder};
 pub use govern::Lifted;

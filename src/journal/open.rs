@@ -353,6 +353,7 @@ impl Core {
             wanted,
             scrubbed,
             settled: Settled::default(),
+            awaited: None,
         };
         writer.note_start(started)?;
         Ok(Self {

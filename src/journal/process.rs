@@ -77,7 +77,10 @@ impl Writer {
                 let reason = shortened(reason, REASON_BYTES);
                 record(state, group, Entry::Frozen { scope, reason }, reply)
             }
-            Command::Checkpoint { key, reply } => self.order_checkpoint(state, group, key, reply),
+            Command::Checkpoint { key, when, reply } => {
+                self.ask_checkpoint(state, group, (key, reply), when)
+            }
+            Command::CheckpointDue => self.order_awaited(state, group),
             Command::SelfTest { tests, reply } => self.order_self_test(state, group, tests, reply),
             Command::Prune(pruned, reply) => {
                 let taken = self.prune(state, group, pruned);

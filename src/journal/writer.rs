@@ -24,7 +24,7 @@ use crate::defect::{self, Defect};
 use crate::{
     Clock, OpenJournalError, Reading, Store, StoreError,
     charges::ChargeFiles,
-    checkpoint::is_witnessed,
+    checkpoint::{Asked, is_witnessed},
     command::{Command, Failed, Stopped},
     credit::{Cosigned, Credit},
     group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
@@ -96,6 +96,8 @@ pub(crate) struct Writer {
     pub(crate) scrubbed: Arc<Scrubbed>,
     /// How far the clocks can be believed.
     pub(crate) settled: Settled,
+    /// The checkpoint that waits for signatures.
+    pub(crate) awaited: Option<Asked>,
     /// What witnesses say of the time.
     pub(crate) cosigned: Arc<Mutex<Cosigned>>,
 }
@@ -176,6 +178,9 @@ impl Writer {
         if let Some(stopped) = self.stopped.get() {
             for command in self.waiting.drain(..) {
                 command.refuse(stopped);
+            }
+            if let Some((_, reply)) = self.awaited.take() {
+                reply.send(Err(stopped.clone()));
             }
             return;
         }
@@ -290,6 +295,9 @@ impl Writer {
             && let Some(command) = self.waiting.pop_front()
         {
             self.process(&mut state, group, command)?;
+        }
+        if group.is_to_be_covered() {
+            self.order_awaited(&mut state, group)?;
         }
         state.forget_recalled(|key| group.growth.holds(key));
         Ok(())

@@ -1,18 +1,20 @@
 //! Makes checkpoints when they are due: 256 entries, one second after the oldest, or as soon as an answer
-//! waits for witnesses.
+//! waits for witnesses. Where there are witnesses one is asked for ahead, and is ordered in the flush of the next
+//! signatures, which nobody shows before it is cosigned.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use api::problem::Problem;
-use journal::CheckpointOutcome;
+use journal::{CheckpointOutcome, CheckpointWhen};
 use keys::{Authorized, SignError, Signature};
 use policy::StateError;
 use thiserror::Error;
 use tlog::{checkpoint::SignedCheckpoint, cosignature::Quorum, note::ForeignSignature};
 
 use crate::{
+    checkpoints::LogKey,
     heartbeat,
-    service::{Service, ask},
+    service::{Service, ask, busy},
 };
 
 /// How long to wait after a first failure; twice as long after each further one, up to the most.
@@ -54,14 +56,17 @@ pub enum CheckpointError {
 pub async fn run(service: Arc<Service>) {
     let mut pause = PAUSE;
     while service.journal.stopped().is_none() {
-        tokio::select! {
-            () = service.checkpoints.until_due(&service.journal) => {}
-            () = heartbeat::until_stale(&service.journal) => {}
-        }
-        if let Some(quorum) = witnesses(&service) {
-            service.witnesses.until_paced(&quorum).await;
-        }
-        match make(&service).await {
+        let made = match witnesses(&service).filter(|_| is_able(&service)) {
+            Some(quorum) => {
+                service.witnesses.until_paced(&quorum).await;
+                make_with_signatures(&service).await
+            }
+            None => {
+                until_due(&service).await;
+                make(&service).await
+            }
+        };
+        match made {
             Ok(()) => pause = PAUSE,
             Err(error) => {
                 let why = crate::log::chain(&error);
@@ -75,6 +80,17 @@ pub async fn run(service: Arc<Service>) {
     }
 }
 
+async fn until_due(service: &Service) {
+    tokio::select! {
+        () = service.checkpoints.until_due(&service.journal) => {}
+        () = heartbeat::until_stale(&service.journal) => {}
+    }
+}
+
+fn is_able(service: &Service) -> bool {
+    service.checkpoints.key().is_some() && service.pool.healthy()
+}
+
 /// Makes one of all entries so far.
 ///
 /// # Errors
@@ -85,8 +101,33 @@ pub async fn make(service: &Service) -> Result<(), CheckpointError> {
         return Err(CheckpointError::NoDevice);
     }
     let name = key.id.name.clone();
-    let outcome = ask(|reply| service.journal.checkpoint(name, reply));
-    let order = match outcome.await.map_err(CheckpointError::Journal)? {
+    let ordered = ask(|reply| service.journal.checkpoint(name, CheckpointWhen::Now, reply));
+    sign(service, &key, ordered.await).await
+}
+
+/// Makes one of the next signatures and all before them, or of all entries so far once that is due.
+async fn make_with_signatures(service: &Service) -> Result<(), CheckpointError> {
+    let key = service.checkpoints.key().ok_or(CheckpointError::NoKey)?;
+    let (name, when) = (key.id.name.clone(), CheckpointWhen::WithSignatures);
+    let mut ordered = pin!(ask(|reply| service.journal.checkpoint(name, when, reply)));
+    let outcome = tokio::select! {
+        biased;
+        outcome = &mut ordered => outcome,
+        () = until_due(service) => match service.journal.checkpoint_due() {
+            Ok(()) => ordered.await,
+            Err(error) => Err(busy(&error)),
+        },
+    };
+    sign(service, &key, outcome).await
+}
+
+/// Signs what was ordered, and takes it into service.
+async fn sign(
+    service: &Service,
+    key: &LogKey,
+    outcome: Result<CheckpointOutcome, Problem>,
+) -> Result<(), CheckpointError> {
+    let order = match outcome.map_err(CheckpointError::Journal)? {
         CheckpointOutcome::Order(order) => order,
         CheckpointOutcome::Refused(error) => return Err(CheckpointError::Key(error)),
     };

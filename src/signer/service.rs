@@ -196,6 +196,11 @@ impl Service {
     }
 }
 
+/// What is answered where the journal's writer is busy.
+pub fn busy(error: &Busy) -> Problem {
+    Problem::new(ProblemKind::Busy, format!("{error}; try again."))
+}
+
 /// Asks the journal's writer and waits for its answer.
 ///
 /// # Errors
@@ -206,7 +211,7 @@ pub async fn ask<T: Send + 'static>(
     let (reply, answer) = oneshot::channel();
     // Who no longer waits for the answer does not hold up the writer.
     let reply = Reply::new(move |result| drop(reply.send(result)));
-    send(reply).map_err(|busy| Problem::new(ProblemKind::Busy, format!("{busy}; try again.")))?;
+    send(reply).map_err(|error| busy(&error))?;
     match answer.await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(stopped)) => Err(Problem::new(

@@ -6,8 +6,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use policy::{Entry, KeyAlgorithm, KeyPurpose, KeyRegistration, StateError};
 use sha2::Digest as _;
 use strongroom_journal::{
-    CheckpointFile, CheckpointOrder, CheckpointOutcome, Committed, FoldError, OpenJournalError,
-    Remembered, Stopped,
+    CheckpointFile, CheckpointOrder, CheckpointOutcome, CheckpointWhen, Committed, FoldError,
+    OpenJournalError, Remembered, Stopped,
     segment::{Leaf, OpenError, OpenOptions, Record, Salt, Sealed, SegmentLog},
 };
 use tlog::{
@@ -48,7 +48,12 @@ pub fn begin(machine: &Machine) -> Running {
 }
 
 fn checkpoint(running: &Running, key: &str) -> Result<CheckpointOutcome, Stopped> {
-    ask(|reply| running.journal.checkpoint(name(key), reply).unwrap())
+    ask(|reply| {
+        running
+            .journal
+            .checkpoint(name(key), CheckpointWhen::Now, reply)
+            .unwrap()
+    })
 }
 
 pub fn order(running: &Running) -> Committed<CheckpointOrder> {
@@ -193,7 +198,9 @@ fn what_waits_together_with_a_checkpoint_is_not_covered_and_none_is_lost() {
     running.together(|journal| {
         let command = crate::machine::command(&payment(1), crate::machine::capped().hash);
         journal.sign(command, paid).unwrap();
-        journal.checkpoint(name("log-1"), made).unwrap();
+        journal
+            .checkpoint(name("log-1"), CheckpointWhen::Now, made)
+            .unwrap();
     });
     let soon = std::time::Duration::from_secs(60);
     let outcome = checkpoints.recv_timeout(soon).unwrap().unwrap();
@@ -206,6 +213,89 @@ fn what_waits_together_with_a_checkpoint_is_not_covered_and_none_is_lost() {
         *order.value().checkpoint().head(),
         head(&running, order.index())
     );
+}
+
+/// A checkpoint that waits for signatures.
+fn awaited(running: &Running) -> mpsc::Receiver<Result<CheckpointOutcome, Stopped>> {
+    let (made, outcome) = pending();
+    let when = CheckpointWhen::WithSignatures;
+    let key = name("log-1");
+    running.journal.checkpoint(key, when, made).unwrap();
+    // Whatever is answered after it was taken.
+    running.note("nothing").unwrap();
+    outcome
+}
+
+fn order_of(outcome: &mpsc::Receiver<Result<CheckpointOutcome, Stopped>>) -> (u64, TreeHead) {
+    let soon = std::time::Duration::from_secs(60);
+    match outcome.recv_timeout(soon).unwrap().unwrap() {
+        CheckpointOutcome::Order(order) => (order.index(), *order.value().checkpoint().head()),
+        other @ CheckpointOutcome::Refused(_) => panic!("no order: {other:?}"),
+    }
+}
+
+#[test]
+fn one_that_waits_for_signatures_covers_them_and_shares_their_flush() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let outcome = awaited(&running);
+    let paid = running.order(&payment(1));
+    assert!(outcome.try_recv().is_err(), "nothing is signed");
+    let signed = running.journal.bodies().durable();
+    machine.disk.take_calls();
+    let _released = running.signed(&paid).unwrap();
+    let (index, covered) = order_of(&outcome);
+    assert_eq!((index, covered.size), (signed + 1, signed + 1));
+    assert_eq!(covered, head(&running, index));
+    let calls = machine.disk.take_calls();
+    let flushes = calls.iter().filter(|call| **call == Call::SyncData).count();
+    assert_eq!(flushes, 1);
+    // The next signatures find none that waits.
+    let paid = running.order(&payment(2));
+    let _released = running.signed(&paid).unwrap();
+    assert_eq!(running.journal.bodies().durable(), index + 3);
+}
+
+#[test]
+fn one_that_waits_for_signatures_goes_when_it_is_due_or_another_comes() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let (first, second) = (awaited(&running), awaited(&running));
+    let (one, _) = order_of(&first);
+    assert!(second.try_recv().is_err(), "it waits in its place");
+    running.journal.checkpoint_due().unwrap();
+    let (other, covered) = order_of(&second);
+    assert!(other > one);
+    assert_eq!(covered, head(&running, other));
+    running.journal.checkpoint_due().unwrap();
+    running.note("nothing is due").unwrap();
+    assert_eq!(running.journal.bodies().durable(), other + 2);
+}
+
+#[test]
+fn one_that_is_due_as_soon_as_it_waits_goes() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let (made, outcome) = pending();
+    running.together(|journal| {
+        let when = CheckpointWhen::WithSignatures;
+        journal.checkpoint(name("log-1"), when, made).unwrap();
+        journal.checkpoint_due().unwrap();
+    });
+    running.note("nothing").unwrap();
+    let (index, covered) = order_of(&outcome);
+    assert_eq!(covered, head(&running, index));
+}
+
+#[test]
+fn one_that_waits_for_signatures_is_answered_when_the_journal_stops() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let outcome = awaited(&running);
+    running.stop().unwrap();
+    let soon = std::time::Duration::from_secs(60);
+    let stopped = outcome.recv_timeout(soon).unwrap().unwrap_err();
+    assert_eq!(Some(&stopped), running.journal.stopped());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use journal::{
-    BundleStore, CheckpointOrder, CheckpointOutcome, Committed, Journal, Registered, Reply,
-    SystemClock,
+    BundleStore, CheckpointOrder, CheckpointOutcome, CheckpointWhen, Committed, Journal,
+    Registered, Reply, SystemClock,
 };
 use policy::KeyRegistration;
 use tlog::{checkpoint::SignedCheckpoint, note::VerifierKey};
@@ -49,7 +49,11 @@ fn register(journal: &Journal, public: &str) {
 }
 
 fn order(journal: &Journal) -> Committed<CheckpointOrder> {
-    let outcome = ask(|reply| journal.checkpoint(log_key().name, reply).unwrap());
+    let outcome = ask(|reply| {
+        journal
+            .checkpoint(log_key().name, CheckpointWhen::Now, reply)
+            .unwrap()
+    });
     match outcome.unwrap() {
         CheckpointOutcome::Order(order) => order,
         CheckpointOutcome::Refused(error) => panic!("{error}"),

@@ -14,7 +14,7 @@ use super::{
     world::{Event, Kind, World},
 };
 use crate::{
-    CheckpointOutcome, Committed, Release, SignOrder, SignOutcome,
+    CheckpointOutcome, CheckpointWhen, Committed, Release, SignOrder, SignOutcome,
     command::Command,
     defect::{self, Defect},
 };
@@ -222,7 +222,15 @@ impl World {
         let process = self.machines[m].process.as_ref().unwrap();
         let reply = process.reply(Answer::Checkpoint);
         let key = log_key_name();
-        self.ask(m, Command::Checkpoint { key, reply });
+        let when = match self.random.once_in(2) {
+            true => CheckpointWhen::WithSignatures,
+            false => CheckpointWhen::Now,
+        };
+        self.ask(m, Command::Checkpoint { key, when, reply });
+        if when == CheckpointWhen::WithSignatures {
+            let delay = self.random.between(1, 400);
+            self.place(delay, self.this(m), Event::CheckpointDue);
+        }
     }
 
     /// Signs, remembers and sends to the witnesses.

@@ -56,6 +56,8 @@ pub enum Event {
     Leave(Leaving),
     /// A checkpoint is due.
     Checkpoint,
+    /// One that waits for signatures waits no longer.
+    CheckpointDue,
     /// A checkpoint arrives at a witness.
     Cosign(usize, Box<(SignedCheckpoint, AddCheckpoint)>),
     /// A cosignature arrives.
@@ -229,6 +231,7 @@ impl World {
             Event::Given(given, call) => return self.given(m, given, call),
             Event::Leave(leaving) => return self.leave(m, leaving),
             Event::Checkpoint => self.checkpoint(m),
+            Event::CheckpointDue => self.ask(m, Command::CheckpointDue),
             Event::Cosign(witness, sent) => self.cosign(m, witness, *sent),
             Event::Cosigned(size) => return self.cosigned(m, size),
             Event::Misfortune => return self.misfortune(),
@@ -391,6 +394,7 @@ impl fmt::Display for Event {
             ),
             Self::Leave(leaving) => write!(f, "leave {leaving:?}"),
             Self::Checkpoint => f.write_str("checkpoint"),
+            Self::CheckpointDue => f.write_str("checkpoint due"),
             Self::Cosign(witness, sent) => write!(f, "witness {witness} {:?}", sent.0.head()),
             Self::Cosigned(size) => write!(f, "cosigned {size}"),
             Self::Misfortune => f.write_str("misfortune"),
