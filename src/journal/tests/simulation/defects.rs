@@ -65,7 +65,7 @@ found! {
     refund_on_failure: RefundOnFailure by "1 " | "5 ";
     intent_unbound: IntentUnbound by "2 ";
     window_forgets: WindowForgets by "1 " | "5 " | "6 the fold";
-    jump_gives_room: JumpGivesRoom by "7 " | "1 " | "5 " | "6 the fold";
+    jump_gives_room: JumpGivesRoom by "7 " | "1 " | "5 " | "6 the fold" | "the journal stopped of itself";
     replay_signs_again: ReplaySignsAgain by "6 call" | "the journal stopped of itself";
     late_release: LateRelease by "6 delay";
     freeze_ignored: FreezeIgnored by "10 attempt";

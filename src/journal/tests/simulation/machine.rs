@@ -299,34 +299,36 @@ impl Machine {
             }
         }
         self.model.calls_are_durable()?;
-        self.same_as_left(&core)?;
+        let same = self.is_as_left(&core);
+        same.map_err(|error| Violation(format!("unread: {error}")))??;
+        self.left = None;
         self.process = Some(Process::new(core, now));
         self.check_rooms()
     }
 
-    /// What follows from the log is what the process before had, when both have the same entries.
-    fn same_as_left(&mut self, core: &Core) -> Result<(), Violation> {
-        let Some(Left { state, rows, time }) = self.left.take() else {
-            return Ok(());
+    /// What follows from the log is what the process before had, when both have the same entries; or it cannot
+    /// be read.
+    pub fn is_as_left(&self, core: &Core) -> Result<Result<(), Violation>, RecallError> {
+        let Some(Left { state, rows, time }) = &self.left else {
+            return Ok(Ok(()));
         };
         let writer = &core.writer;
         let entries = |state: &RwLock<State>| state.read().unwrap().entries();
-        if entries(&state) + 1 != entries(&writer.state) {
-            return Ok(());
+        if entries(state) + 1 != entries(&writer.state) {
+            return Ok(Ok(()));
         }
         // The process before may have read a later time since its last entry.
         let now = writer.time.interval();
-        let now = if now.lo < time.lo { time } else { now };
+        let now = if now.lo < time.lo { *time } else { now };
         // The disk that it left may have no power.
-        let Ok(before) = seen(&rows, &state, now) else {
-            return Ok(());
+        let Ok(before) = seen(rows, state, now) else {
+            return Ok(Ok(()));
         };
-        let after = seen(&writer.rows, &writer.state, now);
-        let after = after.map_err(|error| Violation(format!("unread: {error}")))?;
-        match before == after {
+        let after = seen(&writer.rows, &writer.state, now)?;
+        Ok(match before == after {
             true => Ok(()),
             false => Err(Violation(format!("6 the fold differs: {before} / {after}"))),
-        }
+        })
     }
 
     /// Takes an entry that is durable, written at this time in truth.

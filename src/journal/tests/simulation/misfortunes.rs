@@ -1,5 +1,7 @@
 //! What goes wrong outside of a turn.
 
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
 use policy::{
     Digest, FreezeScope,
     statement::{Head, Prune, StatementError},
@@ -16,7 +18,30 @@ use super::{
     turns::chain,
     world::{Event, Kind, World},
 };
-use crate::{Clock as _, PruneError, Tree as _, command::Command, open::create_with, prune::Held};
+use crate::{
+    Clock as _, Pauses, PruneError, Scrubber, Tree as _,
+    command::Command,
+    open::{Core, create_with},
+    prune::Held,
+};
+
+/// Reads a log again, once; whether nothing is wrong with it.
+fn scrub(core: &Core) -> bool {
+    struct Once;
+    impl Pauses for Once {
+        fn pause(&self, length: Duration) -> ControlFlow<()> {
+            // What is that long is behind the end, or what could not be read.
+            match length > Duration::from_mins(1) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let (log, clock) = (core.reader.clone(), Arc::clone(&core.writer.clock));
+    let scrubbed = Arc::clone(&core.writer.scrubbed);
+    Scrubber::new(log, clock, Arc::clone(&scrubbed)).run(&Once);
+    scrubbed.damage().is_none()
+}
 
 impl World {
     pub(super) fn misfortune(&mut self) -> Result<(), Violation> {
@@ -150,10 +175,16 @@ impl World {
         }
     }
 
-    /// A bit flips. It is found, or it changes nothing.
+    /// A bit flips. It is found at the opening, or when the log is read again, or it changes nothing.
     pub(super) fn rot(&mut self, m: usize) -> Result<(), Violation> {
         let mut image = self.machines[m].disk.image();
-        let names: Vec<String> = image.keys().cloned().collect();
+        let mut names: Vec<String> = image.keys().cloned().collect();
+        if self.random.once_in(2) {
+            names.retain(|name| name.ends_with(".seg"));
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
         let name = &names[self.random.index(names.len())];
         let file = image.get_mut(name).unwrap();
         if file.is_empty() {
@@ -163,7 +194,28 @@ impl World {
         file[place] ^= 1 << self.random.below(8);
         self.tally.rotten += 1;
         self.trace.tell(format_args!("bit {place} of {name} flips"));
-        self.try_open(m, &image, None)
+        let Some(core) = self.try_open(m, &image, None)? else {
+            return Ok(());
+        };
+        match self.machines[m].is_as_left(&core) {
+            Ok(same) => same?,
+            Err(error) => self.trace.tell(format_args!("found: {error}")),
+        }
+        if !scrub(&core) {
+            self.tally.scrubbed += 1;
+            self.trace.tell(format_args!("found by reading again"));
+            return Ok(());
+        }
+        // What reading the whole log again passes is whole.
+        use crate::Bodies as _;
+        let pruned = core.writer.state.read().unwrap().pruned();
+        for index in pruned..core.entries {
+            if let Err(error) = core.reader.entry(index) {
+                let why = chain(&error);
+                return Err(Violation(format!("entry {index} passed, unread: {why}")));
+            }
+        }
+        Ok(())
     }
 
     /// Older segments under what remembers newer ones. They are found.
@@ -186,11 +238,16 @@ impl World {
         self.trace.tell(format_args!(
             "a copy of {entries} entries under an anchor of {anchored}"
         ));
-        self.try_open(m, &image, Some(anchored))
+        self.try_open(m, &image, Some(anchored)).map(drop)
     }
 
     /// Opens a disk that is not as it was left, and leaves the real one as it is.
-    fn try_open(&mut self, m: usize, image: &Image, least: Option<u64>) -> Result<(), Violation> {
+    fn try_open(
+        &mut self,
+        m: usize,
+        image: &Image,
+        least: Option<u64>,
+    ) -> Result<Option<Core>, Violation> {
         let machine = &mut self.machines[m];
         let disk = MemoryDisk::from_image(image);
         let core = match machine.open(&disk) {
@@ -198,7 +255,7 @@ impl World {
             Err(error) => {
                 self.tally.sealed += 1;
                 self.trace.tell(format_args!("sealed: {}", chain(&error)));
-                return Ok(());
+                return Ok(None);
             }
         };
         let held = least.unwrap_or(machine.known.len() as u64);
@@ -215,7 +272,7 @@ impl World {
                 return Err(Violation(format!("entry {index} is another and is served")));
             }
         }
-        Ok(())
+        Ok(Some(core))
     }
 
     /// The disk is cloned into another machine, or an older copy of it is restored.

@@ -74,6 +74,7 @@ fn whatever_goes_wrong_the_invariants_hold() {
             all.pruned,
         ];
         assert!(each.iter().all(|times| *times > 100), "{all:?}");
+        assert!(all.scrubbed > 10, "{all:?}");
     }
 }
 
@@ -98,6 +99,7 @@ impl Tally {
             thawed,
             faults,
             rotten,
+            scrubbed,
             sealed,
             copies,
             jumps,
@@ -113,6 +115,7 @@ impl Tally {
         self.thawed += thawed;
         self.faults += faults;
         self.rotten += rotten;
+        self.scrubbed += scrubbed;
         self.sealed += sealed;
         self.copies += copies;
         self.jumps += jumps;

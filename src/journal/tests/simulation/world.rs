@@ -127,6 +127,8 @@ pub struct Tally {
     pub thawed: u64,
     pub faults: u64,
     pub rotten: u64,
+    /// Of those, what only reading the whole log again has found.
+    pub scrubbed: u64,
     pub sealed: u64,
     pub copies: u64,
     pub jumps: u64,
@@ -225,6 +227,10 @@ impl World {
             Event::Turn => return self.turn(m),
             Event::Tick => {
                 self.turn_soon(m);
+                // With copies every release asks for one.
+                if self.kind != Kind::Copies && self.random.once_in(2) {
+                    self.checkpoint(m);
+                }
                 self.place(5_000, self.this(m), Event::Tick);
             }
             Event::Answer(answer) => return self.answered(m, answer),
