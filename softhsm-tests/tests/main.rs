@@ -50,6 +50,7 @@ mod quickstart;
 mod races;
 mod recovery;
 mod refusals;
+mod relays;
 mod replay;
 mod replicas;
 mod restricted;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{
-    journal::{BodiesAnswer, CosignaturesAnswer, CosignaturesRequest, SeenCheckpoint},
+    journal::{BodiesAnswer, SeenCheckpoint},
     problem::{Problem, ProblemKind},
     signing::{SignAnswer, SignRequest},
 };
@@ -20,7 +20,7 @@ use strongroom_softhsm_tests::{
     image::Image,
     program::{run, until},
     signerd::Signerd,
-    witness::{RELAY, Witness, Witnessed, cosign, log, until_up},
+    witness::{Witness, Witnessed, log, until_up},
     world::{Client, World, problem},
 };
 use tlog::{
@@ -30,7 +30,7 @@ use tlog::{
 
 use crate::support::{CUSTOMER, sender, transfer};
 
-fn payment(client: &mut Client, nonce: u64) -> SignRequest {
+pub fn payment(client: &mut Client, nonce: u64) -> SignRequest {
     payment_of(client, nonce, 1)
 }
 
@@ -52,7 +52,7 @@ fn signed(client: &mut Client, request: &SignRequest) -> SignAnswer {
     })
 }
 
-fn is_unwitnessed(answer: &Answer) -> Problem {
+pub fn is_unwitnessed(answer: &Answer) -> Problem {
     let told = problem(answer);
     assert_eq!(told.kind, ProblemKind::Unwitnessed, "{}", told.detail);
     told
@@ -144,7 +144,7 @@ fn a_payment_passes_with_two_of_three_witnesses_and_waits_with_one() {
     );
 }
 
-fn open(site: &Witnessed, note: &str) -> SignedCheckpoint {
+pub fn open(site: &Witnessed, note: &str) -> SignedCheckpoint {
     let key: &VerifierKey = site.log_key.as_ref().unwrap();
     let origin = key.name().as_str().parse().unwrap();
     SignedCheckpoint::open(note.as_bytes(), &origin, std::slice::from_ref(key)).unwrap()
@@ -366,216 +366,6 @@ fn of_two_clones_that_start_together_one_at_most_releases() {
         "{released:?}"
     );
     drop((relays, first, clone.daemon));
-}
-
-/// A daemon with three witnesses that do not run, and a client that brings whatever it likes.
-struct Lying {
-    site: Witnessed,
-    daemon: Signerd,
-    client: Client,
-    relay: Client,
-}
-
-fn lying() -> Lying {
-    let mut site = Witnessed::new(3);
-    let daemon = site.launch();
-    let (client, relay) = (site.world.walletd(), site.world.client(RELAY));
-    Lying {
-        site,
-        daemon,
-        client,
-        relay,
-    }
-}
-
-impl Lying {
-    /// The newest checkpoint, once it covers an entry.
-    fn covering(&mut self, entry: u64) -> SignedCheckpoint {
-        let note = until("a checkpoint", || {
-            let answer = self
-                .relay
-                .get(&format!("/v1/journal/checkpoint?covers={entry}"));
-            (answer.status == 200).then(|| answer.text())
-        });
-        open(&self.site, &note)
-    }
-
-    fn line(&self, witness: usize, signed: &SignedCheckpoint) -> String {
-        let key = self.site.log_key.as_ref().unwrap();
-        cosign(&self.site.witnesses[witness], key, signed)
-    }
-
-    fn bring(&mut self, size: u64, cosignatures: &[String]) -> Answer {
-        let request = CosignaturesRequest {
-            size,
-            cosignatures: cosignatures.to_vec(),
-        };
-        let body = serde_json::to_vec(&request).unwrap();
-        self.relay.post("/v1/journal/cosignatures", &body)
-    }
-}
-
-impl Lying {
-    /// Brings what is worth nothing: of two checkpoints, each with all its cosignatures.
-    fn tries_everything(&mut self, of: [(u64, &[String]); 2], second: &SignedCheckpoint) {
-        let [(older, good), (newer, of_it)] = of;
-        let stranger = Witnessed::new(1);
-        let log_key = self.site.log_key.clone().unwrap();
-        let strange = cosign(&stranger.witnesses[0], &log_key, second);
-        let mut flipped = of_it[0].clone();
-        let at = flipped.len() - 40;
-        let other = if &flipped[at..=at] == "A" { "B" } else { "A" };
-        flipped.replace_range(at..=at, other);
-        let garbage = "\u{2014} w1.example AAAA".to_owned();
-        let spaced = of_it[1].clone() + " ";
-        let malformed = [
-            // Of another checkpoint.
-            (newer, good[..2].to_vec()),
-            (older, of_it[..2].to_vec()),
-            (newer, vec![strange]),
-            (newer, vec![flipped]),
-            (newer, vec![garbage]),
-            (newer, vec![String::new()]),
-            (newer, vec!["x".repeat(100_000)]),
-            (newer, Vec::new()),
-            (newer, vec![of_it[0].clone(); 17]),
-            // A good one beside a bad one: neither counts.
-            (newer, vec![of_it[0].clone(), good[1].clone()]),
-            (newer, vec![of_it[0].clone(), spaced]),
-        ];
-        for (size, lines) in malformed {
-            let refused = problem(&self.bring(size, &lines));
-            assert_eq!(refused.kind, ProblemKind::Malformed, "{size} {lines:?}");
-        }
-        for size in [0, newer + 1_000, u64::MAX] {
-            let refused = problem(&self.bring(size, of_it));
-            assert_eq!(refused.kind, ProblemKind::NotFound, "{size}");
-        }
-    }
-}
-
-#[test]
-fn a_relay_that_lies_gets_nothing_released() {
-    let mut lying = lying();
-    let first = lying.covering(0);
-    let size = first.head().size;
-    let good: Vec<String> = (0..3).map(|witness| lying.line(witness, &first)).collect();
-    // Two of them are enough, and release what this checkpoint covers: the start, and no payment.
-    let answer: CosignaturesAnswer = lying.bring(size, &good[..2]).json();
-    assert_eq!(
-        (answer.cosigned, answer.needed, answer.witnessed),
-        (2, 2, size)
-    );
-    lying.daemon = lying.daemon.ready();
-
-    let request = payment(&mut lying.client, 0);
-    is_unwitnessed(&lying.client.send(&request));
-    let second = lying.covering(size);
-    let newer = second.head().size;
-    let of_it: Vec<String> = (0..3).map(|witness| lying.line(witness, &second)).collect();
-    lying.tries_everything([(size, &good), (newer, &of_it)], &second);
-    // One witness, however often it says so, is one.
-    for _ in 0..3 {
-        let same = vec![of_it[0].clone(), of_it[0].clone()];
-        let answer: CosignaturesAnswer = lying.bring(newer, &same).json();
-        assert_eq!((answer.cosigned, answer.witnessed), (1, size));
-    }
-    is_unwitnessed(&lying.client.send(&request));
-    let newest = lying.covering(newer - 1);
-    assert_eq!(log(&mut lying.client).witnesses.unwrap().witnessed, size);
-
-    // The second one's word, and it is released.
-    let answer: CosignaturesAnswer = lying.bring(newer, &of_it[1..2]).json();
-    assert_eq!((answer.cosigned, answer.witnessed), (2, newer));
-    assert!(newest.head().size >= newer);
-    lying.client.sign(&request);
-    assert_eq!(lying.daemon.metric("signerd_sealed"), Some(0));
-    // Late ones change nothing any more, and an older checkpoint's take nothing back.
-    let _late = lying.bring(newer, &of_it);
-    let _older = lying.bring(size, &good);
-    lying.client.sign(&request);
-}
-
-/// Under load each witness is at another checkpoint most of the time.
-#[test]
-fn witnesses_that_cosign_different_checkpoints_speak_for_what_both_contain() {
-    let mut lying = lying();
-    let first = lying.covering(0);
-    let size = first.head().size;
-    let line = lying.line(0, &first);
-    let answer: CosignaturesAnswer = lying.bring(size, &[line]).json();
-    assert_eq!((answer.cosigned, answer.witnessed), (1, 0));
-
-    let request = payment(&mut lying.client, 0);
-    is_unwitnessed(&lying.client.send(&request));
-    let second = lying.covering(size);
-    let longer = second.head().size;
-    let line = lying.line(1, &second);
-    let answer: CosignaturesAnswer = lying.bring(longer, &[line]).json();
-    assert_eq!((answer.cosigned, answer.witnessed), (1, size));
-    lying.daemon = lying.daemon.ready();
-    is_unwitnessed(&lying.client.send(&request));
-
-    let next = payment(&mut lying.client, 1);
-    is_unwitnessed(&lying.client.send(&next));
-    let third = lying.covering(longer);
-    let longest = third.head().size;
-    let line = lying.line(2, &third);
-    let answer: CosignaturesAnswer = lying.bring(longest, &[line]).json();
-    assert_eq!((answer.cosigned, answer.witnessed), (1, longer));
-    lying.client.sign(&request);
-    // Who trusts the witnesses is shown one that enough of them have cosigned.
-    let path = "/v1/journal/checkpoint";
-    let none = problem(&lying.relay.get(path));
-    assert_eq!(none.kind, ProblemKind::NoCheckpoint, "{}", none.detail);
-    let line = lying.line(0, &third);
-    let answer: CosignaturesAnswer = lying.bring(longest, &[line]).json();
-    assert_eq!((answer.cosigned, answer.witnessed), (2, longest));
-    let shown = open(&lying.site, &lying.relay.get(path).text());
-    assert_eq!(shown.head(), third.head());
-}
-
-#[test]
-fn cosignatures_of_an_earlier_start_count_for_nothing() {
-    let mut lying = lying();
-    let request = payment(&mut lying.client, 0);
-    let first = lying.covering(0);
-    is_unwitnessed(&lying.client.send(&request));
-    let second = lying.covering(first.head().size);
-    assert!(lying.daemon.stop().success());
-    lying.daemon = lying.site.launch();
-    lying.client.reconnect();
-    lying.relay = lying.site.world.client(RELAY);
-    for signed in [&first, &second] {
-        let lines: Vec<String> = (0..3).map(|witness| lying.line(witness, signed)).collect();
-        let refused = problem(&lying.bring(signed.head().size, &lines));
-        assert_eq!(refused.kind, ProblemKind::NotFound, "{}", refused.detail);
-    }
-    is_unwitnessed(&lying.client.send(&request));
-}
-
-#[test]
-fn only_a_client_with_the_grant_brings_cosignatures_and_it_gets_nothing_else() {
-    let mut lying = lying();
-    let signed = lying.covering(0);
-    let size = signed.head().size;
-    let request = CosignaturesRequest {
-        size,
-        cosignatures: vec![lying.line(0, &signed)],
-    };
-    let body = serde_json::to_vec(&request).unwrap();
-    let refused = problem(&lying.client.post("/v1/journal/cosignatures", &body));
-    assert_eq!(refused.kind, ProblemKind::NotGranted);
-    let payment = payment(&mut lying.client, 0);
-    for answer in [
-        lying.relay.send(&payment),
-        lying.relay.get("/v1/keys"),
-        lying.relay.get("/v1/requests"),
-        lying.relay.get("/v1/requests/pay-0"),
-    ] {
-        assert_eq!(problem(&answer).kind, ProblemKind::NotGranted);
-    }
-    assert_eq!(log(&mut lying.client).witnesses.unwrap().witnessed, 0);
 }
 
 #[test]
