@@ -315,8 +315,7 @@ impl Core {
             scrub::unmark(&folder).map_err(unread)?;
         }
         let scrubbed = Arc::new(Scrubbed::remembered(&folder));
-        let keys = log_keys(&folded.parts.state, &folded.origin);
-        let remembered = found.verify(&folded.origin, &keys);
+        let remembered = folded.verified(found);
         let started = folded.started(start, &*clock);
         let (entries, cut_bytes) = (folded.log.size(), folded.cut_bytes);
         let Parts { state, left, .. } = folded.parts;
@@ -569,6 +568,12 @@ struct Behind {
 }
 
 impl Folded {
+    /// The checkpoint that was found beside the log, under the keys that the log knows.
+    fn verified(&self, found: Found) -> Remembered {
+        let keys = log_keys(&self.parts.state, &self.origin);
+        found.verify(&self.origin, &keys)
+    }
+
     /// The entry that says so.
     fn started(&self, start: &Start<'_>, clock: &dyn Clock) -> Entry {
         Entry::Started {
