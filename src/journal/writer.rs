@@ -296,7 +296,8 @@ impl Writer {
         {
             self.process(&mut state, group, command)?;
         }
-        if group.is_to_be_covered() {
+        // Nothing comes behind the entry that ends the log.
+        if self.stopped.get().is_none() && group.is_to_be_covered() {
             self.order_awaited(&mut state, group)?;
         }
         state.forget_recalled(|key| group.growth.holds(key));

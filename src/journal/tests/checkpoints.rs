@@ -299,6 +299,30 @@ fn one_that_waits_for_signatures_is_answered_when_the_journal_stops() {
 }
 
 #[test]
+fn nothing_comes_behind_the_end_not_even_what_waits_for_signatures() {
+    let machine = Machine::new();
+    let running = begin(&machine);
+    let outcome = awaited(&running);
+    let paid = running.order(&payment(1));
+    let (given, _released) = pending();
+    let (ended, end) = pending();
+    running.together(|journal| {
+        journal.signed(crate::machine::signatures(&paid, "raw"), given);
+        journal.stop("told to".into(), ended);
+    });
+    let soon = std::time::Duration::from_secs(60);
+    end.recv_timeout(soon).unwrap().unwrap();
+    assert!(outcome.recv_timeout(soon).unwrap().is_err(), "an order");
+    let last = running.journal.bodies().durable() - 1;
+    let (record, _) = running.journal.record(last).unwrap();
+    assert!(
+        matches!(record.entry, Entry::Stopped { .. }),
+        "{:?}",
+        record.entry
+    );
+}
+
+#[test]
 fn no_order_is_handed_out_that_is_not_durable() {
     let machine = Machine::new();
     let running = begin(&machine);
