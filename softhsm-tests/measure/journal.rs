@@ -106,7 +106,10 @@ pub fn begun(data: &Path) -> (Arc<Journal>, ::journal::WriterThread) {
 
 /// As the daemon's is.
 pub fn runtime() -> tokio::runtime::Runtime {
+    // As many threads as the signer has.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(1).max(1))
         .enable_all()
         .build()
         .expect("a runtime")

@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bitcoin::secp256k1::{All, Message, PublicKey, Secp256k1, ecdsa::Signature};
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     mechanism::Mechanism,
-    object::{Attribute, ObjectClass, ObjectHandle},
+    object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
     session::{Session, UserType},
     slot::Slot,
     types::AuthPin,
@@ -35,6 +36,19 @@ pub struct Raw {
     pub p50_us: f64,
     /// The 99th percentile of one call, in microseconds.
     pub p99_us: f64,
+}
+
+/// What is measured in a part.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Order {
+    duration: Duration,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum What {
+    Sign,
+    SignAndVerify,
 }
 
 /// A process that signs when it is told to: PKCS#11 is one library instance a process. It is kept from part to
@@ -74,7 +88,21 @@ impl Process {
     /// # Panics
     /// When the token does not sign.
     pub fn measure(&mut self, duration: Duration) -> Raw {
-        writeln!(self.orders, "{}", duration.as_millis()).expect("the process that measures");
+        self.order(duration, What::Sign)
+    }
+
+    /// Signs for so long with all sessions, and verifies every signature where it was made: with no pool, no
+    /// process and nobody to wait for, this is what a pool that verifies could reach at best.
+    ///
+    /// # Panics
+    /// When the token does not sign, or signs wrongly.
+    pub fn measure_verified(&mut self, duration: Duration) -> Raw {
+        self.order(duration, What::SignAndVerify)
+    }
+
+    fn order(&mut self, duration: Duration, what: What) -> Raw {
+        let order = serde_json::to_string(&Order { duration, what }).expect("JSON");
+        writeln!(self.orders, "{order}").expect("the process that measures");
         serde_json::from_str(&self.answer()).expect("its figures")
     }
 
@@ -92,7 +120,7 @@ impl Drop for Process {
     }
 }
 
-/// The process that measures: key with its purpose, and sessions; it is told the milliseconds of each part, a line
+/// The process that measures: key with its purpose, and sessions; it is told what to do in each part, a line
 /// each.
 pub fn run(arguments: &[String]) {
     let [key, sessions] = arguments else {
@@ -115,8 +143,8 @@ pub fn run(arguments: &[String]) {
     println!("{READY}");
     for line in stdin().lines() {
         let line = line.expect("an order");
-        let duration = Duration::from_millis(line.parse().expect("milliseconds"));
-        let raw = sign_with_all(&mut opened, duration);
+        let order = serde_json::from_str(&line).expect("an order");
+        let raw = sign_with_all(&mut opened, order);
         println!("{}", serde_json::to_string(&raw).expect("JSON"));
     }
 }
@@ -125,42 +153,77 @@ pub fn run(arguments: &[String]) {
 struct Keyed {
     session: Session,
     key: ObjectHandle,
+    /// What verifies under it; nothing for keys of other curves.
+    verifier: Option<Verifier>,
+}
+
+struct Verifier {
+    secp: Secp256k1<All>,
+    public: PublicKey,
 }
 
 impl Keyed {
     fn open(module: &Pkcs11, slot: Slot, label: &str) -> Self {
         let session = module.open_ro_session(slot).expect("a session");
-        let wanted = [
-            Attribute::Class(ObjectClass::PRIVATE_KEY),
-            Attribute::Label(label.as_bytes().to_vec()),
-        ];
-        let found = session.find_objects(&wanted).expect("a search");
-        let key = *found.first().expect("the key");
-        Self { session, key }
+        let key = object(&session, ObjectClass::PRIVATE_KEY, label);
+        let public = object(&session, ObjectClass::PUBLIC_KEY, label);
+        let point = session.get_attributes(public, &[AttributeType::EcPoint]);
+        let Some(Attribute::EcPoint(point)) = point.expect("its attributes").pop() else {
+            panic!("a public key without a point");
+        };
+        // Behind tag and length of an octet string.
+        let public = point.get(2..).map(PublicKey::from_slice);
+        let secp = Secp256k1::new();
+        let verifier = public.and_then(Result::ok).map(|public| Verifier { secp, public });
+        Self {
+            session,
+            key,
+            verifier,
+        }
     }
 
-    fn sign(&self, duration: Duration) -> Vec<f64> {
+    fn work(&self, Order { duration, what }: Order) -> Vec<f64> {
         let mut micros = Vec::new();
         let mut digest = [0u8; 32];
         let began = Instant::now();
         while began.elapsed() < duration {
             digest[..8].copy_from_slice(&(micros.len() as u64).to_be_bytes());
             let call = Instant::now();
-            self.session
-                .sign(&Mechanism::Ecdsa, self.key, &digest)
-                .expect("C_Sign");
+            let signature = self.session.sign(&Mechanism::Ecdsa, self.key, &digest);
+            let signature = signature.expect("C_Sign");
+            match what {
+                What::Sign => {}
+                What::SignAndVerify => self.verify(digest, &signature),
+            }
             micros.push(call.elapsed().as_secs_f64() * 1e6);
         }
         micros
     }
+
+    fn verify(&self, digest: [u8; 32], signature: &[u8]) {
+        let Verifier { secp, public } = self.verifier.as_ref().expect("a key of secp256k1");
+        let mut signature = Signature::from_compact(signature).expect("a signature");
+        signature.normalize_s();
+        let verified = secp.verify_ecdsa(&Message::from_digest(digest), &signature, public);
+        verified.expect("a signature that verifies");
+    }
 }
 
-fn sign_with_all(opened: &mut [Keyed], duration: Duration) -> Raw {
+fn object(session: &Session, class: ObjectClass, label: &str) -> ObjectHandle {
+    let wanted = [
+        Attribute::Class(class),
+        Attribute::Label(label.as_bytes().to_vec()),
+    ];
+    let found = session.find_objects(&wanted).expect("a search");
+    *found.first().expect("the key")
+}
+
+fn sign_with_all(opened: &mut [Keyed], order: Order) -> Raw {
     let began = Instant::now();
     let mut micros: Vec<f64> = std::thread::scope(|scope| {
         let threads: Vec<_> = opened
             .iter_mut()
-            .map(|keyed| scope.spawn(move || keyed.sign(duration)))
+            .map(|keyed| scope.spawn(move || keyed.work(order)))
             .collect();
         let each = threads.into_iter();
         each.flat_map(|thread| thread.join().expect("a thread"))
