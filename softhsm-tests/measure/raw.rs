@@ -174,7 +174,9 @@ impl Keyed {
         // Behind tag and length of an octet string.
         let public = point.get(2..).map(PublicKey::from_slice);
         let secp = Secp256k1::new();
-        let verifier = public.and_then(Result::ok).map(|public| Verifier { secp, public });
+        let verifier = public
+            .and_then(Result::ok)
+            .map(|public| Verifier { secp, public });
         Self {
             session,
             key,

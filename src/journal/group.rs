@@ -45,7 +45,10 @@ pub(crate) enum Untaken {
 
 /// Entries and answers of one turn of the writer.
 pub(crate) struct OpenGroup {
+    /// The time of what is added next.
     pub(crate) now: Interval,
+    /// How many commands it took.
+    pub(crate) commands: usize,
     pub(crate) entries: Vec<NewEntry>,
     pub(crate) blobs: Vec<Vec<u8>>,
     /// Drawn for this group, and dropped with it: no salt is kept from one group to the next.
@@ -72,6 +75,7 @@ impl OpenGroup {
     pub(crate) fn new(now: Interval, first_index: u64, growth: Growth) -> Self {
         Self {
             now,
+            commands: 0,
             entries: Vec::new(),
             blobs: Vec::new(),
             salts: Vec::new(),
@@ -89,7 +93,18 @@ impl OpenGroup {
 
     /// Whether it takes a further command.
     pub(crate) fn has_room(&self) -> bool {
-        self.bytes < FULL_BYTES && !self.is_over
+        self.has_room_for(0)
+    }
+
+    /// Whether it takes a further command besides so many that wait for it.
+    pub(crate) fn has_room_for(&self, waiting: usize) -> bool {
+        let commands = self.commands.saturating_add(waiting);
+        self.bytes < FULL_BYTES && commands < COMMANDS_MAX && !self.is_over
+    }
+
+    /// Takes no further command.
+    pub(crate) fn close(&mut self) {
+        self.is_over = true;
     }
 
     /// Whether a checkpoint that waits for signatures is ordered with it.
@@ -216,8 +231,8 @@ impl Untaken {
     }
 }
 
-/// How records of one time become bodies. To put the time in words takes as long as all the rest of a short
-/// entry, and the entries of a group have one time.
+/// How records become bodies. To put the time in words takes as long as all the rest of a short entry, and most
+/// entries of a group have one time.
 struct Form {
     time: Interval,
     /// A body up to its entry; empty until there is one.

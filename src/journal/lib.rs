@@ -46,6 +46,7 @@ mod self_test;
 #[path = "tests/simulation/mod.rs"]
 mod simulation;
 mod store;
+mod turn;
 mod unseal;
 mod writer;
 

@@ -19,19 +19,17 @@ use policy::{AttemptId, ChargesError, Entry, RowKey, State, TimeKeeper, shortene
 use tlog::checkpoint::{Origin, SignedCheckpoint};
 use tx::Interval;
 
-#[cfg(test)]
-use crate::defect::{self, Defect};
 use crate::{
-    Clock, OpenJournalError, Reading, Store, StoreError,
+    Clock, OpenJournalError, Store, StoreError,
     charges::ChargeFiles,
     checkpoint::{Asked, is_witnessed},
     command::{Command, Failed, Stopped},
-    credit::{Cosigned, Credit},
-    group::{COMMANDS_MAX, OpenGroup, ROOTS_MAX, SUMMARIES_MAX},
+    credit::Cosigned,
+    group::{COMMANDS_MAX, OpenGroup},
     heartbeat::Settled,
     map::MapError,
     refusals::Refusals,
-    roots::{Builder, Built, Candidate, Done, Frozen, Growth, Rows, recall},
+    roots::{Builder, Built, Candidate, Frozen, Growth, Rows, recall},
     scrub::Scrubbed,
     store::Group,
 };
@@ -54,7 +52,7 @@ const ANCHOR_MILLIS: u64 = 60_000;
 /// two is computed and forgotten.
 const ATTEMPTS_HELD: usize = 28 * 1024;
 /// Rows that are forgotten in one turn, once the map has them: about a millisecond's work.
-const FORGOTTEN_MAX: usize = 2048;
+pub(crate) const FORGOTTEN_MAX: usize = 2048;
 
 /// The writer's own part of the journal: it alone changes the state and the store.
 pub(crate) struct Writer {
@@ -136,7 +134,7 @@ impl Writer {
                 std::thread::sleep(gather);
                 self.drain(commands);
             }
-            self.turn();
+            self.turn(&mut || commands.try_recv().ok());
         }
     }
 
@@ -172,59 +170,8 @@ impl Writer {
         }
     }
 
-    /// One group: evaluate, flush, answer. It needs no thread, and waits for nothing but the store.
-    pub(crate) fn turn(&mut self) {
-        self.stop_if_damaged();
-        if let Some(stopped) = self.stopped.get() {
-            for command in self.waiting.drain(..) {
-                command.refuse(stopped);
-            }
-            if let Some((_, reply)) = self.awaited.take() {
-                reply.send(Err(stopped.clone()));
-            }
-            return;
-        }
-        let reading = self.clock.read();
-        let (now, jump) = self.now(reading);
-        let (now, credited) = match self.credit(reading) {
-            Some(Credit { now, entry }) => (now, entry),
-            None => (now, None),
-        };
-        let mut group = OpenGroup::new(now, self.next_index, std::mem::take(&mut self.growth));
-        let jumped = jump.map(|millis| Entry::ClockJump { millis });
-        let prepared = self.prepare(&mut group, jumped.into_iter().chain(credited));
-        let OpenGroup {
-            entries,
-            blobs,
-            replies,
-            growth,
-            frozen,
-            counts,
-            ..
-        } = group;
-        if counts {
-            self.time.count(self.boot_millis);
-        }
-        #[cfg(test)]
-        let (prepared, entries, replies) = self.answered_early(prepared, entries, replies);
-        self.growth = growth;
-        let outcome = prepared.and_then(|()| self.flush(Group { entries, blobs }));
-        if let Err(stopped) = &outcome {
-            self.stop(stopped);
-        }
-        for reply in replies {
-            reply.send(outcome.clone());
-        }
-        if outcome.is_ok() {
-            self.keep_charges();
-            self.remove_pruned();
-            self.give(frozen);
-            self.anchor_if_due();
-        }
-    }
-
     /// Nothing is decided on a log that was found damaged.
-    fn stop_if_damaged(&mut self) {
+    pub(crate) fn stop_if_damaged(&mut self) {
         if self.stopped.get().is_none()
             && let Some(damage) = self.scrubbed.damage()
         {
@@ -234,7 +181,7 @@ impl Writer {
     }
 
     /// Lets roots be computed, of what is durable.
-    fn give(&mut self, frozen: Vec<Frozen>) {
+    pub(crate) fn give(&mut self, frozen: Vec<Frozen>) {
         for frozen in frozen {
             if let Err(error) = self.roots.give(frozen) {
                 self.stop(&stopped(&error));
@@ -243,7 +190,7 @@ impl Writer {
     }
 
     /// Lets the state hold no block of charges longer than until it is durable that they were made.
-    fn keep_charges(&mut self) {
+    pub(crate) fn keep_charges(&mut self) {
         let closed = |state: &State| state.closed_blocks().next().is_some();
         if closed(&self.state.read().unwrap_or_else(PoisonError::into_inner)) {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -251,61 +198,8 @@ impl Writer {
         }
     }
 
-    fn now(&mut self, reading: Reading) -> (Interval, Option<i64>) {
-        let (now, jump) = self.time.advance(reading.wall_millis, reading.boot_millis);
-        #[cfg(test)]
-        let now = defect::believed(now, reading.wall_millis);
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        self.boot_millis = reading.boot_millis;
-        self.settled.take(now, reading, jump.is_some());
-        (now, jump)
-    }
-
-    /// Applies the commands to the state, in order, collecting entries and answers.
-    fn prepare(
-        &mut self,
-        group: &mut OpenGroup,
-        of_time: impl Iterator<Item = Entry>,
-    ) -> Result<(), Stopped> {
-        let state = Arc::clone(&self.state);
-        // A panic aborts the process, so that a poisoned lock is never seen.
-        let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
-        let advanced = state.advance(group.now.lo);
-        advanced.map_err(|error| stopped(&error))?;
-        let done = self.roots.done(ROOTS_MAX);
-        for done in done.map_err(|error| stopped(&error))? {
-            match done {
-                Done::Built(built) => self.take_root(&mut state, group, built)?,
-                Done::Kept { block, read_from } => {
-                    self.forget_charges(block);
-                    self.read_from = read_from;
-                }
-            }
-        }
-        group.growth.forget(&mut state, FORGOTTEN_MAX);
-        for entry in of_time {
-            group.push(&mut state, entry)?;
-        }
-        self.freeze_if_overdue(&mut state, group)?;
-        for entry in self.refusals.due(self.boot_millis, SUMMARIES_MAX) {
-            group.push(&mut state, entry)?;
-        }
-        while self.stopped.get().is_none()
-            && group.has_room()
-            && let Some(command) = self.waiting.pop_front()
-        {
-            self.process(&mut state, group, command)?;
-        }
-        // Nothing comes behind the entry that ends the log.
-        if self.stopped.get().is_none() && group.is_to_be_covered() {
-            self.order_awaited(&mut state, group)?;
-        }
-        state.forget_recalled(|key| group.growth.holds(key));
-        Ok(())
-    }
-
     /// Writes a root into the log; memory goes on to forget what it covers.
-    fn take_root(
+    pub(crate) fn take_root(
         &mut self,
         state: &mut State,
         group: &mut OpenGroup,
@@ -345,7 +239,7 @@ impl Writer {
     }
 
     /// Removes the bodies that officers let go and that no start reads: the entry that says so is durable.
-    fn remove_pruned(&mut self) {
+    pub(crate) fn remove_pruned(&mut self) {
         let pruned = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             state.pruned()
@@ -358,7 +252,7 @@ impl Writer {
     }
 
     /// Removes files of charges that no start needs any longer.
-    fn forget_charges(&mut self, before: u64) {
+    pub(crate) fn forget_charges(&mut self, before: u64) {
         if let Err(error) = self.charges.remove_before(before) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "files of old charges stay on the disk");
@@ -402,14 +296,7 @@ impl Writer {
         Ok(())
     }
 
-    fn flush(&mut self, group: Group) -> Result<(), Stopped> {
-        if group.entries.is_empty() {
-            return Ok(());
-        }
-        self.append(group).map_err(|error| stopped(&error))
-    }
-
-    fn append(&mut self, group: Group) -> Result<(), StoreError> {
+    pub(crate) fn append(&mut self, group: Group) -> Result<(), StoreError> {
         let count = u64::try_from(group.entries.len()).unwrap_or(u64::MAX);
         self.store.append(self.next_index, group)?;
         self.next_index = self.next_index.saturating_add(count);
@@ -421,7 +308,7 @@ impl Writer {
 
     /// Writes the anchor now and then, and at a clean stop: after the answers, which need not wait
     /// for it.
-    fn anchor_if_due(&mut self) {
+    pub(crate) fn anchor_if_due(&mut self) {
         let entries = self.next_index.saturating_sub(self.anchored.entries);
         let millis = self.boot_millis.saturating_sub(self.anchored.boot_millis);
         let ended = self.stopped.get().is_some();
@@ -451,7 +338,7 @@ impl Writer {
     }
 
     /// Nothing is taken from here on. Where the disk was full, the space kept for it says so.
-    fn stop(&mut self, why: &Stopped) {
+    pub(crate) fn stop(&mut self, why: &Stopped) {
         tracing::error!(reason = %why.reason, "the journal is stopped");
         // Set before only when the journal was being ended; then nothing is taken either.
         let _first = self.stopped.set(why.clone());
@@ -468,45 +355,6 @@ impl Writer {
         if let Err(error) = last {
             tracing::error!(reason = %error.reason, "the stop itself could not be recorded");
         }
-    }
-}
-
-/// What a group is flushed and answered with.
-#[cfg(test)]
-type Prepared = (
-    Result<(), Stopped>,
-    Vec<crate::NewEntry>,
-    Vec<crate::Reply<Result<(), Stopped>>>,
-);
-
-#[cfg(test)]
-impl Writer {
-    /// What two defects answer before it is durable.
-    fn answered_early(
-        &mut self,
-        prepared: Result<(), Stopped>,
-        mut entries: Vec<crate::NewEntry>,
-        replies: Vec<crate::Reply<Result<(), Stopped>>>,
-    ) -> Prepared {
-        let halves = defect::is(Defect::GroupInHalves) && entries.len() > 1;
-        if prepared.is_err() || !(halves || defect::is(Defect::ChargeAfterSign)) {
-            return (prepared, entries, replies);
-        }
-        if halves {
-            let rest = entries.split_off(entries.len() / 2);
-            let first = std::mem::replace(&mut entries, rest);
-            let flushed = self.flush(Group {
-                entries: first,
-                blobs: Vec::new(),
-            });
-            if flushed.is_err() {
-                return (flushed, entries, replies);
-            }
-        }
-        for reply in replies {
-            reply.send(Ok(()));
-        }
-        (prepared, entries, Vec::new())
     }
 }
 

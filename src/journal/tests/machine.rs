@@ -336,7 +336,7 @@ impl Running {
     pub fn together(&self, send: impl FnOnce(&Journal)) {
         let held = self.journal.state();
         let reads = self.clock.reads.load(Ordering::SeqCst);
-        // The clock is read once what is in a group is fixed; the state is written after it.
+        // The clock is read before the state is written, and all that come until then join at once.
         while self.clock.reads.load(Ordering::SeqCst) == reads {
             std::thread::yield_now();
         }

@@ -37,8 +37,15 @@ impl SimClock {
         }))
     }
 
+    /// It may have been told a later one, by a turn that took a while.
     pub fn tell(&self, now: u64) {
-        self.0.lock().unwrap().now = now;
+        let mut hands = self.0.lock().unwrap();
+        hands.now = hands.now.max(now);
+    }
+
+    /// The wall clock is set to what is wrong by so much.
+    pub fn set_wrong_by(&self, millis: i64) {
+        self.0.lock().unwrap().error = millis;
     }
 
     /// The true time, as it was told last.

@@ -66,6 +66,8 @@ pub struct Machine {
     /// What the log is known to hold, and when it was written.
     pub known: Vec<Known>,
     pub governs: Arc<Policy>,
+    /// Whether the last of them ends the log, until the next start.
+    pub has_ended: bool,
     /// When the last turn was taken.
     pub turned_at: u64,
     /// The state of the process that ended last, and its time.
@@ -199,7 +201,7 @@ impl Store for Nothing {
 }
 
 impl Process {
-    fn new(core: Core, now: u64) -> Self {
+    pub fn new(core: Core, now: u64) -> Self {
         let Core {
             mut writer, reader, ..
         } = core;
@@ -248,6 +250,7 @@ impl Machine {
             model: Model::default(),
             known: Vec::new(),
             governs: Shelf::bundle(1),
+            has_ended: false,
             turned_at: START,
             left: None,
             is_full: false,
@@ -335,6 +338,13 @@ impl Machine {
     pub fn learn(&mut self, body: Arc<[u8]>, at: u64, clients: &Clients) -> Result<(), Violation> {
         let index = self.known.len() as u64;
         let record: Record = serde_json::from_slice(&body).unwrap();
+        // A journal that was told to end may fail after that, and says so.
+        let is_end = matches!(record.entry, Entry::Stopped { .. });
+        let may_follow = is_end || matches!(record.entry, Entry::Started { .. });
+        if std::mem::replace(&mut self.has_ended, is_end) && !may_follow {
+            let entry = &record.entry;
+            return Err(Violation(format!("{index} is behind the last: {entry:?}")));
+        }
         self.known.push((body, at));
         let lo = record.time.lo.millis();
         let now = self.clock.now();
@@ -387,6 +397,7 @@ impl Machine {
     pub fn believe(&mut self, known: &[Known], clients: &Clients) -> Result<(), Violation> {
         self.known = Vec::new();
         self.model = Model::default();
+        self.has_ended = false;
         self.left = None;
         for (body, at) in known {
             self.learn(Arc::clone(body), *at, clients)?;

@@ -26,6 +26,7 @@ mod device;
 )]
 #[path = "../../../policy/tests/fixture.rs"]
 mod fixture;
+mod joining;
 mod machine;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../memory_disk.rs"]

@@ -1,14 +1,15 @@
 //! Turns of the writer, and how they end: in order, with the disk failing, or with the machine dead.
 
-use std::io::ErrorKind;
+use std::{collections::VecDeque, io::ErrorKind, sync::Arc};
 
 use super::{
+    clock::SimClock,
     machine::{Answer, Left, Process},
     memory_disk::{Call, Fault, Image, MemoryDisk},
     model::Violation,
     world::{Event, Kind, World},
 };
-use crate::{SealName, SignOutcome, open::Core};
+use crate::{SealName, SignOutcome, command::Command, open::Core};
 
 /// What is planned for the disk in one turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +22,56 @@ enum Plan {
     Fault(Call),
 }
 
+/// What comes while a turn is under way.
+struct Late {
+    clock: Arc<SimClock>,
+    now: u64,
+    commands: VecDeque<Came>,
+}
+
+enum Came {
+    /// Nothing for now.
+    Nothing,
+    /// A command, so many milliseconds after the one before.
+    Command(u64, Command),
+}
+
+impl Late {
+    fn next(&mut self) -> Option<Command> {
+        match self.commands.pop_front()? {
+            Came::Nothing => None,
+            Came::Command(millis, command) => {
+                self.now += millis;
+                self.clock.tell(self.now);
+                Some(command)
+            }
+        }
+    }
+
+    /// What came when the group took no more.
+    fn rest(self) -> impl Iterator<Item = Command> {
+        let rest = self.commands.into_iter();
+        rest.filter_map(|came| match came {
+            Came::Nothing => None,
+            Came::Command(_, command) => Some(command),
+        })
+    }
+}
+
 impl World {
     pub(super) fn turn(&mut self, m: usize) -> Result<(), Violation> {
         let plan = self.plan(m);
         let now = self.now;
         self.tally.turns += 1;
+        let mut late = self.come_late(m);
         let machine = &mut self.machines[m];
         machine.turned_at = now;
         let process = machine.process.as_mut().unwrap();
         process.has_turn = false;
-        process.writer.turn();
+        process.writer.turn(&mut || late.next());
+        for command in late.rest() {
+            process.writer.wait(command);
+        }
         let answers = std::mem::take(&mut *process.answers.lock().unwrap());
         let ended = process.writer.stopped.get().is_some();
         let more = !process.writer.waiting.is_empty();
@@ -65,6 +106,27 @@ impl World {
             self.turn_soon(m);
         }
         Ok(())
+    }
+
+    /// Lets some of what waits come only while the turn is under way.
+    fn come_late(&mut self, m: usize) -> Late {
+        let machine = &mut self.machines[m];
+        let mut late = Late {
+            clock: Arc::clone(&machine.clock),
+            now: self.now,
+            commands: VecDeque::new(),
+        };
+        let waiting = &mut machine.process.as_mut().unwrap().writer.waiting;
+        if !waiting.is_empty() && self.random.once_in(3) {
+            for command in waiting.split_off(self.random.index(waiting.len())) {
+                if self.random.once_in(2) {
+                    late.commands.push_back(Came::Nothing);
+                }
+                let after = self.random.below(2);
+                late.commands.push_back(Came::Command(after, command));
+            }
+        }
+        late
     }
 
     fn plan(&mut self, m: usize) -> Plan {
