@@ -13,7 +13,10 @@ use std::{
 use object::{Object, ObjectSymbol};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{memory::mappings, program::until};
+use crate::{
+    memory::mappings,
+    program::{pause, until},
+};
 
 /// A function that a process calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +47,14 @@ impl Stopped {
     /// # Panics
     /// When there is none.
     pub fn outside(function: Function, process: Pid) -> Self {
-        kill_process(process, Signal::STOP).expect("a running process");
         let code = Code::of(function, process);
-        until("a stopped process", || {
-            is_stopped(process, code).then_some(())
+        until("a process outside the function", || {
+            pause(process);
+            let outside = is_outside(process, code);
+            if !outside {
+                kill_process(process, Signal::CONT).expect("a stopped process");
+            }
+            outside.then_some(())
         });
         Self { process, code }
     }
@@ -115,14 +122,9 @@ fn call_and_end(number: i64) -> Vec<u8> {
     parts.concat()
 }
 
-/// The letter behind the name: `T` is stopped.
-fn is_stopped(process: Pid, Code { place, bytes }: Code) -> bool {
-    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
-    let stat = fs::read_to_string(path).expect("a process");
-    let (_, after) = stat.rsplit_once(')').expect("its name");
-    let stopped = after.trim_start().starts_with('T');
-    // None of its threads is where the code is to be changed.
-    stopped && threads_at(process).all(|at| at < place || at >= place + bytes)
+/// Whether none of its threads is where the code is to be changed.
+fn is_outside(process: Pid, Code { place, bytes }: Code) -> bool {
+    threads_at(process).all(|at| at < place || at >= place + bytes)
 }
 
 /// Where the threads are that were not in the kernel.

@@ -200,16 +200,43 @@ impl Drop for Running {
     }
 }
 
+/// Stops a process. When a signal was sent, threads that do not run just then, or that did not get it,
+/// still go on for as long as the machine is busy: this waits until none does.
+///
+/// # Panics
+/// When there is no such process, or it does not stop.
+pub fn pause(process: Pid) {
+    kill_process(process, Signal::STOP).expect("a running process");
+    until("a stopped process", || is_stopped(process).then_some(()));
+}
+
+/// Whether none of its threads goes on.
+///
+/// # Panics
+/// When there is no such process.
+pub fn is_stopped(process: Pid) -> bool {
+    let threads = format!("/proc/{}/task", process.as_raw_nonzero());
+    let mut threads = fs::read_dir(threads).expect("a process");
+    threads.all(|thread| {
+        let state = state_at(&thread.expect("a thread").path());
+        // One that has ended does not go on either.
+        matches!(state, None | Some('T' | 'Z' | 'X'))
+    })
+}
+
 /// Whether any thread of it still holds files: its first thread may have ended before the others.
-pub fn is_running(pid: Pid) -> bool {
-    let process = format!("/proc/{}", pid.as_raw_nonzero());
-    let stat = fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
-    let state = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
-    match state {
+pub fn is_running(process: Pid) -> bool {
+    let process = PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()));
+    match state_at(&process) {
         None | Some('X') => false,
-        Some('Z') => fs::read_dir(format!("{process}/task")).is_ok_and(|tasks| tasks.count() > 1),
+        Some('Z') => fs::read_dir(process.join("task")).is_ok_and(|tasks| tasks.count() > 1),
         Some(_) => true,
     }
+}
+
+/// The state of a process or of a thread (proc_pid_stat(5)), if there is one.
+fn state_at(folder: &Path) -> Option<char> {
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    let (_, after) = stat.rsplit_once(") ")?;
+    after.chars().next()
 }

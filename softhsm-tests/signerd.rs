@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     http,
-    program::{self, Running, binary, is_running, output, until},
+    program::{self, Running, binary, is_running, output, pause, until},
 };
 
 /// A daemon: supervisor, server and key child. All three are killed when it is dropped.
@@ -186,7 +186,7 @@ impl Signerd {
     fn kill_all(&mut self) {
         if self.supervisor.ended().is_none() {
             // Stopped, it starts no further child while its children are looked for.
-            let _ = kill_process(self.pid(), Signal::STOP);
+            pause(self.pid());
         }
         let children = children(self.pid());
         if let Some(server) = self.child(Role::Server) {

@@ -8,13 +8,13 @@ use std::{
 
 use api::problem::ProblemKind;
 use policy::{Entry, FreezeScope};
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 use strongroom_softhsm_tests::{
     ask::{intent, request, units},
     coins::{self, Previous, foreign_script},
     evm::{Draft, ETHER, GWEI},
     image::Image,
-    program::{until, until_within},
+    program::{pause, until, until_within},
     records,
     signerd::{Role, Signerd},
     world::{Client, World, problem},
@@ -187,7 +187,7 @@ fn leave_unfinished(world: &World, daemon: &mut Signerd, id: &str) -> api::signi
     let from = sender(&mut client);
     let request = transfer(id, &from, &Draft::transfer(0, CUSTOMER, 2 * ETHER));
     let hung = daemon.child(Role::KeyChild).unwrap();
-    kill_process(hung, Signal::STOP).unwrap();
+    pause(hung);
     std::fs::rename(world.token.tokens(), world.folder().join("away")).unwrap();
     let refused = client.refused(&request);
     assert!(

@@ -12,7 +12,7 @@ use serde_json::json;
 use strongroom_softhsm_tests::{
     evm::Draft,
     http::Answer,
-    program::{run, until},
+    program::{pause, run, until},
     signerd::{Role, Signerd},
     world::{Client, World, problem},
 };
@@ -424,7 +424,7 @@ fn what_is_at_the_device_while_the_daemon_seals_is_neither_released_nor_denied()
     let draft = Draft::transfer(1, CUSTOMER, 2);
     let request = transfer("in-flight", &sender(&mut client), &draft);
     let child = daemon.child(Role::KeyChild).unwrap();
-    kill_process(child, Signal::STOP).unwrap();
+    pause(child);
     let mut other = world.walletd();
     let answer = std::thread::scope(|scope| {
         let asked = scope.spawn(|| client.send(&request));

@@ -16,7 +16,7 @@ use strongroom_softhsm_tests::{
     evm::ETHER,
     image::Image,
     litecoind::Litecoind,
-    program::until,
+    program::{pause, until},
     signerd::Signerd,
     site::{ChainText, Order, Site, open_node},
     witness::Witnessed,
@@ -447,7 +447,7 @@ fn a_coordinator_that_was_paused_writes_nothing_over_its_successor() {
     let exchange = evm.site.client("exchange");
     exchange.withdraw(&eth("before", ETHER, CUSTOMER));
     exchange.reaches_while("before", Stage::Final, || evm.mine(1));
-    first.signal(Signal::STOP);
+    pause(first.pid());
     // The second one has listeners of its own.
     let second = evm.site.beside();
     let running = second.start();

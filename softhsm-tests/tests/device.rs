@@ -8,7 +8,7 @@ use strongroom_softhsm_tests::{
     ask::units,
     disk::SmallDisk,
     evm::{Draft, ETHER},
-    program::{is_running, output, until},
+    program::{is_running, output, pause, until},
     records,
     signerd::Role,
     token::PIN,
@@ -142,7 +142,7 @@ fn a_hanging_device_is_killed_and_the_request_ends_in_one_signature() {
     let from = sender(&mut client);
     let pid = daemon.pid();
     let hung = daemon.child(Role::KeyChild).unwrap();
-    kill_process(hung, Signal::STOP).unwrap();
+    pause(hung);
     let request = transfer("pay", &from, &Draft::transfer(0, CUSTOMER, ETHER));
     let answer = until("a signature", || {
         let answer = client.send(&request);
