@@ -40,8 +40,7 @@ pub(crate) enum Defect {
     LateRelease,
     /// Signatures leave whatever is frozen.
     FreezeIgnored,
-    /// Signatures leave before witnesses know of them: in the simulation's own pipeline, which stands for
-    /// the daemon's.
+    /// Signatures leave before witnesses know of them.
     Unwitnessed,
 }
 

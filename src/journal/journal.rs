@@ -24,9 +24,9 @@ use tlog::{
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Activation, Bodies, CheckpointOutcome, CheckpointWhen, Clock, ReadError, RecallError,
-    Registered, Release, Reply, Rows, Scrubbed, Scrubber, SelfTest, SelfTestOutcome, SignCommand,
-    SignOutcome, Stopped, StoredEntry, Tree,
+    Activation, Bodies, CheckpointOutcome, CheckpointWhen, Clock, Hold, Leaving, ReadError,
+    RecallError, Registered, Release, Reply, Rows, Scrubbed, Scrubber, SelfTest, SelfTestOutcome,
+    SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
     checkpoint::log_keys,
     command::Command,
     credit::Cosigned,
@@ -482,6 +482,24 @@ impl Journal {
     pub fn is_held(&self, attempt: AttemptId) -> Result<bool, RecallError> {
         let lapsed = self.state().lapsed(self.now()).is_some();
         Ok(lapsed || self.rows.is_frozen(attempt)?)
+    }
+
+    /// An answer that tells of decisions up to `newest`, and shows the signatures of some attempts.
+    ///
+    /// # Errors
+    /// [`Hold::NotSigned`] and [`Hold::Unread`].
+    pub fn leaving(&self, newest: AttemptId, shown: Vec<AttemptId>) -> Result<Leaving, Hold> {
+        Leaving::new(&self.rows, newest, shown)
+    }
+
+    /// Whether it may leave: where witnesses are named, when as many entries as `witnessed` are cosigned by enough
+    /// of them.
+    ///
+    /// # Errors
+    /// [`Hold`].
+    pub fn may_leave(&self, leaving: &Leaving, witnessed: Option<u64>) -> Result<(), Hold> {
+        let has_lapsed = self.state().lapsed(self.now()).is_some();
+        leaving.may_leave(&self.rows, witnessed, has_lapsed)
     }
 
     /// Un-freezes a scope by a statement of officers; answers the entry and from when on, or why the state does not take it.

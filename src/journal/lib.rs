@@ -27,6 +27,7 @@ mod credit;
 #[cfg(test)]
 mod defect;
 mod embedded;
+mod gate;
 mod govern;
 mod group;
 mod heartbeat;
@@ -58,6 +59,7 @@ pub use command::{
     SignCommand, SignOutcome, Stopped,
 };
 pub use committed::{CheckpointOrder, Committed, SelfTestOrder, SignOrder};
+pub use gate::{Hold, Leaving};
 pub use govern::Lifted;
 pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};

@@ -1,6 +1,6 @@
 //! The last step of an answer that shows what was signed: with witnesses named, it waits until enough of
-//! them have cosigned a checkpoint that covers its decision and the entry with its signatures. A copy of the
-//! journal from between the two would else sign the decision once more, and release that.
+//! them have cosigned a checkpoint that covers its decision and the entry with its signatures. Whether it may
+//! leave is the journal's word ([`journal::Leaving`]).
 
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use api::{
     problem::{Problem, ProblemKind},
     server::Answer,
 };
-use policy::{AttemptId, RequestStatus};
+use journal::Hold;
+use policy::AttemptId;
+use tlog::cosignature::Quorum;
 use tokio::time::Instant;
 
 use crate::{service::Service, verbs::requests::forgotten};
@@ -64,68 +66,38 @@ impl Unreleased {
         let Some(newest) = self.newest else {
             return Ok(self.answer);
         };
-        let mut last = newest.0;
-        for attempt in &self.shown {
-            last = last.max(signed_at(service, *attempt)?);
-        }
-        witnessed(service, newest, last).await?;
-        if let Some(seal) = service.sealed() {
-            // Not of kind `sealed`, which says that nothing was decided.
-            let detail = format!("The decision stands, and the daemon is sealed: {seal}");
-            return Err(Problem::new(ProblemKind::JournalStopped, detail));
-        }
-        for attempt in &self.shown {
-            let frozen = service.journal.is_held(*attempt);
-            if !frozen.map_err(|error| forgotten(&error))? {
-                continue;
+        let leaving = service.journal.leaving(newest, self.shown);
+        let leaving = leaving.map_err(|hold| held(&hold))?;
+        let deadline = Instant::now().checked_add(PATIENCE);
+        let deadline = deadline.unwrap_or_else(Instant::now);
+        let mut place = None;
+        loop {
+            // Asked anew after each wait: another bundle may govern by now.
+            let policy = service.policy()?;
+            let quorum = policy.witnesses.as_ref();
+            let witnessed = quorum.map(|quorum| service.witnesses.witnessed(quorum));
+            if let Some(seal) = service.sealed() {
+                // Not of kind `sealed`, which says that nothing was decided.
+                let detail = format!("The decision stands, and the daemon is sealed: {seal}");
+                return Err(Problem::new(ProblemKind::JournalStopped, detail));
             }
-            let detail = "A freeze withholds what was signed.";
-            return Err(Problem::new(ProblemKind::Withheld, detail));
-        }
-        Ok(self.answer)
-    }
-}
-
-/// The entry with the signatures of an attempt that is signed.
-fn signed_at(service: &Service, attempt: AttemptId) -> Result<u64, Problem> {
-    let known = service.journal.rows().attempt(attempt);
-    let known = known.map_err(|error| forgotten(&error))?;
-    match known.map(|known| known.status()) {
-        Some(RequestStatus::Signed { index }) => Ok(index),
-        _ => {
-            let detail = format!("Attempt {attempt} is shown as signed, and is not.");
-            Err(Problem::new(ProblemKind::Internal, detail))
-        }
-    }
-}
-
-/// Waits until the decision may be known outside, with all entries up to `last`.
-async fn witnessed(service: &Service, decision: AttemptId, last: u64) -> Result<(), Problem> {
-    let deadline = Instant::now().checked_add(PATIENCE);
-    let deadline = deadline.unwrap_or_else(Instant::now);
-    let mut place = None;
-    loop {
-        // Asked anew after each wait: another bundle may govern by now.
-        let policy = service.policy()?;
-        let Some(quorum) = &policy.witnesses else {
-            return Ok(());
-        };
-        if service.witnesses.witnessed(quorum) > last {
-            return Ok(());
-        }
-        if place.is_none() {
-            place = Some(service.witnesses.place().ok_or_else(crowded)?);
-            service.checkpoints.hurry(last);
-        }
-        let covered = service.witnesses.until_witnessed(quorum, last, deadline);
-        if !covered.await {
-            service.metrics.unwitnessed.increment();
-            service.witnesses.set_overdue();
-            return Err(unwitnessed(
-                decision,
-                quorum.needed(),
-                quorum.witnesses().len(),
-            ));
+            let hold = match service.journal.may_leave(&leaving, witnessed) {
+                Ok(()) => return Ok(self.answer),
+                Err(hold) => hold,
+            };
+            let (Hold::Unwitnessed { last }, Some(quorum)) = (&hold, quorum) else {
+                return Err(held(&hold));
+            };
+            if place.is_none() {
+                place = Some(service.witnesses.place().ok_or_else(crowded)?);
+                service.checkpoints.hurry(*last);
+            }
+            let covered = service.witnesses.until_witnessed(quorum, *last, deadline);
+            if !covered.await {
+                service.metrics.unwitnessed.increment();
+                service.witnesses.set_overdue();
+                return Err(unwitnessed(newest, quorum));
+            }
         }
     }
 }
@@ -135,11 +107,24 @@ fn crowded() -> Problem {
     Problem::new(ProblemKind::Unwitnessed, detail)
 }
 
-fn unwitnessed(decision: AttemptId, needed: usize, named: usize) -> Problem {
+fn unwitnessed(decision: AttemptId, quorum: &Quorum) -> Problem {
+    let (needed, named) = (quorum.needed(), quorum.witnesses().len());
     let detail = format!(
         "Attempt {decision} is charged, and what was signed for it is held back: {needed} of {named} \
          witnesses have not cosigned a checkpoint that covers it. Ask again with the same request id: it \
          is charged once and gets the same signature."
     );
     Problem::new(ProblemKind::Unwitnessed, detail)
+}
+
+/// The problem of what no wait helps against.
+fn held(hold: &Hold) -> Problem {
+    match hold {
+        Hold::Frozen(_) => {
+            let detail = "A freeze withholds what was signed.";
+            Problem::new(ProblemKind::Withheld, detail)
+        }
+        Hold::Unread(error) => forgotten(error),
+        _ => Problem::new(ProblemKind::Internal, hold.to_string()),
+    }
 }

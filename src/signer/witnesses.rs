@@ -4,13 +4,10 @@
 //! a start finds, a fresh checkpoint of it has to be witnessed before anything is released. Of an older
 //! copy, a clone or a fork no honest majority cosigns one.
 //!
-//! Witnesses need not cosign the same checkpoint. One that cosigned N entries has seen that each shorter
-//! log it cosigned before is their beginning, and cosigns no other one after: it speaks for every
-//! beginning of them. So what a majority has seen is the longest beginning for which each of it speaks,
-//! and two majorities share a witness whose word stands against a second log.
+//! Witnesses need not cosign the same checkpoint: what a majority has seen is the longest beginning for which
+//! each of it speaks ([`CosignedSizes`]).
 
 use std::{
-    cmp::Reverse,
     collections::VecDeque,
     sync::{
         Mutex, PoisonError,
@@ -22,7 +19,7 @@ use std::{
 use thiserror::Error;
 use tlog::{
     checkpoint::SignedCheckpoint,
-    cosignature::{CosignError, Quorum, Timestamp, WitnessKey},
+    cosignature::{CosignError, CosignedSizes, Quorum, Timestamp, WitnessKey},
     note::{LineError, SignatureLine},
 };
 use tokio::{
@@ -45,7 +42,7 @@ const GAP_SLOW: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Witnesses {
     made: Mutex<Made>,
-    mark: watch::Sender<Mark>,
+    sizes: watch::Sender<CosignedSizes>,
     waiting: Semaphore,
     overdue: AtomicBool,
 }
@@ -73,28 +70,6 @@ impl Cosigned {
     fn count(&self, quorum: &Quorum) -> usize {
         let named = |key: &&WitnessKey| quorum.witnesses().contains(key);
         self.by.iter().filter(named).count()
-    }
-}
-
-/// How many entries each witness has cosigned at the most.
-#[derive(Clone, Debug, Default)]
-struct Mark(Vec<(WitnessKey, u64)>);
-
-impl Mark {
-    /// How many entries enough of these witnesses speak for.
-    fn size_by(&self, quorum: &Quorum) -> u64 {
-        let named = |(key, _): &&(WitnessKey, u64)| quorum.witnesses().contains(key);
-        let mut sizes: Vec<u64> = self.0.iter().filter(named).map(|(_, size)| *size).collect();
-        sizes.sort_unstable_by_key(|size| Reverse(*size));
-        let last = quorum.needed().saturating_sub(1);
-        sizes.get(last).copied().unwrap_or(0)
-    }
-
-    fn raise(&mut self, key: &WitnessKey, size: u64) {
-        match self.0.iter_mut().find(|(known, _)| known == key) {
-            Some((_, known)) => *known = size.max(*known),
-            None => self.0.push((key.clone(), size)),
-        }
     }
 }
 
@@ -162,7 +137,7 @@ impl Witnesses {
     pub fn new() -> Self {
         Self {
             made: Mutex::default(),
-            mark: watch::Sender::new(Mark::default()),
+            sizes: watch::Sender::new(CosignedSizes::default()),
             waiting: Semaphore::new(WAITING),
             overdue: AtomicBool::new(false),
         }
@@ -181,8 +156,8 @@ impl Witnesses {
 
     /// Waits until another checkpoint helps more than it costs.
     pub async fn until_paced(&self, quorum: &Quorum) {
-        let mut mark = self.mark.subscribe();
-        let size = mark.borrow_and_update().size_by(quorum);
+        let mut sizes = self.sizes.subscribe();
+        let size = sizes.borrow_and_update().size_by(quorum);
         let (last, unwitnessed) = {
             let made = self.made();
             let above = |one: &&Cosigned| one.size() > size;
@@ -195,7 +170,7 @@ impl Witnesses {
         };
         if let Some(deadline) = last.and_then(|last| last.checked_add(gap)) {
             // Late or witnessed: another one may be made.
-            let _which = timeout_at(deadline, mark.changed()).await;
+            let _which = timeout_at(deadline, sizes.changed()).await;
         }
     }
 
@@ -236,14 +211,14 @@ impl Witnesses {
     }
 
     fn raise(&self, quorum: &Quorum, by: &[WitnessKey], size: u64) {
-        self.mark.send_if_modified(|mark| {
-            let before = mark.size_by(quorum);
+        self.sizes.send_if_modified(|sizes| {
+            let before = sizes.size_by(quorum);
             // Nobody counts whom the policy does not name.
-            mark.0.retain(|(key, _)| quorum.witnesses().contains(key));
+            sizes.keep(quorum);
             for key in by {
-                mark.raise(key, size);
+                sizes.raise(key, size);
             }
-            let more = mark.size_by(quorum) > before;
+            let more = sizes.size_by(quorum) > before;
             if more {
                 self.overdue.store(false, Ordering::Release);
             }
@@ -253,7 +228,7 @@ impl Witnesses {
 
     /// How many entries these witnesses have cosigned since the start.
     pub fn witnessed(&self, quorum: &Quorum) -> u64 {
-        self.mark.borrow().size_by(quorum)
+        self.sizes.borrow().size_by(quorum)
     }
 
     /// The newest checkpoint that enough of these witnesses have cosigned since the start, with their word.
@@ -266,9 +241,9 @@ impl Witnesses {
 
     /// Waits until the witnesses have cosigned an entry, until `deadline` at most.
     pub async fn until_witnessed(&self, quorum: &Quorum, entry: u64, deadline: Instant) -> bool {
-        let mut mark = self.mark.subscribe();
-        let covers = |mark: &Mark| mark.size_by(quorum) > entry;
-        let found = timeout_at(deadline, mark.wait_for(covers)).await;
+        let mut sizes = self.sizes.subscribe();
+        let covers = |sizes: &CosignedSizes| sizes.size_by(quorum) > entry;
+        let found = timeout_at(deadline, sizes.wait_for(covers)).await;
         matches!(found, Ok(Ok(_)))
     }
 

@@ -10,8 +10,10 @@
 //! What a witness signs is had from a decision only ([`crate::witness::Consistent::message`]).
 
 mod quorum;
+mod sizes;
 
 pub use self::quorum::{NotWitnessed, Quorum, QuorumError, Tally, Witnessed};
+pub use self::sizes::CosignedSizes;
 
 use std::fmt;
 use std::str::FromStr;

@@ -25,6 +25,7 @@ mod epoch;
 )]
 #[path = "../../policy/tests/fixture.rs"]
 mod fixture;
+mod gate;
 #[allow(
     dead_code,
     clippy::unreachable,

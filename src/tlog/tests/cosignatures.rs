@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use strongroom_tlog::checkpoint::SignedCheckpoint;
 use strongroom_tlog::cosignature::{
-    CosignError, CosignatureError, Quorum, QuorumError, Timestamp, WitnessKey,
+    CosignError, CosignatureError, CosignedSizes, Quorum, QuorumError, Timestamp, WitnessKey,
 };
 use strongroom_tlog::note::{MAX_SIGNATURES, SignatureLine};
 
@@ -222,6 +222,34 @@ fn two_forks_cannot_both_have_a_majority_of_honest_witnesses() {
         });
         assert_ne!(met, [true, true], "{choice:05b}");
     }
+}
+
+#[test]
+fn enough_witnesses_speak_for_the_longest_beginning_that_each_of_them_cosigned() {
+    let four = keys(&witnesses(4));
+    let quorum = Quorum::new(four[..3].to_vec(), 2).unwrap();
+    let mut sizes = CosignedSizes::default();
+    assert_eq!(sizes.size_by(&quorum), 0);
+    // One is not enough, and whom nobody named counts for nothing.
+    sizes.raise(&four[0], 20);
+    sizes.raise(&four[3], 30);
+    assert_eq!(sizes.size_by(&quorum), 0);
+    sizes.raise(&four[1], 10);
+    assert_eq!(sizes.size_by(&quorum), 10);
+    // What is known is not taken back, and it is not counted twice.
+    sizes.raise(&four[1], 5);
+    sizes.raise(&four[0], 40);
+    assert_eq!(sizes.size_by(&quorum), 10);
+    sizes.raise(&four[2], 15);
+    assert_eq!(sizes.size_by(&quorum), 15);
+    assert_eq!(
+        sizes.size_by(&Quorum::new(four[..3].to_vec(), 3).unwrap()),
+        10
+    );
+    assert_eq!(sizes.size_by(&Quorum::new(four.clone(), 2).unwrap()), 30);
+    // Who is forgotten begins anew.
+    sizes.keep(&quorum);
+    assert_eq!(sizes.size_by(&Quorum::new(four, 2).unwrap()), 15);
 }
 
 #[test]

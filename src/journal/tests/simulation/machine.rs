@@ -10,7 +10,7 @@ use std::{
 use policy::{
     AttemptId, BundleHash, Digest, Entry, KeyAlgorithm, NumberedDigest, Policy, Record, State,
 };
-use tlog::CompactTree;
+use tlog::{CompactTree, TreeHead, cosignature::CosignedSizes};
 use tx::{Decoded, Interval};
 
 use super::{
@@ -95,16 +95,16 @@ pub struct Process {
     pub appended: Arc<Mutex<Vec<Arc<[u8]>>>>,
     pub has_turn: bool,
     pub busy_until: u64,
-    /// How many entries witnesses have cosigned, in this process's life.
-    pub witnessed: u64,
-    pub cosigned: BTreeMap<u64, u64>,
-    pub leaving: Vec<Leaving>,
+    /// The checkpoints of this life, and what witnesses have cosigned of them: others count for nothing.
+    pub checkpoints: Vec<TreeHead>,
+    pub cosigned: CosignedSizes,
+    pub leaving: Vec<Outgoing>,
     pub is_stopping: bool,
 }
 
 /// Signatures that may leave once they are witnessed.
 #[derive(Clone, Debug)]
-pub struct Leaving {
+pub struct Outgoing {
     pub request: usize,
     pub attempt: AttemptId,
     pub raw: String,
@@ -218,8 +218,8 @@ impl Process {
             appended,
             has_turn: false,
             busy_until: now,
-            witnessed: 0,
-            cosigned: BTreeMap::new(),
+            checkpoints: Vec::new(),
+            cosigned: CosignedSizes::default(),
             leaving: Vec::new(),
             is_stopping: false,
         }

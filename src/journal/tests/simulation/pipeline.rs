@@ -3,20 +3,20 @@
 
 use std::sync::atomic::Ordering;
 
-use policy::{Blob, RequestStatus, Signed};
+use policy::{Blob, Signed};
+use tlog::TreeHead;
 use tx::{EcdsaSignature, KeySignature};
 
 use super::{
     device,
-    machine::{Answer, Given, Leaving},
+    machine::{Answer, Given, Outgoing},
     model::Violation,
-    witnesses::{NEEDED, WITNESSES, log_key_name, sign},
+    witnesses::{WITNESSES, log_key_name, quorum, sign},
     world::{Event, Kind, World},
 };
 use crate::{
-    CheckpointOutcome, CheckpointWhen, Committed, Release, SignOrder, SignOutcome,
+    CheckpointOutcome, CheckpointWhen, Committed, Hold, Leaving, Release, SignOrder, SignOutcome,
     command::Command,
-    defect::{self, Defect},
 };
 
 impl World {
@@ -31,12 +31,12 @@ impl World {
             } => {
                 match release {
                     Ok(Release::Released) => {
-                        let leaving = Leaving {
+                        let outgoing = Outgoing {
                             request,
                             attempt,
                             raw,
                         };
-                        self.place(0, self.this(m), Event::Leave(leaving));
+                        self.place(0, self.this(m), Event::Leave(outgoing));
                     }
                     // Evaluated and charged anew.
                     Ok(Release::TooLate) => self.send(m, request),
@@ -80,12 +80,12 @@ impl World {
                 let Some(raw) = self.recorded(m, signed)? else {
                     return Ok(());
                 };
-                let leaving = Leaving {
+                let outgoing = Outgoing {
                     request,
                     attempt,
                     raw,
                 };
-                self.place(0, self.this(m), Event::Leave(leaving));
+                self.place(0, self.this(m), Event::Leave(outgoing));
             }
             Some(SignOutcome::InProgress | SignOutcome::Moved) => self.send(m, request),
             // Whoever was refused asks again at times.
@@ -178,42 +178,42 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn leave(&mut self, m: usize, leaving: Leaving) -> Result<(), Violation> {
-        let witnessed = self.kind == Kind::Copies && !defect::is(Defect::Unwitnessed);
+    pub(super) fn leave(&mut self, m: usize, outgoing: Outgoing) -> Result<(), Violation> {
         let machine = &mut self.machines[m];
         let process = machine.process.as_mut().unwrap();
-        // What cannot be read does not leave.
-        let known = process.writer.rows.attempt(leaving.attempt);
-        let status = known.ok().flatten().map(|known| known.status());
-        let Some(RequestStatus::Signed { index: signed }) = status else {
+        let rows = &process.writer.rows;
+        let Ok(leaving) = Leaving::new(rows, outgoing.attempt, vec![outgoing.attempt]) else {
+            // What cannot be read does not leave.
             return Ok(());
         };
-        if witnessed && process.witnessed <= signed {
-            process.leaving.push(leaving);
-            if process.leaving.len() == 1 {
-                self.place(1, self.this(m), Event::Checkpoint);
+        let witnessed = (self.kind == Kind::Copies).then(|| process.cosigned.size_by(quorum()));
+        let has_lapsed = process.state().lapsed(process.writer.time.interval());
+        match leaving.may_leave(rows, witnessed, has_lapsed.is_some()) {
+            Ok(()) => {}
+            Err(Hold::Unwitnessed { .. }) => {
+                process.leaving.push(outgoing);
+                if process.leaving.len() == 1 {
+                    self.place(1, self.this(m), Event::Checkpoint);
+                }
+                return Ok(());
             }
-            return Ok(());
+            Err(_) => return Ok(()),
         }
-        let is_frozen = process.writer.rows.is_frozen(leaving.attempt);
-        if defect::held(is_frozen.unwrap_or(true)) {
-            return Ok(());
-        }
-        let charged = machine.model.release(leaving.attempt)?;
+        let charged = machine.model.release(outgoing.attempt)?;
         // Where bundles change, each history is held to the cap of the time; what left together is not.
         let limits = if self.sequence == 1 {
             &machine.governs.limits[..]
         } else {
             &[]
         };
-        self.outside.take(charged, &leaving.raw, limits)?;
+        self.outside.take(charged, &outgoing.raw, limits)?;
         let intents = charged.intents.clone();
         let histories: Vec<_> = self.machines.iter().map(|machine| &machine.model).collect();
         for intent in &intents {
             self.outside.paid_once(intent, &histories)?;
         }
         if self.random.once_in(4) {
-            self.send(m, leaving.request);
+            self.send(m, outgoing.request);
         }
         Ok(())
     }
@@ -237,7 +237,9 @@ impl World {
     fn checkpointed(&mut self, m: usize, order: Committed<crate::CheckpointOrder>) {
         let signed = sign(order);
         self.remember(m, &signed);
-        let wanted = &self.machines[m].process.as_ref().unwrap().writer.wanted;
+        let process = self.machines[m].process.as_mut().unwrap();
+        process.checkpoints.push(*signed.head());
+        let wanted = &process.writer.wanted;
         if signed.head().size > wanted.load(Ordering::Relaxed) {
             self.ask(m, Command::Covered(Box::new(signed.clone())));
         }
@@ -283,29 +285,41 @@ impl World {
             tlog::witness::AddCheckpoint,
         ),
     ) {
-        let size = signed.head().size;
+        let head = *signed.head();
         let cosigns = self.witnesses[witness].take(request);
-        self.trace
-            .tell(format_args!("witness {witness} cosigns {size}: {cosigns}"));
+        self.trace.tell(format_args!(
+            "witness {witness} cosigns {}: {cosigns}",
+            head.size
+        ));
         if cosigns && !self.random.once_in(10) {
             let delay = self.random.between(1, 60);
-            self.place(delay, self.anyone(m), Event::Cosigned(size));
+            self.place(delay, self.anyone(m), Event::Cosigned(witness, head));
         }
     }
 
-    pub(super) fn cosigned(&mut self, m: usize, size: u64) -> Result<(), Violation> {
+    pub(super) fn cosigned(
+        &mut self,
+        m: usize,
+        witness: usize,
+        head: TreeHead,
+    ) -> Result<(), Violation> {
         let Some(process) = &mut self.machines[m].process else {
             return Ok(());
         };
-        let count = process.cosigned.entry(size).or_default();
-        *count += 1;
-        if *count < NEEDED {
+        if !process.checkpoints.contains(&head) {
             return Ok(());
         }
-        process.witnessed = process.witnessed.max(size);
+        let quorum = quorum();
+        let before = process.cosigned.size_by(quorum);
+        process
+            .cosigned
+            .raise(&quorum.witnesses()[witness], head.size);
+        if process.cosigned.size_by(quorum) == before {
+            return Ok(());
+        }
         // What is not covered yet waits on.
-        for leaving in std::mem::take(&mut process.leaving) {
-            self.leave(m, leaving)?;
+        for outgoing in std::mem::take(&mut process.leaving) {
+            self.leave(m, outgoing)?;
         }
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! Witnesses: each cosigns what continues the last checkpoint that it cosigned, by the rules of the
 //! protocol's own crate.
 
+use std::sync::LazyLock;
+
 use ed25519_dalek::{Signer as _, SigningKey};
 use policy::{KeyAlgorithm, KeyPurpose, KeyRegistration};
 use tlog::{
     TreeHead,
     checkpoint::{Origin, SignedCheckpoint},
     consistency_proof,
+    cosignature::{Quorum, WitnessKey},
     note::VerifierKey,
     witness::{AddCheckpoint, Decision, Log, decide},
 };
@@ -16,7 +19,7 @@ use crate::{CheckpointOrder, Committed, embedded::EmbeddedReader};
 
 /// How many there are, and how many must have cosigned.
 pub const WITNESSES: usize = 3;
-pub const NEEDED: u64 = 2;
+const NEEDED: usize = 2;
 
 #[derive(Clone, Debug, Default)]
 pub struct Witness {
@@ -51,6 +54,19 @@ pub fn sign(order: Committed<CheckpointOrder>) -> SignedCheckpoint {
     let signature = secret().sign(checkpoint.to_string().as_bytes()).to_bytes();
     let key = verifier(checkpoint.origin());
     SignedCheckpoint::sign(checkpoint, &key, &signature).unwrap()
+}
+
+fn key(witness: usize) -> WitnessKey {
+    let name = format!("witness-{witness}").parse().unwrap();
+    let secret = SigningKey::from_bytes(&[8 + u8::try_from(witness).unwrap(); 32]);
+    WitnessKey::new(name, secret.verifying_key().as_bytes()).unwrap()
+}
+
+/// Who must have cosigned.
+pub fn quorum() -> &'static Quorum {
+    static QUORUM: LazyLock<Quorum> =
+        LazyLock::new(|| Quorum::new((0..WITNESSES).map(key).collect(), NEEDED).unwrap());
+    &QUORUM
 }
 
 impl Witness {

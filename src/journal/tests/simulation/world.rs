@@ -8,14 +8,14 @@ use std::{
 
 use policy::{Entry, KeyRegistration};
 use sha2::{Digest as _, Sha256};
-use tlog::{checkpoint::SignedCheckpoint, witness::AddCheckpoint};
+use tlog::{TreeHead, checkpoint::SignedCheckpoint, witness::AddCheckpoint};
 
 use super::{
     clients::Clients,
     clock::SimClock,
     device::Call,
     fixture::{START, Signer, name, policy},
-    machine::{Answer, Given, Known, Leaving, Machine, Shelf},
+    machine::{Answer, Given, Known, Machine, Outgoing, Shelf},
     memory_disk::{Image, MemoryDisk},
     model::{Outside, Violation},
     random::{Random, seed_salts},
@@ -53,15 +53,15 @@ pub enum Event {
     /// The device answers.
     Given(Given, Call),
     /// Signatures leave.
-    Leave(Leaving),
+    Leave(Outgoing),
     /// A checkpoint is due.
     Checkpoint,
     /// One that waits for signatures waits no longer.
     CheckpointDue,
     /// A checkpoint arrives at a witness.
     Cosign(usize, Box<(SignedCheckpoint, AddCheckpoint)>),
-    /// A cosignature arrives.
-    Cosigned(u64),
+    /// A witness's cosignature arrives.
+    Cosigned(usize, TreeHead),
     /// Something goes wrong.
     Misfortune,
     /// The process is started.
@@ -235,11 +235,11 @@ impl World {
             }
             Event::Answer(answer) => return self.answered(m, answer),
             Event::Given(given, call) => return self.given(m, given, call),
-            Event::Leave(leaving) => return self.leave(m, leaving),
+            Event::Leave(outgoing) => return self.leave(m, outgoing),
             Event::Checkpoint => self.checkpoint(m),
             Event::CheckpointDue => self.ask(m, Command::CheckpointDue),
             Event::Cosign(witness, sent) => self.cosign(m, witness, *sent),
-            Event::Cosigned(size) => return self.cosigned(m, size),
+            Event::Cosigned(witness, head) => return self.cosigned(m, witness, head),
             Event::Misfortune => return self.misfortune(),
             Event::Start => return self.start(m),
         }
@@ -398,11 +398,11 @@ impl fmt::Display for Event {
                 call.attempt,
                 call.signatures.is_some()
             ),
-            Self::Leave(leaving) => write!(f, "leave {leaving:?}"),
+            Self::Leave(outgoing) => write!(f, "leave {outgoing:?}"),
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::CheckpointDue => f.write_str("checkpoint due"),
             Self::Cosign(witness, sent) => write!(f, "witness {witness} {:?}", sent.0.head()),
-            Self::Cosigned(size) => write!(f, "cosigned {size}"),
+            Self::Cosigned(witness, head) => write!(f, "cosigned by {witness} {head:?}"),
             Self::Misfortune => f.write_str("misfortune"),
             Self::Start => f.write_str("start"),
         }
