@@ -628,8 +628,10 @@ fn nothing_is_copied_that_too_few_witnesses_have_cosigned() {
             bundle.append("accounts.toml", EXAMINER);
             edit(bundle);
         })
+        .with_faults()
     });
-    let (_daemon, _relay) = site.start();
+    site.world.configure("call_timeout_ms = 20000");
+    let (daemon, _relay) = site.start();
     let key = site.log_key.clone().expect("a key").to_string();
     site.world.pki.client("examiner");
     let audited = Audited {
@@ -646,11 +648,24 @@ fn nothing_is_copied_that_too_few_witnesses_have_cosigned() {
         })
     };
     let folder = copied(1);
-    site.witnesses[0].kill();
+    // A witness ends once it knows of the decision, before there are signatures.
     let from = sender(&mut client);
-    let held = client.send(&transfer("held", &from, &Draft::transfer(1, CUSTOMER, 1)));
+    let mut asking = audited.world.walletd();
+    audited.world.set_fault("late");
+    let held = std::thread::scope(|scope| {
+        let held = transfer("held", &from, &Draft::transfer(1, CUSTOMER, 1));
+        let held = scope.spawn(move || client.send(&held));
+        until("a decision that is known", || {
+            let told = asking.get("/v1/requests/held");
+            (told.status == 200).then_some(())
+        });
+        site.witnesses[0].kill();
+        held.join().unwrap()
+    });
+    audited.world.set_fault("none");
     assert_eq!(held.status, 503, "{}", held.text());
     // Its signature is made and in the journal, and nobody is told.
+    assert_eq!(daemon.metric("signerd_signed_total"), Some(2));
     let mut examiner = audited.world.client("examiner");
     let told = bodies(&mut examiner, 0).bodies;
     let is_signed = |body: &&JournalBody| matches!(record(body).entry, Entry::Signed(_));

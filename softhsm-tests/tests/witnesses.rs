@@ -88,6 +88,11 @@ fn releases_nothing(world: &World, api: SocketAddr, known: &SignRequest, new: &S
     }
 }
 
+/// Nor was a device asked: who reads its data folder finds no signature that was not made before.
+fn has_signed_nothing(daemon: &Signerd) {
+    assert_eq!(daemon.metric("signerd_signed_total"), Some(0));
+}
+
 /// A copy of a folder, in place of what is there.
 fn copy(from: &Path, to: &Path) {
     if to.exists() {
@@ -220,6 +225,7 @@ fn an_older_copy_releases_nothing_and_seals_when_a_relay_tells_of_what_was_seen(
     let mut daemon = site.launch();
     let mut client = site.world.walletd();
     releases_nothing(&site.world, site.world.api(), &known, &new);
+    has_signed_nothing(&daemon);
     let _relay = site.relay();
     let why = daemon.not_ready("sealed");
     assert!(why.contains("older copy") || why.contains("forks"), "{why}");
@@ -253,6 +259,7 @@ fn a_copy_that_is_older_by_one_entry_is_caught_by_its_witnesses() {
     daemon.not_ready("unwitnessed");
     client.reconnect();
     releases_nothing(&site.world, site.world.api(), &known, &new);
+    has_signed_nothing(&daemon);
     let relay = site.relay();
     let why = daemon.not_ready("sealed");
     assert!(why.contains("forks"), "{why}");
@@ -274,11 +281,12 @@ fn a_copy_that_has_grown_longer_than_the_witnesses_know_is_a_fork_and_releases_n
     let (mut site, known, _) = set_back(1);
     let mut daemon = site.launch();
     let mut client = site.world.walletd();
-    // It signs and journals, without a witness to see it, more than was there.
+    // It decides and journals, without a witness to see it, more than was there.
     for nonce in 1..3 {
         let request = payment_of(&mut client, nonce, 3);
         is_unwitnessed(&client.send(&request));
     }
+    has_signed_nothing(&daemon);
     let new = payment_of(&mut client, 1, 3);
     let _relay = site.relay();
     let why = daemon.not_ready("sealed");
@@ -325,6 +333,7 @@ fn a_clone_beside_the_original_releases_nothing() {
     let relay = site.relay_of("clone-relay", clone.api);
     let theirs = payment_of(&mut client, 1, 2);
     releases_nothing(&site.world, clone.api, &known, &theirs);
+    has_signed_nothing(&clone.daemon);
     clone.daemon.not_ready("sealed");
     drop(relay);
     let next = payment(&mut client, 2);

@@ -43,7 +43,7 @@ impl Draft {
 pub(crate) type Asked = (Name, Reply<Result<CheckpointOutcome, Stopped>>);
 
 impl Writer {
-    /// Orders a checkpoint now, or once there are signatures.
+    /// Orders a checkpoint now, or once there is what waits for witnesses.
     pub(crate) fn ask_checkpoint(
         &mut self,
         state: &mut State,
@@ -53,7 +53,7 @@ impl Writer {
     ) -> Result<(), Stopped> {
         match when {
             CheckpointWhen::Now => self.order_checkpoint(state, group, asked),
-            CheckpointWhen::WithSignatures => {
+            CheckpointWhen::Ahead => {
                 self.order_awaited(state, group)?;
                 self.awaited = Some(asked);
                 Ok(())
@@ -61,7 +61,7 @@ impl Writer {
         }
     }
 
-    /// Orders the checkpoint that waits for signatures, if one does.
+    /// Orders the checkpoint that was asked for ahead, if one was.
     pub(crate) fn order_awaited(
         &mut self,
         state: &mut State,

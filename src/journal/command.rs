@@ -56,7 +56,7 @@ pub(crate) enum Command {
         when: CheckpointWhen,
         reply: Reply<Result<CheckpointOutcome, Stopped>>,
     },
-    /// One that waits for signatures waits no longer. It stays behind that one's command.
+    /// One that was asked for ahead waits no longer. It stays behind that one's command.
     CheckpointDue,
     SelfTest {
         tests: Vec<SelfTest>,
@@ -136,9 +136,9 @@ pub enum SignOutcome {
 pub enum CheckpointWhen {
     /// At once, of what was there before.
     Now,
-    /// With the next signatures, in the same flush, and of them too: who waits until they are witnessed waits
-    /// for no second flush. One at a time waits so; a further one lets it go at once.
-    WithSignatures,
+    /// With the next decision or signatures, in the same flush, and of them too: who waits until they are
+    /// witnessed waits for no second flush. One at a time waits so; a further one lets it go at once.
+    Ahead,
 }
 
 /// What becomes of a checkpoint.

@@ -42,6 +42,8 @@ pub(crate) enum Defect {
     FreezeIgnored,
     /// Signatures leave before witnesses know of them.
     Unwitnessed,
+    /// A device is asked before witnesses know of the decision.
+    SignedUnwitnessed,
 }
 
 thread_local! {

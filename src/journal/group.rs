@@ -65,8 +65,8 @@ pub(crate) struct OpenGroup {
     pub(crate) frozen: Vec<Frozen>,
     /// Whether it has an entry that time is counted from.
     pub(crate) counts: bool,
-    /// Whether it has signatures.
-    signs: bool,
+    /// Whether it has what witnesses are to know of before it goes on: calls of a device, or signatures.
+    goes_on: bool,
     /// Whether it takes nothing more: the time is to be read anew.
     is_over: bool,
 }
@@ -86,7 +86,7 @@ impl OpenGroup {
             growth,
             frozen: Vec::new(),
             counts: false,
-            signs: false,
+            goes_on: false,
             is_over: false,
         }
     }
@@ -107,9 +107,9 @@ impl OpenGroup {
         self.is_over = true;
     }
 
-    /// Whether a checkpoint that waits for signatures is ordered with it.
+    /// Whether a checkpoint that was asked for ahead is ordered with it.
     pub(crate) fn is_to_be_covered(&self) -> bool {
-        self.signs && !self.is_over
+        self.goes_on && !self.is_over
     }
 
     /// The index that the next entry gets.
@@ -160,7 +160,10 @@ impl OpenGroup {
         self.frozen
             .extend(self.growth.take(state, index, &record.entry));
         self.counts |= record.entry.is_counted_from();
-        self.signs |= matches!(record.entry, Entry::Signed(_));
+        self.goes_on |= matches!(
+            record.entry,
+            Entry::Attempt(_) | Entry::Call { .. } | Entry::Signed(_)
+        );
         self.is_over |= is_owed(state, self.now, &record.entry);
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.push(entry);

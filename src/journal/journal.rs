@@ -24,9 +24,10 @@ use tlog::{
 use tx::{Interval, Name, Time};
 
 use crate::{
-    Activation, Bodies, CheckpointOutcome, CheckpointWhen, Clock, Hold, Leaving, ReadError,
-    RecallError, Registered, Release, Reply, Rows, Scrubbed, Scrubber, SelfTest, SelfTestOutcome,
-    SignCommand, SignOutcome, Stopped, StoredEntry, Tree,
+    Activation, Bodies, CheckpointOutcome, CheckpointWhen, Cleared, Clock, Committed, Hold,
+    Leaving, ReadError, RecallError, Registered, Release, Reply, Rows, Scrubbed, Scrubber,
+    SelfTest, SelfTestOutcome, SignCommand, SignOrder, SignOutcome, Stopped, StoredEntry, Tree,
+    Uncleared,
     checkpoint::log_keys,
     command::Command,
     credit::Cosigned,
@@ -210,7 +211,7 @@ impl Journal {
         self.ask(Command::Checkpoint { key, when, reply })
     }
 
-    /// Orders the checkpoint that waits for signatures, if one does.
+    /// Orders the checkpoint that was asked for ahead, if one was.
     ///
     /// # Errors
     /// [`Busy`] when too many wait; nothing was done.
@@ -480,8 +481,24 @@ impl Journal {
     /// # Errors
     /// [`RecallError`].
     pub fn is_held(&self, attempt: AttemptId) -> Result<bool, RecallError> {
-        let lapsed = self.state().lapsed(self.now()).is_some();
-        Ok(lapsed || self.rows.is_frozen(attempt)?)
+        Ok(self.has_lapsed() || self.rows.is_frozen(attempt)?)
+    }
+
+    fn has_lapsed(&self) -> bool {
+        self.state().lapsed(self.now()).is_some()
+    }
+
+    /// Lets an order be carried out: where witnesses are named, when as many entries as `witnessed` are cosigned by
+    /// enough of them.
+    ///
+    /// # Errors
+    /// [`Uncleared`].
+    pub fn clear(
+        &self,
+        order: Committed<SignOrder>,
+        witnessed: Option<u64>,
+    ) -> Result<Cleared, Uncleared> {
+        Cleared::new(order, &self.rows, witnessed, self.has_lapsed())
     }
 
     /// An answer that tells of decisions up to `newest`, and shows the signatures of some attempts.
@@ -498,8 +515,7 @@ impl Journal {
     /// # Errors
     /// [`Hold`].
     pub fn may_leave(&self, leaving: &Leaving, witnessed: Option<u64>) -> Result<(), Hold> {
-        let has_lapsed = self.state().lapsed(self.now()).is_some();
-        leaving.may_leave(&self.rows, witnessed, has_lapsed)
+        leaving.may_leave(&self.rows, witnessed, self.has_lapsed())
     }
 
     /// Un-freezes a scope by a statement of officers; answers the entry and from when on, or why the state does not take it.

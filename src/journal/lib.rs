@@ -59,7 +59,7 @@ pub use command::{
     SignCommand, SignOutcome, Stopped,
 };
 pub use committed::{CheckpointOrder, Committed, SelfTestOrder, SignOrder};
-pub use gate::{Hold, Leaving};
+pub use gate::{Cleared, Hold, Leaving, Uncleared};
 pub use govern::Lifted;
 pub use journal::{Busy, EntryError, Journal, WriterThread};
 pub use known::{CheckpointFile, Remembered};

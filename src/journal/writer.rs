@@ -94,7 +94,7 @@ pub(crate) struct Writer {
     pub(crate) scrubbed: Arc<Scrubbed>,
     /// How far the clocks can be believed.
     pub(crate) settled: Settled,
-    /// The checkpoint that waits for signatures.
+    /// The checkpoint that was asked for ahead.
     pub(crate) awaited: Option<Asked>,
     /// What witnesses say of the time.
     pub(crate) cosigned: Arc<Mutex<Cosigned>>,

@@ -1,6 +1,6 @@
 //! The one way to a signature: a decision that is durable.
 
-use journal::{CheckpointOrder, Committed, SelfTestOrder, SignOrder};
+use journal::{CheckpointOrder, Cleared, Committed, SelfTestOrder};
 use policy::KeyAlgorithm;
 
 use crate::{
@@ -25,10 +25,10 @@ pub(crate) struct Signing {
 }
 
 impl Authorized {
-    /// What a durable order authorises: digests of transactions, which keys of no other purpose
-    /// sign.
-    pub fn from_order(order: Committed<SignOrder>) -> Self {
-        let order = order.into_value();
+    /// What a durable order authorises that may be carried out: digests of transactions, which keys of no other
+    /// purpose sign.
+    pub fn from_order(order: Cleared) -> Self {
+        let order = order.into_order();
         let signings = order.calls().iter().map(|numbered| Signing {
             call: numbered.call,
             key: KeyId {

@@ -1,6 +1,6 @@
 //! Makes checkpoints when they are due: 256 entries, one second after the oldest, or as soon as an answer
 //! waits for witnesses. Where there are witnesses one is asked for ahead, and is ordered in the flush of the next
-//! signatures, which nobody shows before it is cosigned.
+//! decision or signatures, with which nothing goes on before it is cosigned.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -59,7 +59,7 @@ pub async fn run(service: Arc<Service>) {
         let made = match witnesses(&service).filter(|_| is_able(&service)) {
             Some(quorum) => {
                 service.witnesses.until_paced(&quorum).await;
-                make_with_signatures(&service).await
+                make_ahead(&service).await
             }
             None => {
                 until_due(&service).await;
@@ -105,10 +105,10 @@ pub async fn make(service: &Service) -> Result<(), CheckpointError> {
     sign(service, &key, ordered.await).await
 }
 
-/// Makes one of the next signatures and all before them, or of all entries so far once that is due.
-async fn make_with_signatures(service: &Service) -> Result<(), CheckpointError> {
+/// Makes one of the next decision or signatures and all before them, or of all entries so far once that is due.
+async fn make_ahead(service: &Service) -> Result<(), CheckpointError> {
     let key = service.checkpoints.key().ok_or(CheckpointError::NoKey)?;
-    let (name, when) = (key.id.name.clone(), CheckpointWhen::WithSignatures);
+    let (name, when) = (key.id.name.clone(), CheckpointWhen::Ahead);
     let mut ordered = pin!(ask(|reply| service.journal.checkpoint(name, when, reply)));
     let outcome = tokio::select! {
         biased;

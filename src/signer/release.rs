@@ -1,6 +1,7 @@
-//! The last step of an answer that shows what was signed: with witnesses named, it waits until enough of
-//! them have cosigned a checkpoint that covers its decision and the entry with its signatures. Whether it may
-//! leave is the journal's word ([`journal::Leaving`]).
+//! What waits for witnesses, where the policy names some: an order, until enough of them have cosigned a
+//! checkpoint that covers its decision; and as the last step an answer that shows what was signed, until they have
+//! of the entry with the signatures. Whether a device may be asked, and whether an answer may leave, is the
+//! journal's word ([`journal::Cleared`], [`journal::Leaving`]).
 
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use api::{
     problem::{Problem, ProblemKind},
     server::Answer,
 };
-use journal::Hold;
+use journal::{Cleared, Committed, Hold, Leaving, SignOrder, Uncleared};
 use policy::AttemptId;
 use tlog::cosignature::Quorum;
 use tokio::time::Instant;
 
 use crate::{service::Service, verbs::requests::forgotten};
 
-/// How long an answer waits for witnesses.
+/// How long one of them waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An answer that is not given yet. [`Unreleased::release`] is the only way to it.
@@ -68,36 +69,70 @@ impl Unreleased {
         };
         let leaving = service.journal.leaving(newest, self.shown);
         let leaving = leaving.map_err(|hold| held(&hold))?;
-        let deadline = Instant::now().checked_add(PATIENCE);
-        let deadline = deadline.unwrap_or_else(Instant::now);
-        let mut place = None;
-        loop {
-            // Asked anew after each wait: another bundle may govern by now.
-            let policy = service.policy()?;
-            let quorum = policy.witnesses.as_ref();
-            let witnessed = quorum.map(|quorum| service.witnesses.witnessed(quorum));
-            if let Some(seal) = service.sealed() {
-                // Not of kind `sealed`, which says that nothing was decided.
-                let detail = format!("The decision stands, and the daemon is sealed: {seal}");
-                return Err(Problem::new(ProblemKind::JournalStopped, detail));
-            }
-            let hold = match service.journal.may_leave(&leaving, witnessed) {
-                Ok(()) => return Ok(self.answer),
-                Err(hold) => hold,
+        let look =
+            |leaving: Leaving, witnessed| match service.journal.may_leave(&leaving, witnessed) {
+                Ok(()) => Ok(()),
+                Err(hold) => Err((leaving, hold)),
             };
-            let (Hold::Unwitnessed { last }, Some(quorum)) = (&hold, quorum) else {
-                return Err(held(&hold));
-            };
-            if place.is_none() {
-                place = Some(service.witnesses.place().ok_or_else(crowded)?);
-                service.checkpoints.hurry(*last);
+        known(service, newest, leaving, look).await?;
+        Ok(self.answer)
+    }
+}
+
+/// Lets the device be asked for what was ordered, once the witnesses of the policy that governs then know of it.
+///
+/// # Errors
+/// A problem of kind `unwitnessed` when they do not in time, and others when the daemon was sealed, or a freeze
+/// came, in the meantime: the device is not asked, which is to be recorded.
+pub async fn cleared(service: &Service, order: Committed<SignOrder>) -> Result<Cleared, Problem> {
+    let attempt = order.value().attempt();
+    let look = |order, witnessed| {
+        let cleared = service.journal.clear(order, witnessed);
+        cleared.map_err(|Uncleared { order, hold }| (order, hold))
+    };
+    known(service, attempt, order, look).await
+}
+
+/// Looks at what waits until it waits for witnesses no longer: again each time that enough of them have cosigned
+/// more.
+async fn known<W, T>(
+    service: &Service,
+    decision: AttemptId,
+    mut waiting: W,
+    look: impl Fn(W, Option<u64>) -> Result<T, (W, Hold)>,
+) -> Result<T, Problem> {
+    let deadline = Instant::now().checked_add(PATIENCE);
+    let deadline = deadline.unwrap_or_else(Instant::now);
+    let mut place = None;
+    loop {
+        // Asked anew after each wait: another bundle may govern by now.
+        let policy = service.policy()?;
+        let quorum = policy.witnesses.as_ref();
+        let witnessed = quorum.map(|quorum| service.witnesses.witnessed(quorum));
+        if let Some(seal) = service.sealed() {
+            // Not of kind `sealed`, which says that nothing was decided.
+            let detail = format!("The decision stands, and the daemon is sealed: {seal}");
+            return Err(Problem::new(ProblemKind::JournalStopped, detail));
+        }
+        let hold = match look(waiting, witnessed) {
+            Ok(known) => return Ok(known),
+            Err((back, hold)) => {
+                waiting = back;
+                hold
             }
-            let covered = service.witnesses.until_witnessed(quorum, *last, deadline);
-            if !covered.await {
-                service.metrics.unwitnessed.increment();
-                service.witnesses.set_overdue();
-                return Err(unwitnessed(newest, quorum));
-            }
+        };
+        let (Hold::Unwitnessed { last }, Some(quorum)) = (&hold, quorum) else {
+            return Err(held(&hold));
+        };
+        if place.is_none() {
+            place = Some(service.witnesses.place().ok_or_else(crowded)?);
+            service.checkpoints.hurry(*last);
+        }
+        let covered = service.witnesses.until_witnessed(quorum, *last, deadline);
+        if !covered.await {
+            service.metrics.unwitnessed.increment();
+            service.witnesses.set_overdue();
+            return Err(unwitnessed(decision, quorum));
         }
     }
 }
@@ -110,9 +145,9 @@ fn crowded() -> Problem {
 fn unwitnessed(decision: AttemptId, quorum: &Quorum) -> Problem {
     let (needed, named) = (quorum.needed(), quorum.witnesses().len());
     let detail = format!(
-        "Attempt {decision} is charged, and what was signed for it is held back: {needed} of {named} \
-         witnesses have not cosigned a checkpoint that covers it. Ask again with the same request id: it \
-         is charged once and gets the same signature."
+        "Attempt {decision} is charged, and held back: {needed} of {named} witnesses have not cosigned a \
+         checkpoint that covers it. Ask again with the same request id: it is charged once, and what is \
+         signed for it stays the same."
     );
     Problem::new(ProblemKind::Unwitnessed, detail)
 }
@@ -121,7 +156,7 @@ fn unwitnessed(decision: AttemptId, quorum: &Quorum) -> Problem {
 fn held(hold: &Hold) -> Problem {
     match hold {
         Hold::Frozen(_) => {
-            let detail = "A freeze withholds what was signed.";
+            let detail = "A freeze withholds what is signed, or was to be.";
             Problem::new(ProblemKind::Withheld, detail)
         }
         Hold::Unread(error) => forgotten(error),

@@ -215,10 +215,10 @@ fn what_waits_together_with_a_checkpoint_is_not_covered_and_none_is_lost() {
     );
 }
 
-/// A checkpoint that waits for signatures.
+/// A checkpoint that is asked for ahead.
 fn awaited(running: &Running) -> mpsc::Receiver<Result<CheckpointOutcome, Stopped>> {
     let (made, outcome) = pending();
-    let when = CheckpointWhen::WithSignatures;
+    let when = CheckpointWhen::Ahead;
     let key = name("log-1");
     running.journal.checkpoint(key, when, made).unwrap();
     // Whatever is answered after it was taken.
@@ -235,29 +235,38 @@ fn order_of(outcome: &mpsc::Receiver<Result<CheckpointOutcome, Stopped>>) -> (u6
 }
 
 #[test]
-fn one_that_waits_for_signatures_covers_them_and_shares_their_flush() {
+fn one_that_is_asked_for_ahead_covers_a_decision_or_signatures_and_shares_their_flush() {
     let machine = Machine::new();
     let running = begin(&machine);
+    let shared = |outcome: &mpsc::Receiver<_>, entry: u64| {
+        let (index, covered) = order_of(outcome);
+        assert_eq!((index, covered.size), (entry + 1, entry + 1));
+        assert_eq!(covered, head(&running, index));
+        let calls = machine.disk.take_calls();
+        let flushes = calls.iter().filter(|call| **call == Call::SyncData).count();
+        assert_eq!(flushes, 1);
+        index
+    };
     let outcome = awaited(&running);
+    assert!(outcome.try_recv().is_err(), "nothing is decided");
+    let entry = running.journal.bodies().durable();
+    machine.disk.take_calls();
     let paid = running.order(&payment(1));
+    shared(&outcome, entry);
+    let outcome = awaited(&running);
     assert!(outcome.try_recv().is_err(), "nothing is signed");
-    let signed = running.journal.bodies().durable();
+    let entry = running.journal.bodies().durable();
     machine.disk.take_calls();
     let _released = running.signed(&paid).unwrap();
-    let (index, covered) = order_of(&outcome);
-    assert_eq!((index, covered.size), (signed + 1, signed + 1));
-    assert_eq!(covered, head(&running, index));
-    let calls = machine.disk.take_calls();
-    let flushes = calls.iter().filter(|call| **call == Call::SyncData).count();
-    assert_eq!(flushes, 1);
-    // The next signatures find none that waits.
+    let index = shared(&outcome, entry);
+    // The next ones find none that waits.
     let paid = running.order(&payment(2));
     let _released = running.signed(&paid).unwrap();
     assert_eq!(running.journal.bodies().durable(), index + 3);
 }
 
 #[test]
-fn one_that_waits_for_signatures_goes_when_it_is_due_or_another_comes() {
+fn one_that_is_asked_for_ahead_goes_when_it_is_due_or_another_comes() {
     let machine = Machine::new();
     let running = begin(&machine);
     let (first, second) = (awaited(&running), awaited(&running));
@@ -278,7 +287,7 @@ fn one_that_is_due_as_soon_as_it_waits_goes() {
     let running = begin(&machine);
     let (made, outcome) = pending();
     running.together(|journal| {
-        let when = CheckpointWhen::WithSignatures;
+        let when = CheckpointWhen::Ahead;
         journal.checkpoint(name("log-1"), when, made).unwrap();
         journal.checkpoint_due().unwrap();
     });
@@ -288,7 +297,7 @@ fn one_that_is_due_as_soon_as_it_waits_goes() {
 }
 
 #[test]
-fn one_that_waits_for_signatures_is_answered_when_the_journal_stops() {
+fn one_that_is_asked_for_ahead_is_answered_when_the_journal_stops() {
     let machine = Machine::new();
     let running = begin(&machine);
     let outcome = awaited(&running);
@@ -299,11 +308,11 @@ fn one_that_waits_for_signatures_is_answered_when_the_journal_stops() {
 }
 
 #[test]
-fn nothing_comes_behind_the_end_not_even_what_waits_for_signatures() {
+fn nothing_comes_behind_the_end_not_even_what_was_asked_for_ahead() {
     let machine = Machine::new();
     let running = begin(&machine);
-    let outcome = awaited(&running);
     let paid = running.order(&payment(1));
+    let outcome = awaited(&running);
     let (given, _released) = pending();
     let (ended, end) = pending();
     running.together(|journal| {

@@ -25,7 +25,7 @@ use super::{
     understand,
 };
 use crate::{
-    release::Unreleased,
+    release::{Unreleased, cleared},
     service::{Service, ask},
 };
 
@@ -213,6 +213,14 @@ async fn make(
     decoded: Box<Decoded>,
 ) -> Result<Made, Problem> {
     let attempt = order.value().attempt();
+    let order = match cleared(service, order).await {
+        Ok(order) => order,
+        Err(problem) => {
+            let reason = format!("no device was asked: {}", problem.detail);
+            ask_failed(service, attempt, reason).await?;
+            return Err(problem);
+        }
+    };
     // Of the bundle by which it was decided, or of a later one.
     service.name_devices();
     let signatures = match service.pool.sign(Authorized::from_order(order)).await {

@@ -69,5 +69,6 @@ found! {
     replay_signs_again: ReplaySignsAgain by "6 call" | "the journal stopped of itself";
     late_release: LateRelease by "6 delay";
     freeze_ignored: FreezeIgnored by "10 attempt";
-    unwitnessed: Unwitnessed by "10 " | "attempt ";
+    unwitnessed: Unwitnessed by "10 released";
+    signed_unwitnessed: SignedUnwitnessed by "10 signed";
 }

@@ -1,9 +1,9 @@
-//! The device: it signs what a durable order authorises, and nothing else can be asked of it.
+//! The device: it signs what a durable order authorises that was cleared, and nothing else can be asked of it.
 
 use policy::{AttemptId, Digest, NumberedDigest, SignatureRecord};
 
 use super::random::Random;
-use crate::{Committed, SignOrder};
+use crate::Cleared;
 
 /// What comes back from the device, and when.
 pub struct Call {
@@ -17,9 +17,9 @@ pub struct Call {
 }
 
 /// Asks the device. The order is used up.
-pub fn call(order: Committed<SignOrder>, random: &mut Random) -> Call {
+pub fn call(order: Cleared, random: &mut Random) -> Call {
     let entry = order.index();
-    let order = order.into_value();
+    let order = order.into_order();
     let calls = order.calls().to_vec();
     let signatures = (!random.once_in(8)).then(|| calls.iter().map(signature).collect());
     let millis = match random.below(40) {

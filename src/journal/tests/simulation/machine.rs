@@ -22,9 +22,10 @@ use super::{
     model::{Charged, Model, Violation},
 };
 use crate::{
-    Bodies as _, BundleError, Bundles, CheckpointOutcome, Group, NewEntry, OpenJournalError,
-    RecallError, Release, Reply, Rooting, Rows, SignOutcome, SnapshotUse, Start, Stopped, Store,
-    StoreError, embedded::EmbeddedReader, open::Core, segment::OpenOptions, writer::Writer,
+    Bodies as _, BundleError, Bundles, CheckpointOutcome, Committed, Group, NewEntry,
+    OpenJournalError, RecallError, Release, Reply, Rooting, Rows, SignOrder, SignOutcome,
+    SnapshotUse, Start, Stopped, Store, StoreError, embedded::EmbeddedReader, open::Core,
+    segment::OpenOptions, writer::Writer,
 };
 
 /// How many entries stand between two state roots: few enough that every run has some.
@@ -98,6 +99,8 @@ pub struct Process {
     /// The checkpoints of this life, and what witnesses have cosigned of them: others count for nothing.
     pub checkpoints: Vec<TreeHead>,
     pub cosigned: CosignedSizes,
+    /// What waits for witnesses.
+    pub ordered: Vec<(Given, Committed<SignOrder>)>,
     pub leaving: Vec<Outgoing>,
     pub is_stopping: bool,
 }
@@ -220,6 +223,7 @@ impl Process {
             busy_until: now,
             checkpoints: Vec::new(),
             cosigned: CosignedSizes::default(),
+            ordered: Vec::new(),
             leaving: Vec::new(),
             is_stopping: false,
         }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use policy::{Blob, Signed};
+use policy::{AttemptId, Blob, Signed};
 use tlog::TreeHead;
 use tx::{EcdsaSignature, KeySignature};
 
@@ -11,12 +11,12 @@ use super::{
     device,
     machine::{Answer, Given, Outgoing},
     model::Violation,
-    witnesses::{WITNESSES, log_key_name, quorum, sign},
+    witnesses::{WITNESSES, Witness, log_key_name, quorum, sign},
     world::{Event, Kind, World},
 };
 use crate::{
-    CheckpointOutcome, CheckpointWhen, Committed, Hold, Leaving, Release, SignOrder, SignOutcome,
-    command::Command,
+    CheckpointOutcome, CheckpointWhen, Cleared, Committed, Hold, Leaving, Release, SignOrder,
+    SignOutcome, Uncleared, command::Command,
 };
 
 impl World {
@@ -71,9 +71,11 @@ impl World {
     ) -> Result<(), Violation> {
         match outcome {
             Some(SignOutcome::Order { order, decoded, .. }) => {
-                let call = self.call_device(m, order)?;
-                let given = Given { request, decoded };
-                self.place(call.millis, self.this(m), Event::Given(given, call));
+                if self.kind == Kind::Copies {
+                    let attempt = order.value().attempt();
+                    self.place(5_000, self.this(m), Event::Unheard(attempt));
+                }
+                self.order(m, Given { request, decoded }, order)?;
             }
             Some(SignOutcome::Replay { attempt, signed }) => {
                 // An answer that officers let go is told no more, and nothing is signed for it again.
@@ -98,11 +100,63 @@ impl World {
         Ok(())
     }
 
-    /// The only way to the device: an order, which says that it is durable.
+    /// Asks the device for what was ordered, once witnesses know of it.
+    pub(super) fn order(
+        &mut self,
+        m: usize,
+        given: Given,
+        order: Committed<SignOrder>,
+    ) -> Result<(), Violation> {
+        match self.clear(m, order) {
+            Ok(order) => {
+                let call = self.call_device(m, order)?;
+                self.place(call.millis, self.this(m), Event::Given(given, call));
+            }
+            Err(Uncleared {
+                order,
+                hold: Hold::Unwitnessed { .. },
+            }) => {
+                let process = self.machines[m].process.as_mut().unwrap();
+                process.ordered.push((given, order));
+                self.hurry(m);
+            }
+            Err(Uncleared { order, .. }) => self.fail(m, given.request, order.value().attempt()),
+        }
+        Ok(())
+    }
+
+    /// As the daemon clears an order.
+    pub(super) fn clear(
+        &self,
+        m: usize,
+        order: Committed<SignOrder>,
+    ) -> Result<Cleared, Uncleared> {
+        let process = self.machines[m].process.as_ref().unwrap();
+        Cleared::new(
+            order,
+            &process.writer.rows,
+            self.witnessed(m),
+            self.has_lapsed(m),
+        )
+    }
+
+    /// How many entries enough witnesses have cosigned, where any are named.
+    fn witnessed(&self, m: usize) -> Option<u64> {
+        let process = self.machines[m].process.as_ref().unwrap();
+        (self.kind == Kind::Copies).then(|| process.cosigned.size_by(quorum()))
+    }
+
+    fn has_lapsed(&self, m: usize) -> bool {
+        let process = self.machines[m].process.as_ref().unwrap();
+        let now = process.writer.time.interval();
+        process.state().lapsed(now).is_some()
+    }
+
+    /// The only way to the device: an order that says that it is durable, and was cleared.
     pub(super) fn call_device(
         &mut self,
         m: usize,
-        order: Committed<SignOrder>,
+        order: Cleared,
     ) -> Result<device::Call, Violation> {
         let call = device::call(order, &mut self.random);
         self.trace.tell(format_args!(
@@ -110,7 +164,58 @@ impl World {
             call.attempt, call.entry
         ));
         self.machines[m].model.call(&call.calls)?;
+        self.is_witnessed(m, call.entry, "signed")?;
         Ok(call)
+    }
+
+    /// With copies of disks: nothing is signed or released unless enough witnesses know of the entry, in the log as
+    /// this machine has it.
+    fn is_witnessed(&self, m: usize, entry: u64, what: &str) -> Result<(), Violation> {
+        if self.kind != Kind::Copies {
+            return Ok(());
+        }
+        let process = self.machines[m].process.as_ref().unwrap();
+        let knows = |witness: &&Witness| witness.knows(entry, &process.reader);
+        let know = self.witnesses.iter().filter(knows).count();
+        match know >= quorum().needed() {
+            true => Ok(()),
+            false => Err(Violation(format!(
+                "10 {what} by entry {entry}, which {know} witnesses know"
+            ))),
+        }
+    }
+
+    /// Somebody waits for witnesses: a checkpoint is due.
+    fn hurry(&mut self, m: usize) {
+        let process = self.machines[m].process.as_ref().unwrap();
+        if process.ordered.len() + process.leaving.len() == 1 {
+            self.place(1, self.this(m), Event::Checkpoint);
+        }
+    }
+
+    /// Says that an attempt was not signed.
+    fn fail(&mut self, m: usize, request: usize, attempt: AttemptId) {
+        let process = self.machines[m].process.as_ref().unwrap();
+        let reply = process.reply(move |_: Result<(), _>| Answer::Failed { request });
+        let reason = "no answer".into();
+        self.ask(
+            m,
+            Command::Failed {
+                attempt,
+                reason,
+                reply,
+            },
+        );
+    }
+
+    /// Waits no longer for witnesses of an order.
+    pub(super) fn unheard(&mut self, m: usize, attempt: AttemptId) {
+        let process = self.machines[m].process.as_mut().unwrap();
+        let waits = |(_, order): &(Given, Committed<SignOrder>)| order.value().attempt() == attempt;
+        if let Some(place) = process.ordered.iter().position(waits) {
+            let (given, _order) = process.ordered.remove(place);
+            self.fail(m, given.request, attempt);
+        }
     }
 
     /// What was signed before, from the journal, unless its body was let go.
@@ -142,16 +247,7 @@ impl World {
         let attempt = call.attempt;
         let process = self.machines[m].process.as_ref().unwrap();
         let Some(signatures) = call.signatures else {
-            let reply = process.reply(move |_: Result<(), _>| Answer::Failed { request });
-            let reason = "no answer".into();
-            self.ask(
-                m,
-                Command::Failed {
-                    attempt,
-                    reason,
-                    reply,
-                },
-            );
+            self.fail(m, request, attempt);
             return Ok(());
         };
         let values = signatures.iter().map(|signature| {
@@ -179,26 +275,24 @@ impl World {
     }
 
     pub(super) fn leave(&mut self, m: usize, outgoing: Outgoing) -> Result<(), Violation> {
-        let machine = &mut self.machines[m];
-        let process = machine.process.as_mut().unwrap();
+        let process = self.machines[m].process.as_ref().unwrap();
         let rows = &process.writer.rows;
         let Ok(leaving) = Leaving::new(rows, outgoing.attempt, vec![outgoing.attempt]) else {
             // What cannot be read does not leave.
             return Ok(());
         };
-        let witnessed = (self.kind == Kind::Copies).then(|| process.cosigned.size_by(quorum()));
-        let has_lapsed = process.state().lapsed(process.writer.time.interval());
-        match leaving.may_leave(rows, witnessed, has_lapsed.is_some()) {
+        match leaving.may_leave(rows, self.witnessed(m), self.has_lapsed(m)) {
             Ok(()) => {}
             Err(Hold::Unwitnessed { .. }) => {
+                let process = self.machines[m].process.as_mut().unwrap();
                 process.leaving.push(outgoing);
-                if process.leaving.len() == 1 {
-                    self.place(1, self.this(m), Event::Checkpoint);
-                }
+                self.hurry(m);
                 return Ok(());
             }
             Err(_) => return Ok(()),
         }
+        self.is_witnessed(m, leaving.last(), "released")?;
+        let machine = &self.machines[m];
         let charged = machine.model.release(outgoing.attempt)?;
         // Where bundles change, each history is held to the cap of the time; what left together is not.
         let limits = if self.sequence == 1 {
@@ -223,11 +317,11 @@ impl World {
         let reply = process.reply(Answer::Checkpoint);
         let key = log_key_name();
         let when = match self.random.once_in(2) {
-            true => CheckpointWhen::WithSignatures,
+            true => CheckpointWhen::Ahead,
             false => CheckpointWhen::Now,
         };
         self.ask(m, Command::Checkpoint { key, when, reply });
-        if when == CheckpointWhen::WithSignatures {
+        if when == CheckpointWhen::Ahead {
             let delay = self.random.between(1, 400);
             self.place(delay, self.this(m), Event::CheckpointDue);
         }
@@ -253,13 +347,8 @@ impl World {
             let sent = Box::new((signed.clone(), request));
             self.place(delay, self.anyone(m), Event::Cosign(w, sent));
         }
-        if !self.machines[m]
-            .process
-            .as_ref()
-            .unwrap()
-            .leaving
-            .is_empty()
-        {
+        let process = self.machines[m].process.as_ref().unwrap();
+        if !(process.ordered.is_empty() && process.leaving.is_empty()) {
             let delay = self.random.between(300, 2_000);
             self.place(delay, self.this(m), Event::Checkpoint);
         }
@@ -318,6 +407,10 @@ impl World {
             return Ok(());
         }
         // What is not covered yet waits on.
+        for (given, order) in std::mem::take(&mut process.ordered) {
+            self.order(m, given, order)?;
+        }
+        let process = self.machines[m].process.as_mut().unwrap();
         for outgoing in std::mem::take(&mut process.leaving) {
             self.leave(m, outgoing)?;
         }

@@ -189,6 +189,7 @@ impl World {
                 ..
             } = answer
                 && self.random.once_in(2)
+                && let Ok(order) = self.clear(m, order)
             {
                 let _lost = self.call_device(m, order)?;
             }

@@ -11,6 +11,7 @@ use tlog::{
     consistency_proof,
     cosignature::{Quorum, WitnessKey},
     note::VerifierKey,
+    root_at,
     witness::{AddCheckpoint, Decision, Log, decide},
 };
 
@@ -23,7 +24,8 @@ const NEEDED: usize = 2;
 
 #[derive(Clone, Debug, Default)]
 pub struct Witness {
-    latest: Option<TreeHead>,
+    /// Of every checkpoint that it cosigned.
+    heads: Vec<TreeHead>,
 }
 
 /// The key of the log in the device.
@@ -72,7 +74,7 @@ pub fn quorum() -> &'static Quorum {
 impl Witness {
     /// What a log's owner sends it.
     pub fn request(&self, signed: &SignedCheckpoint, reader: &EmbeddedReader) -> AddCheckpoint {
-        let old = self.latest.map_or(0, |latest| latest.size);
+        let old = self.heads.last().map_or(0, |latest| latest.size);
         let size = signed.head().size;
         let proof = match old <= size {
             true => consistency_proof(reader, old, size).unwrap_or_default(),
@@ -81,13 +83,20 @@ impl Witness {
         AddCheckpoint::new(old.min(size), proof, signed).unwrap()
     }
 
+    /// Whether it has cosigned a checkpoint of this log that covers the entry.
+    pub fn knows(&self, entry: u64, log: &EmbeddedReader) -> bool {
+        let of_log = |head: &TreeHead| root_at(log, head.size).is_ok_and(|root| root == head.root);
+        let mut heads = self.heads.iter().rev();
+        heads.any(|head| head.size > entry && of_log(head))
+    }
+
     /// Whether it cosigns.
     pub fn take(&mut self, request: AddCheckpoint) -> bool {
         let origin = request.origin().clone();
         let keys = vec![verifier(&origin)];
-        match decide(Some(&Log { origin, keys }), self.latest.as_ref(), request) {
+        match decide(Some(&Log { origin, keys }), self.heads.last(), request) {
             Decision::Cosign(consistent) => {
-                self.latest = Some(*consistent.signed().head());
+                self.heads.push(*consistent.signed().head());
                 true
             }
             Decision::Refuse(_) => false,

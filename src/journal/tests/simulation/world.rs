@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-use policy::{Entry, KeyRegistration};
+use policy::{AttemptId, Entry, KeyRegistration};
 use sha2::{Digest as _, Sha256};
 use tlog::{TreeHead, checkpoint::SignedCheckpoint, witness::AddCheckpoint};
 
@@ -50,13 +50,15 @@ pub enum Event {
     Tick,
     /// An answer of the writer arrives.
     Answer(Answer),
+    /// An order has waited for witnesses for long enough.
+    Unheard(AttemptId),
     /// The device answers.
     Given(Given, Call),
     /// Signatures leave.
     Leave(Outgoing),
     /// A checkpoint is due.
     Checkpoint,
-    /// One that waits for signatures waits no longer.
+    /// One that was asked for ahead waits no longer.
     CheckpointDue,
     /// A checkpoint arrives at a witness.
     Cosign(usize, Box<(SignedCheckpoint, AddCheckpoint)>),
@@ -234,6 +236,7 @@ impl World {
                 self.place(5_000, self.this(m), Event::Tick);
             }
             Event::Answer(answer) => return self.answered(m, answer),
+            Event::Unheard(attempt) => self.unheard(m, attempt),
             Event::Given(given, call) => return self.given(m, given, call),
             Event::Leave(outgoing) => return self.leave(m, outgoing),
             Event::Checkpoint => self.checkpoint(m),
@@ -391,6 +394,7 @@ impl fmt::Display for Event {
             Self::Turn => f.write_str("turn"),
             Self::Tick => f.write_str("tick"),
             Self::Answer(answer) => write!(f, "answer {answer}"),
+            Self::Unheard(attempt) => write!(f, "unheard {attempt}"),
             Self::Given(given, call) => write!(
                 f,
                 "device {} {} {}",
