@@ -128,12 +128,12 @@ kinds! {
     OutcomeUnknown of Signing = "urn:strongroom:problem:outcome-unknown", 503, "The outcome is not known yet";
     /// No checkpoint covers the entry yet, or there is none; ask again.
     NoCheckpoint of Signing = "urn:strongroom:problem:no-checkpoint", 503, "No checkpoint covers it yet";
-    /// Too few witnesses have cosigned a checkpoint that covers the decision and its signatures; the same
-    /// request again gets its one signature.
+    /// Too few witnesses have cosigned a checkpoint that covers the decision, or its signatures; the same
+    /// request again goes on, and is charged once.
     Unwitnessed of Signing = "urn:strongroom:problem:unwitnessed", 503, "Too few witnesses have cosigned";
     /// More requests than the daemon can take wait already; nothing was charged.
     Busy of Signing Wallet = "urn:strongroom:problem:busy", 503, "Too many requests wait";
-    /// A freeze withholds what was signed.
+    /// A freeze withholds what was signed, or was about to be.
     Withheld of Signing = "urn:strongroom:problem:withheld", 503, "A freeze withholds the signatures";
     /// The journal cannot be written; nothing is signed.
     JournalStopped of Signing = "urn:strongroom:problem:journal-stopped", 503, "The journal is stopped";

@@ -1,5 +1,5 @@
-//! `POST /v1/sign`: understand, evaluate, commit, sign, record; what is to be answered is released by
-//! [`crate::release`].
+//! `POST /v1/sign`: understand, evaluate, commit, sign, record; what waits for witnesses on the way, and what is to
+//! be answered, does so in [`crate::release`].
 
 use std::{
     sync::Arc,
