@@ -346,10 +346,15 @@ fn a_state_that_is_missing_torn_or_another_s_does_not_start() {
 
     let file = state(&witness);
     let good = fs::read(&file).unwrap();
-    for place in (0..good.len()).step_by(7) {
+    let copy = good.len() / 2;
+    let used = good.iter().position(|byte| *byte == 0).unwrap();
+    assert!((300..copy).contains(&used), "{used}");
+    for place in (0..used).step_by(7) {
+        // In both copies, else it is made good.
         let mut flipped = good.clone();
         flipped[place] ^= 1;
-        for bad in [&flipped, &good[..place]] {
+        flipped[copy + place] ^= 1;
+        for bad in [&flipped, &good[..place], &good[..copy + place]] {
             fs::write(&file, bad).unwrap();
             assert_eq!(refused(&witness), "witness-state", "{place}");
         }
@@ -385,6 +390,33 @@ fn a_state_that_is_missing_torn_or_another_s_does_not_start() {
     witness.start();
     let answer = witness.add(&log.request(0, 20));
     assert_eq!(answer, Some(Answer::Stale { latest_size: 10 }));
+}
+
+#[test]
+fn what_is_damaged_in_one_copy_is_not_forgotten() {
+    let mut log = MemoryLog::new(1, u64::MAX);
+    let (_folder, mut witness) = witness(&log);
+    let file = state(&witness);
+    for size in 2..14 {
+        log.grow(size, u64::MAX);
+        assert_eq!(status(witness.add(&log.request(size - 2, size - 1))), 200);
+        let copies = until("two equal copies", || {
+            let bytes = fs::read(&file).unwrap();
+            let (first, second) = bytes.split_at(bytes.len() / 2);
+            (first == second).then_some(bytes)
+        });
+        witness.kill();
+        let mut damaged = copies.clone();
+        let used = copies.iter().position(|byte| *byte == 0).unwrap();
+        let round = usize::try_from(size).unwrap();
+        damaged[round % 2 * copies.len() / 2 + round * used / 16] ^= 4;
+        fs::write(&file, &damaged).unwrap();
+        witness.start();
+        assert!(fs::read(&file).unwrap() == copies, "{size}");
+        let latest_size = size - 1;
+        let answer = witness.add(&log.request(0, 1));
+        assert_eq!(answer, Some(Answer::Stale { latest_size }));
+    }
 }
 
 fn open_to_others(path: &Path) {

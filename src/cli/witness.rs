@@ -3,6 +3,7 @@
 
 mod bodies;
 mod config;
+mod copies;
 mod error;
 mod keeper;
 mod key;
@@ -127,8 +128,10 @@ impl fmt::Display for Ended {
 /// Says what happens, a line each, for who reads the log.
 fn say(line: &str) {
     use std::io::Write as _;
+    // In one write: lines of two threads do not mix.
+    let line = format!("{} {line}\n", jiff::Timestamp::now());
     // Who closed the log does not stop the witness.
-    let _ = writeln!(std::io::stderr(), "{} {line}", jiff::Timestamp::now());
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// An error with all its causes, in one line.

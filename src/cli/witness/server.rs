@@ -23,7 +23,7 @@ use tlog::witness::{AddCheckpoint, Answer, Consistent, Decision, MAX_REQUEST_BYT
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -202,9 +202,13 @@ impl Witness {
             Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST),
             Err(_) => return plain(StatusCode::REQUEST_TIMEOUT),
         };
-        // Making the state durable blocks.
-        let decided = tokio::task::spawn_blocking(move || self.decide(&body)).await;
-        let answer = decided.unwrap_or(Answer::Refused { status: 500 });
+        let (sender, decided) = oneshot::channel();
+        // Making the state durable blocks. The second copy keeps nobody waiting.
+        tokio::task::spawn_blocking(move || {
+            let _gone = sender.send(self.decide(&body));
+            self.settle();
+        });
+        let answer = decided.await.unwrap_or(Answer::Refused { status: 500 });
         let status = StatusCode::from_u16(answer.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response(status, answer.content_type(), answer.body())
@@ -229,6 +233,13 @@ impl Witness {
                 Answer::from(&refusal)
             }
             Decision::Cosign(consistent) => self.cosign(&mut kept, &consistent),
+        }
+    }
+
+    /// Makes the second copy of all states.
+    fn settle(&self) {
+        if let Err(error) = self.folder.settle() {
+            say(&format!("nothing more is cosigned: {}", chain(&error)));
         }
     }
 

@@ -1,16 +1,15 @@
-//! What a witness has cosigned last of each log: one file a log, replaced whole and made durable before
-//! anything is signed.
+//! What a witness has cosigned last of each log: one file a log, with two copies ([`super::copies`]), of which one
+//! is durable before anything is signed.
 //!
 //! ```text
-//! strongroom-witness-v1
+//! strongroom-witness-v2
 //! <the witness's key>
 //! <the log's origin>
-//! <SHA-256 of all other lines, in hexadecimal>
 //!
 //! <the checkpoint, nothing before the first>
 //! ```
 //!
-//! A file that is missing, damaged or another's is never made good by itself: a witness that forgot
+//! A file that is missing, damaged in both copies or another's is never made good by itself: a witness that forgot
 //! what it has cosigned contradicts itself.
 
 use std::collections::BTreeMap;
@@ -26,13 +25,14 @@ use tlog::witness::Log;
 use tlog::{TreeHead, empty_root};
 
 use super::config::Config;
+use super::copies::{Copies, Unopened};
 use super::error::{WitnessError, system};
 use super::key::Secret;
-use crate::files::{self, Access, FileError};
+use crate::files::{self, FileError};
 
-const HEADER: &str = "strongroom-witness-v1";
+const HEADER: &str = "strongroom-witness-v2";
 /// A note, and the lines before it.
-const FILE_MAX_BYTES: u64 = MAX_NOTE_BYTES as u64 + 4096;
+const TEXT_BYTES: usize = MAX_NOTE_BYTES + 4096;
 
 /// The state of all logs of one witness. No other process has the folder while this exists.
 #[derive(Debug)]
@@ -47,10 +47,9 @@ pub struct Folder {
 pub struct Kept {
     log: Log,
     witness: WitnessKey,
-    path: PathBuf,
+    copies: Copies,
     latest: TreeHead,
     note: String,
-    whole: bool,
 }
 
 impl Folder {
@@ -66,7 +65,7 @@ impl Folder {
         for log in &config.logs {
             let text = text(key.public(), &log.origin, "");
             let path = path(&config.data, &log.origin);
-            match files::create(&path, text.as_bytes(), Access::Secret) {
+            match Copies::create(&path, TEXT_BYTES, &text) {
                 Ok(()) => begun.push(log.origin.to_string()),
                 Err(FileError::Exists { .. }) => {}
                 Err(error) => return Err(WitnessError::File(error)),
@@ -98,6 +97,18 @@ impl Folder {
         Some(kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Makes the second copy of the states of all logs, which wait for it if they are asked meanwhile.
+    ///
+    /// # Errors
+    /// [`WitnessError::File`]: nothing more may be signed of that log.
+    pub fn settle(&self) -> Result<(), WitnessError> {
+        let mut logs = self.logs.keys();
+        logs.try_for_each(|origin| match self.log(origin) {
+            Some(mut kept) if kept.is_whole() => kept.settle(),
+            _ => Ok(()),
+        })
+    }
+
     /// The state of the log of whose origin this is the SHA-256, in hexadecimal.
     pub fn named(&self, hash: &str) -> Option<MutexGuard<'_, Kept>> {
         let mut origins = self.logs.keys();
@@ -115,18 +126,22 @@ impl Kept {
                 path,
             });
         }
-        let bytes = files::read(&path, FILE_MAX_BYTES).map_err(WitnessError::File)?;
-        match parse(&bytes, witness, &log.origin) {
-            Ok((latest, note)) => Ok(Self {
-                log: log.clone(),
-                witness: witness.clone(),
-                path,
-                latest,
-                note,
-                whole: true,
-            }),
-            Err(reason) => Err(WitnessError::State { path, reason }),
-        }
+        let damaged = |reason| WitnessError::State {
+            path: path.clone(),
+            reason,
+        };
+        let copies = Copies::open(&path, TEXT_BYTES).map_err(|unopened| match unopened {
+            Unopened::File(error) => WitnessError::File(error),
+            Unopened::Damaged(reason) => damaged(reason),
+        })?;
+        let (latest, note) = parse(copies.text(), witness, &log.origin).map_err(damaged)?;
+        Ok(Self {
+            log: log.clone(),
+            witness: witness.clone(),
+            copies,
+            latest,
+            note,
+        })
     }
 
     /// The log.
@@ -146,7 +161,7 @@ impl Kept {
 
     /// Whether what is on the disk is known. After a failed write it is not, until the next start.
     pub fn is_whole(&self) -> bool {
-        self.whole
+        self.copies.is_whole()
     }
 
     /// Keeps a checkpoint as the latest one. When this returns, no crash forgets it.
@@ -157,14 +172,20 @@ impl Kept {
         if signed.head() == &self.latest && !self.note.is_empty() {
             return Ok(());
         }
-        self.whole = false;
         let note = signed.to_string();
         let text = text(&self.witness, &self.log.origin, &note);
-        files::replace(&self.path, text.as_bytes(), Access::Secret).map_err(WitnessError::File)?;
-        self.whole = true;
+        self.copies.put(text).map_err(WitnessError::File)?;
         self.latest = *signed.head();
         self.note = note;
         Ok(())
+    }
+
+    /// Makes the second copy of what is kept.
+    ///
+    /// # Errors
+    /// As [`Kept::keep`].
+    pub fn settle(&mut self) -> Result<(), WitnessError> {
+        self.copies.settle().map_err(WitnessError::File)
     }
 }
 
@@ -190,27 +211,19 @@ fn file_name(origin: &Origin) -> String {
 }
 
 fn text(witness: &WitnessKey, origin: &Origin, note: &str) -> String {
-    let sum = sum(witness, origin, note);
-    format!("{HEADER}\n{witness}\n{origin}\n{sum}\n\n{note}")
-}
-
-fn sum(witness: &WitnessKey, origin: &Origin, note: &str) -> String {
-    hex::encode(Sha256::digest(format!(
-        "{HEADER}\n{witness}\n{origin}\n\n{note}"
-    )))
+    format!("{HEADER}\n{witness}\n{origin}\n\n{note}")
 }
 
 /// The head and the note of a state. Its signature was verified before it was kept; the log's keys may
 /// be others by now.
 fn parse(
-    bytes: &[u8],
+    text: &str,
     witness: &WitnessKey,
     origin: &Origin,
 ) -> Result<(TreeHead, String), &'static str> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
-    let (head, note) = text.split_once("\n\n").ok_or("it is torn")?;
+    let (head, note) = text.split_once("\n\n").ok_or("it has no state")?;
     let lines: Vec<&str> = head.split('\n').collect();
-    let [header, by, of, found] = lines.as_slice() else {
+    let [header, by, of] = lines.as_slice() else {
         return Err("it has not the lines of a state");
     };
     if *header != HEADER {
@@ -221,9 +234,6 @@ fn parse(
     }
     if *of != origin.as_str() {
         return Err("it is the state of another log");
-    }
-    if *found != sum(witness, origin, note) {
-        return Err("its checksum does not hold: it is torn or was changed");
     }
     if note.is_empty() {
         let root = empty_root();
