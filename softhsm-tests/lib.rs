@@ -10,6 +10,7 @@ pub mod ask;
 pub mod authenticator;
 pub mod boot_clock;
 pub mod bundle;
+pub mod cable;
 pub mod chromium;
 pub mod coins;
 pub mod disk;

@@ -10,6 +10,7 @@ use std::{
 use api::journal::LogStatus;
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::{Signer, SigningKey};
+use rustix::process::Pid;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tlog::{
@@ -131,6 +132,14 @@ impl Witness {
     /// Kills it.
     pub fn kill(&mut self) {
         self.running = None;
+    }
+
+    /// The process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self) -> Pid {
+        self.running.as_ref().expect("a witness that runs").pid()
     }
 
     /// Its folder.

@@ -1,13 +1,18 @@
-//! What reaches a signer from whoever brings cosignatures: lies, half of it, or too little for what came later.
+//! What reaches a signer from whoever brings cosignatures: lies, half of it, too little for what came later, or the
+//! same once more.
+
+use std::{fs, net::SocketAddr};
 
 use api::{
     journal::{CosignaturesAnswer, CosignaturesRequest},
     problem::ProblemKind,
     signing::{RequestAnswer, RequestStatus, SignAnswer, SignRequest},
 };
+use rustix::process::{Signal, kill_process};
 use strongroom_softhsm_tests::{
+    cable::Cable,
     http::Answer,
-    program::until,
+    program::{self, until},
     signerd::Signerd,
     witness::{RELAY, Witnessed, cosign, log},
     world::{Client, problem},
@@ -297,4 +302,48 @@ fn only_a_client_with_the_grant_brings_cosignatures_and_it_gets_nothing_else() {
         assert_eq!(problem(&answer).kind, ProblemKind::NotGranted);
     }
     assert_eq!(log(&mut lying.client).witnesses.unwrap().witnessed, 0);
+}
+
+#[test]
+fn a_cosignature_that_does_not_reach_the_signer_is_brought_again() {
+    let mut site = Witnessed::new(1);
+    let daemon = site.launch();
+    site.start_witnesses();
+    let witness = &site.witnesses[0];
+    program::pause(witness.pid());
+    let cable = Cable::to(site.world.api());
+    let relay = site.relay_of("cut", cable.address());
+    until("a checkpoint that waits at the witness", || {
+        has_unread(witness.listen()).then_some(())
+    });
+    cable.cut();
+    kill_process(witness.pid(), Signal::CONT).unwrap();
+    let trouble = "the signer does not take its cosignature";
+    until("word of it", || {
+        relay.said().contains(trouble).then_some(())
+    });
+    cable.mend();
+    let _daemon = daemon.ready();
+    let mut client = site.world.walletd();
+    let witnessed = log(&mut client).witnesses.unwrap().witnessed;
+    assert!(witnessed > 0, "{}", relay.said());
+}
+
+/// Whether a connection to this address has bytes that nobody has read.
+fn has_unread(address: SocketAddr) -> bool {
+    let SocketAddr::V4(address) = address else {
+        panic!("{address}");
+    };
+    let host = u32::from_le_bytes(address.ip().octets());
+    let local = format!("{host:08X}:{:04X}", address.port());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // The queues of bytes to send and to read, of an established connection.
+        fields.get(1) == Some(&local.as_str())
+            && fields.get(3) == Some(&"01")
+            && fields
+                .get(4)
+                .is_some_and(|queues| !queues.ends_with(":00000000"))
+    })
 }

@@ -10,6 +10,7 @@ use tlog::cosignature::WitnessKey;
 use tlog::note::SignatureLine;
 use tlog::witness::{AddCheckpoint, Answer};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::super::link::Link;
@@ -28,13 +29,23 @@ pub struct Task {
     newest: watch::Receiver<Newest>,
     /// The size that it cosigned last, as far as is known.
     latest_size: u64,
+    /// Its last cosignature on the way to the signer, while it is asked for the next one.
+    on_its_way: Option<JoinHandle<Result<(), Unbrought>>>,
     trouble: String,
+}
+
+/// What comes next.
+enum Next {
+    /// A checkpoint to be cosigned, if there is one.
+    Newest(Newest),
+    /// What came of the cosignature that was on its way.
+    Brought(Result<(), String>),
 }
 
 /// What came of one try.
 enum Outcome {
-    /// It cosigned, and the signer knows, or need not.
-    Done,
+    /// It cosigned, which the signer is being told.
+    Cosigned,
     /// It said from which size to start.
     Again,
     /// It will not cosign this checkpoint.
@@ -57,6 +68,7 @@ impl Task {
             link,
             newest,
             latest_size: 0,
+            on_its_way: None,
             trouble: String::new(),
         }
     }
@@ -68,16 +80,32 @@ impl Task {
         loop {
             let other =
                 |newest: &Newest| newest.as_ref().is_some_and(|one| done != Some(*one.head()));
-            let target = match self.newest.wait_for(other).await {
-                Ok(newest) => newest.clone(),
-                Err(_) => return,
+            let next = tokio::select! {
+                biased;
+                brought = brought(&mut self.on_its_way) => Next::Brought(brought),
+                newest = self.newest.wait_for(other) => match newest {
+                    Ok(newest) => Next::Newest(newest.clone()),
+                    Err(_) => return,
+                },
             };
-            let Some(target) = target else { continue };
-            match self.submit(&target).await {
-                Outcome::Done => {
-                    done = Some(*target.head());
+            let target = match next {
+                Next::Newest(Some(target)) => target,
+                Next::Newest(None) => continue,
+                Next::Brought(Ok(())) => {
                     pause = PAUSE;
                     self.trouble.clear();
+                    continue;
+                }
+                Next::Brought(Err(why)) => {
+                    done = None;
+                    self.say(why);
+                    pause = rest(pause).await;
+                    continue;
+                }
+            };
+            match self.submit(&target).await {
+                Outcome::Cosigned => {
+                    done = Some(*target.head());
                     continue;
                 }
                 Outcome::Again if pause == PAUSE => {}
@@ -89,10 +117,7 @@ impl Task {
                 }
                 Outcome::Failed(why) => self.say(why),
             }
-            if pause > PAUSE {
-                sleep(pause).await;
-            }
-            pause = pause.saturating_mul(2).min(PAUSE_MOST);
+            pause = rest(pause).await;
         }
     }
 
@@ -146,12 +171,14 @@ impl Task {
             return Outcome::Failed("its answer is no cosignature by its key".to_owned());
         };
         self.latest_size = size;
-        match self.signer.bring(size, line).await {
-            Ok(()) | Err(Unbrought::TooLate) => Outcome::Done,
-            Err(Unbrought::Failed(why)) => {
-                Outcome::Failed(format!("the signer does not take its cosignature: {why}"))
-            }
+        if self.on_its_way.is_some()
+            && let Err(why) = brought(&mut self.on_its_way).await
+        {
+            return Outcome::Failed(why);
         }
+        let (signer, line) = (Arc::clone(&self.signer), line.clone());
+        self.on_its_way = Some(tokio::spawn(async move { signer.bring(size, &line).await }));
+        Outcome::Cosigned
     }
 
     /// Lets the signer see what this witness has seen, if it shows that, or the longest that is known.
@@ -168,5 +195,29 @@ impl Task {
             self.signer.remember(Arc::new(seen));
         }
         self.signer.tell_longest().await;
+    }
+}
+
+/// Sleeps after all failures but the first. Gives how long after the next one.
+async fn rest(pause: Duration) -> Duration {
+    if pause > PAUSE {
+        sleep(pause).await;
+    }
+    pause.saturating_mul(2).min(PAUSE_MOST)
+}
+
+/// What comes of the cosignature that is on its way; it waits for ever if there is none.
+async fn brought(on_its_way: &mut Option<JoinHandle<Result<(), Unbrought>>>) -> Result<(), String> {
+    let Some(bringing) = on_its_way else {
+        return std::future::pending().await;
+    };
+    let brought = bringing.await;
+    *on_its_way = None;
+    match brought {
+        Ok(Ok(()) | Err(Unbrought::TooLate)) => Ok(()),
+        Ok(Err(Unbrought::Failed(why))) => {
+            Err(format!("the signer does not take its cosignature: {why}"))
+        }
+        Err(error) => Err(format!("its cosignature was not brought: {error}")),
     }
 }
