@@ -80,6 +80,12 @@ impl Load {
         Self { runtime, clients }
     }
 
+    /// The next request of each lane.
+    pub fn next_requests(&self) -> impl Iterator<Item = &[u8]> {
+        let lanes = self.clients.iter().map(|(_, lane)| &lane.requests);
+        lanes.filter_map(|requests| requests.front().map(Vec::as_slice))
+    }
+
     /// Sends the requests of all lanes for `duration`, or until there are no more.
     ///
     /// # Panics

@@ -1,8 +1,9 @@
 //! The whole signing path: mTLS, decode, policy, journal, SoftHSM and checks.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use api::signing::SignAnswer;
+use rustls::ClientConfig;
 use serde_json::json;
 use strongroom_softhsm_tests::{
     ask,
@@ -42,6 +43,8 @@ const DURATION: Duration = Duration::from_millis(750);
 const WARM: Duration = Duration::from_secs(3);
 /// Requests that all lanes together have ready; more than can be answered.
 const REQUESTS: usize = 76_800;
+/// How often each lane's next request is evaluated at most; more than can be answered.
+const EVALUATIONS: usize = 1_000;
 
 /// Where is paid.
 pub const CHAIN: Chain = Chain::Evm(31337);
@@ -59,6 +62,7 @@ pub fn measure(sessions: u16) -> Vec<Figure> {
         "machine": machine, "sessions": sessions, "clients": CLIENTS,
         "path_per_second": rounded(two.per_second()), "raw_per_second": rounded(two.raw.per_second),
         "key_child_cpu_us": rounded(two.child_cpu_us),
+        "evaluate_cpu_us": rounded(two.evaluate_cpu_us),
         "path_one_session_per_second": rounded(one.per_second()),
         "raw_one_session_per_second": rounded(one.raw.per_second),
     });
@@ -129,6 +133,7 @@ struct Measured {
     full: Run,
     server_cpu_us: f64,
     child_cpu_us: f64,
+    evaluate_cpu_us: f64,
 }
 
 impl Measured {
@@ -174,14 +179,33 @@ fn with_sessions(sessions: u16, clients: usize, part: Part) -> (Measured, Option
         load.run(Pace::PerSecond(rate), DURATION * ROUNDS)
     });
     check(&full);
+    let evaluate_cpu_us = evaluate(&load, &daemon, world.api(), &config);
     daemon.stop();
     let measured = Measured {
         raw: raw::mean(&raws),
         full,
         server_cpu_us: server / signatures,
         child_cpu_us: child / signatures,
+        evaluate_cpu_us,
     };
     (measured, half)
+}
+
+/// CPU of the server for a request of which only the verdict is asked: TLS, HTTP, JSON, understanding and
+/// deciding, as for one that is signed, and neither a flush nor a device.
+fn evaluate(load: &Load, daemon: &Signerd, server: SocketAddr, config: &Arc<ClientConfig>) -> f64 {
+    let lanes = load.next_requests().map(|request| {
+        let request = String::from_utf8_lossy(request).replacen("/v1/sign", "/v1/evaluate", 1);
+        Lane {
+            requests: std::iter::repeat_n(request.into_bytes(), EVALUATIONS).collect(),
+        }
+    });
+    let mut load = Load::connect(server, config, lanes.collect());
+    load.run(Pace::Full, DURATION);
+    let cpu = Cpu::of(daemon);
+    let run = load.run(Pace::Full, DURATION * 2);
+    let (server, _) = cpu.since(daemon);
+    server / run.answers.len() as f64
 }
 
 /// CPU time of the daemon's processes at one moment.
