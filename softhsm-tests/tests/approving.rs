@@ -137,6 +137,44 @@ fn nothing_is_signed_that_a_signer_shows_otherwise_than_it_is_here() {
     assert!(daemon.stop().success());
 }
 
+#[test]
+fn a_receipt_of_another_statement_is_named_though_the_approval_counts() {
+    let world = World::with(intents::edit);
+    let daemon = world.start();
+    let mut officer = officer(&world);
+    let (_, large) = waiting(&world);
+    let liar = Liar::before(&world.pki, world.client("auditor"));
+    let desk = Desk::of(&world).before(liar.address());
+    let mut first: Option<Value> = None;
+    liar.answers(move |body| {
+        let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else {
+            return body;
+        };
+        // Of the first one ever after.
+        if answer["receipt"].is_object() {
+            let kept = first.get_or_insert_with(|| answer["receipt"].clone());
+            answer["receipt"] = kept.clone();
+        }
+        answer.to_string().into_bytes()
+    });
+    let approve = |person: &str| {
+        let key = desk.private(person);
+        let key = key.to_str().unwrap();
+        let with = ["payouts/large", "--signing-key", key, "--yes"];
+        desk.about("approve", &with)
+    };
+    let (done, said) = approve("ann");
+    assert!(done, "{said}");
+    let (done, said) = approve("ben");
+    assert_eq!((done, &said["type"]), (false, &json!("receipt-mismatch")));
+    // It was taken all the same: who finds that looks at how it stands.
+    let told = said["next"].as_str().unwrap();
+    assert!(told.contains("how it stands"), "{said}");
+    let standing = standing(&mut officer, &large);
+    assert_eq!(only_need(&standing).counted, ["ann", "ben"]);
+    assert!(daemon.stop().success());
+}
+
 /// `strongroom` at a terminal, at which somebody types a line.
 fn at_a_terminal(desk: &Desk<'_>, verb: &str, with: &[&str], typed: &str) -> Output {
     let mut approve = Command::new(binary("strongroom"));

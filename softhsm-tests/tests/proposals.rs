@@ -107,8 +107,7 @@ pub fn bring(client: &mut Client, statement: &Statement) -> u16 {
         return answer.status;
     }
     let taken: StatementAnswer = answer.json();
-    assert!(taken.receipt.is_some());
-    taken.verify(statement).unwrap();
+    taken.receipt.unwrap().verify_statement(statement).unwrap();
     answer.status
 }
 
@@ -321,8 +320,8 @@ fn the_receipt_of_a_freeze_is_proved_under_a_checkpoint() {
     let stop = freeze(&governance(&mut officer), "everything", "ann");
     let body = serde_json::to_vec(&stop).unwrap();
     let answer: StatementAnswer = officer.post("/v1/governance/statements", &body).json();
-    answer.verify(&stop).unwrap();
     let receipt = answer.receipt.unwrap();
+    receipt.verify_statement(&stop).unwrap();
     assert_eq!(governance(&mut officer).freezes[0].entry, receipt.entry);
     let key = log_key(&mut client);
     let head = *covering(&mut client, &key, receipt.entry).head();

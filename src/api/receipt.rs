@@ -5,12 +5,13 @@ mod record;
 pub use self::record::Recorded;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tlog::leaf_hash;
 use tx::{Chain, Effect, Interval, Name};
 
-use crate::signing::{Receipt, SignAnswer, SignRequest, Statement, StatementAnswer};
+use crate::signing::{Receipt, SignAnswer, SignRequest, Statement};
 
 /// The version of receipts and of journal bodies that is known here.
 const VERSION: u8 = 1;
@@ -94,7 +95,7 @@ struct Body {
 #[derive(Deserialize)]
 struct Stated {
     v: u8,
-    entry: serde_json::Value,
+    entry: Value,
 }
 
 #[derive(Deserialize)]
@@ -151,45 +152,43 @@ impl SignAnswer {
     }
 }
 
-impl StatementAnswer {
-    /// Checks that the receipt, where there is one, is of an entry with this very statement.
-    ///
-    /// # Errors
-    /// [`ReceiptError`] names what differs.
-    pub fn verify(&self, statement: &Statement) -> Result<(), ReceiptError> {
-        let mut receipts = self.receipt.iter();
-        receipts.try_for_each(|receipt| receipt.is_of(&statement.statement))
-    }
-}
-
 /// What a statement is called in every entry that holds one.
 const STATEMENT: &str = "statement";
 
-/// Whether a statement stands in an entry: the text itself, under its name.
-fn stands_in(value: &serde_json::Value, statement: &str) -> bool {
-    match value {
-        serde_json::Value::Object(fields) => fields.iter().any(|(name, value)| {
-            let here = name == STATEMENT && value.as_str() == Some(statement);
-            here || stands_in(value, statement)
-        }),
-        _ => false,
+/// What the signatures under it are called there, and one that stands alone.
+const SIGNATURES: [&str; 2] = ["signatures", "signature"];
+
+/// What stands in an entry beside a statement: the text itself, under its name.
+fn beside<'a>(value: &'a Value, statement: &str) -> Option<&'a Map<String, Value>> {
+    let Value::Object(fields) = value else {
+        return None;
+    };
+    match fields.get(STATEMENT).and_then(Value::as_str) == Some(statement) {
+        true => Some(fields),
+        false => fields.values().find_map(|value| beside(value, statement)),
     }
 }
 
 impl Receipt {
-    /// Checks that the body records an entry with this statement.
-    fn is_of(&self, statement: &str) -> Result<(), ReceiptError> {
+    /// Reads the body, and checks that it records an entry with this very statement under these very signatures:
+    /// others say the same. A proof of inclusion is not looked at.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] names what differs.
+    pub fn verify_statement(&self, said: &Statement) -> Result<(), ReceiptError> {
         known(self.version)?;
         digits("log", &self.log)?;
         digits("salt", &self.salt)?;
         let stated: Stated = serde_json::from_str(&self.body).map_err(ReceiptError::Body)?;
         known(stated.v)?;
-        match stands_in(&stated.entry, statement) {
-            true => Ok(()),
-            false => Err(ReceiptError::Other {
-                field: STATEMENT,
-                found: self.body.escape_debug().take(100).collect(),
-            }),
+        let fields = beside(&stated.entry, &said.statement);
+        let fields = fields.ok_or_else(|| other(STATEMENT, &self.body))?;
+        let found = SIGNATURES
+            .iter()
+            .find_map(|name| fields.get(*name)?.as_str());
+        match found.unwrap_or_default() {
+            found if found == said.signatures.concat() => Ok(()),
+            found => Err(other("signature", found)),
         }
     }
 
@@ -281,9 +280,13 @@ fn same(field: &'static str, found: &str, sent: &str) -> Result<(), ReceiptError
     if found == sent {
         return Ok(());
     }
+    Err(other(field, found))
+}
+
+fn other(field: &'static str, found: &str) -> ReceiptError {
     // It comes from outside, and goes to a terminal.
     let found = found.escape_debug().take(100).collect();
-    Err(ReceiptError::Other { field, found })
+    ReceiptError::Other { field, found }
 }
 
 #[cfg(test)]
@@ -466,48 +469,49 @@ mod tests {
         ));
     }
 
-    /// Under a name of its own in the entry, whatever the entry is.
+    /// Under names of their own in the entry, whatever the entry is.
     #[test]
-    fn a_receipt_of_a_statement_has_its_text() {
+    fn a_receipt_of_a_statement_has_its_text_and_its_signatures() {
         let said = Statement {
             statement: "strongroom-freeze-v1\nscope everything\n".into(),
-            signatures: Vec::new(),
+            signatures: vec!["of ann".into(), " and ben".into()],
         };
         let by = policy::Resumed {
             hash: PolicyDigest([1; 32]),
             statement: said.statement.clone(),
-            signatures: "of ann".into(),
+            signatures: "of ann and ben".into(),
             signed_by: ["ann".parse().unwrap()].into(),
         };
         let frozen = policy::FrozenBy {
             scope: policy::FreezeScope::All,
             by,
         };
-        let answer = StatementAnswer {
-            receipt: Some(receipt(JournalEntry::FrozenBy(Box::new(frozen)))),
-        };
-        answer.verify(&said).unwrap();
-        let other = Statement {
-            statement: "of ann".into(),
+        let good = receipt(JournalEntry::FrozenBy(Box::new(frozen)));
+        good.verify_statement(&said).unwrap();
+        let another = Statement {
+            statement: "of ann and ben".into(),
             ..said.clone()
         };
-        assert!(matches!(
-            answer.verify(&other),
-            Err(ReceiptError::Other {
-                field: "statement",
-                ..
-            })
-        ));
-        let mut torn = answer.clone();
-        torn.receipt.as_mut().unwrap().body.pop();
-        assert!(matches!(torn.verify(&said), Err(ReceiptError::Body(_))));
-        let mut later = answer;
-        later.receipt.as_mut().unwrap().version = 2;
-        assert!(matches!(
-            later.verify(&said),
-            Err(ReceiptError::Version { found: 2 })
-        ));
-        StatementAnswer { receipt: None }.verify(&said).unwrap();
+        let refused = |said: &Statement| match good.verify_statement(said) {
+            Err(ReceiptError::Other { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&another), "statement");
+        for signatures in [&["of ann"][..], &[], &["of ben", " and ann"]] {
+            let by_others = Statement {
+                signatures: signatures.iter().map(ToString::to_string).collect(),
+                ..said.clone()
+            };
+            assert_eq!(refused(&by_others), "signature");
+        }
+        let mut torn = good.clone();
+        torn.body.pop();
+        let torn = torn.verify_statement(&said);
+        assert!(matches!(torn, Err(ReceiptError::Body(_))));
+        let mut later = good;
+        later.version = 2;
+        let later = later.verify_statement(&said);
+        assert!(matches!(later, Err(ReceiptError::Version { found: 2 })));
     }
 
     #[test]

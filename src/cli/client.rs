@@ -13,8 +13,8 @@ use api::intents::IntentAnswer;
 use api::journal::{BodiesAnswer, BundleAnswer, ConsistencyAnswer, ProofsAnswer, ProofsRequest};
 use api::problem::ProblemKind;
 use api::signing::{
-    EvaluateAnswer, KeysAnswer, RequestAnswer, SignAnswer, SignRequest, SignedIntent, Statement,
-    StatementAnswer,
+    EvaluateAnswer, KeysAnswer, Receipt, RequestAnswer, SignAnswer, SignRequest, SignedIntent,
+    Statement,
 };
 use api::transactions::{TransactionAnswer, TransactionRequest};
 use clap::Args;
@@ -209,10 +209,10 @@ impl Reach {
     }
 }
 
-/// The entry of what was taken, by the signer's receipt.
-fn entry_of(answer: &StatementAnswer, said: &Statement) -> Result<Option<u64>, SignerError> {
-    answer.verify(said).map_err(SignerError::Receipt)?;
-    Ok(answer.receipt.as_ref().map(|receipt| receipt.entry))
+/// The entry of what was taken, by the signer's receipt: none where nothing changed.
+fn entry_of(receipt: Option<&Receipt>, said: &Statement) -> Result<Option<u64>, SignerError> {
+    let entry = receipt.map(|receipt| receipt.verify_statement(said).map(|()| receipt.entry));
+    entry.transpose().map_err(SignerError::Receipt)
 }
 
 impl Signer {
@@ -265,7 +265,7 @@ impl Signer {
     /// [`SignerError::Ask`], [`SignerError::Receipt`].
     pub fn state(&self, statement: &Statement) -> Result<Option<u64>, SignerError> {
         let answer = self.ask(|| self.client.state(statement))?;
-        entry_of(&answer, statement)
+        entry_of(answer.receipt.as_ref(), statement)
     }
 
     /// Brings a statement of an attester, and gives the entry that has it: none where it was said before.
@@ -274,7 +274,7 @@ impl Signer {
     /// [`SignerError::Ask`], [`SignerError::Receipt`].
     pub fn attest(&self, statement: &Statement) -> Result<Option<u64>, SignerError> {
         let answer = self.ask(|| self.client.attest(statement))?;
-        entry_of(&answer, statement)
+        entry_of(answer.receipt.as_ref(), statement)
     }
 
     /// Registers an intent for people to approve.
@@ -307,13 +307,15 @@ impl Signer {
     /// Brings what a person said of an intent.
     ///
     /// # Errors
-    /// [`SignerError::Ask`].
+    /// [`SignerError::Ask`], [`SignerError::Receipt`].
     pub fn approve(
         &self,
         id: &IntentId,
         statement: &Statement,
     ) -> Result<IntentAnswer, SignerError> {
-        self.ask(|| self.client.approve(id, statement))
+        let answer = self.ask(|| self.client.approve(id, statement))?;
+        entry_of(answer.receipt.as_ref(), statement)?;
+        Ok(answer)
     }
 
     /// How a transaction stands that people are to approve.
@@ -327,13 +329,15 @@ impl Signer {
     /// Brings what a person said of a transaction.
     ///
     /// # Errors
-    /// [`SignerError::Ask`].
+    /// [`SignerError::Ask`], [`SignerError::Receipt`].
     pub fn approve_transaction(
         &self,
         entry: u64,
         statement: &Statement,
     ) -> Result<TransactionAnswer, SignerError> {
-        self.ask(|| self.client.approve_transaction(entry, statement))
+        let answer = self.ask(|| self.client.approve_transaction(entry, statement))?;
+        entry_of(answer.receipt.as_ref(), statement)?;
+        Ok(answer)
     }
 
     /// What became of a request.
